@@ -1,0 +1,180 @@
+"""What you say: conversations, the message tree, and the replies that fill it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import new_id
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_MESSAGE_CHARACTERS = 32_000
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def of(self, user: User) -> ConversationQuerySet:
+        """The person's own conversations that they have not deleted."""
+        return self.filter(user=user, deleted_at=None)
+
+    def listed(self) -> ConversationQuerySet:
+        return self.filter(archived_at=None, is_temporary=False).order_by("-updated_at", "-id")
+
+
+class Conversation(models.Model):
+    """A tree of messages, and the path through it that its owner looks at."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    client_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    title = models.CharField(_("title"), max_length=120, blank=True)
+    current_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    is_temporary = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "client_id"], name="conversation_sent_once")]
+        indexes = [models.Index(fields=["user", "-updated_at", "-id"], name="conversation_list")]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class Message(models.Model):
+    """One turn. What a user wrote never changes; an edit is a sibling. A reply's text is set once, when it ends."""
+
+    class Role(models.TextChoices):
+        USER = "user", _("You")
+        ASSISTANT = "assistant", _("Assistant")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    role = models.CharField(max_length=9, choices=Role.choices)
+    content = models.TextField(blank=True)
+    client_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "client_id", "role"], name="message_sent_once"),
+            models.CheckConstraint(name="message_is_not_its_own_parent", condition=~Q(parent=F("id"))),
+            models.CheckConstraint(name="message_role_known", condition=Q(role__in=["user", "assistant"])),
+            models.CheckConstraint(
+                name="assistant_message_answers_something", condition=Q(role="user") | Q(parent__isnull=False)
+            ),
+        ]
+        indexes = [models.Index(fields=["conversation", "parent", "created_at"], name="message_siblings")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.content[:40]}"
+
+
+class ReplyQuerySet(models.QuerySet["Reply"]):
+    def unfinished(self) -> ReplyQuerySet:
+        return self.filter(state__in=Reply.UNFINISHED)
+
+    def abandoned(self, *, now: datetime) -> ReplyQuerySet:
+        """Replies nobody is working on: a worker died with them, or their wake-up call was lost."""
+        return self.filter(
+            Q(state=Reply.State.RUNNING, lease_until__lt=now)
+            | Q(state=Reply.State.QUEUED, queued_at__lt=now - timedelta(seconds=settings.REPLY_LEASE_SECONDS))
+        )
+
+
+class Reply(models.Model):
+    """The work of filling one assistant message, and the receipt of how it was done."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Waiting")
+        RUNNING = "running", _("Writing")
+        COMPLETE = "complete", _("Complete")
+        STOPPED = "stopped", _("Stopped")
+        FAILED = "failed", _("Failed")
+
+    UNFINISHED = (State.QUEUED, State.RUNNING)
+    MAX_ATTEMPTS = 10
+
+    message = models.OneToOneField(Message, primary_key=True, on_delete=models.CASCADE, related_name="reply")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="replies")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    queue = models.CharField(max_length=20)
+    priority = models.PositiveSmallIntegerField()
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    # Who works on it. A lease that ran out may be taken by another worker; `attempts` fences the one that lost it.
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Text as far as it was surely shown, should the stream be lost with its worker.
+    checkpoint = models.TextField(blank=True)
+    # The receipt
+    model = models.CharField(max_length=120)
+    model_version = models.CharField(max_length=120, blank=True)
+    template_sha256 = models.CharField(max_length=64, blank=True)
+    system_prompt = models.TextField(blank=True)
+    sampling = models.JSONField(default=dict)
+    seed = models.BigIntegerField()
+    max_tokens = models.PositiveIntegerField()
+    prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cached_tokens = models.PositiveIntegerField(null=True, blank=True)
+    completion_tokens = models.PositiveIntegerField(null=True, blank=True)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    error = models.CharField(max_length=40, blank=True)
+    timings = models.JSONField(default=dict)
+
+    objects = ReplyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "replies"
+        constraints = [
+            models.CheckConstraint(
+                name="reply_running_has_lease", condition=~Q(state="running") | Q(lease_until__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="reply_finished_has_time",
+                condition=Q(state__in=["queued", "running"], finished_at__isnull=True)
+                | Q(state__in=["complete", "stopped", "failed"], finished_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["state", "lease_until"], name="reply_leases", condition=Q(state__in=["queued", "running"])
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.message_id}"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state not in self.UNFINISHED
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """How the reply was made, for the person and for data sets."""
+        return {
+            "model": self.model,
+            "model_version": self.model_version,
+            "sampling": self.sampling,
+            "seed": self.seed,
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "completion_tokens": self.completion_tokens,
+            "finish_reason": self.finish_reason,
+            "timings": self.timings,
+        }

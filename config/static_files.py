@@ -1,0 +1,7 @@
+"""Static files with hashed names, compressed once, ES module imports rewritten to the hashed names."""
+
+from servestatic.storage import CompressedManifestStaticFilesStorage
+
+
+class ModuleManifestStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    support_js_module_import_aggregation = True
