@@ -91,7 +91,7 @@ class ReplyQuerySet(models.QuerySet["Reply"]):
         """Replies nobody is working on: a worker died with them, or their wake-up call was lost."""
         return self.filter(
             Q(state=Reply.State.RUNNING, lease_until__lt=now)
-            | Q(state=Reply.State.QUEUED, queued_at__lt=now - timedelta(seconds=settings.REPLY_LEASE_SECONDS))
+            | Q(state=Reply.State.QUEUED, enqueued_at__lt=now - timedelta(seconds=settings.REPLY_LEASE_SECONDS))
         )
 
 
@@ -114,6 +114,7 @@ class Reply(models.Model):
     queue = models.CharField(max_length=20)
     priority = models.PositiveSmallIntegerField()
     queued_at = models.DateTimeField(default=timezone.now)
+    enqueued_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
@@ -163,6 +164,11 @@ class Reply(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state not in self.UNFINISHED
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        """What a browser learns when the reply ends."""
+        return {"state": self.state, "finish_reason": self.finish_reason, "error": self.error}
 
     @property
     def receipt(self) -> dict[str, Any]:

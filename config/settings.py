@@ -236,6 +236,7 @@ CHAT_SYSTEM_PROMPT = env.str(
     "CHAT_SYSTEM_PROMPT",
     default="You are a helpful assistant. Answer in the language of the question, plainly and truthfully.",
 )
+CHAT_SAMPLING = {"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.05}
 REPLY_LEASE_SECONDS = env.int("REPLY_LEASE_SECONDS", default=10)
 
 # Money ---------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,196 @@
+"""Conversations and replies as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.generics import ListAPIView
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from accounts.models import User
+from chat import sending, tree
+from chat.models import Conversation, Message, Reply
+
+
+class ReplySerializer(serializers.ModelSerializer[Reply]):
+    id = serializers.UUIDField(source="message_id", read_only=True)
+    conversation = serializers.UUIDField(source="message.conversation_id", read_only=True)
+    prompt = serializers.UUIDField(source="message.parent_id", read_only=True)
+    events_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Reply
+        fields = ["id", "conversation", "prompt", "state", "events_url", "receipt"]
+
+    def get_events_url(self, reply: Reply) -> str:
+        return reverse("reply-events", args=[reply.pk])
+
+
+class ConversationSerializer(serializers.ModelSerializer[Conversation]):
+    class Meta:
+        model = Conversation
+        fields = ["id", "title", "created_at", "updated_at", "is_temporary"]
+        read_only_fields = ["id", "created_at", "updated_at", "is_temporary"]
+
+
+class TurnSerializer(serializers.Serializer[tree.Turn]):
+    id = serializers.UUIDField(source="message.id")
+    role = serializers.ChoiceField(choices=Message.Role.choices, source="message.role")
+    content = serializers.CharField(source="message.content")
+    created_at = serializers.DateTimeField(source="message.created_at")
+    siblings = serializers.ListField(child=serializers.UUIDField())
+    position = serializers.IntegerField()
+    reply = ReplySerializer(allow_null=True)
+
+
+class ConversationDetailSerializer(ConversationSerializer):
+    path = serializers.SerializerMethodField()
+
+    class Meta(ConversationSerializer.Meta):
+        fields = [*ConversationSerializer.Meta.fields, "path"]
+
+    @extend_schema(responses=TurnSerializer(many=True))
+    def get_path(self, conversation: Conversation) -> Any:
+        return TurnSerializer(many=True, instance=tree.current_path(conversation)).data
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
+    content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=2_000_000)
+    is_temporary = serializers.BooleanField(default=False)
+
+
+class SendSerializer(serializers.Serializer[Any]):
+    client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
+    content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=2_000_000)
+    parent = serializers.UUIDField(allow_null=True, help_text="The reply this follows; null for another first message.")
+
+
+class RegenerateSerializer(serializers.Serializer[Any]):
+    client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
+
+
+class PathSerializer(serializers.Serializer[Any]):
+    message = serializers.UUIDField(help_text="The newest branch through this message becomes the shown path.")
+
+
+class ConversationPagination(CursorPagination):
+    ordering = ("-updated_at", "-id")
+    page_size = 50
+
+
+class Conversations(ListAPIView[Conversation]):
+    """The person's conversations, newest first; POST starts one."""
+
+    serializer_class = ConversationSerializer
+    pagination_class = ConversationPagination
+
+    def get_queryset(self) -> Any:
+        if getattr(self, "swagger_fake_view", False):
+            return Conversation.objects.none()
+        return Conversation.objects.of(_person(self.request)).listed()
+
+    @extend_schema(request=StartSerializer, responses={201: ReplySerializer})
+    def post(self, request: Request) -> Response:
+        given = _validated(StartSerializer, request)
+        reply = sending.start_conversation(user=_person(request), now=timezone.now(), **given)
+        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+
+
+class OneConversation(APIView):
+    @extend_schema(responses=ConversationDetailSerializer)
+    def get(self, request: Request, conversation_id: uuid.UUID) -> Response:
+        """The conversation with the path its owner last looked at."""
+        return Response(ConversationDetailSerializer(_conversation(request, conversation_id)).data)
+
+    @extend_schema(request=ConversationSerializer, responses=ConversationSerializer)
+    def patch(self, request: Request, conversation_id: uuid.UUID) -> Response:
+        """Rename it."""
+        conversation = _conversation(request, conversation_id)
+        serializer = ConversationSerializer(conversation, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, conversation_id: uuid.UUID) -> Response:
+        """Delete it: it is gone from every list at once."""
+        sending.delete_conversation(conversation=_conversation(request, conversation_id), now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Messages(APIView):
+    @extend_schema(request=SendSerializer, responses={201: ReplySerializer})
+    def post(self, request: Request, conversation_id: uuid.UUID) -> Response:
+        """Say something; the answer names the reply, whose events follow it."""
+        conversation = _conversation(request, conversation_id)
+        given = _validated(SendSerializer, request)
+        parent_id = given.pop("parent")
+        parent = get_object_or_404(Message, pk=parent_id, conversation=conversation) if parent_id else None
+        reply = sending.send_message(
+            user=_person(request), conversation=conversation, parent=parent, now=timezone.now(), **given
+        )
+        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+
+
+class Path(APIView):
+    @extend_schema(request=PathSerializer, responses=ConversationDetailSerializer)
+    def post(self, request: Request, conversation_id: uuid.UUID) -> Response:
+        """Choose which branch to look at."""
+        conversation = _conversation(request, conversation_id)
+        message = get_object_or_404(
+            Message, pk=_validated(PathSerializer, request)["message"], conversation=conversation
+        )
+        tree.select(conversation, message.pk)
+        return Response(ConversationDetailSerializer(conversation).data)
+
+
+class Regenerate(APIView):
+    @extend_schema(request=RegenerateSerializer, responses={201: ReplySerializer})
+    def post(self, request: Request, reply_id: uuid.UUID) -> Response:
+        """Another reply to the same message, beside this one."""
+        given = _validated(RegenerateSerializer, request)
+        message = _reply(request, reply_id).message
+        reply = sending.regenerate(user=_person(request), message=message, now=timezone.now(), **given)
+        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+
+
+class Stop(APIView):
+    @extend_schema(request=None, responses={202: None})
+    def post(self, request: Request, reply_id: uuid.UUID) -> Response:
+        """Stop writing; what is there stays. Harmless for a finished reply."""
+        sending.request_stop(reply=_reply(request, reply_id), now=timezone.now())
+        return Response(status=status.HTTP_202_ACCEPTED)
+
+
+def _person(request: Request) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+    return request.user
+
+
+def _validated(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    serializer = kind(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _conversation(request: Request, conversation_id: uuid.UUID) -> Conversation:
+    return get_object_or_404(Conversation.objects.of(_person(request)), pk=conversation_id)
+
+
+def _reply(request: Request, reply_id: uuid.UUID) -> Reply:
+    return get_object_or_404(
+        Reply.objects.select_related("message"),
+        pk=reply_id,
+        message__conversation__user=_person(request),
+        message__conversation__deleted_at=None,
+    )

@@ -1,0 +1,135 @@
+"""The model service as the web sees it: an OpenAI-compatible HTTP API at `INFERENCE_URL`, and nothing else of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+CONNECT_SECONDS = 2.0
+# The service sends a comment at least this often while a request waits in its queue.
+SILENCE_SECONDS = 60.0
+
+
+class ModelUnavailable(Exception):  # noqa: N818
+    """The service cannot be reached, is starting, is full or broke off: worth trying again."""
+
+    def __init__(self, reason: str, *, retry_after: float = 0.5) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class ModelRefused(Exception):  # noqa: N818
+    """The service understood the request and will never do it."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class PromptTooLong(ModelRefused):
+    """Not even the last message fits into the model's window."""
+
+    def __init__(self) -> None:
+        super().__init__("context_length_exceeded", "the last message alone fills the model's window")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One event of a streamed completion."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    queue_position: int | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+
+def _headers() -> dict[str, str]:
+    key = settings.INFERENCE_API_KEY
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@lru_cache(maxsize=1)
+def _client() -> httpx.Client:
+    return httpx.Client(base_url=settings.INFERENCE_URL, timeout=httpx.Timeout(5.0, connect=CONNECT_SECONDS))
+
+
+def count_tokens(messages: list[dict[str, str]], *, model: str | None = None) -> int:
+    """Tokens of the templated prompt, counted by the model's own tokenizer. Raises `ModelUnavailable`."""
+    body = {"model": model or settings.CHAT_MODEL, "messages": messages}
+    try:
+        response = _client().post("/tokenize", json=body, headers=_headers())
+        response.raise_for_status()
+        return int(response.json()["count"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise ModelUnavailable("the model service did not count tokens") from error
+
+
+def streaming_client() -> httpx.AsyncClient:
+    """A client for one event loop; connections are kept, so that a reply does not wait for a handshake."""
+    return httpx.AsyncClient(
+        base_url=settings.INFERENCE_URL,
+        timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+    )
+
+
+async def stream(client: httpx.AsyncClient, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+    """The chunks of `POST /v1/chat/completions`; leaving the iterator closes the connection, which frees the slot.
+
+    Raises `ModelUnavailable` when the service is away or breaks off before `[DONE]`, `ModelRefused` on a 4xx.
+    """
+    body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    try:
+        async with client.stream("POST", "/v1/chat/completions", json=body, headers=_headers()) as response:
+            if response.status_code != httpx.codes.OK:
+                await response.aread()
+                raise _error(response)
+            async for line in response.aiter_lines():
+                if line == "data: [DONE]":
+                    return
+                if chunk := _chunk(line):
+                    yield chunk
+    except httpx.HTTPError as error:
+        raise ModelUnavailable(f"{type(error).__name__} while streaming") from error
+    raise ModelUnavailable("the stream broke off")
+
+
+def _chunk(line: str) -> Chunk | None:
+    if line.startswith(": queue "):
+        return Chunk(queue_position=int(line.removeprefix(": queue ")))
+    if not line.startswith("data: "):
+        return None
+    data = json.loads(line.removeprefix("data: "))
+    if "error" in data:
+        raise ModelUnavailable(str(data["error"].get("code") or "error in the stream"))
+    choice = data["choices"][0] if data.get("choices") else {}
+    return Chunk(
+        text=choice.get("delta", {}).get("content") or "",
+        finish_reason=choice.get("finish_reason"),
+        usage=data.get("usage") or {},
+        receipt=data.get("parley") or {},
+        model=data.get("model", ""),
+    )
+
+
+def _error(response: httpx.Response) -> Exception:
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+        try:
+            retry_after = float(response.headers.get("Retry-After", "0.5"))
+        except ValueError:
+            retry_after = 0.5
+        return ModelUnavailable(f"HTTP {response.status_code}", retry_after=retry_after)
+    try:
+        error = response.json()["error"]
+        code, text = str(error.get("code") or error.get("type")), str(error.get("message"))
+    except (ValueError, KeyError, TypeError):
+        code, text = "refused", f"HTTP {response.status_code}"
+    return PromptTooLong() if code == "context_length_exceeded" else ModelRefused(code, text)

@@ -1,0 +1,173 @@
+"""Write a reply: claim it under a lease, stream it from the model into its event stream, settle it.
+
+A worker may die at any line. Until `_finish` commits, the reply is running under a lease that runs out; another worker
+then goes on from the text that was shown. After the commit, only the `end` event may be missing, and viewers find the
+end in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import uuid
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from billing import quota
+from chat import inference, prompt, sending, streams
+from chat.models import Conversation, Message, Reply
+from chat.writing import Draft, Outcome, Writer
+
+logger = logging.getLogger(__name__)
+
+
+def write(reply_id: uuid.UUID) -> None:
+    """Do all the work of one reply, or nothing when it is finished or somebody else has it."""
+    draft = _claim(reply_id, now=timezone.now())
+    if draft is None:
+        return
+    try:
+        outcome = _run(Writer(draft, heartbeat=_heartbeat).write())
+    except streams.LeaseLost:
+        logger.warning("Reply %s was taken over by another worker", reply_id)
+        return
+    _finish(draft, outcome, now=timezone.now())
+
+
+def _claim(reply_id: uuid.UUID, *, now: datetime) -> Draft | None:
+    """Take the reply if it waits, or if whoever had it let the lease run out."""
+    with transaction.atomic():
+        reply = (
+            Reply.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("message")
+            .filter(pk=reply_id, state__in=Reply.UNFINISHED)
+            .first()
+        )
+        if reply is None or (reply.state == Reply.State.RUNNING and reply.lease_until and reply.lease_until > now):
+            return None
+        if _waits_for_an_earlier_reply(reply):
+            return None
+        reply.state = Reply.State.RUNNING
+        reply.attempts += 1
+        reply.started_at = reply.started_at or now
+        reply.lease_until = now + _lease()
+        reply.save(update_fields=["state", "attempts", "started_at", "lease_until"])
+    return _draft(reply)
+
+
+def _waits_for_an_earlier_reply(reply: Reply) -> bool:
+    """A message may be sent while the reply above it is still being written; it waits for its turn."""
+    return Reply.objects.unfinished().filter(message__children__children=reply.pk).exists()
+
+
+def _draft(reply: Reply) -> Draft:
+    draft = Draft(
+        reply_id=reply.pk,
+        user_id=reply.user_id,
+        attempt=reply.attempts,
+        priority=reply.priority,
+        model=reply.model,
+        sampling=reply.sampling,
+        seed=reply.seed,
+        max_tokens=reply.max_tokens,
+        checkpoint=reply.checkpoint,
+        queued_at=reply.queued_at,
+    )
+    if reply.attempts > Reply.MAX_ATTEMPTS:
+        draft.failure = "too_many_attempts"
+        return draft
+    try:
+        draft.prompt = prompt.build(reply)
+    except inference.PromptTooLong as error:
+        draft.failure = error.code
+    except inference.ModelUnavailable:
+        draft.failure = "model_unavailable"
+    return draft
+
+
+def _heartbeat(draft: Draft, text: str) -> None:
+    """Keep the lease and remember the text; raises `LeaseLost` when another worker has the reply."""
+    now = timezone.now()
+    try:
+        mine = Reply.objects.filter(pk=draft.reply_id, state=Reply.State.RUNNING, attempts=draft.attempt)
+        if not mine.update(lease_until=now + _lease(), checkpoint=text):
+            raise streams.LeaseLost
+        quota.extend(request_id=draft.reply_id, now=now)
+    finally:
+        connection.close()  # back to the pool: the thread of a heartbeat has no request whose end would do it
+
+
+def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
+    """Text, receipt and settlement in one transaction; nothing if another worker took over meanwhile."""
+    with transaction.atomic():
+        reply = Reply.objects.select_for_update().get(pk=draft.reply_id)
+        if reply.is_finished or reply.attempts != draft.attempt:
+            return
+        _record(reply, outcome, now)
+        Message.objects.filter(pk=reply.pk).update(content=outcome.text)
+        Conversation.objects.filter(messages=reply.pk).update(updated_at=now)
+        _settle(reply, outcome, now)
+        transaction.on_commit(lambda: streams.publish_end(reply.pk, reply.ending), robust=True)
+        for waiting in Reply.objects.filter(state=Reply.State.QUEUED, message__parent__parent=reply.pk):
+            transaction.on_commit(lambda waiting=waiting: sending.wake(waiting), robust=True)  # type: ignore[misc]
+
+
+def _record(reply: Reply, outcome: Outcome, now: datetime) -> None:
+    reply.state = outcome.state
+    reply.finished_at = now
+    reply.lease_until = None
+    reply.checkpoint = ""
+    reply.finish_reason = outcome.finish_reason
+    reply.error = outcome.error
+    reply.model_version = outcome.model_version
+    reply.template_sha256 = outcome.template_sha256
+    reply.prompt_tokens = outcome.prompt_tokens
+    reply.cached_tokens = outcome.cached_tokens
+    reply.completion_tokens = outcome.completion_tokens
+    reply.timings = outcome.timings
+    reply.save()
+
+
+def _settle(reply: Reply, outcome: Outcome, now: datetime) -> None:
+    """What was not delivered is not charged."""
+    if outcome.text:
+        quota.settle(
+            request_id=reply.pk,
+            prompt_tokens=outcome.prompt_tokens or 0,
+            completion_tokens=outcome.completion_tokens or 0,
+            now=now,
+        )
+    else:
+        quota.release(request_id=reply.pk, now=now)
+
+
+def sweep(*, now: datetime) -> int:
+    """Wake a worker for every reply that nobody is working on; returns how many. Run every few seconds."""
+    abandoned = list(Reply.objects.abandoned(now=now).order_by("priority", "queued_at")[:500])
+    for reply in abandoned:
+        Reply.objects.filter(pk=reply.pk).update(enqueued_at=now)
+        sending.wake(reply)
+    return len(abandoned)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.REPLY_LEASE_SECONDS)
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    """One event loop a worker process streams all its replies."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="replies", daemon=True).start()
+    return loop
+
+
+def _run(coroutine: Any) -> Outcome:
+    outcome: Outcome = asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+    return outcome

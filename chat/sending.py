@@ -1,0 +1,202 @@
+"""Take what a person says: check it, store it with an empty reply and a reservation, and wake a worker."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from billing.entitlements import entitlement_of
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing import quota
+from chat import inference, prompt, streams
+from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
+
+TITLE_CHARACTERS = 60
+
+
+class BadMessage(ValueError):  # noqa: N818 - reads as what it is at the place that raises it
+    """A message that cannot be sent; `str()` tells the person what to do, in their language."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def start_conversation(
+    *, user: User, content: str, client_id: uuid.UUID, now: datetime, is_temporary: bool = False
+) -> Reply:
+    """A new conversation with its first message and an empty reply; the same `client_id` gives the same reply.
+
+    Raises `BadMessage` and `billing.quota.QuotaExceeded`, having written nothing.
+    """
+    content = checked(content)
+    _check_fits(content)
+    with transaction.atomic():
+        conversation, is_new = Conversation.objects.get_or_create(
+            user=user,
+            client_id=client_id,
+            defaults={"title": _title(content), "is_temporary": is_temporary, "created_at": now, "updated_at": now},
+        )
+        if not is_new:
+            return Reply.objects.get(message__conversation=conversation, message__client_id=client_id)
+        return _append_turn(user, conversation, None, content, client_id, now)
+
+
+def send_message(
+    *, user: User, conversation: Conversation, parent: Message | None, content: str, client_id: uuid.UUID, now: datetime
+) -> Reply:
+    """The next message below `parent` (None replaces the first one: a new branch from the top) and its empty reply.
+
+    The same `client_id` gives the same reply. Raises `BadMessage` and `billing.quota.QuotaExceeded`.
+    """
+    content = checked(content)
+    _check_fits(content)
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(pk=conversation.pk)
+        if known := _sent_before(conversation, client_id):
+            return known
+        _check_parent(conversation, parent)
+        return _append_turn(user, conversation, parent, content, client_id, now)
+
+
+def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datetime) -> Reply:
+    """Another reply to the same prompt, beside `message`; the same `client_id` gives the same reply.
+
+    Raises `BadMessage` when `message` is not a reply, and `billing.quota.QuotaExceeded`.
+    """
+    if message.role != Message.Role.ASSISTANT:
+        raise BadMessage("not_a_reply", _("Only a reply can be written again."))
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
+        if known := _sent_before(conversation, client_id):
+            return known
+        question = Message.objects.get(pk=message.parent_id)
+        return _append_reply(user, conversation, question, client_id, now)
+
+
+def request_stop(*, reply: Reply, now: datetime) -> None:
+    """Ask whoever writes the reply to stop; harmless when it is finished, and when asked twice."""
+    waiting = Reply.objects.unfinished().filter(pk=reply.pk, stop_requested_at=None).update(stop_requested_at=now)
+    if waiting:
+        streams.request_stop(reply.pk)
+
+
+def delete_conversation(*, conversation: Conversation, now: datetime) -> None:
+    """Take it out of every list and stop what is being written in it."""
+    Conversation.objects.filter(pk=conversation.pk).update(deleted_at=now)
+    for reply in Reply.objects.unfinished().filter(message__conversation=conversation):
+        request_stop(reply=reply, now=now)
+
+
+def checked(content: str) -> str:
+    """The text as it will be stored; raises `BadMessage` for what cannot be."""
+    content = content.replace("\r\n", "\n").strip()
+    if not content:
+        raise BadMessage("empty", _("Write a message first."))
+    if len(content) > MAX_MESSAGE_CHARACTERS:
+        raise BadMessage(
+            "too_long",
+            _("This message has %(count)s characters; at most %(limit)s can be sent at once. Shorten it or split it.")
+            % {"count": f"{len(content):,}", "limit": f"{MAX_MESSAGE_CHARACTERS:,}"},
+        )
+    if "\0" in content or any("\ud800" <= character <= "\udfff" for character in content):
+        raise BadMessage(
+            "bad_characters",
+            _("This message has characters that are not text (NUL or half a character). Remove them and send again."),
+        )
+    return content
+
+
+def _check_fits(content: str) -> None:
+    """Raise `BadMessage` for a message that the model could never read whole."""
+    messages = [{"role": "system", "content": settings.CHAT_SYSTEM_PROMPT}, {"role": "user", "content": content}]
+    limit = settings.CHAT_CONTEXT_TOKENS - prompt.SMALLEST_REPLY_TOKENS
+    if prompt.at_most_tokens(messages) <= limit:
+        return
+    try:
+        count = inference.count_tokens(messages)
+    except inference.ModelUnavailable:
+        return  # the worker finds out; a model that is starting must not stop people from writing
+    if count > limit:
+        raise BadMessage(
+            "too_long_for_model",
+            _("This message has %(count)s tokens; the model reads at most %(limit)s. Shorten it or split it.")
+            % {"count": f"{count:,}", "limit": f"{limit:,}"},
+        )
+
+
+def _sent_before(conversation: Conversation, client_id: uuid.UUID) -> Reply | None:
+    return Reply.objects.filter(message__conversation=conversation, message__client_id=client_id).first()
+
+
+def _check_parent(conversation: Conversation, parent: Message | None) -> None:
+    if parent is None:
+        return
+    if parent.conversation_id != conversation.pk or parent.role != Message.Role.ASSISTANT:
+        raise BadMessage("bad_parent", _("This message can only follow a reply of the same conversation."))
+
+
+def _append_turn(
+    user: User,
+    conversation: Conversation,
+    parent: Message | None,
+    content: str,
+    client_id: uuid.UUID,
+    now: datetime,
+) -> Reply:
+    question = Message.objects.create(
+        conversation=conversation,
+        parent=parent,
+        role=Message.Role.USER,
+        content=content,
+        client_id=client_id,
+        created_at=now,
+    )
+    return _append_reply(user, conversation, question, client_id, now)
+
+
+def _append_reply(
+    user: User, conversation: Conversation, question: Message, client_id: uuid.UUID, now: datetime
+) -> Reply:
+    entitlement = entitlement_of(user, now=now)
+    answer = Message.objects.create(
+        conversation=conversation, parent=question, role=Message.Role.ASSISTANT, client_id=client_id, created_at=now
+    )
+    grant = quota.reserve(
+        user=user,
+        request_id=answer.id,
+        prompt_tokens=prompt.estimated_tokens(question),
+        max_output_tokens=entitlement.max_output_tokens,
+        now=now,
+    )
+    reply = Reply.objects.create(
+        message=answer,
+        user=user,
+        queue=entitlement.queue,
+        priority=entitlement.priority,
+        queued_at=now,
+        enqueued_at=now,
+        model=settings.CHAT_MODEL,
+        system_prompt=settings.CHAT_SYSTEM_PROMPT,
+        sampling=dict(settings.CHAT_SAMPLING),
+        seed=answer.id.int & 0x7FFF_FFFF,
+        max_tokens=grant.max_output_tokens,
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(current_leaf=answer, updated_at=now)
+    transaction.on_commit(lambda: wake(reply), robust=True)
+    return reply
+
+
+def wake(reply: Reply) -> None:
+    """Tell a worker of the reply's queue; a lost wake-up is made good by the sweeper."""
+    current_app.send_task("chat.tasks.reply", [str(reply.pk)], queue=reply.queue)
+
+
+def _title(content: str) -> str:
+    line = " ".join(content.split())
+    return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1].rstrip() + "…"

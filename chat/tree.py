@@ -1,0 +1,115 @@
+"""The message tree of a conversation, and the one path through it that is shown."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import connection, models
+
+from chat.models import Conversation, Message, Reply
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A message on the shown path, with its place among the alternatives at the same point."""
+
+    message: Message
+    reply: Reply | None
+    siblings: tuple[uuid.UUID, ...]
+
+    @property
+    def position(self) -> int:
+        """1-based place among the siblings."""
+        return self.siblings.index(self.message.id) + 1
+
+    @property
+    def previous_sibling(self) -> uuid.UUID | None:
+        return self.siblings[self.position - 2] if self.position > 1 else None
+
+    @property
+    def next_sibling(self) -> uuid.UUID | None:
+        return self.siblings[self.position] if self.position < len(self.siblings) else None
+
+
+_ANCESTORS = """
+WITH RECURSIVE path AS (
+    SELECT id, parent_id, 0 AS depth FROM chat_message WHERE id = %(leaf)s AND conversation_id = %(conversation)s
+    UNION ALL
+    SELECT m.id, m.parent_id, depth + 1 FROM chat_message m JOIN path p ON m.id = p.parent_id
+)
+SELECT id FROM path ORDER BY depth DESC
+"""
+
+_NEWEST_LEAF = """
+WITH RECURSIVE walk AS (
+    SELECT id, 0 AS depth FROM chat_message WHERE id = %(start)s AND conversation_id = %(conversation)s
+    UNION ALL
+    SELECT newest.id, depth + 1 FROM walk
+    CROSS JOIN LATERAL (
+        SELECT id FROM chat_message WHERE parent_id = walk.id ORDER BY created_at DESC, id DESC LIMIT 1
+    ) newest
+)
+SELECT id FROM walk ORDER BY depth DESC LIMIT 1
+"""
+
+
+def ancestor_ids(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[uuid.UUID]:
+    """Ids from the first message down to `leaf_id`, both included; empty when it is not in the conversation."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ANCESTORS, {"leaf": leaf_id, "conversation": conversation_id})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def path_messages(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Message]:
+    """The messages from the first one down to `leaf_id`, both included, with their replies loaded."""
+    ids = ancestor_ids(conversation_id=conversation_id, leaf_id=leaf_id)
+    by_id = Message.objects.select_related("reply").in_bulk(ids)
+    return [by_id[message_id] for message_id in ids]
+
+
+def current_path(conversation: Conversation) -> list[Turn]:
+    """The path its owner last looked at, as turns; empty for a conversation without messages."""
+    if conversation.current_leaf_id is None:
+        return []
+    messages = path_messages(conversation_id=conversation.id, leaf_id=conversation.current_leaf_id)
+    siblings = _siblings(conversation, [message.parent_id for message in messages])
+    return [
+        Turn(message=message, reply=getattr(message, "reply", None), siblings=siblings[message.parent_id])
+        for message in messages
+    ]
+
+
+def _siblings(
+    conversation: Conversation, parents: list[uuid.UUID | None]
+) -> dict[uuid.UUID | None, tuple[uuid.UUID, ...]]:
+    below_path = models.Q(parent_id__in=[parent for parent in parents if parent is not None])
+    rows = (
+        Message.objects.filter(below_path | models.Q(parent=None), conversation=conversation)
+        .order_by("created_at", "id")
+        .values_list("parent_id", "id")
+    )
+    found: dict[uuid.UUID | None, list[uuid.UUID]] = {}
+    for parent_id, message_id in rows:
+        found.setdefault(parent_id, []).append(message_id)
+    return {parent_id: tuple(ids) for parent_id, ids in found.items()}
+
+
+def newest_leaf(*, conversation_id: uuid.UUID, message_id: uuid.UUID) -> uuid.UUID | None:
+    """The end of the newest branch below a message; None when the message is not in the conversation."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_LEAF, {"start": message_id, "conversation": conversation_id})
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def select(conversation: Conversation, message_id: uuid.UUID) -> None:
+    """Remember the newest branch through `message_id` as the path to show.
+
+    Raises `Message.DoesNotExist` when the message is not part of the conversation.
+    """
+    leaf = newest_leaf(conversation_id=conversation.id, message_id=message_id)
+    if leaf is None:
+        raise Message.DoesNotExist
+    Conversation.objects.filter(pk=conversation.pk).update(current_leaf=leaf)
+    conversation.current_leaf_id = leaf

@@ -1,0 +1,340 @@
+"""The streaming part of a reply: tokens in from the model, rendered blocks out to the event stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import redis
+import redis.asyncio
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from chat import inference, streams
+from chat.inference import Chunk
+from chat.models import Reply
+from chat.rendering import BlockRenderer
+from chat.streams import Publisher
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.04
+STOP_CHECK_SECONDS = 0.1
+# How long a reply waits for a model service that is restarting before it gives up.
+PATIENCE_SECONDS = 120.0
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+@dataclass
+class Draft:
+    """What a worker needs to write a reply, and nothing that needs the database."""
+
+    reply_id: uuid.UUID
+    user_id: uuid.UUID
+    attempt: int
+    priority: int
+    model: str
+    sampling: dict[str, Any]
+    seed: int
+    max_tokens: int
+    checkpoint: str
+    queued_at: datetime
+    prompt: list[dict[str, str]] = field(default_factory=list)
+    failure: str = ""
+
+
+@dataclass
+class Outcome:
+    """How it ended: the text and the receipt."""
+
+    state: Reply.State
+    text: str = ""
+    finish_reason: str = ""
+    error: str = ""
+    model_version: str = ""
+    template_sha256: str = ""
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    timings: dict[str, Any] = field(default_factory=dict)
+
+
+class _Stopped(Exception):  # noqa: N818
+    """The person asked to stop."""
+
+
+@dataclass
+class _Connections:
+    """Per event loop: connections are reused by all replies of a worker process."""
+
+    model: httpx.AsyncClient
+    valkey: redis.asyncio.Redis
+
+
+_connections: dict[int, _Connections] = {}
+
+
+def _connected() -> _Connections:
+    loop = id(asyncio.get_running_loop())
+    if loop not in _connections:
+        _connections[loop] = _Connections(inference.streaming_client(), streams.async_connection())
+    return _connections[loop]
+
+
+class Writer:
+    """Writes one reply for one attempt. `heartbeat(draft, text)` is called in a thread every third of a lease."""
+
+    def __init__(self, draft: Draft, *, heartbeat: Callable[[Draft, str], None]) -> None:
+        self._draft = draft
+        self._heartbeat = heartbeat
+        self._text = ""
+        self._published_characters = 0
+        self._renderer = BlockRenderer()
+        self._blocks: dict[int, str] = {}
+        self._next_flush = 0.0
+        self._resumed_tokens = 0
+        self._original_prompt_tokens: int | None = None
+        self._first_token_at: datetime | None = None
+        self._finish_reason = ""
+        self._usage: dict[str, Any] = {}
+        self._receipt: dict[str, Any] = {}
+        self._is_lost = False
+
+    async def write(self) -> Outcome:
+        """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
+        self._connections = _connected()
+        self._publisher = Publisher(
+            self._connections.valkey, reply_id=self._draft.reply_id, attempt=self._draft.attempt
+        )
+        started_at = timezone.now()
+        self._text = await self._publisher.take(self._draft.checkpoint)
+        self._published_characters = len(self._text)
+        beat = asyncio.create_task(self._beat())
+        try:
+            state, error = await self._generate()
+        finally:
+            beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+        return await self._outcome(state, error, started_at)
+
+    async def _generate(self) -> tuple[Reply.State, str]:
+        try:
+            if self._draft.failure:
+                return Reply.State.FAILED, self._draft.failure
+            await self._check_stop()
+            await self._resume()
+            await self._stream_patiently()
+            await self._flush()
+        except _Stopped:
+            return Reply.State.STOPPED, ""
+        except inference.ModelRefused as refusal:
+            return Reply.State.FAILED, refusal.code
+        except inference.ModelUnavailable:
+            return Reply.State.FAILED, "model_unavailable"
+        return (Reply.State.COMPLETE, "") if self._text else (Reply.State.FAILED, "empty_reply")
+
+    async def _resume(self) -> None:
+        """Show again what an earlier attempt showed; a browser that has it already sees no change."""
+        if self._text:
+            await self._flush()
+
+    async def _stream_patiently(self) -> None:
+        """Stream, going on from the text so far whenever the model service breaks off or is away."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        pause = 0.0
+        while True:
+            length = len(self._text)
+            try:
+                return await self._stream_once()
+            except inference.ModelUnavailable as error:
+                if len(self._text) > length:
+                    give_up_at, pause = time.monotonic() + PATIENCE_SECONDS, 0.0
+                if time.monotonic() > give_up_at:
+                    raise
+                pause = min(max(error.retry_after, pause * 2), LONGEST_PAUSE_SECONDS)
+                logger.info("Reply %s waits %.1f s for the model: %s", self._draft.reply_id, pause, error)
+                await self._publish_state("queued", None)
+                await self._sleep(pause)
+
+    async def _stream_once(self) -> None:
+        body = await self._request_body()
+        if body["max_tokens"] <= 0:
+            self._finish_reason = "length"
+            return
+        async for chunk in self._chunks(body):
+            if chunk.queue_position is not None:
+                await self._publish_state("queued", chunk.queue_position)
+            self._receipt = chunk.receipt or self._receipt
+            self._usage = chunk.usage or self._usage
+            self._finish_reason = chunk.finish_reason or self._finish_reason
+            if chunk.text:
+                self._first_token_at = self._first_token_at or timezone.now()
+                self._text += chunk.text
+                if time.monotonic() >= self._next_flush:
+                    await self._flush()
+
+    async def _request_body(self) -> dict[str, Any]:
+        draft = self._draft
+        messages = list(draft.prompt)
+        if self._text:
+            messages.append({"role": "assistant", "content": self._text})
+            await self._count_resumed(messages)
+        return {
+            "model": draft.model,
+            "messages": messages,
+            "max_tokens": draft.max_tokens - self._resumed_tokens,
+            "seed": draft.seed,
+            "priority": draft.priority,
+            "user": str(draft.user_id),
+            "continue_final_message": bool(self._text),
+            **draft.sampling,
+        }
+
+    async def _count_resumed(self, messages: list[dict[str, str]]) -> None:
+        count = inference.count_tokens
+        if self._original_prompt_tokens is None:
+            self._original_prompt_tokens = await asyncio.to_thread(count, self._draft.prompt, model=self._draft.model)
+        with_text = await asyncio.to_thread(count, messages, model=self._draft.model)
+        self._resumed_tokens = with_text - self._original_prompt_tokens
+
+    async def _chunks(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+        """The model's chunks; in between, shows what is due, and notices a stop and a lost lease."""
+        stream = inference.stream(self._connections.model, body)
+        pending: asyncio.Future[Chunk] | None = None
+        try:
+            while True:
+                pending = pending or asyncio.ensure_future(anext(stream))
+                done, _waiting = await asyncio.wait({pending}, timeout=STOP_CHECK_SECONDS)
+                if not done:
+                    await self._idle()
+                    continue
+                finished, pending = pending, None
+                try:
+                    chunk = finished.result()
+                except StopAsyncIteration:
+                    return
+                yield chunk
+        finally:
+            if pending is not None:
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    async def _idle(self) -> None:
+        if self._published_characters < len(self._text):
+            await self._flush()
+        else:
+            await self._check_stop()
+
+    async def _sleep(self, seconds: float) -> None:
+        wake_at = time.monotonic() + seconds
+        while time.monotonic() < wake_at:
+            await asyncio.sleep(min(STOP_CHECK_SECONDS, seconds))
+            await self._check_stop()
+
+    async def _check_stop(self) -> None:
+        if self._is_lost:
+            raise streams.LeaseLost
+        if await self._with_valkey(self._publisher.is_stop_requested):
+            raise _Stopped
+
+    async def _publish_state(self, state: str, queue_position: int | None) -> None:
+        await self._publish([("state", {"state": state, "queue_position": queue_position})])
+
+    async def _flush(self) -> None:
+        """Render what is new and publish it; costly blocks less often, so that rendering never falls behind."""
+        began = time.monotonic()
+        changed = self._renderer.render(self._text)
+        self._blocks.update(changed)
+        cost = time.monotonic() - began
+        self._next_flush = time.monotonic() + max(FLUSH_SECONDS, 4 * cost)
+        await self._publish([("block", {"index": index, "html": html}) for index, html in changed])
+
+    async def _publish(self, events: list[streams.Event]) -> None:
+        if self._is_lost:
+            raise streams.LeaseLost
+        text = self._text
+        is_stop_requested = await self._with_valkey(
+            lambda: self._publisher.append(
+                text, shown=self._published_characters, events=events, everything=self._every_block
+            )
+        )
+        self._published_characters = len(text)
+        if is_stop_requested:
+            raise _Stopped
+
+    def _every_block(self) -> list[streams.Event]:
+        return [("block", {"index": index, "html": html}) for index, html in sorted(self._blocks.items())]
+
+    async def _with_valkey(self, operation: Callable[[], Awaitable[bool]]) -> bool:
+        """Try until Valkey is back; the text is safe in memory and in the checkpoint meanwhile."""
+        while True:
+            try:
+                return await operation()
+            except (redis.ConnectionError, redis.TimeoutError, OSError):
+                logger.warning("Valkey is away; reply %s waits", self._draft.reply_id)
+                await asyncio.sleep(0.5)
+                if self._is_lost:
+                    raise streams.LeaseLost from None
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(settings.REPLY_LEASE_SECONDS / 3)
+            try:
+                await asyncio.to_thread(self._heartbeat, self._draft, self._text)
+            except streams.LeaseLost:
+                self._is_lost = True
+                return
+            except DatabaseError:
+                logger.warning("The database is away; reply %s keeps its lease while it lasts", self._draft.reply_id)
+
+    async def _outcome(self, state: Reply.State, error: str, started_at: datetime) -> Outcome:
+        now = timezone.now()
+        prompt_tokens, completion_tokens = await self._token_counts()
+        since_queued = self._draft.queued_at
+        timings = {
+            "queue_ms": _milliseconds(started_at - since_queued),
+            "ttft_ms": _milliseconds(self._first_token_at - since_queued) if self._first_token_at else None,
+            "total_ms": _milliseconds(now - since_queued),
+            "model": self._receipt.get("timings", {}),
+        }
+        return Outcome(
+            state=state,
+            text=self._text,
+            error=error,
+            finish_reason=self._finish_reason if state == Reply.State.COMPLETE else state.value,
+            model_version=self._receipt.get("model_version", ""),
+            template_sha256=self._receipt.get("template_sha256", ""),
+            prompt_tokens=prompt_tokens,
+            cached_tokens=(self._usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+            completion_tokens=completion_tokens,
+            timings=timings,
+        )
+
+    async def _token_counts(self) -> tuple[int | None, int | None]:
+        """(prompt, completion) as the model counted them; counted anew when a stop cut the usage off."""
+        if self._usage:
+            prompt_tokens = self._original_prompt_tokens or self._usage["prompt_tokens"]
+            return prompt_tokens, self._resumed_tokens + self._usage["completion_tokens"]
+        if not self._text:
+            return None, None
+        messages = [*self._draft.prompt, {"role": "assistant", "content": self._text}]
+        try:
+            await self._count_resumed(messages)
+        except inference.ModelUnavailable:
+            return None, None
+        return self._original_prompt_tokens, self._resumed_tokens
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return round(duration / timedelta(milliseconds=1))
