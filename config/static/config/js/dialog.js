@@ -1,0 +1,52 @@
+// Native dialogs, opened by any [data-dialog-open="id"] and closed by any [data-dialog-close] inside or a click outside.
+
+export function openDialog(id) {
+  const dialog = document.getElementById(id);
+  if (dialog && !dialog.open) dialog.showModal();
+  return dialog;
+}
+
+/** Ask before something that cannot be undone; resolves true only when the person confirms. */
+export function confirmDialog({ title, text, confirm, danger = false }) {
+  const dialog = document.getElementById("confirm-dialog");
+  dialog.querySelector("[data-confirm-title]").textContent = title;
+  dialog.querySelector("[data-confirm-text]").textContent = text;
+  const button = dialog.querySelector("[data-confirm-yes]");
+  button.textContent = confirm;
+  button.classList.toggle("button--danger", danger);
+  button.classList.toggle("button--primary", !danger);
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog-open]");
+  if (opener) {
+    openDialog(opener.dataset.dialogOpen);
+    return;
+  }
+  const dialog = event.target.closest("dialog.dialog");
+  if (!dialog) return;
+  const closer = event.target.closest("[data-dialog-close]");
+  if (closer) dialog.close(closer.value ?? "");
+  else if (event.target === dialog && outside(event, dialog)) dialog.close();
+});
+
+function outside({ clientX, clientY }, dialog) {
+  const box = dialog.getBoundingClientRect();
+  return clientX < box.left || clientX > box.right || clientY < box.top || clientY > box.bottom;
+}
+
+// A form marked data-confirm asks first; without this module it is sent at once, and the server still decides.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.confirm || form.dataset.confirmed) return;
+  event.preventDefault();
+  const { confirm: title, confirmText: text = "", confirmButton: confirm = event.submitter?.textContent } = form.dataset;
+  if (!(await confirmDialog({ title, text, confirm, danger: true }))) return;
+  form.dataset.confirmed = "yes";
+  form.requestSubmit(event.submitter);
+});
