@@ -48,8 +48,8 @@ class Hub:
         try:
             async with self._changing:
                 if channel not in self._confirmed:
-                    self._confirmed[channel] = asyncio.Event()
                     await self._pubsub.subscribe(channel)
+                    self._confirmed[channel] = asyncio.Event()
             if self._reader is None or self._reader.done():
                 self._reader = asyncio.create_task(self._read())
             await asyncio.wait_for(self._confirmed[channel].wait(), 5)
@@ -59,7 +59,7 @@ class Hub:
             async with self._changing:
                 if not viewers and self._viewers.get(channel) is viewers:
                     del self._viewers[channel]
-                    del self._confirmed[channel]
+                    self._confirmed.pop(channel, None)
                     with contextlib.suppress(redis.RedisError, OSError):
                         await self._pubsub.unsubscribe(channel)
 
@@ -100,11 +100,18 @@ async def follow(reply_id: uuid.UUID, *, last_event_id: str) -> AsyncIterator[by
     """Server-sent events of a reply from after `last_event_id` (all when empty) to its `end`.
 
     Entries before the first read are folded: of each block only the newest is sent. When the stream is gone the
-    database answers. Ends after `end`.
+    database answers. Ends after `end`, and when Valkey is away: the browser comes back and goes on from where it was.
     """
-    hub = _hub()
     position = last_event_id if _EVENT_ID.fullmatch(last_event_id) else "-"
     yield b"retry: 1000\n\n"
+    try:
+        async for part in _follow(_hub(), reply_id, position):
+            yield part
+    except (redis.RedisError, OSError, TimeoutError):
+        logger.warning("Lost Valkey while following a reply; the browser will come back")
+
+
+async def _follow(hub: Hub, reply_id: uuid.UUID, position: str) -> AsyncIterator[bytes]:
     async with hub.subscription(Keys(reply_id).channel) as news:
         while True:
             news.clear()
