@@ -78,6 +78,7 @@ def _draft(reply: Reply) -> Draft:
         max_tokens=reply.max_tokens,
         checkpoint=reply.checkpoint,
         queued_at=reply.queued_at,
+        started_at=reply.started_at or reply.queued_at,
     )
     if reply.attempts > Reply.MAX_ATTEMPTS:
         draft.failure = "too_many_attempts"

@@ -48,6 +48,7 @@ class Draft:
     max_tokens: int
     checkpoint: str
     queued_at: datetime
+    started_at: datetime
     prompt: list[dict[str, str]] = field(default_factory=list)
     failure: str = ""
 
@@ -108,6 +109,7 @@ class Writer:
         self._usage: dict[str, Any] = {}
         self._receipt: dict[str, Any] = {}
         self._is_lost = False
+        self._was_resumed = False
 
     async def write(self) -> Outcome:
         """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
@@ -115,9 +117,9 @@ class Writer:
         self._publisher = Publisher(
             self._connections.valkey, reply_id=self._draft.reply_id, attempt=self._draft.attempt
         )
-        started_at = timezone.now()
         self._text = await self._publisher.take(self._draft.checkpoint)
         self._published_characters = len(self._text)
+        self._was_resumed = bool(self._text)
         beat = asyncio.create_task(self._beat())
         try:
             state, error = await self._generate()
@@ -125,7 +127,7 @@ class Writer:
             beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
-        return await self._outcome(state, error, started_at)
+        return await self._outcome(state, error)
 
     async def _generate(self) -> tuple[Reply.State, str]:
         try:
@@ -298,14 +300,15 @@ class Writer:
             except DatabaseError:
                 logger.warning("The database is away; reply %s keeps its lease while it lasts", self._draft.reply_id)
 
-    async def _outcome(self, state: Reply.State, error: str, started_at: datetime) -> Outcome:
+    async def _outcome(self, state: Reply.State, error: str) -> Outcome:
         now = timezone.now()
         prompt_tokens, completion_tokens = await self._token_counts()
-        since_queued = self._draft.queued_at
+        queued_at, first_token_at = self._draft.queued_at, self._first_token_at
         timings = {
-            "queue_ms": _milliseconds(started_at - since_queued),
-            "ttft_ms": _milliseconds(self._first_token_at - since_queued) if self._first_token_at else None,
-            "total_ms": _milliseconds(now - since_queued),
+            "queue_ms": _milliseconds(self._draft.started_at - queued_at),
+            # Of a reply that a second worker went on with, nobody knows when its first token came.
+            "ttft_ms": _milliseconds(first_token_at - queued_at) if first_token_at and not self._was_resumed else None,
+            "total_ms": _milliseconds(now - queued_at),
             "model": self._receipt.get("timings", {}),
         }
         return Outcome(

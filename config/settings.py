@@ -63,6 +63,8 @@ INSTALLED_APPS = [
     "accounts",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "rest_framework",
     "drf_spectacular",
@@ -90,6 +92,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.PreferencesMiddleware",
 ]
 
@@ -116,11 +119,13 @@ TEMPLATES = [
 
 # Storage -------------------------------------------------------------------------------------------------------------
 
+_database = env.db_url("DATABASE_URL", default="postgresql://parley@127.0.0.1:5432/parley")
 DATABASES = {
     "default": {
-        **env.db_url("DATABASE_URL", default="postgresql://parley@127.0.0.1:5432/parley"),
+        **_database,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            **_database.get("OPTIONS", {}),  # sslmode and the like, or the folder of a Unix socket as host
             "pool": {
                 "min_size": 2,
                 "max_size": env.int("DATABASE_POOL_SIZE", default=20),
@@ -170,6 +175,19 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the other sessions end; this one stays
+ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupQuestions"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+USERSESSIONS_TRACK_ACTIVITY = True
+
+# Whether the box at sign-up is ticked before the person has said anything, and which text they agreed to.
+TRAINING_CONSENT_DEFAULT = env.bool("TRAINING_CONSENT_DEFAULT", default=False)
+CONSENT_POLICY_VERSION = "2026-11"
 
 # Mail: printed in the log and kept under var/mail unless EMAIL_URL names a server.
 if env.str("EMAIL_URL", default=""):
@@ -257,6 +275,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "config.api_errors.handle",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Parley",

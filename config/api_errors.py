@@ -1,0 +1,57 @@
+"""Errors of the API: always `{"error": {"code", "message", ...}}`, in the person's language, saying what to do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django.http import Http404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from billing.quota import QuotaExceeded
+from chat.sending import BadMessage
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: domain errors become answers, DRF's own get our shape, the rest stay errors."""
+    if isinstance(error, BadMessage):
+        return _answer(status.HTTP_400_BAD_REQUEST, error.code, str(error))
+    if isinstance(error, QuotaExceeded):
+        return _quota_answer(error)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, ValidationError):
+        response.data = {"error": {"code": "invalid", "message": _("Check these fields."), "fields": error.detail}}
+    elif isinstance(error, Http404):
+        response.data = {"error": {"code": "not_found", "message": _("There is no such thing here.")}}
+    elif isinstance(error, APIException):
+        response.data = {"error": {"code": str(error.get_codes()), "message": str(error.detail)}}
+    return response
+
+
+def _quota_answer(error: QuotaExceeded) -> Response:
+    seconds = max(1, math.ceil((error.resets_at - timezone.now()).total_seconds())) if error.resets_at else 1
+    response = _answer(
+        status.HTTP_429_TOO_MANY_REQUESTS,
+        "quota_exceeded",
+        str(error),
+        quota=error.code,
+        limit=error.limit,
+        used=error.used,
+        resets_at=error.resets_at,
+        plan=error.plan_key,
+        plans_url=reverse("plans"),
+    )
+    response["Retry-After"] = str(seconds)
+    return response
+
+
+def _answer(code: int, name: str, message: str, **more: object) -> Response:
+    return Response({"error": {"code": name, "message": message, **more}}, status=code)

@@ -1,0 +1,102 @@
+"""Added time to first token: everything between the browser and the model service, next to the same request sent straight.
+
+`python -m tests.bench.chat.first_token --count 200` needs a running site (`make run`) and prints medians and p95. Each
+sample posts a message and follows its events until the first block; its twin sends the prompt that the worker would send
+to the model service and waits for the first text. The two alternate, so that both see the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+import uuid
+
+import httpx
+
+
+def signed_in_client(site: str) -> httpx.Client:
+    """A client with the session of a person who may send as many messages as the bench needs."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from accounts.models import User
+
+    user, _made = User.objects.get_or_create(email=f"bench-{uuid.uuid4().hex[:8]}@parley.local")
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    token = "a" * 32
+    return httpx.Client(
+        base_url=site,
+        cookies={"sessionid": session.session_key, "csrftoken": token},
+        headers={"X-CSRFToken": token, "Origin": site},
+        timeout=60,
+    )
+
+
+def through_the_site(client: httpx.Client, text: str) -> float:
+    """Milliseconds from posting the message to the first block in the event stream."""
+    began = time.perf_counter()
+    answer = client.post("/api/conversations", json={"client_id": str(uuid.uuid4()), "content": text})
+    answer.raise_for_status()
+    reply = answer.json()
+    try:
+        with client.stream("GET", reply["events_url"]) as events:
+            for line in events.iter_lines():
+                if line == "event: block":
+                    return (time.perf_counter() - began) * 1000
+    finally:
+        client.post(f"/api/replies/{reply['id']}/stop")
+    raise RuntimeError("the reply ended without a block")
+
+
+def straight(model: httpx.Client, body: dict[str, object], text: str) -> float:
+    """Milliseconds from the same request to the first text, sent to the model service itself."""
+    messages = [{"role": "system", "content": body["system"]}, {"role": "user", "content": text}]
+    request = {**body["sampling"], "model": body["model"], "messages": messages, "max_tokens": 512, "stream": True}
+    began = time.perf_counter()
+    with model.stream("POST", "/v1/chat/completions", json=request) as events:
+        for line in events.iter_lines():
+            if line.startswith("data: {"):
+                choices = json.loads(line[6:])["choices"]
+                if choices and choices[0]["delta"].get("content"):
+                    return (time.perf_counter() - began) * 1000
+    raise RuntimeError("the completion ended without text")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=200)
+    options = parser.parse_args()
+    site = os.environ.get("SITE_URL", "http://127.0.0.1:8000")
+    client = signed_in_client(site)
+    from django.conf import settings
+
+    model = httpx.Client(base_url=settings.INFERENCE_URL, timeout=60)
+    body = {"system": settings.CHAT_SYSTEM_PROMPT, "sampling": settings.CHAT_SAMPLING, "model": settings.CHAT_MODEL}
+    with_site, without = [], []
+    for number in range(options.count + 5):
+        text = f"Question {number}: name a colour and say why you like it."
+        sample = through_the_site(client, text), straight(model, body, text)
+        if number >= 5:  # the first ones warm caches and connections
+            with_site.append(sample[0])
+            without.append(sample[1])
+    added = [site_ms - model_ms for site_ms, model_ms in zip(with_site, without, strict=True)]
+    print(f"{'milliseconds to the first token':34}{'median':>9}{'p95':>9}")
+    for name, values in (("through the site", with_site), ("straight to the model", without), ("added", added)):
+        p95 = statistics.quantiles(values, n=20)[-1]
+        print(f"{name:34}{statistics.median(values):9.1f}{p95:9.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Kill a process in the middle of a reply: the person ends up with one whole reply, metered once."""
+
+import json
+import time
+import uuid
+
+import pytest
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+
+import httpx
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
+
+from accounts.models import User
+from billing import quota
+from chat.models import Message, Reply
+from chat.rendering import render_blocks
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+LONG = "Write a long story about a fox who opens a bakery. Then list ten things it bakes."
+
+
+class Reader:
+    """A browser that follows one reply and comes back whenever the connection breaks."""
+
+    def __init__(self, stack, user):
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.save()
+        token = "a" * 32
+        self.client = httpx.Client(
+            base_url=stack.url,
+            cookies={"sessionid": session.session_key, "csrftoken": token},
+            headers={"X-CSRFToken": token, "Origin": stack.url},
+            timeout=30,
+        )
+        self.blocks = {}
+        self.last_event_id = ""
+        self.end = None
+
+    def ask(self, text):
+        answer = self.client.post("/api/conversations", json={"client_id": str(uuid.uuid4()), "content": text})
+        assert answer.status_code == 201, answer.text
+        self.reply = answer.json()
+        return self.reply["id"]
+
+    def follow(self, *, until=lambda reader: False, seconds=90):
+        """Read events, reconnecting as a browser does, until the end or until `until(self)`."""
+        give_up_at = time.monotonic() + seconds
+        while self.end is None and time.monotonic() < give_up_at:
+            try:
+                if self._read(until):
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.3)  # a browser waits as well before it reconnects
+        assert self.end is not None, "the reply did not end in time"
+
+    def _read(self, until):
+        headers = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
+        with self.client.stream("GET", self.reply["events_url"], headers=headers) as answer:
+            name = ""
+            for line in answer.iter_lines():
+                field, _colon, value = line.partition(": ")
+                if field == "id":
+                    self.last_event_id = value
+                elif field == "event":
+                    name = value
+                elif field == "data":
+                    self._take(name, json.loads(value))
+                    if until(self) or self.end is not None:
+                        return True
+        return False
+
+    def _take(self, name, data):
+        if name == "block":
+            self.blocks[data["index"]] = data["html"]
+        elif name == "end":
+            self.end = data
+
+    @property
+    def html(self):
+        return [html for _index, html in sorted(self.blocks.items()) if html]
+
+
+def some_text(reader):
+    return sum(map(len, reader.html)) > 60
+
+
+@pytest.fixture
+def reader(stack):
+    return Reader(stack, User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery"))
+
+
+def assert_whole_and_metered_once(reader):
+    reply = Reply.objects.select_related("message").get(pk=reader.reply["id"])
+    assert reply.state == "complete"
+    assert reader.html == render_blocks(reply.message.content)
+    assert 0 < reply.completion_tokens <= reply.max_tokens
+    assert Message.objects.filter(conversation=reply.message.conversation, role="assistant").count() == 1
+    allowance = quota.allowance_of(reply.user, now=reply.finished_at)
+    assert allowance.used == 1
+
+
+@pytest.mark.parametrize("victim", ["worker", "inference", "web"])
+def test_a_reply_survives_the_death_of(stack, reader, victim):
+    reader.ask(LONG)
+    reader.follow(until=some_text)
+    shown = "".join(reader.html)
+    stack.kill(victim)
+    stack.restart(victim)
+    reader.follow()
+    assert_whole_and_metered_once(reader)
+    assert shown  # something was on the screen before, and the end of it is one whole reply
+
+
+def test_a_reply_survives_the_death_of_valkey(stack, reader):
+    reader.ask(LONG)
+    reader.follow(until=some_text)
+    stack.kill("valkey")
+    stack.restart("valkey")
+    reader.follow()
+    assert_whole_and_metered_once(reader)
+
+
+def test_stop_keeps_what_is_there_and_frees_the_slot_at_once(stack, reader):
+    reply_id = reader.ask(LONG)
+    reader.follow(until=some_text)
+    began = time.monotonic()
+    assert reader.client.post(f"/api/replies/{reply_id}/stop").status_code == 202
+    reader.follow()
+    assert time.monotonic() - began < 2
+    reply = Reply.objects.select_related("message").get(pk=reply_id)
+    assert reply.state == "stopped"
+    assert reader.html == render_blocks(reply.message.content)
+    assert reply.completion_tokens < reply.max_tokens
+
+
+def test_a_connection_that_drops_again_and_again_misses_nothing(stack, reader):
+    reader.ask(LONG)
+    drops = 0
+    while reader.end is None and drops < 40:
+        seen = dict(reader.blocks)
+        reader.follow(until=lambda reader, seen=seen: reader.blocks != seen)
+        drops += 1
+    reader.follow()
+    assert drops > 5
+    assert_whole_and_metered_once(reader)
+
+
+def test_two_windows_show_the_same_reply(stack, reader):
+    reader.ask(LONG)
+    reader.follow(until=some_text)
+    second = Reader(stack, User.objects.get(replies=reader.reply["id"]))
+    second.reply = reader.reply
+    second.follow()
+    reader.follow()
+    assert second.html == reader.html
