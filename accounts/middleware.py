@@ -1,6 +1,7 @@
 """Apply what a signed-in person chose: language and time zone."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -17,15 +18,15 @@ def _signed_in(request: HttpRequest) -> User | None:
 
 
 def _apply(user: User | None) -> None:
+    """Threads serve many people: a zone that was activated for one is always put away for the next."""
+    timezone.deactivate()
     if user is None:
         return
     if user.language:
         translation.activate(user.language)
     if user.time_zone:
-        try:
+        with suppress(ZoneInfoNotFoundError):
             timezone.activate(ZoneInfo(user.time_zone))
-        except ZoneInfoNotFoundError:
-            timezone.deactivate()
 
 
 @sync_and_async_middleware
