@@ -8,9 +8,12 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+
+django_stubs_ext.monkeypatch()  # lets Django's generic classes take their type at run time: ModelAdmin[User]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
