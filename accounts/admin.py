@@ -1,7 +1,5 @@
 """People and what they agreed to, as a support desk reads them: nothing of the ledger can be edited."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
@@ -11,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import ConsentEvent, User
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A ledger: it can be searched and read, never added to, changed or deleted by hand."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -25,7 +23,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User]):
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     ordering = ("-date_joined",)
     list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
     list_filter = ("is_active", "is_staff", "groups", "language")

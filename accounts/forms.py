@@ -1,6 +1,5 @@
 """The questions a person is asked: at sign-up, and on the settings page."""
 
-from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
@@ -40,7 +39,7 @@ def _time_zones() -> list[tuple[str, str]]:
     return [("", "UTC"), *((zone, zone.replace("_", " ")) for zone in sorted(available_timezones()))]
 
 
-class PreferencesForm(forms.ModelForm[User]):
+class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]
     """How the product addresses a person and looks to them."""
 
     language = forms.ChoiceField(
