@@ -1,0 +1,37 @@
+"""Fixtures that every test may use. Nothing here is started before a test asks for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db.models.signals import post_migrate
+
+from tests.stack.surroundings import surroundings
+
+
+def pytest_configure() -> None:
+    # The hashed names of static files need a collected folder; only the real processes (see `stack`) have one.
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    # A flush after a transactional test empties the plans as well; like a migration, it ends with this signal.
+    post_migrate.connect(_seed, dispatch_uid="tests.seed")
+
+
+def _seed(*, sender: Any, **_arguments: Any) -> None:
+    if sender.name == "config":
+        from billing.plans import seed_plans
+
+        seed_plans()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """pytest-django asks for this before it creates the test database: the moment PostgreSQL is needed."""
+    surroundings.start_postgres()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_catalogues() -> None:
+    call_command("compile_catalogues", verbosity=0)

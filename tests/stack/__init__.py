@@ -1,0 +1,1 @@
+"""What tests stand on: a private PostgreSQL and Valkey, the real processes on demand, and a browser."""

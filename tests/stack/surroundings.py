@@ -1,0 +1,96 @@
+"""A private place for one test run: addresses, ports and folders that no other run shares.
+
+Loaded as a pytest plugin (`-p` in pyproject.toml), so that the environment is complete before Django reads its
+settings. PostgreSQL itself starts with the first test that wants a database.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from config.embedded.accounts import remove_folder
+from config.embedded.postgres import Postgres
+from config.embedded.sockets import free_port
+from config.embedded.valkey import Valkey
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Surroundings:
+    """Folders and servers of this run, all below `home`, which is removed at the end."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="parley-test-"))
+        # Others may enter but not list: the account that runs PostgreSQL for root has its own closed folder below.
+        self.home.chmod(0o711)
+        self.logs = self.home / "logs"
+        self.logs.mkdir()
+        self._postgres = None if "DATABASE_URL" in os.environ else Postgres(self.home / "postgres", durable=False)
+        self._valkey = None if "VALKEY_URL" in os.environ else Valkey(self.home / "valkey", durable=False)
+        self._is_postgres_up = self._is_valkey_up = False
+
+    def environment(self) -> dict[str, str]:
+        """The variables of docs/operations.md that point Django and every process at this run's own parts."""
+        web, inference, stripe = free_port(), free_port(), free_port()
+        variables = {
+            "PARLEY_VAR": str(self.home / "var"),
+            "PORT": str(web),
+            "SITE_URL": f"http://127.0.0.1:{web}",
+            "INFERENCE_HOST": "127.0.0.1",
+            "INFERENCE_PORT": str(inference),
+            "INFERENCE_URL": f"http://127.0.0.1:{inference}",
+            "STRIPE_PORT": str(stripe),
+            "STRIPE_API_BASE": f"http://127.0.0.1:{stripe}",
+            "STRIPE_API_KEY": "sk_test_parley",
+            "STRIPE_WEBHOOK_SECRET": "whsec_parley_tests",
+            "STORAGE_URL": (self.home / "storage").as_uri(),
+            "SECRET_KEY": "only-for-this-test-run-and-long-enough-to-please-every-check",
+            "DATABASE_POOL_SIZE": "20",
+        }
+        if self._postgres:
+            variables["DATABASE_URL"] = self._postgres.url
+        if self._valkey:
+            self._valkey.prepare()
+            variables["VALKEY_URL"] = self._valkey.url
+        return variables
+
+    def start_postgres(self) -> None:
+        if self._postgres and not self._is_postgres_up:
+            self._postgres.start(self.logs / "postgres.log")
+            self._is_postgres_up = True
+
+    def start_valkey(self) -> None:
+        if self._valkey and not self._is_valkey_up:
+            self._valkey.start(self.logs / "valkey.log")
+            self._is_valkey_up = True
+
+    def close(self) -> None:
+        if self._valkey:
+            self._valkey.stop()
+        if self._postgres:
+            self._postgres.stop()
+            remove_folder(self.home / "postgres")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+surroundings = Surroundings()
+os.environ.update(surroundings.environment())
+os.environ.pop("EMAIL_URL", None)
+atexit.register(surroundings.close)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    if session.items and not session.config.option.collectonly:
+        surroundings.start_valkey()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    surroundings.close()
