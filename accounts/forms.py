@@ -1,5 +1,6 @@
 """The questions a person is asked: at sign-up, and on the settings page."""
 
+from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
