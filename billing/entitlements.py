@@ -1,0 +1,159 @@
+"""What a person may use, as one function of local rows: web, API, worker and queue all ask here, and never Stripe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.models import User
+from billing.models import EntitlementChange, Invoice, Plan, Subscription, TeamMembership
+from billing.models.plans import FREE
+
+# How long a failed payment leaves the plan as it was, so that a lost card never interrupts anyone's work at once.
+GRACE = timedelta(days=7)
+# A renewal is paid about an hour after the period ends; the plan goes on meanwhile, and longer if we hear late.
+RENEWAL_SLACK = timedelta(days=3)
+
+
+class Reason(StrEnum):
+    FREE = "free"
+    SUBSCRIBED = "subscribed"
+    TRIAL = "trial"
+    GRACE = "grace"
+    SEAT = "seat"
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """What one person may use now. `models` names models on offer; `*` stands for all of them."""
+
+    plan_key: str
+    plan_name: str
+    plan_position: int
+    messages_per_window: int
+    window: timedelta
+    tokens_per_month: int
+    concurrent_replies: int
+    context_tokens: int
+    max_output_tokens: int
+    models: tuple[str, ...]
+    has_api_access: bool
+    priority: int
+    queue: str
+    reason: Reason
+    month_anchor: datetime
+    """Monthly budgets start on this day of the month, at this time of day."""
+    grace_until: datetime | None = None
+
+
+def entitlement_of(user: User, *, now: datetime) -> Entitlement:
+    """The best plan that the person has a right to at `now`; Free when there is none."""
+    granted = [grant for row in _subscriptions_for(user) if (grant := _granted_by(row, user, now))]
+    if granted:
+        return max(granted, key=lambda grant: (grant.plan_position, grant.month_anchor))
+    return _entitlement(Plan.objects.get(key=FREE), Reason.FREE, user.date_joined)
+
+
+def record_change(user: User, *, cause: str, now: datetime) -> bool:
+    """Write the audit log if the person's plan is not what the log says; returns whether it changed.
+
+    Call it inside the transaction that changed the rows, so that the log never misses one.
+    """
+    User.objects.select_for_update(no_key=True).only("id").get(pk=user.pk)
+    newest = EntitlementChange.objects.filter(user=user).order_by("-id").first()
+    before = newest.to_plan if newest else FREE
+    after = entitlement_of(user, now=now).plan_key
+    if before == after:
+        return False
+    EntitlementChange.objects.create(user=user, from_plan=before, to_plan=after, cause=cause, changed_at=now)
+    return True
+
+
+def record_changes_by_time(*, now: datetime) -> int:
+    """Log those whose plan ended by the clock alone (grace or renewal slack ran out); returns how many."""
+    changed = 0
+    newest_is_paid = Q(entitlement_changes__isnull=False)
+    lapsed = Q(customer__subscriptions__past_due_since__lte=now - GRACE) | Q(
+        customer__subscriptions__period_end__lte=now - RENEWAL_SLACK
+    )
+    for user in User.objects.filter(newest_is_paid & lapsed).distinct().iterator():
+        with transaction.atomic():
+            changed += record_change(user, cause="time", now=now)
+    return changed
+
+
+def _subscriptions_for(user: User) -> list[Subscription]:
+    """The open subscriptions that the person pays for or has a seat in."""
+    mine = Q(customer__user=user) | Q(plan__is_per_seat=True, customer__user__owned_team__memberships__user=user)
+    return list(
+        Subscription.objects.open()
+        .filter(mine, plan__isnull=False, customer__is_deleted=False)
+        .select_related("plan", "customer")
+    )
+
+
+def _granted_by(subscription: Subscription, user: User, now: datetime) -> Entitlement | None:
+    plan = subscription.plan
+    reason = _reason(subscription, now)
+    if plan is None or reason is None or _money_was_given_back(subscription):
+        return None
+    if subscription.customer.user_id != user.pk:
+        if not _has_seat(subscription, user):
+            return None
+        reason = Reason.SEAT if reason != Reason.GRACE else reason
+    grace_until = (subscription.past_due_since or now) + GRACE if reason == Reason.GRACE else None
+    return _entitlement(plan, reason, subscription.period_start or subscription.started_at, grace_until)
+
+
+def _reason(subscription: Subscription, now: datetime) -> Reason | None:
+    """Why the subscription gives its plan at `now`; None when it gives nothing."""
+    if subscription.status == Subscription.Status.PAST_DUE:
+        since = subscription.past_due_since
+        return Reason.GRACE if since and now < since + GRACE else None
+    if subscription.period_end and now >= subscription.period_end + RENEWAL_SLACK:
+        return None
+    if subscription.cancels_at and now >= subscription.cancels_at:
+        return None
+    if subscription.status == Subscription.Status.TRIALING:
+        return Reason.TRIAL
+    return Reason.SUBSCRIBED if subscription.status == Subscription.Status.ACTIVE else None
+
+
+def _money_was_given_back(subscription: Subscription) -> bool:
+    """A full refund or a dispute of the invoice that pays for the present period ends what it paid for."""
+    if not subscription.latest_invoice_id:
+        return False
+    invoice = Invoice.objects.filter(pk=subscription.latest_invoice_id).first()
+    return invoice is not None and invoice.is_given_back
+
+
+def _has_seat(subscription: Subscription, user: User) -> bool:
+    """The owner and those who joined first have the seats that are paid for."""
+    team_members = TeamMembership.objects.filter(team__owner_id=subscription.customer.user_id).order_by("id")
+    seated = team_members.values_list("user_id", flat=True)[: subscription.quantity]
+    return user.pk in set(seated)
+
+
+def _entitlement(plan: Plan, reason: Reason, anchor: datetime, grace_until: datetime | None = None) -> Entitlement:
+    return Entitlement(
+        plan_key=plan.key,
+        plan_name=plan.name,
+        plan_position=plan.position,
+        messages_per_window=plan.messages_per_window,
+        window=plan.window,
+        tokens_per_month=plan.tokens_per_month,
+        concurrent_replies=plan.concurrent_replies,
+        context_tokens=plan.context_tokens,
+        max_output_tokens=plan.max_output_tokens,
+        models=tuple(plan.model_names),
+        has_api_access=plan.has_api_access,
+        priority=plan.priority,
+        queue=plan.queue,
+        reason=reason,
+        month_anchor=anchor,
+        grace_until=grace_until,
+    )

@@ -1,0 +1,148 @@
+"""Our copy of Stripe's objects.
+
+Only `billing.mirror` writes here: it fetches an object afresh and saves it when the fetch began later than the one
+already saved (`fence`). Amounts are in minor units.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import new_id
+
+
+class Mirrored(models.Model):
+    """A row whose truth is at Stripe. `fence` is the number drawn before the fetch that filled it."""
+
+    fence = models.BigIntegerField(default=0, editable=False)
+    fetched_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Customer(Mirrored):
+    """Who pays: one person here is one customer at Stripe. The person goes on erasure; the row stays for the books."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="customer"
+    )
+    stripe_id = models.CharField(max_length=64, unique=True)
+    currency = models.CharField(max_length=3, blank=True)
+    trial_used_at = models.DateTimeField(null=True, blank=True)
+    is_deleted = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("customer")
+        verbose_name_plural = _("customers")
+
+    def __str__(self) -> str:
+        return self.stripe_id
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def open(self) -> SubscriptionQuerySet:
+        """Those that can still be billed."""
+        return self.filter(status__in=Subscription.OPEN)
+
+
+class Subscription(Mirrored):
+    """A customer's plan at Stripe, as last fetched."""
+
+    class Status(models.TextChoices):
+        INCOMPLETE = "incomplete", _("waiting for the first payment")
+        INCOMPLETE_EXPIRED = "incomplete_expired", _("never paid")
+        TRIALING = "trialing", _("trial")
+        ACTIVE = "active", _("active")
+        PAST_DUE = "past_due", _("payment failed")
+        UNPAID = "unpaid", _("unpaid")
+        PAUSED = "paused", _("paused")
+        CANCELED = "canceled", _("ended")
+
+    OPEN = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE, Status.UNPAID, Status.PAUSED)
+
+    stripe_id = models.CharField(primary_key=True, max_length=64)
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="subscriptions")
+    status = models.CharField(max_length=20, choices=Status.choices)
+    plan = models.ForeignKey("billing.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    item_id = models.CharField(max_length=64, blank=True)
+    price_id = models.CharField(max_length=64, blank=True)
+    interval = models.CharField(max_length=5, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    unit_amount = models.BigIntegerField(default=0)
+    quantity = models.PositiveIntegerField(default=1)
+    started_at = models.DateTimeField()
+    period_start = models.DateTimeField(null=True, blank=True)
+    period_end = models.DateTimeField(null=True, blank=True)
+    trial_end = models.DateTimeField(null=True, blank=True)
+    cancels_at = models.DateTimeField(null=True, blank=True, help_text=_("When it will end, if it was cancelled."))
+    ended_at = models.DateTimeField(null=True, blank=True)
+    past_due_since = models.DateTimeField(null=True, blank=True)
+    schedule_id = models.CharField(max_length=64, blank=True)
+    next_price_id = models.CharField(max_length=64, blank=True)
+    latest_invoice_id = models.CharField(max_length=64, blank=True)
+
+    objects = SubscriptionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        indexes = [models.Index(fields=["customer", "status"], name="subscription_of_customer")]
+        constraints = [
+            models.CheckConstraint(
+                name="subscription_past_due_has_time",
+                condition=~Q(status="past_due") | Q(past_due_since__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.stripe_id
+
+
+class Invoice(Mirrored):
+    """A bill, as last fetched. Its page and PDF are asked for afresh when somebody opens them: their links expire."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("being prepared")
+        OPEN = "open", _("to pay")
+        PAID = "paid", _("paid")
+        VOID = "void", _("void")
+        UNCOLLECTIBLE = "uncollectible", _("written off")
+
+    stripe_id = models.CharField(primary_key=True, max_length=64)
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="invoices")
+    subscription_id = models.CharField(max_length=64, blank=True)
+    number = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=13, choices=Status.choices)
+    billing_reason = models.CharField(max_length=40, blank=True)
+    currency = models.CharField(max_length=3)
+    total = models.BigIntegerField()
+    amount_due = models.BigIntegerField()
+    amount_paid = models.BigIntegerField()
+    amount_refunded = models.BigIntegerField(default=0)
+    is_disputed = models.BooleanField(default=False)
+    attempt_count = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    period_end = models.DateTimeField(null=True, blank=True, help_text=_("Until when it pays for the plan."))
+
+    class Meta:
+        verbose_name = _("invoice")
+        verbose_name_plural = _("invoices")
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["customer", "-created_at"], name="invoices_of_customer"),
+            models.Index(fields=["subscription_id"], name="invoices_of_subscription"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or self.stripe_id
+
+    @property
+    def is_given_back(self) -> bool:
+        """Whether the money is with the payer again, all of it, or held by their bank."""
+        return self.is_disputed or (self.amount_paid > 0 and self.amount_refunded >= self.amount_paid)

@@ -1,0 +1,281 @@
+"""Take from the limits before a reply is written, count what it used afterwards, give back what it did not.
+
+`reserve` -> `extend` while it runs -> `settle` or `release`. Each happens once for a request id, however often it is
+called. A reservation whose lease ran out is given back by `expire_abandoned`; a reply that ends after all is still
+counted, once.
+"""
+
+from __future__ import annotations
+
+import calendar
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from accounts.models import User
+from billing import buckets
+from billing.buckets import NEVER, Kind, Level
+from billing.entitlements import Entitlement, entitlement_of
+from billing.models import Reservation
+
+FIRST_LEASE = timedelta(minutes=30)  # a free reply may wait that long for its turn
+RUNNING_LEASE = timedelta(minutes=2)
+SMALLEST_REPLY_TOKENS = 16
+
+
+class QuotaExceeded(Exception):  # noqa: N818 - reads as what it is at the place that raises it
+    """A limit is reached. Tells which (`code`), how much there was, and when it comes back."""
+
+    def __init__(self, code: str, *, limit: int, used: int, resets_at: datetime, plan_key: str) -> None:
+        super().__init__(f"{code}: {used} of {limit} used until {resets_at:%Y-%m-%d %H:%M} UTC")
+        self.code = code
+        self.limit = limit
+        self.used = used
+        self.remaining = max(0, limit - used)
+        self.resets_at = resets_at
+        self.plan_key = plan_key
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to write one reply of at most `max_output_tokens`, which may be fewer than were asked for."""
+
+    request_id: uuid.UUID
+    max_output_tokens: int
+    remaining_messages: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a person has left: messages in the session window, tokens in the month. `resets_at` is None while unused."""
+
+    plan_key: str
+    plan_name: str
+    limit: int
+    used: int
+    remaining: int
+    resets_at: datetime | None
+    window: timedelta
+    token_limit: int
+    tokens_used: int
+    tokens_remaining: int
+    tokens_reset_at: datetime | None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether four fifths of the messages or tokens are gone."""
+        return self.used * 5 >= self.limit * 4 or self.tokens_used * 5 >= self.token_limit * 4
+
+    @property
+    def is_spent(self) -> bool:
+        return self.remaining == 0 or self.tokens_remaining < SMALLEST_REPLY_TOKENS
+
+
+def reserve(*, user: User, request_id: uuid.UUID, prompt_tokens: int, max_output_tokens: int, now: datetime) -> Grant:
+    """Leave to write the reply `request_id`; the same id gives the same leave.
+
+    Tokens for the longest reply are taken, shortened to what is left of the month rather than refused. Runs in the
+    caller's transaction. Raises `QuotaExceeded` with nothing taken.
+    """
+    entitlement = entitlement_of(user, now=now)
+    longest = min(max_output_tokens, entitlement.max_output_tokens)
+    reservation = Reservation(
+        request_id=request_id,
+        user=user,
+        plan_key=entitlement.plan_key,
+        reserved_tokens=prompt_tokens + longest,
+        max_output_tokens=longest,
+        created_at=now,
+        lease_until=now + FIRST_LEASE,
+    )
+    try:
+        with transaction.atomic():
+            grant = _take(reservation, entitlement, prompt_tokens, now)
+            reservation.save(force_insert=True)
+            return grant
+    except (IntegrityError, QuotaExceeded):
+        if known := Reservation.objects.filter(request_id=request_id, user=user).first():
+            return _granted_before(known, user, now)
+        raise
+
+
+def settle(*, request_id: uuid.UUID, prompt_tokens: int, completion_tokens: int, now: datetime) -> None:
+    """Count what the reply really used: one message and the model's own token counts. Once."""
+    with transaction.atomic():
+        reservation = _lock(request_id, Reservation.State.HELD, Reservation.State.EXPIRED)
+        if reservation is None:
+            return
+        is_held = reservation.state == Reservation.State.HELD
+        reservation.prompt_tokens = prompt_tokens
+        reservation.completion_tokens = completion_tokens
+        _close(reservation, is_held=is_held, messages=1, tokens=prompt_tokens + completion_tokens)
+        _end(reservation, Reservation.State.SETTLED, now)
+
+
+def release(*, request_id: uuid.UUID, now: datetime) -> None:
+    """Give all of it back: nothing was delivered. Once; a settled reservation stays settled."""
+    with transaction.atomic():
+        reservation = _lock(request_id, Reservation.State.HELD)
+        if reservation:
+            _close(reservation, is_held=True, messages=0, tokens=0)
+            _end(reservation, Reservation.State.RELEASED, now)
+
+
+def extend(*, request_id: uuid.UUID, now: datetime) -> None:
+    """Say that the reply is still being written."""
+    Reservation.objects.filter(
+        request_id=request_id, state=Reservation.State.HELD, lease_until__lt=now + RUNNING_LEASE
+    ).update(lease_until=now + RUNNING_LEASE)
+
+
+def expire_abandoned(*, now: datetime, at_most: int = 500) -> int:
+    """Give back what was reserved for requests that nobody runs any more; returns how many."""
+    ids = Reservation.objects.filter(state=Reservation.State.HELD, lease_until__lt=now).order_by("lease_until")
+    expired = 0
+    for request_id in list(ids.values_list("request_id", flat=True)[:at_most]):
+        with transaction.atomic():
+            reservation = _lock(request_id, Reservation.State.HELD)
+            if reservation and reservation.lease_until < now:
+                _close(reservation, is_held=True, messages=0, tokens=0)
+                _end(reservation, Reservation.State.EXPIRED, now)
+                expired += 1
+    return expired
+
+
+def allowance_of(user: User, *, now: datetime) -> Allowance:
+    """What the person has used and has left, for pages and the API. Running replies count as used."""
+    entitlement = entitlement_of(user, now=now)
+    messages = buckets.level(user_id=user.pk, kind=Kind.MESSAGES, now=now)
+    tokens = buckets.level(user_id=user.pk, kind=Kind.TOKENS, now=now)
+    used = messages.taken if messages else 0
+    tokens_used = tokens.taken if tokens else 0
+    return Allowance(
+        plan_key=entitlement.plan_key,
+        plan_name=entitlement.plan_name,
+        limit=entitlement.messages_per_window,
+        used=used,
+        remaining=max(0, entitlement.messages_per_window - used),
+        resets_at=messages.resets_at if messages else None,
+        window=entitlement.window,
+        token_limit=entitlement.tokens_per_month,
+        tokens_used=tokens_used,
+        tokens_remaining=max(0, entitlement.tokens_per_month - tokens_used),
+        tokens_reset_at=tokens.resets_at if tokens else None,
+    )
+
+
+def next_month(anchor: datetime, *, after: datetime) -> datetime:
+    """The first moment after `after` that is whole months from `anchor`; on the last day of a shorter month."""
+    months = (after.year - anchor.year) * 12 + after.month - anchor.month
+    moment = _months_later(anchor, months)
+    return moment if moment > after else _months_later(anchor, months + 1)
+
+
+def _months_later(anchor: datetime, months: int) -> datetime:
+    year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)
+    day = min(anchor.day, calendar.monthrange(year, month + 1)[1])
+    return anchor.replace(year=year, month=month + 1, day=day)
+
+
+def _take(reservation: Reservation, entitlement: Entitlement, prompt_tokens: int, now: datetime) -> Grant:
+    """Take from every bucket in the fixed order, or raise `QuotaExceeded`."""
+    user_id = reservation.user_id
+    if not buckets.reserve(
+        user_id=user_id,
+        kind=Kind.CONCURRENCY,
+        amount=1,
+        limit=entitlement.concurrent_replies,
+        now=now,
+        resets_at=NEVER,
+    ):
+        raise _exceeded(Kind.CONCURRENCY, user_id, entitlement.concurrent_replies, entitlement, now)
+    messages = buckets.reserve(
+        user_id=user_id,
+        kind=Kind.MESSAGES,
+        amount=1,
+        limit=entitlement.messages_per_window,
+        now=now,
+        resets_at=now + entitlement.window,
+    )
+    if messages is None:
+        raise _exceeded(Kind.MESSAGES, user_id, entitlement.messages_per_window, entitlement, now)
+    tokens = _take_tokens(reservation, entitlement, prompt_tokens, now)
+    reservation.messages_window = messages.window_number
+    reservation.tokens_window = tokens.window_number
+    return Grant(
+        request_id=reservation.request_id,
+        max_output_tokens=reservation.max_output_tokens,
+        remaining_messages=max(0, entitlement.messages_per_window - messages.taken),
+        resets_at=messages.resets_at,
+    )
+
+
+def _take_tokens(reservation: Reservation, entitlement: Entitlement, prompt_tokens: int, now: datetime) -> Level:
+    """The whole wish, or what is left of the month if that is enough for a short reply."""
+    user_id, limit = reservation.user_id, entitlement.tokens_per_month
+    resets_at = next_month(entitlement.month_anchor, after=now)
+    for _attempt in range(3):
+        taken = buckets.reserve(
+            user_id=user_id,
+            kind=Kind.TOKENS,
+            amount=reservation.reserved_tokens,
+            limit=limit,
+            now=now,
+            resets_at=resets_at,
+        )
+        if taken:
+            return taken
+        level = buckets.level(user_id=user_id, kind=Kind.TOKENS, now=now)
+        left = limit - (level.taken if level else 0)
+        if left < prompt_tokens + SMALLEST_REPLY_TOKENS:
+            break
+        reservation.reserved_tokens = left
+        reservation.max_output_tokens = min(reservation.max_output_tokens, left - prompt_tokens)
+    raise _exceeded(Kind.TOKENS, user_id, limit, entitlement, now)
+
+
+def _granted_before(reservation: Reservation, user: User, now: datetime) -> Grant:
+    allowance = allowance_of(user, now=now)
+    return Grant(
+        request_id=reservation.request_id,
+        max_output_tokens=reservation.max_output_tokens,
+        remaining_messages=allowance.remaining,
+        resets_at=allowance.resets_at or now,
+    )
+
+
+def _exceeded(kind: Kind, user_id: uuid.UUID, limit: int, entitlement: Entitlement, now: datetime) -> QuotaExceeded:
+    level = buckets.level(user_id=user_id, kind=kind, now=now)
+    resets_at = level.resets_at if level else now
+    if kind == Kind.CONCURRENCY:
+        held = Reservation.objects.filter(user_id=user_id, state=Reservation.State.HELD, lease_until__gt=now)
+        resets_at = min([*held.values_list("lease_until", flat=True), now + RUNNING_LEASE])
+    return QuotaExceeded(
+        str(kind), limit=limit, used=level.taken if level else 0, resets_at=resets_at, plan_key=entitlement.plan_key
+    )
+
+
+def _lock(request_id: uuid.UUID, *states: Reservation.State) -> Reservation | None:
+    return Reservation.objects.select_for_update().filter(request_id=request_id, state__in=states).first()
+
+
+def _close(reservation: Reservation, *, is_held: bool, messages: int, tokens: int) -> None:
+    """Change every bucket in the fixed order. An expired reservation holds nothing any more, but may still count."""
+    held = 1 if is_held else 0
+    changes = {
+        Kind.CONCURRENCY: (1, held, 0),
+        Kind.MESSAGES: (reservation.messages_window, held, messages),
+        Kind.TOKENS: (reservation.tokens_window, held * reservation.reserved_tokens, tokens),
+    }
+    for kind in buckets.ORDER:
+        window_number, given_back, used = changes[kind]
+        buckets.close(user_id=reservation.user_id, kind=kind, window_number=window_number, held=given_back, used=used)
+
+
+def _end(reservation: Reservation, state: Reservation.State, now: datetime) -> None:
+    reservation.state = state
+    reservation.closed_at = now
+    reservation.save()
