@@ -42,7 +42,7 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
         read_only_fields = ["id", "created_at", "updated_at", "is_temporary"]
 
 
-class TurnSerializer(serializers.Serializer[tree.Turn]):
+class TurnSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(source="message.id")
     role = serializers.ChoiceField(choices=Message.Role.choices, source="message.role")
     content = serializers.CharField(source="message.content")
@@ -72,7 +72,10 @@ class StartSerializer(serializers.Serializer[Any]):
 class SendSerializer(serializers.Serializer[Any]):
     client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
     content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=2_000_000)
-    parent = serializers.UUIDField(allow_null=True, help_text="The reply this follows; null for another first message.")
+    # A declared field never becomes the class attribute that Serializer has under this name.
+    parent = serializers.UUIDField(  # type: ignore[assignment]
+        allow_null=True, help_text="The reply this follows; null for another first message."
+    )
 
 
 class RegenerateSerializer(serializers.Serializer[Any]):

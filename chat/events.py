@@ -3,13 +3,13 @@
 import uuid
 
 from asgiref.sync import sync_to_async
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from accounts.models import User
 from chat import following
 from chat.models import Reply
+from chat.pooling import give_back
 
 
 @require_GET
@@ -31,4 +31,4 @@ def _may_follow(user: User, reply_id: uuid.UUID) -> bool:
         return Reply.objects.filter(pk=reply_id, message__conversation__user=user).exists()
     finally:
         # A stream lasts for minutes: its connection goes back to the pool before it begins.
-        connection.close()
+        give_back()

@@ -16,10 +16,10 @@ from typing import Any
 
 import redis.asyncio
 from asgiref.sync import sync_to_async
-from django.db import connection
 
 from chat import rendering, streams
 from chat.models import Reply
+from chat.pooling import give_back
 from chat.streams import Event, Keys
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def _read_final_events(reply_id: uuid.UUID) -> list[Event] | None:
     try:
         return _final_events_of(Reply.objects.select_related("message").filter(pk=reply_id).first())
     finally:
-        connection.close()  # back to the pool: this thread serves other viewers next
+        give_back()  # back to the pool: this thread serves other viewers next
 
 
 def _final_events_of(reply: Reply | None) -> list[Event] | None:

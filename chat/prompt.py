@@ -50,4 +50,5 @@ def at_most_tokens(messages: Prompt) -> int:
 
 def estimated_tokens(question: Message) -> int:
     """What to reserve for the prompt of a reply to `question`; settled later to what the model counted."""
-    return min(settings.CHAT_CONTEXT_TOKENS, len(question.content.encode()) // 3 + 64)
+    window: int = settings.CHAT_CONTEXT_TOKENS
+    return min(window, len(question.content.encode()) // 3 + 64)

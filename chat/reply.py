@@ -16,12 +16,13 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from billing import quota
 from chat import inference, prompt, sending, streams
 from chat.models import Conversation, Message, Reply
+from chat.pooling import give_back
 from chat.writing import Draft, Outcome, Writer
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def _heartbeat(draft: Draft, text: str) -> None:
             raise streams.LeaseLost
         quota.extend(request_id=draft.reply_id, now=now)
     finally:
-        connection.close()  # back to the pool: the thread of a heartbeat has no request whose end would do it
+        give_back()  # back to the pool: the thread of a heartbeat has no request whose end would do it
 
 
 def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:

@@ -75,7 +75,7 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
         conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
         if known := _sent_before(conversation, client_id):
             return known
-        question = Message.objects.get(pk=message.parent_id)
+        question = Message.objects.get(children=message)
         return _append_reply(user, conversation, question, client_id, now)
 
 
@@ -187,7 +187,8 @@ def _append_reply(
         seed=answer.id.int & 0x7FFF_FFFF,
         max_tokens=grant.max_output_tokens,
     )
-    Conversation.objects.filter(pk=conversation.pk).update(current_leaf=answer, updated_at=now)
+    conversation.current_leaf, conversation.updated_at = answer, now
+    conversation.save(update_fields=["current_leaf", "updated_at"])
     transaction.on_commit(lambda: wake(reply), robust=True)
     return reply
 
