@@ -1,0 +1,100 @@
+"""Which parts run on this machine, and the environment that leads every process to them or to yours."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.embedded.postgres import Postgres
+from config.embedded.valkey import Valkey
+
+
+@dataclass(frozen=True)
+class Install:
+    """One machine's install: `environment` is complete, `parts` names the Procfile's processes to run here."""
+
+    environment: dict[str, str]
+    parts: tuple[str, ...]
+
+    @property
+    def site(self) -> str:
+        return self.environment["SITE_URL"]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The fixed ports our own processes will listen on, by the variable that moves each."""
+        listeners = {"web": "PORT", "inference": "INFERENCE_PORT", "stripe": "STRIPE_PORT"}
+        return {listeners[part]: self._port(listeners[part]) for part in self.parts if part in listeners}
+
+    def _port(self, variable: str) -> int:
+        text = self.environment[variable]
+        if not text.isdecimal() or not 0 < int(text) < 65536:
+            raise RuntimeError(f"{variable}={text!r} is not a port: set it to a number from 1 to 65535.")
+        return int(text)
+
+
+def install(var: Path, given: Mapping[str, str]) -> Install:
+    """Each address in `given` replaces the part that would run here; all others get one below `var`."""
+    environment = {name: value for name, value in given.items() if value}
+    environment["PARLEY_VAR"] = str(var)
+    environment.setdefault("PORT", "8000")
+    environment.setdefault("SITE_URL", f"http://127.0.0.1:{environment['PORT']}")
+    parts = [
+        *_databases(var, environment),
+        *_stripe(var, environment),
+        *_inference(environment),
+        *("worker", "scheduler", "web"),
+    ]
+    return Install(environment=environment, parts=tuple(parts))
+
+
+def _databases(var: Path, environment: dict[str, str]) -> list[str]:
+    parts = []
+    if "DATABASE_URL" not in environment:
+        environment["DATABASE_URL"] = Postgres(var / "postgres").url
+        parts.append("postgres")
+    if "VALKEY_URL" not in environment:
+        valkey = Valkey(var / "valkey")
+        valkey.prepare()
+        environment["VALKEY_URL"] = valkey.url
+        parts.append("valkey")
+    return parts
+
+
+def _inference(environment: dict[str, str]) -> list[str]:
+    if "INFERENCE_URL" in environment:
+        return []
+    port = environment.setdefault("INFERENCE_PORT", "8001")
+    host = environment.setdefault("INFERENCE_HOST", "127.0.0.1")
+    environment["INFERENCE_URL"] = f"http://{host}:{port}"
+    return ["inference"]
+
+
+def _stripe(var: Path, environment: dict[str, str]) -> list[str]:
+    """The simulated Stripe unless there is a key of a real account."""
+    if "STRIPE_API_KEY" in environment:
+        if "STRIPE_WEBHOOK_SECRET" not in environment:
+            raise RuntimeError(
+                "STRIPE_API_KEY is set: set STRIPE_WEBHOOK_SECRET too, or unset both to simulate Stripe."
+            )
+        return []
+    port = environment.setdefault("STRIPE_PORT", "8002")
+    folder = var / "stripe"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    environment["STRIPE_API_KEY"] = "sk_test_" + _kept_secret(folder / "api-key")
+    environment["STRIPE_WEBHOOK_SECRET"] = "whsec_" + _kept_secret(folder / "webhook-secret")
+    environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{port}"
+    environment.setdefault("STRIPE_WEBHOOK_URL", f"{environment['SITE_URL']}/billing/webhook")
+    return ["stripe"]
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(24))
+        fresh.rename(path)
+    return path.read_text()
