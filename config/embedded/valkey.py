@@ -57,6 +57,7 @@ class Valkey:
                 f"appendonly {'yes' if self._durable else 'no'}",
                 'save ""',
                 "maxmemory-policy noeviction",
+                "loglevel warning",
                 "",
             ]
         )

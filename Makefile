@@ -1,0 +1,52 @@
+# Everything a person does with Parley. `make` alone lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CODE := accounts billing chat config feedback inference tests
+export VENV TORCH TORCH_INDEX
+
+.DEFAULT_GOAL := help
+.PHONY: help run install develop test lint format bench faults clean
+
+help: ## List what can be done
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## Install what is missing, start everything, print the address and follow the logs
+	@exec $(BIN)/python -m config.embedded run
+
+install:
+	@$(PYTHON) config/embedded/install.py
+
+develop:
+	@$(PYTHON) config/embedded/install.py dev
+	@$(BIN)/python -m tests.stack.chromium
+
+test: develop lint ## Set up what the tests need, check the code and run every test
+	@$(BIN)/python -m inference fetch
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: develop ## Check imports, style, types and translations
+	@$(BIN)/lint-imports
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/python manage.py compile_catalogues --check
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: develop ## Put the code into our style
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: develop ## Measure, and print the figures of docs/performance.md
+	@$(BIN)/python -m inference fetch
+	@$(BIN)/python -m pytest tests/bench --override-ini=testpaths=tests/bench -s
+
+faults: develop ## Kill every process in the middle of its work, and see that nothing is lost
+	@$(BIN)/python -m inference fetch
+	@$(BIN)/python -m pytest tests/faults
+
+clean: ## Remove what was built; what people wrote (var/) stays
+	rm -rf $(VENV) build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf var/static
+	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
+	find locale -name '*.mo' -delete 2>/dev/null || true
