@@ -12,6 +12,7 @@ import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+from servestatic.compress import Compressor
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes take their type at run time: ModelAdmin[User]
 
@@ -145,6 +146,7 @@ STORAGE_URL = env.str("STORAGE_URL", default=(VAR_DIR / "storage").as_uri())
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}},
     "staticfiles": {"BACKEND": "config.static_files.ModuleManifestStorage"},
