@@ -1,7 +1,7 @@
 """What you may use and what you paid for: plans, the copy of Stripe's objects, the work queue, usage, teams."""
 
 from billing.models.plans import Plan, PlanRevision, Price
-from billing.models.queue import StripeCommand, StripeEvent
+from billing.models.queue import Notice, StripeCommand, StripeEvent
 from billing.models.stripe_copy import Customer, Invoice, Subscription
 from billing.models.teams import Team, TeamInvitation, TeamMembership
 from billing.models.usage import EntitlementChange, Reservation, UsageBucket
@@ -10,6 +10,7 @@ __all__ = [
     "Customer",
     "EntitlementChange",
     "Invoice",
+    "Notice",
     "Plan",
     "PlanRevision",
     "Price",

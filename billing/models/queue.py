@@ -28,11 +28,12 @@ class StripeEvent(models.Model):
     type = models.CharField(max_length=120)
     object_type = models.CharField(max_length=60, blank=True)
     object_id = models.CharField(max_length=80, blank=True)
-    customer_id = models.CharField(max_length=80, blank=True)
     api_version = models.CharField(max_length=40, blank=True)
     occurred_at = models.DateTimeField()
     source = models.CharField(max_length=8, choices=[("webhook", "webhook"), ("backfill", "backfill")])
-    body = models.BinaryField(help_text="The bytes as they came: the payload is a hint, the object is fetched afresh.")
+    body = models.BinaryField(
+        blank=True, help_text="The bytes as they came: the payload is a hint, the object is fetched afresh."
+    )
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now)
@@ -99,3 +100,21 @@ class StripeCommand(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+class Notice(models.Model):
+    """A letter that was sent: one of a kind about one subject."""
+
+    class Kind(models.TextChoices):
+        PAYMENT_FAILED = "payment_failed", _("payment failed")
+        INVITATION = "invitation", _("invitation")
+
+    subject_id = models.CharField(max_length=80)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    sent_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["subject_id", "kind"], name="notice_sent_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject_id}"

@@ -125,6 +125,7 @@ class Invoice(Mirrored):
     amount_paid = models.BigIntegerField()
     amount_refunded = models.BigIntegerField(default=0)
     is_disputed = models.BooleanField(default=False)
+    money_fence = models.BigIntegerField(default=0, editable=False)
     attempt_count = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()

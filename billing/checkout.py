@@ -1,0 +1,129 @@
+"""From the plans page to a paid plan: Stripe's hosted Checkout, the way back from it, and the portal."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+
+from accounts.models import User
+from billing import catalogue, commands, mirror, stripe
+from billing.models import Customer, Price, Subscription
+
+MAX_SEATS = 500
+STRIPE_LOCALES = {"en": "en", "zh-hans": "zh"}
+
+
+class CannotCheckOut(Exception):  # noqa: N818 - reads as what it is at the place that raises it
+    """`code` is `subscribed` (change the plan instead), `refused` or `currency`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def start(*, user: User, price: Price, quantity: int, wish_id: uuid.UUID, language: str, now: datetime) -> str:
+    """The address of the hosted page where the person pays for `price`.
+
+    `wish_id` names the click: sending it twice opens one page. Raises `CannotCheckOut` and `stripe.StripeUnavailable`.
+    """
+    customer = ensure_customer(user, now=now)
+    if open_subscription(user) is not None:
+        raise CannotCheckOut("subscribed")
+    if customer.currency and customer.currency != price.currency and customer.subscriptions.exists():
+        raise CannotCheckOut("currency")
+    price = catalogue.ensure_at_stripe(price)
+    stripe.expire_open_checkouts(customer.stripe_id)
+    session = _session(user, customer, price, quantity, language)
+    try:
+        made = commands.run(
+            kind="create_checkout",
+            key=f"checkout:{user.pk}:{wish_id}",
+            user=user,
+            parameters={"session": session},
+            now=now,
+        )
+    except commands.CommandRefused as refused:
+        raise CannotCheckOut("refused") from refused
+    return str(made["url"])
+
+
+def complete(*, user: User, session_id: str, now: datetime) -> Subscription | None:
+    """What the person bought, fetched at once, so that they see it even when no webhook ever comes.
+
+    None when the page is not theirs, or nothing was paid on it yet. Raises `stripe.StripeUnavailable`.
+    """
+    try:
+        session = stripe.retrieve_checkout(session_id)
+    except stripe.StripeRefused:
+        return None
+    if session.user_id != str(user.pk) or not session.subscription_id:
+        return None
+    return mirror.refresh_subscription(session.subscription_id, cause="return from Checkout", now=now)
+
+
+def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime) -> str:
+    """The address of the hosted page for cards, tax ids and invoices; `flow` may be `payment_method_update`."""
+    customer = ensure_customer(user, now=now)
+    back = settings.SITE_URL + reverse("plans")
+    session: dict[str, Any] = {"customer": customer.stripe_id, "return_url": back}
+    if flow:
+        session["flow_data"] = {"type": flow}
+    made = commands.run(
+        kind="create_portal", key=f"portal:{user.pk}:{wish_id}", user=user, parameters={"session": session}, now=now
+    )
+    return str(made["url"])
+
+
+def ensure_customer(user: User, *, now: datetime) -> Customer:
+    """The person's customer at Stripe, made when they have none. Raises `stripe.StripeUnavailable`."""
+    known = Customer.objects.filter(user=user, is_deleted=False).first()
+    if known:
+        return known
+    generation = Customer.objects.filter(user=user).count()
+    made = commands.run(
+        kind="create_customer",
+        key=f"customer:{user.pk}:{generation}",
+        user=user,
+        parameters={"user": str(user.pk), "email": user.email, "name": user.name},
+        now=now,
+    )
+    with transaction.atomic():
+        Customer.objects.filter(user=user, is_deleted=True).update(user=None)
+        customer, _is_new = Customer.objects.get_or_create(stripe_id=made["id"], defaults={"user": user})
+    return customer
+
+
+def open_subscription(user: User) -> Subscription | None:
+    """The subscription that the person pays for now, if any."""
+    mine = Subscription.objects.open().filter(customer__user=user, customer__is_deleted=False)
+    return mine.select_related("plan", "customer").order_by("-started_at").first()
+
+
+def may_try(user: User, price: Price) -> bool:
+    """A trial is given once in a person's life here."""
+    return price.plan.trial_days > 0 and not Customer.objects.filter(user=user, trial_used_at__isnull=False).exists()
+
+
+def _session(user: User, customer: Customer, price: Price, quantity: int, language: str) -> dict[str, Any]:
+    subscription: dict[str, Any] = {"metadata": {"user": str(user.pk)}}
+    if may_try(user, price):
+        subscription["trial_period_days"] = price.plan.trial_days
+        subscription["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
+    return {
+        "mode": "subscription",
+        "customer": customer.stripe_id,
+        "client_reference_id": str(user.pk),
+        "line_items": [{"price": price.stripe_price_id, "quantity": quantity if price.plan.is_per_seat else 1}],
+        "success_url": settings.SITE_URL + reverse("checkout-return") + "?session_id={CHECKOUT_SESSION_ID}",
+        "cancel_url": settings.SITE_URL + reverse("plans"),
+        "allow_promotion_codes": True,
+        "tax_id_collection": {"enabled": True},
+        "customer_update": {"name": "auto", "address": "auto"},
+        "locale": STRIPE_LOCALES.get(language, "auto"),
+        "subscription_data": subscription,
+    }

@@ -1,0 +1,222 @@
+"""What we ask Stripe to do, each wish a row that outlives a crash.
+
+`run` writes the row, asks, and writes the answer. The row's key goes to Stripe with the request, so asking again after
+a crash or a lost answer returns what the first time made. Before any second attempt we look whether the first one left
+its object, because Stripe repeats a saved error for a key as faithfully as a saved success, and forgets keys after a
+day. `run_waiting` ends what a crash left open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from billing import stripe
+from billing.models import StripeCommand
+
+Values = dict[str, Any]
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_WAIT = timedelta(hours=1)
+KEY_IS_KEPT = timedelta(hours=23)
+
+
+class CommandRefused(Exception):  # noqa: N818 - reads as what it is at the place that raises it
+    """Stripe says no for good; `code` is Stripe's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How to do a kind of command, and how to find what an earlier attempt made (None: repeating it is harmless)."""
+
+    perform: Callable[[Values, str], Values]
+    find: Callable[[Values, str], Values | None] | None = None
+
+
+def run(*, kind: str, key: str, user: User | None, parameters: Values, now: datetime) -> Values:
+    """Do it now and return what Stripe made; the same `key` returns the same.
+
+    Raises `CommandRefused`, and `stripe.StripeUnavailable` when it stays in the queue to be tried again.
+    """
+    command, _is_new = StripeCommand.objects.get_or_create(
+        key=key,
+        defaults={
+            "kind": kind,
+            "user": user,
+            "parameters": parameters,
+            "created_at": now,
+            "next_attempt_at": now + FIRST_RETRY,
+        },
+    )
+    if command.state == StripeCommand.State.WAITING:
+        execute(command, now=now)
+    if command.state == StripeCommand.State.DONE:
+        return dict(command.result)
+    raise CommandRefused(command.error_code)
+
+
+def execute(command: StripeCommand, *, now: datetime) -> None:
+    """One attempt. Raises `stripe.StripeUnavailable` when it has to be tried again."""
+    operation = OPERATIONS[command.kind]
+    _count_attempt(command, now)
+    try:
+        found = operation.find(command.parameters, str(command.id)) if operation.find and command.attempts > 1 else None
+        result = found or operation.perform(_signed(command), _key(command, now))
+    except stripe.StripeRefused as refused:
+        _finish(command, StripeCommand.State.REFUSED, now, error=str(refused), code=refused.code)
+    except stripe.StripeUnavailable as unavailable:
+        command.error = str(unavailable)
+        command.error_code = "server_error" if unavailable.is_server_error else "unreachable"
+        if command.attempts >= StripeCommand.MAX_ATTEMPTS:
+            _finish(command, StripeCommand.State.DEAD, now, error=command.error, code=command.error_code)
+        else:
+            command.save(update_fields=["error", "error_code"])
+        raise
+    else:
+        _finish(command, StripeCommand.State.DONE, now, result=result)
+
+
+def run_waiting(*, now: datetime, at_most: int = 100) -> int:
+    """Try again what is due; returns how many came to an end."""
+    ended = 0
+    for _turn in range(at_most):
+        command = _claim(now)
+        if command is None:
+            break
+        try:
+            execute(command, now=now)
+        except stripe.StripeUnavailable:
+            continue
+        ended += 1
+    return ended
+
+
+@transaction.atomic
+def _claim(now: datetime) -> StripeCommand | None:
+    due = StripeCommand.objects.filter(state=StripeCommand.State.WAITING, next_attempt_at__lte=now)
+    command = due.select_for_update(skip_locked=True).order_by("next_attempt_at").first()
+    if command:
+        command.next_attempt_at = now + FIRST_RETRY
+        command.save(update_fields=["next_attempt_at"])
+    return command
+
+
+def _count_attempt(command: StripeCommand, now: datetime) -> None:
+    """Written before asking, so that whoever comes after a crash knows that there was an attempt."""
+    command.attempts += 1
+    command.next_attempt_at = now + min(FIRST_RETRY * 2 ** (command.attempts - 1), LONGEST_WAIT)
+    command.save(update_fields=["attempts", "next_attempt_at"])
+
+
+def _key(command: StripeCommand, now: datetime) -> str:
+    """The row's key, or a fresh one when the old one would only repeat a server error or has been forgotten."""
+    is_spent = command.error_code == "server_error" or now - command.created_at > KEY_IS_KEPT
+    return f"{command.key}:{command.attempts}" if is_spent else command.key
+
+
+def _signed(command: StripeCommand) -> Values:
+    return {**command.parameters, "command": str(command.id)}
+
+
+def _finish(
+    command: StripeCommand,
+    state: StripeCommand.State,
+    now: datetime,
+    *,
+    result: Values | None = None,
+    error: str = "",
+    code: str = "",
+) -> None:
+    command.state = state
+    command.result = result or {}
+    command.error = error
+    command.error_code = code
+    command.finished_at = now
+    command.save()
+
+
+# The kinds ----------------------------------------------------------------------------------------------------------
+
+
+def _create_customer(values: Values, key: str) -> Values:
+    metadata = {"user": values["user"], "command": values["command"]}
+    made = stripe.create_customer({"email": values["email"], "name": values["name"], "metadata": metadata}, key=key)
+    return {"id": made}
+
+
+def _find_customer(values: Values, command_id: str) -> Values | None:
+    found = stripe.find_customer(email=values["email"], command_id=command_id)
+    return {"id": found} if found else None
+
+
+def _create_checkout(values: Values, key: str) -> Values:
+    metadata = {"command": values["command"]}
+    session = stripe.create_checkout(values["session"] | {"metadata": metadata}, key=key)
+    return {"id": session.id, "url": session.url}
+
+
+def _find_checkout(values: Values, command_id: str) -> Values | None:
+    session = stripe.find_checkout(customer_id=values["session"]["customer"], command_id=command_id)
+    return {"id": session.id, "url": session.url} if session else None
+
+
+def _create_portal(values: Values, key: str) -> Values:
+    return {"url": stripe.create_portal(values["session"], key=key)}
+
+
+def _update_subscription(values: Values, key: str) -> Values:
+    return {"id": stripe.update_subscription(values["subscription"], values["change"], key=key).id}
+
+
+def _cancel_subscription(values: Values, key: str) -> Values:
+    return {"id": stripe.cancel_subscription(values["subscription"], values["options"], key=key).id}
+
+
+def _schedule_price(values: Values, key: str) -> Values:
+    made = stripe.schedule_price(
+        subscription_id=values["subscription"],
+        schedule_id=values["schedule"],
+        price_id=values["price"],
+        quantity=values["quantity"],
+        key=key,
+    )
+    return {"id": made}
+
+
+def _release_schedule(values: Values, key: str) -> Values:
+    stripe.release_schedule(values["schedule"], key=key)
+    return {"id": values["schedule"]}
+
+
+def _create_refund(values: Values, key: str) -> Values:
+    parameters = {
+        "payment_intent": values["payment_intent"],
+        "reason": "requested_by_customer",
+        "metadata": {"command": values["command"], "why": values["why"]},
+    }
+    return {"id": stripe.create_refund(parameters, key=key)}
+
+
+def _find_refund(values: Values, command_id: str) -> Values | None:
+    found = stripe.find_refund(payment_intent_id=values["payment_intent"], command_id=command_id)
+    return {"id": found} if found else None
+
+
+OPERATIONS = {
+    "create_customer": Operation(_create_customer, _find_customer),
+    "create_checkout": Operation(_create_checkout, _find_checkout),
+    "create_portal": Operation(_create_portal),
+    "update_subscription": Operation(_update_subscription),
+    "cancel_subscription": Operation(_cancel_subscription),
+    "schedule_price": Operation(_schedule_price),
+    "release_schedule": Operation(_release_schedule),
+    "create_refund": Operation(_create_refund, _find_refund),
+}

@@ -1,0 +1,239 @@
+"""Bring our copy of one of Stripe's objects up to date: the same few functions for webhooks, returns from Checkout,
+back-fill and reconciliation.
+
+The fence: take a number, fetch (no transaction is open), save only if no later number was saved. A fetch that was slow
+can then never overwrite what a later one has seen, in whatever order they end, and no lock is held while we wait for
+Stripe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from accounts.models import User
+from billing import entitlements, notices, stripe
+from billing.models import Customer, Invoice, Plan, Subscription
+
+# A payment that failed is first tried about an hour after the period began.
+FIRST_ATTEMPT_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """When a fetch began, as a number that only grows, and why it was made."""
+
+    fence: int
+    cause: str
+    now: datetime
+
+
+def begin_fetch(*, cause: str, now: datetime) -> Fetch:
+    """Draw the number; call it before asking Stripe."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('billing_fetch_fence')")
+        (fence,) = cursor.fetchone()
+    return Fetch(fence, cause, now)
+
+
+def refresh_customer(customer_id: str, *, cause: str, now: datetime) -> Customer | None:
+    """Fetch and save a customer of ours; None when it is nobody's here."""
+    fetch = begin_fetch(cause=cause, now=now)
+    try:
+        facts = stripe.retrieve_customer(customer_id)
+    except stripe.StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        return None
+    return save_customer(facts, fetch)
+
+
+def refresh_subscription(subscription_id: str, *, cause: str, now: datetime) -> Subscription | None:
+    """Fetch and save a subscription and its newest invoice; None when it is not of a customer of ours."""
+    fetch = begin_fetch(cause=cause, now=now)
+    try:
+        facts = stripe.retrieve_subscription(subscription_id)
+    except stripe.StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        return None
+    if facts.latest_invoice_id and not Invoice.objects.filter(pk=facts.latest_invoice_id).exists():
+        refresh_invoice(facts.latest_invoice_id, cause=cause, now=now)
+    next_price = stripe.next_price_of_schedule(facts.schedule_id, now=now) if facts.schedule_id else ""
+    return save_subscription(facts, fetch, next_price_id=next_price)
+
+
+def refresh_invoice(invoice_id: str, *, cause: str, now: datetime) -> Invoice | None:
+    """Fetch and save an invoice; None when it is not of a customer of ours or was a deleted draft."""
+    fetch = begin_fetch(cause=cause, now=now)
+    try:
+        facts = stripe.retrieve_invoice(invoice_id)
+    except stripe.StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        return None
+    return save_invoice(facts, fetch)
+
+
+def refresh_payment(charge_id: str, *, cause: str, now: datetime) -> Invoice | None:
+    """Learn whether the money of an invoice went back (refund) or is contested (dispute)."""
+    charge = stripe.retrieve_charge(charge_id)
+    invoice_id = stripe.invoice_of_payment(charge.payment_intent_id)
+    if not invoice_id or refresh_invoice(invoice_id, cause=cause, now=now) is None:
+        return None
+    fetch = begin_fetch(cause=cause, now=now)
+    charges = stripe.charges_of_payment(charge.payment_intent_id)
+    with transaction.atomic():
+        invoice = Invoice.objects.select_related("customer").get(pk=invoice_id)
+        customer = _lock(invoice.customer)
+        invoice.refresh_from_db()
+        if fetch.fence < invoice.money_fence:
+            return invoice
+        invoice.money_fence = fetch.fence
+        invoice.amount_refunded = sum(charge.amount_refunded for charge in charges)
+        invoice.is_disputed = any(charge.is_disputed for charge in charges)
+        invoice.save()
+        _entitlements_changed(customer, fetch)
+    return invoice
+
+
+def customer_of(customer_id: str, *, cause: str, now: datetime) -> Customer | None:
+    """The customer's row, fetched when this is the first we hear of it."""
+    known = Customer.objects.filter(stripe_id=customer_id).first()
+    return known or refresh_customer(customer_id, cause=cause, now=now)
+
+
+@transaction.atomic
+def save_customer(facts: stripe.CustomerFacts, fetch: Fetch) -> Customer | None:
+    customer = Customer.objects.select_for_update().filter(stripe_id=facts.id).first()
+    if customer is None:
+        user = _user_of(facts)
+        if user is None or Customer.objects.filter(user=user, is_deleted=False).exists():
+            return None
+        Customer.objects.filter(user=user, is_deleted=True).update(user=None)
+        customer = Customer(stripe_id=facts.id, user=user)
+    if fetch.fence < customer.fence:
+        return customer
+    customer.fence = fetch.fence
+    customer.fetched_at = fetch.now
+    customer.is_deleted = customer.is_deleted or facts.is_deleted
+    customer.currency = facts.currency or customer.currency
+    customer.save()
+    _entitlements_changed(customer, fetch)
+    return customer
+
+
+def save_subscription(facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_price_id: str = "") -> Subscription | None:
+    """Save what was fetched unless a later fetch was saved; the entitlement log is written with it."""
+    known = customer_of(facts.customer_id, cause=fetch.cause, now=fetch.now)
+    if known is None:
+        return None
+    with transaction.atomic():
+        customer = _lock(known)
+        subscription = Subscription.objects.filter(pk=facts.id).first() or Subscription(stripe_id=facts.id)
+        if fetch.fence < subscription.fence:
+            return subscription
+        _copy(facts, subscription)
+        subscription.customer = customer
+        subscription.plan = Plan.objects.filter(stripe_product_id=facts.product_id).first()
+        subscription.next_price_id = next_price_id
+        subscription.fence = fetch.fence
+        subscription.fetched_at = fetch.now
+        subscription.save()
+        if facts.trial_end and not customer.trial_used_at:
+            customer.trial_used_at = facts.started_at
+            customer.save(update_fields=["trial_used_at"])
+        _entitlements_changed(customer, fetch)
+    return subscription
+
+
+def save_invoice(facts: stripe.InvoiceFacts, fetch: Fetch) -> Invoice | None:
+    """Save what was fetched unless a later fetch was saved; the payer is told of a payment that failed, once."""
+    known = customer_of(facts.customer_id, cause=fetch.cause, now=fetch.now)
+    if known is None:
+        return None
+    with transaction.atomic():
+        customer = _lock(known)
+        invoice = Invoice.objects.filter(pk=facts.id).first() or Invoice(stripe_id=facts.id)
+        if fetch.fence < invoice.fence:
+            return invoice
+        for name in INVOICE_FIELDS:
+            setattr(invoice, name, getattr(facts, name))
+        invoice.customer = customer
+        invoice.fence = fetch.fence
+        invoice.fetched_at = fetch.now
+        invoice.save()
+        notices.of_invoice(invoice, now=fetch.now)
+        _entitlements_changed(customer, fetch)
+    return invoice
+
+
+INVOICE_FIELDS = (
+    "subscription_id",
+    "number",
+    "status",
+    "billing_reason",
+    "currency",
+    "total",
+    "amount_due",
+    "amount_paid",
+    "attempt_count",
+    "next_attempt_at",
+    "created_at",
+    "period_end",
+)
+SUBSCRIPTION_FIELDS = (
+    "status",
+    "item_id",
+    "price_id",
+    "interval",
+    "currency",
+    "unit_amount",
+    "quantity",
+    "started_at",
+    "period_start",
+    "period_end",
+    "trial_end",
+    "cancels_at",
+    "ended_at",
+    "schedule_id",
+    "latest_invoice_id",
+)
+
+
+def _copy(facts: stripe.SubscriptionFacts, subscription: Subscription) -> None:
+    for name in SUBSCRIPTION_FIELDS:
+        setattr(subscription, name, getattr(facts, name))
+    if facts.status != Subscription.Status.PAST_DUE:
+        subscription.past_due_since = None
+    else:
+        # Told by the objects alone, so that hearing of it late or twice gives the same grace.
+        subscription.past_due_since = (facts.period_start or facts.started_at) + FIRST_ATTEMPT_AFTER
+
+
+def _user_of(facts: stripe.CustomerFacts) -> User | None:
+    try:
+        return User.objects.filter(pk=facts.user_id).first() if facts.user_id else None
+    except (ValueError, TypeError):  # not one of our ids: somebody else's customer on a shared Stripe account
+        return None
+
+
+def _lock(customer: Customer) -> Customer:
+    """All writers of one customer's rows take turns here, the log of entitlements included."""
+    return Customer.objects.select_for_update().get(pk=customer.pk)
+
+
+def _entitlements_changed(customer: Customer, fetch: Fetch) -> None:
+    for user in people_of(customer).order_by("pk"):
+        entitlements.record_change(user, cause=fetch.cause, now=fetch.now)
+
+
+def people_of(customer: Customer) -> QuerySet[User]:
+    """Whoever's plan the customer pays: themself and the members of their team."""
+    if customer.user_id is None:
+        return User.objects.none()
+    mine = Q(pk=customer.user_id) | Q(team_membership__team__owner_id=customer.user_id)
+    return User.objects.filter(mine).distinct()

@@ -1,0 +1,192 @@
+"""Change a running subscription: up at once and paid at once, down when the period ends, away, and back again."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from billing import catalogue, commands, mirror, stripe
+from billing.models import Price, Subscription
+
+
+class CannotChange(Exception):  # noqa: N818 - reads as what it is at the place that raises it
+    """`code` is `same`, `currency`, `seats`, `not_open` or Stripe's own."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class CancelReason(models.TextChoices):
+    """Stripe's own list, so that its reports count the same."""
+
+    TOO_EXPENSIVE = "too_expensive", _("It costs too much")
+    MISSING_FEATURES = "missing_features", _("Something I need is missing")
+    LOW_QUALITY = "low_quality", _("The replies are not good enough")
+    UNUSED = "unused", _("I do not use it enough")
+    SWITCHED_SERVICE = "switched_service", _("I use another service")
+    TOO_COMPLEX = "too_complex", _("It is too hard to use")
+    CUSTOMER_SERVICE = "customer_service", _("I was not helped well")
+    OTHER = "other", _("Something else")
+
+
+class Direction(StrEnum):
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change would do: `up` is billed `due` now, `down` costs nothing and starts at `starts_at`."""
+
+    direction: Direction
+    price: Price
+    quantity: int
+    due: int
+    currency: str
+    lines: tuple[tuple[str, int], ...]
+    starts_at: datetime
+
+
+def preview(*, subscription: Subscription, price: Price, quantity: int, now: datetime) -> Change:
+    """The change and what it costs, to the cent, if it is confirmed with the same `now`.
+
+    Raises `CannotChange` and `stripe.StripeUnavailable`.
+    """
+    price, quantity = _checked(subscription, price, quantity)
+    direction = _direction(subscription, price, quantity)
+    if direction == Direction.DOWN:
+        starts_at = subscription.period_end or now
+        return Change(direction, price, quantity, 0, price.currency, (), starts_at)
+    facts = stripe.preview_change(
+        subscription_id=subscription.stripe_id,
+        item_id=subscription.item_id,
+        price_id=price.stripe_price_id,
+        quantity=quantity,
+        at=now,
+    )
+    return Change(direction, price, quantity, facts.amount_due, facts.currency, facts.lines, now)
+
+
+def change(
+    *, subscription: Subscription, price: Price, quantity: int, wish_id: uuid.UUID, at: datetime, now: datetime
+) -> Direction:
+    """Do what `preview` at `at` said. A higher plan is given when Stripe says that it was paid, never before.
+
+    Raises `CannotChange` and `stripe.StripeUnavailable`.
+    """
+    price, quantity = _checked(subscription, price, quantity)
+    direction = _direction(subscription, price, quantity)
+    if direction == Direction.DOWN:
+        _schedule(subscription, price, quantity, wish_id, now)
+    else:
+        _release_schedule(subscription, wish_id, now)
+        parameters = {
+            "items": [{"id": subscription.item_id, "price": price.stripe_price_id, "quantity": quantity}],
+            "proration_behavior": "always_invoice",
+            "proration_date": int(at.timestamp()),
+            "payment_behavior": "pending_if_incomplete",
+        }
+        _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
+    _refresh(subscription, "change of plan", now)
+    return direction
+
+
+def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uuid.UUID, now: datetime) -> None:
+    """End it when what was paid for ends, and tell Stripe why. Raises `CannotChange`, `stripe.StripeUnavailable`."""
+    _release_schedule(subscription, wish_id, now)
+    details = {"feedback": reason} | ({"comment": comment[:500]} if comment else {})
+    parameters = {"cancel_at_period_end": True, "cancellation_details": details}
+    _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
+    _refresh(subscription, "cancelled by the customer", now)
+
+
+def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:
+    """Take back a cancellation or a downgrade that has not begun. Raises `CannotChange`, `stripe.StripeUnavailable`."""
+    if subscription.next_price_id:
+        _release_schedule(subscription, wish_id, now)
+    else:
+        _run(subscription, "update_subscription", {"change": {"cancel_at_period_end": False}}, wish_id, now)
+    _refresh(subscription, "resumed by the customer", now)
+
+
+def end_now(*, subscription: Subscription, why: str, now: datetime) -> None:
+    """Stop billing at once: on erasure of the account, or for a second subscription bought by mistake."""
+    key = f"end:{subscription.stripe_id}"
+    options = {"prorate": False, "invoice_now": False}
+    parameters = {"subscription": subscription.stripe_id, "options": options}
+    _checked_run("cancel_subscription", key, subscription, parameters, now)
+    _refresh(subscription, why, now)
+
+
+def refund(*, invoice_id: str, subscription: Subscription, why: str, now: datetime) -> None:
+    """Give back all that was paid for an invoice; what it paid for ends with it."""
+    payment = stripe.payment_of_invoice(invoice_id)
+    if not payment:
+        raise CannotChange("not_paid")
+    parameters = {"payment_intent": payment, "why": why[:400]}
+    _checked_run("create_refund", f"refund:{invoice_id}", subscription, parameters, now)
+    for charge in stripe.charges_of_payment(payment):
+        mirror.refresh_payment(charge.id, cause=f"refund: {why}"[:200], now=now)
+
+
+def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[Price, int]:
+    if subscription.status not in (Subscription.Status.ACTIVE, Subscription.Status.TRIALING):
+        raise CannotChange("not_open")
+    if price.currency != subscription.currency:
+        raise CannotChange("currency")
+    price = catalogue.ensure_at_stripe(price)
+    quantity = quantity if price.plan.is_per_seat else 1
+    if price.stripe_price_id == subscription.price_id and quantity == subscription.quantity:
+        raise CannotChange("same")
+    return price, quantity
+
+
+def _direction(subscription: Subscription, price: Price, quantity: int) -> Direction:
+    """Up when the plan, the seats or the paid period grow; whatever gives less waits for the end of the period."""
+    position = subscription.plan.position if subscription.plan else 0
+    if price.plan.position != position:
+        return Direction.UP if price.plan.position > position else Direction.DOWN
+    if price.interval != subscription.interval:
+        return Direction.UP if price.interval == Price.Interval.YEAR else Direction.DOWN
+    return Direction.UP if quantity > subscription.quantity else Direction.DOWN
+
+
+def _schedule(subscription: Subscription, price: Price, quantity: int, wish_id: uuid.UUID, now: datetime) -> None:
+    parameters = {
+        "schedule": subscription.schedule_id,
+        "price": price.stripe_price_id,
+        "quantity": quantity,
+    }
+    _run(subscription, "schedule_price", parameters, wish_id, now)
+
+
+def _release_schedule(subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:
+    """A schedule stands in the way of every other change."""
+    if subscription.schedule_id:
+        _run(subscription, "release_schedule", {"schedule": subscription.schedule_id}, wish_id, now)
+
+
+def _run(subscription: Subscription, kind: str, parameters: dict[str, Any], wish_id: uuid.UUID, now: datetime) -> None:
+    values = {"subscription": subscription.stripe_id, **parameters}
+    _checked_run(kind, f"{kind}:{subscription.stripe_id}:{wish_id}", subscription, values, now)
+
+
+def _checked_run(kind: str, key: str, subscription: Subscription, parameters: dict[str, Any], now: datetime) -> None:
+    user = subscription.customer.user
+    try:
+        commands.run(kind=kind, key=key, user=user, parameters=parameters, now=now)
+    except commands.CommandRefused as refused:
+        raise CannotChange(refused.code) from refused
+
+
+def _refresh(subscription: Subscription, cause: str, now: datetime) -> None:
+    fresh = mirror.refresh_subscription(subscription.stripe_id, cause=cause, now=now)
+    if fresh and fresh.latest_invoice_id:
+        mirror.refresh_invoice(fresh.latest_invoice_id, cause=cause, now=now)

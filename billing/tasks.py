@@ -1,0 +1,42 @@
+"""Celery's way in: each task calls one function that could as well be called by hand."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing import commands, entitlements, quota, reconciliation, stripe, webhooks
+
+
+@shared_task
+def process_events() -> int:
+    """Wake-up for the event queue; also run by the clock, so that a lost wake-up costs seconds."""
+    return webhooks.process_waiting(now=timezone.now)
+
+
+@shared_task
+def run_commands() -> int:
+    return commands.run_waiting(now=timezone.now()) if stripe.is_configured() else 0
+
+
+@shared_task
+def release_abandoned() -> int:
+    """Give back what dead workers reserved; log plans that ended by the clock alone."""
+    now = timezone.now()
+    entitlements.record_changes_by_time(now=now)
+    return quota.expire_abandoned(now=now)
+
+
+@shared_task
+def backfill_events() -> int:
+    """Hourly: fetch events that never reached us."""
+    if not stripe.is_configured():
+        return 0
+    found = webhooks.backfill(now=timezone.now())
+    return webhooks.process_waiting(now=timezone.now) if found else 0
+
+
+@shared_task
+def reconcile() -> int:
+    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs."""
+    return len(reconciliation.reconcile(now=timezone.now())) if stripe.is_configured() else 0

@@ -1,0 +1,219 @@
+"""Take events from Stripe, keep them, and bring our copies up to date.
+
+`receive` verifies before it writes, stores an event once by its id, and returns after the commit. `process_waiting`
+works the table off: the payload only says which object to fetch afresh (see `billing.mirror`). A crash anywhere leaves
+the row waiting; what fails is tried again ever later, and at last given up for staff to look at and replay.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from billing import mirror, stripe
+from billing.models import StripeEvent, Subscription
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 512 * 1024
+FIRST_RETRY = timedelta(seconds=20)
+LONGEST_WAIT = timedelta(hours=6)
+# Stripe keeps events for 30 days; a pass looks back further than the hour between two passes.
+BACKFILL_HORIZON = timedelta(hours=26)
+
+
+class BadEvent(ValueError):  # noqa: N818 - reads as what it is at the place that raises it
+    """Signed, but not an event that we could ever use."""
+
+
+def receive(*, body: bytes, signature: str, now: datetime) -> bool:
+    """Verify and store an event; returns whether it was new. It is committed when this returns.
+
+    Raises `stripe.BadSignature` or `BadEvent`, having written nothing.
+    """
+    stripe.verify(body, signature)
+    event = _parsed(body)
+    return store(event, body=body, source="webhook", now=now)
+
+
+def store(event: stripe.EventFacts, *, body: bytes, source: str, now: datetime) -> bool:
+    """Insert the event unless its id is known; a repeated delivery makes an unfinished one due at once."""
+    row = StripeEvent(
+        stripe_id=event.id,
+        type=event.type,
+        object_type=event.object_type,
+        object_id=event.object_id,
+        api_version=event.api_version,
+        occurred_at=event.occurred_at,
+        source=source,
+        body=body,
+        received_at=now,
+        next_attempt_at=now,
+    )
+    with transaction.atomic():
+        before = StripeEvent.objects.filter(pk=event.id).values_list("state", flat=True).first()
+        if before is None:
+            # Two deliveries at once may both come here: the database keeps one row.
+            StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
+        elif before == StripeEvent.State.WAITING and source == "webhook":
+            StripeEvent.objects.filter(pk=event.id, state=before, next_attempt_at__gt=now).update(next_attempt_at=now)
+    return before is None
+
+
+def process_waiting(*, now: Callable[[], datetime], at_most: int = 500) -> int:
+    """Work off what is due, one event at a time; returns how many ended. Safe to run in several workers at once."""
+    ended = 0
+    for _turn in range(at_most):
+        event = _claim(now())
+        if event is None:
+            break
+        ended += _process(event, now())
+    return ended
+
+
+def backfill(*, now: datetime, since: datetime | None = None) -> int:
+    """Store the events that never reached us; returns how many there were."""
+    events = stripe.events(created_since=since or now - BACKFILL_HORIZON)
+    return sum(store(event, body=b"", source="backfill", now=now) for event in events)
+
+
+@transaction.atomic
+def _claim(now: datetime) -> StripeEvent | None:
+    """The next event that is due, postponed, so that it is due again by itself if this worker dies with it."""
+    due = StripeEvent.objects.filter(state=StripeEvent.State.WAITING, next_attempt_at__lte=now)
+    event = due.defer("body").select_for_update(skip_locked=True).order_by("next_attempt_at").first()
+    if event:
+        event.attempts += 1
+        event.next_attempt_at = now + min(FIRST_RETRY * 2 ** (event.attempts - 1), LONGEST_WAIT)
+        event.save(update_fields=["attempts", "next_attempt_at"])
+    return event
+
+
+def _process(event: StripeEvent, now: datetime) -> bool:
+    try:
+        is_ours = _handle(event, now)
+    except Exception as error:
+        logger.exception("Event %s (%s) failed, attempt %s", event.stripe_id, event.type, event.attempts)
+        _record_failure(event, error, now)
+        return False
+    state = StripeEvent.State.DONE if is_ours else StripeEvent.State.IGNORED
+    same_object = StripeEvent.objects.filter(
+        state=StripeEvent.State.WAITING,
+        type=event.type,
+        object_id=event.object_id,
+        received_at__lt=now,
+    )
+    done = StripeEvent.objects.filter(pk=event.pk) | (same_object if event.object_id else StripeEvent.objects.none())
+    done.update(state=state, finished_at=now, error="")
+    return True
+
+
+def _record_failure(event: StripeEvent, error: Exception, now: datetime) -> None:
+    StripeEvent.objects.filter(pk=event.pk).update(error=f"{type(error).__name__}: {error}"[:2000])
+    if event.attempts >= StripeEvent.MAX_ATTEMPTS:
+        StripeEvent.objects.filter(pk=event.pk).update(state=StripeEvent.State.DEAD, finished_at=now)
+
+
+def _handle(event: StripeEvent, now: datetime) -> bool:
+    """Fetch what the event points at; returns whether it concerned us."""
+    kind = event.type.removeprefix("v1.")
+    for prefix, refresh in REFRESHERS.items():
+        if kind.startswith(prefix) and event.object_id:
+            return refresh(event.object_id, cause=f"{kind} {event.stripe_id}", now=now)
+    return False
+
+
+def _refresh_subscription(object_id: str, *, cause: str, now: datetime) -> bool:
+    return mirror.refresh_subscription(object_id, cause=cause, now=now) is not None
+
+
+def _refresh_invoice(object_id: str, *, cause: str, now: datetime) -> bool:
+    """The invoice, and the subscription that it keeps alive."""
+    invoice = mirror.refresh_invoice(object_id, cause=cause, now=now)
+    if invoice and invoice.subscription_id:
+        mirror.refresh_subscription(invoice.subscription_id, cause=cause, now=now)
+    return invoice is not None
+
+
+def _refresh_checkout(object_id: str, *, cause: str, now: datetime) -> bool:
+    session = stripe.retrieve_checkout(object_id)
+    return bool(session.subscription_id) and _refresh_subscription(session.subscription_id, cause=cause, now=now)
+
+
+def _refresh_customer(object_id: str, *, cause: str, now: datetime) -> bool:
+    return mirror.refresh_customer(object_id, cause=cause, now=now) is not None
+
+
+def _refresh_schedule(object_id: str, *, cause: str, now: datetime) -> bool:
+    subscription_id = stripe.subscription_of_schedule(object_id)
+    if not subscription_id:
+        known = Subscription.objects.filter(schedule_id=object_id).first()
+        subscription_id = known.stripe_id if known else ""
+    return bool(subscription_id) and _refresh_subscription(subscription_id, cause=cause, now=now)
+
+
+def _refresh_charge(object_id: str, *, cause: str, now: datetime) -> bool:
+    return mirror.refresh_payment(object_id, cause=cause, now=now) is not None
+
+
+def _refresh_dispute(object_id: str, *, cause: str, now: datetime) -> bool:
+    return _refresh_charge(stripe.charge_of_dispute(object_id), cause=cause, now=now)
+
+
+def _refresh_refund(object_id: str, *, cause: str, now: datetime) -> bool:
+    charge_id = stripe.charge_of_refund(object_id)
+    return bool(charge_id) and _refresh_charge(charge_id, cause=cause, now=now)
+
+
+# By the beginning of the event's type; the first that fits counts.
+REFRESHERS: dict[str, Callable[..., bool]] = {
+    "customer.subscription.": _refresh_subscription,
+    "subscription_schedule.": _refresh_schedule,
+    "checkout.session.": _refresh_checkout,
+    "invoice.": _refresh_invoice,
+    "charge.dispute.": _refresh_dispute,
+    "charge.refund.": _refresh_refund,
+    "charge.refunded": _refresh_charge,
+    "refund.": _refresh_refund,
+    "customer.updated": _refresh_customer,
+    "customer.deleted": _refresh_customer,
+    "customer.created": _refresh_customer,
+}
+
+
+def _parsed(body: bytes) -> stripe.EventFacts:
+    """Id, type and object of a snapshot event or a thin one. Raises `BadEvent`."""
+    try:
+        values = json.loads(body)
+        subject = values.get("related_object") or values.get("data", {}).get("object", {})
+        event = stripe.EventFacts(
+            id=_text(values["id"], 80),
+            type=_text(values["type"], 120),
+            object_type=_text(subject.get("type", "") or subject.get("object", ""), 60),
+            object_id=_text(subject.get("id") or "", 80),
+            api_version=_text(values.get("api_version") or "", 40),
+            occurred_at=_occurred_at(values["created"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadEvent(str(error)) from error
+    if not event.id or not event.type:
+        raise BadEvent("An event has an id and a type.")
+    return event
+
+
+def _text(value: Any, longest: int) -> str:
+    if not isinstance(value, str) or len(value) > longest or "\0" in value or not value.isprintable():
+        raise BadEvent("Not a name.")
+    return value
+
+
+def _occurred_at(value: Any) -> datetime:
+    """Seconds since 1970 in a snapshot event, ISO 8601 in a thin one."""
+    if isinstance(value, int):
+        return datetime.fromtimestamp(value, tz=UTC)
+    return datetime.fromisoformat(value)
