@@ -11,6 +11,8 @@ from django.db.models.signals import post_migrate
 
 from tests.stack.surroundings import surroundings
 
+pytest_plugins = ["tests.stack.processes", "tests.stack.browser"]
+
 
 def pytest_configure() -> None:
     # The hashed names of static files need a collected folder; only the real processes (see `stack`) have one.

@@ -1,0 +1,174 @@
+"""The real processes against this run's test database: web, worker, scheduler, model service, simulated Stripe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from honcho.environ import parse_procfile
+
+from config.embedded import readiness
+from config.embedded.lifetimes import stop_with_parent
+from config.management.commands.bootstrap import NEVER_SERVED, fingerprint_of_static_files
+from tests.stack.surroundings import ROOT, surroundings
+
+PARTS = ("stripe", "inference", "worker", "scheduler", "web")
+CHECKS = {
+    "stripe": readiness.stripe_answers,
+    "inference": readiness.inference_answers,
+    "web": readiness.web_answers,
+}
+# The lines by which parts without an address say that they work.
+LINES = {"worker": " ready.", "scheduler": "celery beat v"}
+START_SECONDS = 120
+
+
+class Stack:
+    """All of Parley, running. `env` is what its processes see; logs are kept below the run's folder."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.url = env["SITE_URL"]
+        self.inference_url = env["INFERENCE_URL"]
+        self.stripe_url = env["STRIPE_API_BASE"]
+        self._commands = parse_procfile((ROOT / "Procfile").read_text()).processes
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._log_starts: dict[str, int] = {}
+
+    # For tests -----------------------------------------------------------------------------------------------------
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
+    def is_alive(self, name: str) -> bool:
+        return name in self._processes and self._processes[name].poll() is None
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Ends the part at once, with everything it started itself, and returns when it is gone."""
+        process = self._processes[name]
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        process.wait(30)
+
+    def start(self, *names: str) -> None:
+        """Starts parts that are not running and returns once they work."""
+        for name in names:
+            if not self.is_alive(name):
+                self._spawn(name)
+        self.wait_until_ready(*names)
+
+    def restart(self, name: str) -> None:
+        """`kill`, then `start`."""
+        self.kill(name)
+        self.start(name)
+
+    def logs(self, name: str) -> str:
+        """Everything the part has printed in this run."""
+        return self._log(name).read_text(errors="replace") if self._log(name).exists() else ""
+
+    def wait_until_ready(self, *names: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        for name in names:
+            while not self._is_ready(name):
+                if not self.is_alive(name) or time.monotonic() > deadline:
+                    pytest.fail(f"{name} does not come up:\n{self.logs(name)[-4000:]}", pytrace=False)
+                time.sleep(0.1)
+
+    # Processes -----------------------------------------------------------------------------------------------------
+
+    def _log(self, name: str) -> Path:
+        return surroundings.logs / f"{name}.log"
+
+    def _spawn(self, name: str) -> None:
+        self._log_starts[name] = self._log(name).stat().st_size if self._log(name).exists() else 0
+        with self._log(name).open("ab") as output:
+            self._processes[name] = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {self._commands[name]}"],
+                cwd=ROOT,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=lambda: stop_with_parent(signal.SIGKILL),
+            )
+
+    def _is_ready(self, name: str) -> bool:
+        if check := CHECKS.get(name):
+            return check(self.env)
+        return LINES[name].encode() in self._log(name).read_bytes()[self._log_starts[name] :]
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        for process in self._processes.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def running_stack(django_db_setup: None) -> Iterator[Stack]:
+    """The processes, started once for the whole run. Tests ask for `stack`."""
+    environment = _environment()
+    _collect_static(environment)
+    stack = Stack(environment)
+    try:
+        for name in PARTS:
+            stack._spawn(name)
+        stack.wait_until_ready(*PARTS)
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def stack(running_stack: Stack, transactional_db: None) -> Stack:
+    """All of Parley, every part alive; what the test commits the processes see. Tables are emptied afterwards."""
+    running_stack.start(*PARTS)
+    return running_stack
+
+
+def _environment() -> dict[str, str]:
+    address = urlsplit(os.environ["DATABASE_URL"])
+    name = connection.settings_dict["NAME"]  # pytest-django has put the test database's name here
+    return {
+        **os.environ,
+        "DATABASE_URL": urlunsplit(address._replace(path=f"/{name}")),
+        "STRIPE_WEBHOOK_URL": f"{os.environ['SITE_URL']}/billing/webhook",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _collect_static(environment: dict[str, str]) -> None:
+    """Hashed and compressed as in production; kept for later runs, because compressing takes a while."""
+    kept = ROOT / "var" / "test-static" / fingerprint_of_static_files()
+    if not kept.exists():
+        command = [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"]
+        subprocess.run(
+            [*command, *(f"--ignore={name}" for name in NEVER_SERVED)], cwd=ROOT, env=environment, check=True
+        )
+        shutil.rmtree(kept.parent, ignore_errors=True)
+        half_copied = ROOT / "var" / f"test-static.{os.getpid()}"
+        shutil.copytree(settings.STATIC_ROOT, half_copied)
+        kept.parent.mkdir(exist_ok=True)
+        with suppress(OSError):  # another run was first
+            half_copied.rename(kept)
+        shutil.rmtree(half_copied, ignore_errors=True)
+    else:
+        shutil.copytree(kept, settings.STATIC_ROOT, dirs_exist_ok=True)
