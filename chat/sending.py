@@ -86,6 +86,10 @@ def request_stop(*, reply: Reply, now: datetime) -> None:
         streams.request_stop(reply.pk)
 
 
+def rename_conversation(*, conversation: Conversation, title: str) -> None:
+    Conversation.objects.filter(pk=conversation.pk).update(title=title.strip()[:120])
+
+
 def delete_conversation(*, conversation: Conversation, now: datetime) -> None:
     """Take it out of every list and stop what is being written in it."""
     Conversation.objects.filter(pk=conversation.pk).update(deleted_at=now)

@@ -80,6 +80,16 @@ def current_path(conversation: Conversation) -> list[Turn]:
     ]
 
 
+def turn_of(message: Message) -> Turn:
+    """One message as a turn, with its place among its siblings."""
+    siblings = Message.objects.filter(conversation=message.conversation_id, parent=message.parent_id)
+    return Turn(
+        message=message,
+        reply=getattr(message, "reply", None),
+        siblings=tuple(siblings.order_by("created_at", "id").values_list("id", flat=True)),
+    )
+
+
 def _siblings(
     conversation: Conversation, parents: list[uuid.UUID | None]
 ) -> dict[uuid.UUID | None, tuple[uuid.UUID, ...]]:

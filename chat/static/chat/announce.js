@@ -1,0 +1,37 @@
+// Tells a screen reader what happens, in phrases: whole sentences at a calm pace, never every token.
+
+const PACE = 2500;
+const SENTENCE_END = /[.!?。！？\n]/g;
+
+export function announcer(chat, blocks) {
+  const region = chat.querySelector("[data-announce]");
+  let said = 0;
+  let timer = null;
+  let hasStarted = false;
+
+  const say = (text) => {
+    region.textContent = text;
+  };
+  const phrase = () => {
+    timer = null;
+    const text = blocks.textContent;
+    const ends = [...text.matchAll(SENTENCE_END)].map((match) => match.index + 1).filter((end) => end > said);
+    if (!ends.length) return;
+    say(text.slice(said, ends.at(-1)).trim());
+    said = ends.at(-1);
+  };
+
+  return {
+    more() {
+      if (!hasStarted) say(chat.dataset.started);
+      hasStarted = true;
+      timer ??= setTimeout(phrase, PACE);
+    },
+    end(state) {
+      clearTimeout(timer);
+      const rest = blocks.textContent.slice(said).trim();
+      const how = { stopped: chat.dataset.stopped, failed: chat.dataset.failed }[state] ?? chat.dataset.finished;
+      say(rest ? `${rest} ${how}` : how);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+"""What chat templates need to show a turn."""
+
+import uuid
+
+from django import template
+from django.utils.safestring import SafeString
+
+from chat.rendering import render
+
+register = template.Library()
+
+
+@register.filter
+def as_markdown(text: str) -> SafeString:
+    """Safe HTML of what the model wrote."""
+    return render(text)
+
+
+@register.filter
+def seconds(milliseconds: float | None) -> str:
+    """`1234` as `1.2`; nothing for nothing."""
+    return "" if milliseconds is None else f"{milliseconds / 1000:.1f}"
+
+
+@register.filter
+def unlocalise(value: object) -> str:
+    """A number as programs write it, without separators for thousands."""
+    return str(value)
+
+
+@register.simple_tag
+def fresh_uuid() -> str:
+    """A client id for a form: sending the form twice is one request."""
+    return str(uuid.uuid4())
