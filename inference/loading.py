@@ -1,0 +1,92 @@
+"""From a path to a model that can be served: weights, tokenizer, and the executor that suits this machine."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import torch
+
+from inference.config import ModelConfig
+from inference.errors import ModelError
+from inference.executor.base import Executor
+from inference.executor.torch_executor import TorchExecutor
+from inference.grammar import GrammarCompiler
+from inference.linear import DenseLinear, PackedLinear
+from inference.settings import Settings
+from inference.tokenizer import TextTokenizer, load_tokenizer
+from inference.weights import open_weights
+
+logger = logging.getLogger(__name__)
+PROBE_ROWS = 16
+PROBE_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run. `version` names the exact weights; `max_len` is prompt and reply together."""
+
+    version: str
+    config: ModelConfig
+    tokenizer: TextTokenizer
+    grammars: GrammarCompiler
+    executor: Executor
+    max_len: int
+
+    @property
+    def template_sha256(self) -> str:
+        return self.tokenizer.template.sha256 if self.tokenizer.template else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the reply besides the request: engine, precision, weights and template."""
+        return f"parley-{self.executor.precision}-{self.version}-{self.template_sha256[:8] or 'plain'}"
+
+
+def load_model(settings: Settings) -> LoadedModel:
+    """Load `settings.model`. Call it in the thread that will run the model. Raises ModelError."""
+    began = time.monotonic()
+    torch.set_num_threads(settings.thread_count)
+    source = open_weights(settings.model)
+    tokenizer = load_tokenizer(source)
+    config = source.config
+    max_len = min(settings.context or config.window, config.window, settings.kv_tokens)
+    try:
+        precision = settings.precision if settings.precision != "auto" else faster_precision(config)
+        executor = TorchExecutor(source, slots=settings.slots, positions=max_len, precision=precision)
+    except RuntimeError as error:
+        raise ModelError(f"{settings.model} does not fit its config: {error}") from error
+    logger.info(
+        "model loaded",
+        extra={
+            "model": settings.model_name,
+            "precision": precision,
+            "max_len": max_len,
+            "slots": settings.slots,
+            "seconds": round(time.monotonic() - began, 2),
+        },
+    )
+    version = f"{settings.model_name}@{source.fingerprint()}"
+    return LoadedModel(version, config, tokenizer, GrammarCompiler(tokenizer), executor, max_len)
+
+
+@torch.inference_mode()
+def faster_precision(config: ModelConfig) -> str:
+    """bfloat16 where this processor multiplies it faster than float32, measured on one product of the model's size."""
+    weight = torch.randn(2 * config.intermediate_size, config.hidden_size)
+    rows = torch.randn(PROBE_ROWS, config.hidden_size)
+
+    def seconds(product: DenseLinear | PackedLinear) -> float:
+        times = []
+        for _ in range(PROBE_ROUNDS):
+            began = time.perf_counter()
+            product(rows)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    try:
+        low = seconds(PackedLinear(weight, None))
+    except RuntimeError:
+        return "float32"
+    return "bfloat16" if low < seconds(DenseLinear(weight, None, torch.float32)) else "float32"

@@ -1,0 +1,289 @@
+"""Continuous batching: each step drops what was cancelled, admits what fits, and moves every running reply on.
+
+A step holds all replies that decode and at most one chunk of prompt, so that a long prompt never stalls the others for
+longer than that chunk takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
+from inference.executor.base import Executor, Segment
+from inference.generation import Delta, Generation, State
+from inference.metrics import Metrics
+from inference.sampling import TokenLogprob, UnusableLogits
+from inference.slots import SlotTable, common_prefix
+
+WORTH_WAITING_FOR = 64
+"""A prompt waits for another to be computed when it can then reuse at least this many more tokens."""
+STALE_TOKENS = 256
+"""Memory behind a slot's tokens is handed back once this many tokens were forgotten."""
+
+
+@dataclass(frozen=True)
+class StepLimits:
+    """`chunk` is the number of prompt tokens in one step."""
+
+    chunk: int = 256
+
+
+@dataclass(frozen=True)
+class Work:
+    """One generation's part in a step."""
+
+    generation: Generation
+    segment: Segment
+
+
+class Scheduler:
+    """Owns the slots and the queue of one model. Not thread-safe; `clock` gives seconds that never go back.
+
+    What happens to generations is told to their listeners through `deliver`, once a step.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        end_tokens: frozenset[int],
+        policy: AdmissionPolicy,
+        limits: StepLimits,
+        budget: int,
+        clock: Callable[[], float],
+        deliver: Callable[[list[tuple[Generation, Delta]]], None],
+        metrics: Metrics,
+        model: str,
+    ) -> None:
+        self.executor = executor
+        self.queue = AdmissionQueue(policy)
+        self.table = SlotTable(slots=executor.slots, budget=budget)
+        self.running: list[Generation] = []
+        self._end_tokens = end_tokens
+        self._limits = limits
+        self._clock = clock
+        self._deliver = deliver
+        self._outbox: list[tuple[Generation, Delta]] = []
+        self._metrics = metrics
+        self._model = model
+        metrics.slots_total.labels(model).set(executor.slots)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.running and not len(self.queue)
+
+    def add(self, generation: Generation) -> None:
+        """Queue a generation. It is told its place at the next step."""
+        self.queue.add(generation)
+
+    def step(self) -> bool:
+        """Do one step; returns whether anything ran. Any exception from it means that the executor is broken."""
+        now = self._clock()
+        self._drop_cancelled()
+        self._drop_overdue(now)
+        self._admit(now)
+        works = list(self._plan())
+        if works:
+            self._run(works)
+        self._tell_positions(self._clock())
+        self._observe()
+        self._flush()
+        return bool(works)
+
+    def fail_all(self, message: str) -> None:
+        """Tell every generation that the engine is gone."""
+        for generation in [*self.running, *self.queue]:
+            generation.state = State.FINISHED
+            self._outbox.append((generation, Delta(finish_reason="error", error=message)))
+        self.running.clear()
+        self._flush()
+
+    # What ends before it runs
+
+    def _drop_cancelled(self) -> None:
+        for generation in [generation for generation in self.queue if generation.is_cancelled]:
+            self.queue.remove(generation)
+            self._finish(generation, "cancelled")
+        for generation in [generation for generation in self.running if generation.is_cancelled]:
+            self._finish(generation, "cancelled")
+
+    def _drop_overdue(self, now: float) -> None:
+        for generation in list(self.queue):
+            deadline = generation.order.deadline
+            if deadline is not None and now >= deadline:
+                self.queue.remove(generation)
+                self._finish(generation, "error", error="deadline_exceeded")
+
+    # What starts
+
+    def _admit(self, now: float) -> None:
+        postponed: set[int] = set()
+        while True:
+            held = slots_by_user(iter(self.running))
+            generation = self.queue.next(now=now, held=held, free_tokens=self.table.free_tokens, postponed=postponed)
+            if generation is None:
+                return
+            if self._gains_by_waiting(generation):
+                postponed.add(id(generation))
+                continue
+            self.queue.remove(generation)
+            self._start(generation, now)
+
+    def _gains_by_waiting(self, generation: Generation) -> bool:
+        """A prompt being computed right now shares a long beginning with this one, longer than any slot holds yet."""
+        prompt = generation.order.prompt
+        best = max((common_prefix(other.tokens, prompt) for other in self.running if not other.is_decoding), default=0)
+        if best < WORTH_WAITING_FOR:
+            return False
+        return best - self.table.place(prompt).length >= WORTH_WAITING_FOR
+
+    def _start(self, generation: Generation, now: float) -> None:
+        prompt = generation.order.prompt
+        placement = self.table.place(prompt)
+        slot = placement.slot
+        stale = len(slot.tokens) - placement.length
+        if placement.source is not None:
+            self.executor.copy_prefix(source=placement.source.index, target=slot.index, length=placement.length)
+        forgotten = self.table.occupy(placement, prompt=prompt, reserved=generation.reserved, now=now)
+        for other in forgotten:
+            self.executor.release(other.index)
+        if stale > STALE_TOKENS:
+            self.executor.release(slot.index, keep=placement.length)
+        generation.state = State.RUNNING
+        generation.slot = slot.index
+        generation.computed = generation.cached_tokens = placement.length
+        generation.admitted = now
+        self.running.append(generation)
+        self._metrics.queue_seconds.labels(self._model).observe(now - generation.arrived)
+        self._metrics.prompt_tokens.labels(self._model).inc(len(prompt))
+        self._metrics.cached_tokens.labels(self._model).inc(placement.length)
+
+    # What continues
+
+    def _plan(self) -> Iterator[Work]:
+        """Every decoding reply, then prompts in order of admission while the chunk lasts."""
+        room = self._limits.chunk
+        for generation in self.running:
+            if generation.is_decoding:
+                yield Work(generation, self._segment(generation, generation.uncomputed))
+        for generation in self.running:
+            if not generation.is_decoding and room > 0:
+                count = min(room, generation.uncomputed)
+                room -= count
+                yield Work(generation, self._segment(generation, count))
+
+    @staticmethod
+    def _segment(generation: Generation, count: int) -> Segment:
+        start, end = generation.computed, generation.computed + count
+        assert generation.slot is not None  # noqa: S101 - a running generation has a slot
+        is_last = end == len(generation.tokens)
+        return Segment(generation.slot, start, generation.tokens[start:end], logits=int(is_last))
+
+    def _run(self, works: Sequence[Work]) -> None:
+        began = self._clock()
+        logits = self.executor.forward([work.segment for work in works])
+        row = 0
+        for work in works:
+            generation, segment = work.generation, work.segment
+            generation.computed = segment.end
+            self.table.slots[segment.slot].tokens.extend(segment.tokens)
+            if segment.logits:
+                self._extend(generation, logits[row])
+                row += segment.logits
+        self._metrics.batch_size.labels(self._model).observe(len(works))
+        self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
+
+    def _extend(self, generation: Generation, logits: torch.Tensor) -> None:
+        """Choose the generation's next token, tell it, and finish if that was the last."""
+        grammar = generation.order.grammar
+        try:
+            allowed = grammar.allowed() if grammar else None
+            token, logprob = generation.sampler.choose(logits.numpy(), allowed)
+        except UnusableLogits:
+            self._finish(generation, "error", error="unusable_logits")
+            return
+        if grammar:
+            grammar.accept(token)
+        self._append(generation, token, logprob)
+
+    def _append(self, generation: Generation, token: int, logprob: TokenLogprob | None) -> None:
+        now = self._clock()
+        self._time_token(generation, now)
+        generation.tokens.append(token)
+        order = generation.order
+        ended = token in self._end_tokens and not order.ignores_end
+        text = "" if ended else generation.detokenizer.push(token)
+        reason = None
+        if ended or generation.detokenizer.stopped_by is not None or (order.grammar and order.grammar.is_finished):
+            reason = "stop"
+        elif generation.produced >= order.max_tokens:
+            reason = "length"
+        if reason:
+            self._finish(generation, reason, text=text + generation.detokenizer.finish(), token=token, logprob=logprob)
+            return
+        self._outbox.append((generation, Delta(text=text, token=token, logprob=logprob, produced=generation.produced)))
+
+    def _time_token(self, generation: Generation, now: float) -> None:
+        metrics, model = self._metrics, self._model
+        metrics.reply_tokens.labels(model).inc()
+        if generation.first_token is None or generation.last_token is None:
+            generation.first_token = now
+            metrics.first_token_seconds.labels(model).observe(now - generation.arrived)
+        else:
+            metrics.inter_token_seconds.labels(model).observe(now - generation.last_token)
+        generation.last_token = now
+
+    # What finishes
+
+    def _finish(
+        self,
+        generation: Generation,
+        reason: str,
+        *,
+        text: str = "",
+        token: int | None = None,
+        logprob: TokenLogprob | None = None,
+        error: str | None = None,
+    ) -> None:
+        now = self._clock()
+        if generation.slot is not None:
+            self.running.remove(generation)
+            self.table.vacate(self.table.slots[generation.slot], now=now)
+            generation.slot = None
+        generation.state = State.FINISHED
+        delta = Delta(
+            text=text,
+            token=token,
+            logprob=logprob,
+            finish_reason=reason,
+            error=error,
+            produced=generation.produced,
+            cached_tokens=generation.cached_tokens,
+            timings=generation.timings(now),
+        )
+        self._outbox.append((generation, delta))
+        self._metrics.finished.labels(self._model, error or reason).inc()
+
+    # What is told
+
+    def _tell_positions(self, now: float) -> None:
+        if not len(self.queue):
+            return
+        held = slots_by_user(iter(self.running))
+        for position, generation in enumerate(self.queue.ordered(now=now, held=held), start=1):
+            if generation.told_position != position:
+                generation.told_position = position
+                self._outbox.append((generation, Delta(queue_position=position)))
+
+    def _observe(self) -> None:
+        self._metrics.queued.labels(self._model).set(len(self.queue))
+        self._metrics.slots_busy.labels(self._model).set(len(self.running))
+        self._metrics.cache_tokens.labels(self._model).set(sum(len(slot.tokens) for slot in self.table.slots))
+
+    def _flush(self) -> None:
+        if self._outbox:
+            outbox, self._outbox = self._outbox, []
+            self._deliver(outbox)
