@@ -36,10 +36,15 @@ class Account:
         return answer.returncode == 0
 
 
-def server_account() -> Account | None:
-    """None when we are an ordinary user, who runs the servers; for root, the account that runs PostgreSQL instead."""
+def server_account(home: Path) -> Account | None:
+    """None when we are an ordinary user, who runs the server; for root, the account that runs PostgreSQL instead.
+
+    That is the owner of `home` where an ordinary user has made it, else the machine's 'postgres', else 'nobody'.
+    """
     if os.geteuid() != 0:
         return None
+    if home.exists() and (owner := home.stat()).st_uid != 0:
+        return Account(name=f"user {owner.st_uid}", uid=owner.st_uid, gid=owner.st_gid)
     for name in ("postgres", "nobody"):
         try:
             entry = pwd.getpwnam(name)
@@ -65,6 +70,11 @@ def reachable_folder(path: Path, account: Account | None) -> Path:
     place = path
     if account and not account.can_reach(path.parent):
         place = shelter(path)
+        if path.is_dir() and not path.is_symlink():
+            raise RuntimeError(
+                f"PostgreSQL runs as {account.name}, who may not enter {path.parent}. Either run as an ordinary user "
+                f"who owns it, or move the data to where it can live: mv '{path}' '{place}'"
+            )
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     if account:
         os.chown(place, account.uid, account.gid)

@@ -119,7 +119,10 @@ def _install_torch(python: Path) -> None:
     requirement = next(name for name in _requirements([])[0] if name.startswith("torch=="))
     version = requirement.split("==")[1]
     installed = subprocess.run(
-        [python, "-c", "import importlib.metadata as m; print(m.version('torch'))"], capture_output=True, text=True
+        [python, "-c", "import importlib.metadata as metadata; print(metadata.version('torch'))"],
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.strip()
     if installed.split("+")[0] == version:
         return
@@ -132,9 +135,9 @@ def _install_torch(python: Path) -> None:
     _say("looking for a torch without CUDA")
     if _would_bring_cuda(python, requirement):
         _fail(
-            f"pip would fetch {requirement} with CUDA: gigabytes that this machine, without an NVIDIA GPU, cannot use.\n"
-            "Take the CPU build from PyTorch's own package index: pytorch.org, 'Get started', shows its address when you\n"
-            "choose Linux, Pip, Python, CPU (what follows --index-url). Then:\n"
+            f"pip would fetch {requirement} with CUDA: gigabytes that this machine, without an NVIDIA GPU, cannot\n"
+            "use. Take the CPU build from PyTorch's own package index: pytorch.org, 'Get started', shows its address\n"
+            "when you choose Linux, Pip, Python, CPU (what follows --index-url). Then:\n"
             "    make run TORCH_INDEX=<that address>\n"
             "or, to fetch CUDA all the same:\n"
             "    make run TORCH=cuda\n"
@@ -147,9 +150,9 @@ def _has_gpu() -> bool:
 
 
 def _would_bring_cuda(python: Path, requirement: str) -> bool:
-    """Whether the torch that pip would choose asks for NVIDIA's packages. Reads its metadata only, where that is served."""
+    """Whether the torch that pip would choose asks for NVIDIA's packages. Fetches its metadata alone if it can."""
     command = [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps"]
-    done = subprocess.run([*command, "--report", "-", requirement], capture_output=True, text=True)
+    done = subprocess.run([*command, "--report", "-", requirement], capture_output=True, text=True, check=False)
     if done.returncode:
         _explain_pip(done.stderr)
     metadata = json.loads(done.stdout)["install"][0]["metadata"]
@@ -180,7 +183,7 @@ def _explain_pip(errors: str) -> NoReturn:
         _fail("The disk is full. Free some space and run the same command again: it goes on where it stopped.")
     if NO_NETWORK.search(errors):
         _fail(
-            "pip cannot reach the package index: is this machine on the network, or does pip need a proxy or a mirror?\n"
+            "pip cannot reach the package index: is this machine online, or does pip need a proxy or a mirror?\n"
             "    pip config set global.index-url <your mirror>      or      export HTTPS_PROXY=<your proxy>\n"
             "Then run the same command again: it goes on where it stopped."
         )

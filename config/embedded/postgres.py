@@ -56,7 +56,7 @@ class Postgres:
 
     @cached_property
     def _account(self) -> Account | None:
-        return server_account()
+        return server_account(self._wanted_home)
 
     @cached_property
     def _home(self) -> Path:

@@ -31,7 +31,7 @@ def valkey_answers(environment: Mapping[str, str]) -> bool:
 def web_answers(environment: Mapping[str, str]) -> bool:
     # Asked by the name of the site: any other name is refused.
     host = urlsplit(environment["SITE_URL"]).netloc
-    return _answers(f"http://127.0.0.1:{environment['PORT']}/", headers={"Host": host})
+    return _answers(f"http://127.0.0.1:{environment['PORT']}/", headers={"Host": host}, below=500)
 
 
 def inference_answers(environment: Mapping[str, str]) -> bool:

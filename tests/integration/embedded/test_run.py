@@ -1,0 +1,176 @@
+"""`make run` from outside: a copy of it with small processes, watched as a person would watch it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from config.embedded.sockets import free_port
+from tests.stack.surroundings import ROOT
+
+Run = Callable[..., "Running"]
+
+
+class Running:
+    """One `python -m config.embedded run`, its output in a file."""
+
+    def __init__(self, var: Path, log: Path, **environment: str) -> None:
+        self.log = log
+        elsewhere = {  # the model and Stripe are not what these tests are about
+            "INFERENCE_URL": "http://127.0.0.1:9",
+            "STRIPE_API_KEY": "sk_test_elsewhere",
+            "STRIPE_WEBHOOK_SECRET": "whsec_elsewhere",
+        }
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "config.embedded", "run"],
+                cwd=ROOT,
+                env={**inherited, **elsewhere, "PARLEY_VAR": str(var), **environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def until(self, pattern: str, *, seconds: float = 120, after: int = 0) -> re.Match[str]:
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.text[after:])):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"never printed {pattern!r}:\n{self.text[-4000:]}", pytrace=False)
+            time.sleep(0.1)
+        return found
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run") / "var"
+
+
+@pytest.fixture
+def run(var: Path, tmp_path: Path) -> Iterator[Run]:
+    started: list[Running] = []
+
+    def start(**environment: str) -> Running:
+        environment.setdefault("PORT", str(free_port()))
+        running = Running(var, tmp_path / f"run-{len(started)}.log", **environment)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+    _wait_until_gone(var)
+
+
+def _belonging_to(var: Path) -> list[int]:
+    """The processes whose command line or environment names this install's folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(var).encode() in (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def _wait_until_gone(var: Path, seconds: float = 20) -> list[int]:
+    deadline = time.monotonic() + seconds
+    while (left := _belonging_to(var)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+@pytest.mark.slow
+def test_it_starts_stops_without_orphans_and_remembers_everything(run: Run, var: Path) -> None:
+    first = run()
+    first.until(r"Parley is ready after")
+    sign_in = first.until(r"sign in as admin@parley\.local with the password (\S+)").group(1)
+    assert first.stop() == 0
+    assert _wait_until_gone(var, seconds=5) == []
+
+    second = run()
+    second.until(r"Parley is ready after")
+    assert second.until(r"sign in as admin@parley\.local with the password (\S+)").group(1) == sign_in
+    assert second.stop() == 0
+
+
+@pytest.mark.slow
+def test_what_crashes_is_started_again_while_the_rest_goes_on(run: Run, var: Path) -> None:
+    running = run()
+    running.until(r"Parley is ready after")
+    for title, pattern in (("the web", b"uvicorn"), ("PostgreSQL", b"postgres\0-D")):
+        before = len(running.text)
+        [victim] = [
+            number
+            for number in _belonging_to(var)
+            if pattern in Path(f"/proc/{number}/cmdline").read_bytes() and _parent(number) == running.process.pid
+        ]
+        os.kill(victim, signal.SIGKILL)
+        running.until(rf"{title} ended \(killed by SIGKILL\); starting it again in 0\.5 s", after=before)
+    running.until(r"database system is ready to accept connections", after=before)
+    assert running.stop() == 0
+
+
+@pytest.mark.slow
+def test_nothing_stays_behind_when_it_is_killed_itself_and_the_next_start_works(run: Run, var: Path) -> None:
+    killed = run()
+    killed.until(r"Parley is ready after")
+    killed.process.kill()
+    killed.process.wait()
+    assert _wait_until_gone(var) == []
+    again = run()
+    again.until(r"Parley is ready after")
+
+
+@pytest.mark.slow
+def test_a_second_start_names_the_first(run: Run) -> None:
+    port = free_port()
+    first = run(PORT=str(port))
+    first.until(r"starting PostgreSQL")
+    second = run(PORT=str(free_port()))
+    assert second.process.wait(60) == 1
+    assert f"already running from this folder: process {first.process.pid} at http://127.0.0.1:{port}" in second.text
+    assert "Traceback" not in second.text
+    first.stop()
+
+
+def test_a_taken_port_is_named_with_what_to_do(run: Run) -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        squatter.listen()
+        port = squatter.getsockname()[1]
+        refused = run(PORT=str(port))
+        assert refused.process.wait(60) == 1
+    assert f"Port {port} is taken by another program." in refused.text
+    assert "make run" in refused.text
+    assert "Traceback" not in refused.text
+
+
+def test_a_port_that_is_no_port_is_refused(run: Run) -> None:
+    refused = run(PORT="eighty")
+    assert refused.process.wait(60) == 1
+    assert "PORT='eighty' is not a port" in refused.text
+
+
+def _parent(number: int) -> int:
+    return int(Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[1])
