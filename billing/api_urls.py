@@ -1,3 +1,5 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from billing import api
+
+urlpatterns = [path("usage", api.Usage.as_view(), name="api-usage")]

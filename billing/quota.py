@@ -65,9 +65,17 @@ class Allowance:
     tokens_reset_at: datetime | None
 
     @property
+    def low_mark(self) -> int:
+        """Four fifths of the messages: from here on people are warned."""
+        return self.limit * 4 // 5
+
+    @property
+    def token_low_mark(self) -> int:
+        return self.token_limit * 4 // 5
+
+    @property
     def is_low(self) -> bool:
-        """Whether four fifths of the messages or tokens are gone."""
-        return self.used * 5 >= self.limit * 4 or self.tokens_used * 5 >= self.token_limit * 4
+        return self.used >= self.low_mark or self.tokens_used >= self.token_low_mark
 
     @property
     def is_spent(self) -> bool:

@@ -1,0 +1,55 @@
+"""Stripe's way in."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import current_app
+from django.core.exceptions import RequestDataTooBig
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from billing import stripe, webhooks
+
+logger = logging.getLogger(__name__)
+
+
+@csrf_exempt
+@require_POST
+def webhook(request: HttpRequest) -> HttpResponse:
+    """200 when the event is safely stored; 400 for anything Stripe did not sign; 503 so that Stripe tries again."""
+    try:
+        body = _body(request)
+        is_new = webhooks.receive(body=body, signature=request.headers.get("Stripe-Signature", ""), now=timezone.now())
+    except (stripe.BadSignature, webhooks.BadEvent):
+        return HttpResponse("Not a signed event.", status=400, content_type="text/plain")
+    except (DatabaseError, InterfaceError):
+        logger.exception("A webhook could not be stored")
+        return HttpResponse("Try again later.", status=503, content_type="text/plain")
+    _wake()
+    return HttpResponse("Stored." if is_new else "Known.", content_type="text/plain")
+
+
+def _body(request: HttpRequest) -> bytes:
+    """The raw body; raises `BadEvent` when it is too large or was cut off."""
+    length = request.headers.get("Content-Length") or "0"
+    if not length.isascii() or not length.isdigit() or int(length) > webhooks.LARGEST_BODY:
+        raise webhooks.BadEvent("Too large.")
+    try:
+        body = request.body
+    except (RequestDataTooBig, UnreadablePostError, RawPostDataException) as error:
+        raise webhooks.BadEvent(str(error)) from error
+    if len(body) > webhooks.LARGEST_BODY:
+        raise webhooks.BadEvent("Too large.")
+    return body
+
+
+def _wake() -> None:
+    """Only a wake-up: the clock does it too, so a broker that is down must not make Stripe send again."""
+    try:
+        current_app.send_task("billing.tasks.process_events", retry=False)
+    except Exception:
+        logger.warning("The queue could not be woken; the clock will", exc_info=True)
