@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from billing.entitlements import entitlement_of
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import quota
+from billing.entitlements import entitlement_of
 from chat import inference, prompt, streams
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
 

@@ -50,6 +50,6 @@ def _group(updated_at: datetime, now: datetime) -> str:
         return _("Today")
     if days == 1:
         return _("Yesterday")
-    if days < 7:  # noqa: PLR2004 - a week
+    if days < 7:
         return _("This week")
     return timezone.localtime(updated_at).strftime("%Y-%m")

@@ -1,3 +1,5 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from feedback import api
+
+urlpatterns = [path("feedback", api.Feedback.as_view(), name="api-feedback")]

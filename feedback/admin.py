@@ -1,0 +1,43 @@
+"""Read-only views of the loop for the admin."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from feedback.models import FeedbackEvent, Rating, Release, ReviewDecision
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Ratings change by rating, decisions by review: nothing here is edited by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(FeedbackEvent)
+class FeedbackEventAdmin(ReadOnly):
+    list_display = ["created_at", "kind", "value", "reasons", "locale"]
+    list_filter = ["kind", "value", "locale"]
+
+
+@admin.register(Rating)
+class RatingAdmin(ReadOnly):
+    list_display = ["rated_at", "value", "reasons", "verdict"]
+    list_filter = ["value", "verdict"]
+
+
+@admin.register(ReviewDecision)
+class ReviewDecisionAdmin(ReadOnly):
+    list_display = ["created_at", "verdict", "reviewer"]
+    list_filter = ["verdict"]
+
+
+@admin.register(Release)
+class ReleaseAdmin(ReadOnly):
+    list_display = ["version", "state", "rows_done", "created_at", "finished_at"]
+    list_filter = ["state"]

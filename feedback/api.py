@@ -1,0 +1,69 @@
+"""Ratings as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
+from rest_framework.views import APIView
+
+from accounts.models import User
+from chat.models import Message
+from feedback import capture
+from feedback.models import MAX_COMMENT_CHARACTERS, Rating
+
+
+class FeedbackThrottle(UserRateThrottle):
+    rate = "120/min"
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    client_event_id = serializers.UUIDField(help_text="Made by the client; sending it twice is one event.")
+    reply = serializers.UUIDField()
+    value = serializers.ChoiceField(choices=[1, -1, 0], help_text="1 up, -1 down, 0 withdraws the rating.")
+    reasons = serializers.ListField(child=serializers.CharField(max_length=20), default=list, max_length=20)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=MAX_COMMENT_CHARACTERS)
+
+
+class RatingSerializer(serializers.ModelSerializer[Rating]):
+    reply = serializers.UUIDField(source="message_id")
+
+    class Meta:
+        model = Rating
+        fields = ["reply", "value", "reasons", "comment", "rated_at"]
+
+
+class Feedback(APIView):
+    throttle_classes = [FeedbackThrottle]
+
+    @extend_schema(request=FeedbackSerializer, responses={200: RatingSerializer, 204: None})
+    def post(self, request: Request) -> Response:
+        """Rate one of your own replies, change the rating, or withdraw it."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = FeedbackSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = dict(serializer.validated_data)
+        message = get_object_or_404(
+            Message.objects.select_related("reply"),
+            pk=given.pop("reply"),
+            role=Message.Role.ASSISTANT,
+            conversation__user=request.user,
+            conversation__deleted_at=None,
+        )
+        event_id, value, now = given.pop("client_event_id"), given.pop("value"), timezone.now()
+        if value == 0:
+            capture.withdraw(user=request.user, message=message, client_event_id=event_id, now=now)
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        try:
+            rating = capture.rate(
+                user=request.user, message=message, value=value, client_event_id=event_id, now=now, **given
+            )
+        except capture.BadRating as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        return Response(RatingSerializer(rating).data)

@@ -1,0 +1,27 @@
+"""What the rating form and the review page post."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from feedback.models import MAX_COMMENT_CHARACTERS, Rating
+
+
+class RatingForm(forms.Form):
+    """`value` 0 withdraws. Whether the reasons go with the value is checked where it is stored."""
+
+    client_event_id = forms.UUIDField()
+    value = forms.TypedChoiceField(choices=[(1, "up"), (-1, "down"), (0, "none")], coerce=int)
+    reasons = forms.MultipleChoiceField(required=False)
+    comment = forms.CharField(required=False, max_length=MAX_COMMENT_CHARACTERS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        given = self.data.getlist("reasons") if hasattr(self.data, "getlist") else []
+        self.fields["reasons"].choices = [(reason, reason) for reason in given]  # type: ignore[attr-defined]
+
+
+class DecisionForm(forms.Form):
+    verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip"))])
+    ideal_text = forms.CharField(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))

@@ -1,0 +1,187 @@
+"""What you think of it: ratings, their review, and the releases made of both."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import new_id
+from chat.models import Message
+from feedback import reasons as known_reasons
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_COMMENT_CHARACTERS = 4_000
+
+
+class FeedbackEvent(models.Model):
+    """One thing a person said about a reply, never changed: the database refuses updates. Withdrawing is an event too."""
+
+    class Kind(models.TextChoices):
+        THUMB = "thumb", _("rated")
+        RETRACT = "retract", _("withdrew")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    client_event_id = models.UUIDField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="feedback_events")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="feedback_events")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    value = models.SmallIntegerField(null=True, blank=True)
+    reasons = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    comment = models.TextField(blank=True, max_length=MAX_COMMENT_CHARACTERS)
+    locale = models.CharField(max_length=10)
+    had_consent = models.BooleanField()
+    snapshot = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "client_event_id"], name="feedback_event_sent_once"),
+            models.CheckConstraint(
+                name="feedback_event_has_its_value",
+                condition=Q(kind="thumb", value__in=[-1, 1]) | Q(kind="retract", value__isnull=True),
+            ),
+        ]
+        indexes = [models.Index(fields=["message", "-created_at"], name="feedback_of_message")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value or ''}".strip()
+
+
+class RatingQuerySet(models.QuerySet["Rating"]):
+    def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
+        """Ratings nobody has decided since they were given, and that no other reviewer holds. Never one's own."""
+        return (
+            self.filter(decided_event=None)
+            .exclude(user=reviewer)
+            .filter(Q(leased_until=None) | Q(leased_until__lt=now) | Q(leased_by=reviewer))
+        )
+
+
+class Rating(models.Model):
+    """What one person thinks of one reply now: the newest event, kept for pages and for review."""
+
+    class Verdict(models.TextChoices):
+        APPROVED = "approved", _("Approved")
+        REJECTED = "rejected", _("Rejected")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ratings")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="ratings")
+    event = models.OneToOneField(FeedbackEvent, on_delete=models.CASCADE, related_name="rating")
+    value = models.SmallIntegerField()
+    reasons = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    comment = models.TextField(blank=True)
+    rated_at = models.DateTimeField()
+    queued_at = models.DateTimeField()
+    # Review: the lease of whoever reads it, and the decision about this very event.
+    leased_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    leased_until = models.DateTimeField(null=True, blank=True)
+    decided_event = models.ForeignKey(FeedbackEvent, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
+    ideal_text = models.TextField(blank=True)
+
+    objects = RatingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "message"], name="one_live_rating"),
+            models.CheckConstraint(name="rating_is_up_or_down", condition=Q(value__in=[-1, 1])),
+            models.CheckConstraint(
+                name="rating_verdict_with_decision",
+                condition=Q(decided_event__isnull=True, verdict="") | ~Q(verdict=""),
+            ),
+        ]
+        indexes = [models.Index(fields=["queued_at"], name="review_queue", condition=Q(decided_event=None))]
+        permissions = [("review", "Can review ratings and make releases")]
+
+    def __str__(self) -> str:
+        return f"{self.value:+d} {self.message_id}"
+
+    @property
+    def reason_labels(self) -> list[str]:
+        """The reasons in the reader's language."""
+        labels = known_reasons.known(self.value)
+        return [str(labels.get(key, key)) for key in self.reasons]
+
+
+class ReviewDecision(models.Model):
+    """One reviewer's decision about one rating, never changed: the database refuses updates."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="decisions")
+    event = models.ForeignKey(FeedbackEvent, on_delete=models.CASCADE, related_name="decisions")
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="review_decisions"
+    )
+    verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
+    ideal_text = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["rating", "-created_at"], name="decisions_of_rating")]
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+class Release(models.Model):
+    """A versioned data set: what went in is frozen when it is made, and its files never change afterwards."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Waiting")
+        BUILDING = "building", _("Being made")
+        SEALED = "sealed", _("Ready")
+        FAILED = "failed", _("Failed")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    version = models.PositiveIntegerField(unique=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    specification = models.JSONField(default=dict)
+    counts = models.JSONField(default=dict)
+    rows_done = models.PositiveIntegerField(default=0)
+    manifest_sha256 = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-version"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        return f"v{self.version:04d}"
+
+
+class ReleaseRow(models.Model):
+    """One row of a release, frozen: who it came from and what the trainers will read."""
+
+    id = models.BigAutoField(primary_key=True)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="rows")
+    config = models.CharField(max_length=12)
+    split = models.CharField(max_length=10)
+    row_id = models.CharField(max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    source_events = ArrayField(models.UUIDField())
+    content = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "config", "row_id"], name="release_row_once")]
+        indexes = [models.Index(fields=["release", "config", "split", "row_id"], name="release_rows_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.config}/{self.split}/{self.row_id}"

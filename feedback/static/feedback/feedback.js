@@ -1,0 +1,29 @@
+// Rates without leaving the page: the forms work as they are, this sends them and puts the answer in their place.
+
+document.addEventListener("submit", async (event) => {
+  const widget = event.target.closest("[data-rating]");
+  if (!widget) return;
+  event.preventDefault();
+  const form = event.target;
+  const fields = new URLSearchParams(new FormData(form, event.submitter));
+  const pressed = event.submitter?.name === "value" ? event.submitter.value : null;
+  for (const button of widget.querySelectorAll("button")) button.disabled = true;
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: fields,
+      headers: { "X-Requested-With": "fetch" },
+    });
+    if (!response.ok && response.status !== 400) throw new Error(response.statusText);
+    const holder = document.createElement("template");
+    holder.innerHTML = await response.text();
+    const fresh = holder.content.firstElementChild;
+    widget.replaceWith(fresh);
+    if (pressed === null && response.ok) fresh.querySelector("details")?.removeAttribute("open");
+    (fresh.querySelector("details[open] input[type=checkbox]") ?? fresh.querySelector("button")).focus();
+  } catch {
+    for (const button of widget.querySelectorAll("button")) button.disabled = false;
+    const { toast } = await import("../config/js/toast.js");
+    toast(document.body.dataset.requestFailed, { kind: "error" });
+  }
+});

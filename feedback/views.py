@@ -1,0 +1,178 @@
+"""The pages of the loop: rating a reply, reviewing ratings, making releases."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core import signing
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from chat import tree
+from chat.models import Message
+from feedback import capture, releasing, review
+from feedback.forms import DecisionForm, RatingForm
+from feedback.models import Rating, Release
+from feedback.release import membership, store, verify
+from feedback.templatetags.feedback import widget_context
+
+DOWNLOAD_SECONDS = 3600
+
+
+@login_required
+@require_POST
+def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
+    """Rate, change or withdraw; answers the widget as a fragment, or goes back to the conversation."""
+    user = _person(request)
+    message = get_object_or_404(
+        Message.objects.select_related("reply", "conversation"),
+        pk=message_id,
+        conversation__user=user,
+        conversation__deleted_at=None,
+        role=Message.Role.ASSISTANT,
+    )
+    error = _take(user, message, RatingForm(request.POST))
+    if request.headers.get("X-Requested-With") == "fetch":
+        context = widget_context(message, user, error=error, is_open=bool(error) or request.POST.get("value") != "0")
+        return render(request, "feedback/widget.html", context, status=400 if error else 200)
+    if error:
+        messages.error(request, error)
+    return redirect(f"{reverse('conversation', args=[message.conversation_id])}?at={message.pk}#m-{message.pk}")
+
+
+def _take(user: User, message: Message, form: RatingForm) -> str:
+    """Store what the form says; returns what was wrong with it."""
+    if not form.is_valid():
+        return _("This rating could not be read. Reload the page and try again.")
+    given = form.cleaned_data
+    value, event_id = given["value"], given["client_event_id"]
+    try:
+        if value == 0:
+            capture.withdraw(user=user, message=message, client_event_id=event_id, now=timezone.now())
+        else:
+            capture.rate(
+                user=user,
+                message=message,
+                value=value,
+                reasons=given["reasons"],
+                comment=given["comment"],
+                client_event_id=event_id,
+                now=timezone.now(),
+            )
+    except capture.BadRating as refusal:
+        return str(refusal)
+    return ""
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+def review_queue(request: HttpRequest) -> HttpResponse:
+    """The next rating to decide, with the whole conversation in view."""
+    reviewer, now = _person(request), timezone.now()
+    rating = review.next_rating(reviewer=reviewer, now=now)
+    waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now).count()
+    context = {"rating": rating, "waiting": waiting, "form": DecisionForm()}
+    if rating is not None:
+        path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
+        context["messages_before"], context["reply_message"] = path[:-1], path[-1]
+    return render(request, "feedback/review.html", context)
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Approve, reject or skip."))
+        return redirect("review")
+    verdict, reviewer, now = form.cleaned_data["verdict"], _person(request), timezone.now()
+    if verdict == "skip":
+        review.skip(rating_id=rating_id, reviewer=reviewer, now=now)
+        return redirect("review")
+    try:
+        review.decide(
+            rating_id=rating_id,
+            reviewer=reviewer,
+            verdict=verdict,
+            ideal_text=form.cleaned_data["ideal_text"],
+            now=now,
+        )
+    except review.BadDecision as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("Decided."))
+    return redirect("review")
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_GET
+def releases(request: HttpRequest) -> HttpResponse:
+    made = list(Release.objects.all()[:50])
+    for release in made:
+        release.links = _links(release) if release.state == Release.State.SEALED else []  # type: ignore[attr-defined]
+    is_busy = any(release.state in (Release.State.QUEUED, Release.State.BUILDING) for release in made)
+    context = {"releases": made, "funnel": sorted(membership.preview().items()), "is_busy": is_busy}
+    return render(request, "feedback/releases.html", context)
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def make_release(request: HttpRequest) -> HttpResponse:
+    try:
+        release = releasing.make_release(made_by=_person(request), now=timezone.now())
+    except membership.NothingToRelease:
+        messages.warning(
+            request,
+            _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent."),
+        )
+    else:
+        messages.success(request, _("Release %(name)s is being made.") % {"name": release.name})
+    return redirect("releases")
+
+
+@require_GET
+def download(request: HttpRequest, token: str) -> HttpResponse:
+    """One file of a release by a signed link that expires; made only for people who may see releases."""
+    try:
+        path = signing.loads(token, salt="release-file", max_age=DOWNLOAD_SECONDS)
+    except signing.BadSignature as bad:
+        raise Http404 from bad
+    try:
+        data = store.read(path)
+    except FileNotFoundError as gone:
+        raise Http404 from gone
+    name = path.replace("/", "-")
+    return HttpResponse(
+        data,
+        content_type="application/octet-stream",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _links(release: Release) -> list[tuple[str, str, int]]:
+    files = verify.manifest_of(release)["files"]
+    assert isinstance(files, list)  # noqa: S101 - our own manifest
+    entries = [*files, {"path": "manifest.json", "rows": 0}]
+    return [
+        (
+            entry["path"],
+            reverse("release-file", args=[signing.dumps(f"{release.name}/{entry['path']}", salt="release-file")]),
+            entry["rows"],
+        )
+        for entry in entries
+    ]
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - login_required has let the request in
+    return request.user
