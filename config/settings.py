@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from servestatic.compress import Compressor
@@ -247,6 +248,11 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-replies": {"task": "chat.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "process-stripe-events": {"task": "billing.tasks.process_events", "schedule": 5.0, "options": {"expires": 20}},
+    "run-stripe-commands": {"task": "billing.tasks.run_commands", "schedule": 30.0, "options": {"expires": 60}},
+    "release-abandoned": {"task": "billing.tasks.release_abandoned", "schedule": 30.0, "options": {"expires": 60}},
+    "backfill-stripe-events": {"task": "billing.tasks.backfill_events", "schedule": crontab(minute=17)},
+    "reconcile-billing": {"task": "billing.tasks.reconcile", "schedule": crontab(hour=3, minute=40)},
 }
 
 # The model service ---------------------------------------------------------------------------------------------------
