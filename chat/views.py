@@ -192,8 +192,9 @@ def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpR
     if not _is_fetch(request):
         return redirect("conversation", shown.pk)
     question = reply.message.parent
-    new = [reply.message] if after is not None and question == after else [question, reply.message]
-    turns = [tree.turn_of(message) for message in new if message is not None]
+    is_regenerated = after is not None and question == after
+    new = [reply.message] if question is None or is_regenerated else [question, reply.message]
+    turns = [tree.turn_of(message) for message in new]
     html = "".join(
         render_to_string("chat/turn.html", {"turn": turn, "conversation": shown}, request=request) for turn in turns
     )

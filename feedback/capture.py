@@ -1,4 +1,4 @@
-"""Take a rating: an append-only event with what a trainer needs, and the one live rating of the person and the reply."""
+"""Take a rating: an append-only event with what a trainer needs, and the person's one live rating of the reply."""
 
 from __future__ import annotations
 

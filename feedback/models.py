@@ -23,7 +23,7 @@ MAX_COMMENT_CHARACTERS = 4_000
 
 
 class FeedbackEvent(models.Model):
-    """One thing a person said about a reply, never changed: the database refuses updates. Withdrawing is an event too."""
+    """One thing a person said about a reply, or took back. Never changed: the database refuses updates."""
 
     class Kind(models.TextChoices):
         THUMB = "thumb", _("rated")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -18,7 +19,7 @@ class BadDecision(ValueError):  # noqa: N818
 
 
 def next_rating(*, reviewer: User, now: datetime) -> Rating | None:
-    """The oldest rating that waits, leased to the reviewer; one they hold already comes first. None when nothing waits."""
+    """The oldest rating that waits, leased to the reviewer; one they hold comes first. None when nothing waits."""
     with transaction.atomic():
         waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now).select_for_update(
             skip_locked=True, of=("self",)
@@ -33,7 +34,9 @@ def next_rating(*, reviewer: User, now: datetime) -> Rating | None:
         return rating
 
 
-def decide(*, rating_id: object, reviewer: User, verdict: str, ideal_text: str = "", now: datetime) -> ReviewDecision:
+def decide(
+    *, rating_id: uuid.UUID, reviewer: User, verdict: str, ideal_text: str = "", now: datetime
+) -> ReviewDecision:
     """Approve or reject a rating; with an ideal answer an approved one becomes a pair. Raises `BadDecision`."""
     if verdict not in Rating.Verdict.values:
         raise BadDecision(_("Approve or reject."))
@@ -59,6 +62,6 @@ def decide(*, rating_id: object, reviewer: User, verdict: str, ideal_text: str =
         )
 
 
-def skip(*, rating_id: object, reviewer: User, now: datetime) -> None:
+def skip(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:
     """Put it back at the end of one's own list, for another reviewer to take."""
     Rating.objects.filter(pk=rating_id, leased_by=reviewer).update(leased_by=None, leased_until=None, queued_at=now)

@@ -78,7 +78,7 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     reviewer, now = _person(request), timezone.now()
     rating = review.next_rating(reviewer=reviewer, now=now)
     waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now).count()
-    context = {"rating": rating, "waiting": waiting, "form": DecisionForm()}
+    context: dict[str, object] = {"rating": rating, "waiting": waiting}
     if rating is not None:
         path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
         context["messages_before"], context["reply_message"] = path[:-1], path[-1]
@@ -141,7 +141,7 @@ def make_release(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-def download(request: HttpRequest, token: str) -> HttpResponse:
+def download(_request: HttpRequest, token: str) -> HttpResponse:
     """One file of a release by a signed link that expires; made only for people who may see releases."""
     try:
         path = signing.loads(token, salt="release-file", max_age=DOWNLOAD_SECONDS)

@@ -34,8 +34,8 @@ def card(*, name: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
         "",
         f"# Parley preference data {name}",
         "",
-        "What people said about replies, reviewed, with their consent. Licence: the operator's own; internal training only"
-        " unless they say otherwise.",
+        "What people said about replies, reviewed, with their consent. Licence: the operator's own; for internal"
+        " training only unless they say otherwise.",
         "",
         "| config | rows | for |",
         "|---|---|---|",

@@ -1,4 +1,4 @@
-"""The files of a release: Parquet in the shapes of `trl`, sorted by row id so that the same rows give the same bytes."""
+"""The files of a release: Parquet in the shapes of `trl`; the same rows give the same bytes."""
 
 from __future__ import annotations
 

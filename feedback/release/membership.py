@@ -1,4 +1,4 @@
-"""Freeze what is in a release: ids and content as rows, in one repeatable-read transaction. Files are made from them alone."""
+"""Freeze what is in a release, as rows, in one transaction; its files are made from them alone."""
 
 from __future__ import annotations
 
