@@ -125,10 +125,10 @@ def draw(row: Row, parameters: SamplingParameters, chance: float) -> int:
 def _candidates(row: Row, best: float, parameters: SamplingParameters) -> NDArray[np.int64]:
     if parameters.top_p < 1.0:
         reach = math.log(len(row) / max(1.0 - parameters.top_p, 1e-12))
+    elif parameters.min_p > 0.0:
+        reach = -math.log(parameters.min_p) + 1e-3
     else:
         reach = math.log(len(row)) + NEGLIGIBLE_LOGITS
-    if parameters.min_p > 0.0:
-        reach = min(reach, -math.log(parameters.min_p) + 1e-3)
     ids = np.flatnonzero(row >= np.float32(best - reach * parameters.temperature))
     if 0 < parameters.top_k < len(ids):
         smallest = np.partition(row[ids], len(ids) - parameters.top_k)[len(ids) - parameters.top_k]

@@ -47,6 +47,7 @@ class TorchExecutor:
         wanted = _logit_rows(segments)
         return self._decoder.logits(hidden if len(wanted) == len(hidden) else hidden[wanted])
 
+    @torch.inference_mode()
     def copy_prefix(self, *, source: int, target: int, length: int) -> None:
         self._cache.copy_prefix(source=source, target=target, length=length)
 

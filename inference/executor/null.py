@@ -1,0 +1,61 @@
+"""An executor without arithmetic: what follows is a hash of all that is in the slot.
+
+It exists to look at scheduling alone: a reply is right exactly when its slot held exactly its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import torch
+
+from inference.executor.base import Segment
+
+
+class NullExecutor:
+    """Holds real token lists for each slot and refuses steps that a real cache could not do."""
+
+    precision = "none"
+
+    def __init__(self, *, slots: int, positions: int, vocabulary: int) -> None:
+        self.slots = slots
+        self.positions = positions
+        self.vocabulary = vocabulary
+        self.cache: list[list[int]] = [[] for _ in range(slots)]
+        self.steps = 0
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        self.steps += 1
+        if len({segment.slot for segment in segments}) != len(segments):
+            raise ValueError("two segments in one slot")
+        rows = [row for segment in segments for row in self._advance(segment)]
+        return torch.stack(rows) if rows else torch.empty(0, self.vocabulary)
+
+    def _advance(self, segment: Segment) -> list[torch.Tensor]:
+        held = self.cache[segment.slot]
+        if not segment.tokens or segment.start > len(held) or segment.end > self.positions:
+            raise ValueError(f"{segment} does not fit a slot that holds {len(held)} tokens")
+        del held[segment.start :]
+        rows = []
+        for token in segment.tokens:
+            held.append(token)
+            rows.append(self.row(held))
+        return rows[len(rows) - segment.logits :]
+
+    def row(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Logits after `tokens`: one token stands out, named by their hash."""
+        logits = torch.zeros(self.vocabulary)
+        logits[crc32(repr(list(tokens)).encode()) % self.vocabulary] = 10.0
+        return logits
+
+    def copy_prefix(self, *, source: int, target: int, length: int) -> None:
+        if length > len(self.cache[source]):
+            raise ValueError("copying tokens that are not there")
+        self.cache[target] = self.cache[source][:length]
+
+    def release(self, slot: int, *, keep: int = 0) -> None:
+        del self.cache[slot][keep:]
+
+    def close(self) -> None:
+        self.cache.clear()

@@ -1,0 +1,250 @@
+"""The scheduler over an executor whose replies are right only if every slot held exactly the right tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.admission import AdmissionPolicy
+from inference.detokenizer import Detokenizer
+from inference.executor.null import NullExecutor
+from inference.generation import Delta, Generation, Order, State
+from inference.metrics import Metrics
+from inference.sampling import SamplingParameters
+from inference.scheduler import Scheduler, StepLimits
+
+VOCABULARY = 50
+GREEDY = SamplingParameters(temperature=0.0)
+TOKEN_BYTES = [bytes([65 + index % 26]) for index in range(VOCABULARY)]
+END = frozenset({0})
+
+
+class Bench:
+    """A scheduler on a clock that the test turns."""
+
+    def __init__(self, *, slots: int = 3, budget: int = 400, chunk: int = 16, policy: AdmissionPolicy | None = None) -> None:
+        self.now = 0.0
+        self.deltas: dict[int, list[Delta]] = {}
+        self.executor = NullExecutor(slots=slots, positions=200, vocabulary=VOCABULARY)
+        self.scheduler = Scheduler(
+            self.executor,
+            end_tokens=END,
+            policy=policy or AdmissionPolicy(user_slots=2),
+            limits=StepLimits(chunk=chunk),
+            budget=budget,
+            clock=lambda: self.now,
+            deliver=self._deliver,
+            metrics=Metrics(),
+            model="test",
+        )
+
+    def _deliver(self, outbox: list[tuple[Generation, Delta]]) -> None:
+        for generation, delta in outbox:
+            generation.listener(delta)
+
+    def add(self, order: Order) -> Generation:
+        said: list[Delta] = []
+        generation = Generation(order, Detokenizer(TOKEN_BYTES), said.append, now=self.now)
+        self.deltas[id(generation)] = said
+        self.scheduler.add(generation)
+        return generation
+
+    def said(self, generation: Generation) -> list[int]:
+        return [delta.token for delta in self.deltas[id(generation)] if delta.token is not None]
+
+    def ends(self, generation: Generation) -> list[str]:
+        return [delta.finish_reason for delta in self.deltas[id(generation)] if delta.finish_reason]
+
+    def step(self) -> None:
+        self.scheduler.step()
+        self.now += 0.1
+
+    def run(self, *, steps: int = 5000) -> None:
+        for _ in range(steps):
+            if self.scheduler.is_idle:
+                return
+            self.step()
+        raise AssertionError("work is left over: something starved or leaked")
+
+
+def alone(order: Order) -> list[int]:
+    """The reply that the model gives to this order and nothing else."""
+    executor = NullExecutor(slots=1, positions=10_000, vocabulary=VOCABULARY)
+    tokens = list(order.prompt)
+    reply: list[int] = []
+    while len(reply) < order.max_tokens:
+        token = int(executor.row(tokens).argmax())
+        reply.append(token)
+        tokens.append(token)
+        if token in END:
+            break
+    return reply
+
+
+orders = st.builds(
+    Order,
+    prompt=st.one_of(
+        st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=60),
+        # Conversations that share a beginning, so that prefixes are reused and copied.
+        st.integers(1, 90).map(lambda length: [(7 * index) % 49 + 1 for index in range(length)]),
+    ),
+    max_tokens=st.integers(1, 40),
+    sampling=st.just(GREEDY),
+    priority=st.integers(0, 2),
+    user=st.sampled_from(["", "ada", "bob", "eve"]),
+)
+arrivals = st.lists(st.tuples(orders, st.integers(0, 8), st.one_of(st.none(), st.integers(0, 30))), max_size=25)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrivals)
+def test_every_reply_is_whole_and_right_under_random_arrivals_and_cancels(
+    script: list[tuple[Order, int, int | None]],
+) -> None:
+    bench = Bench()
+    cancel_at: list[tuple[int, Generation]] = []
+    step = 0
+    for order, pause, cancelled_after in script:
+        for _ in range(pause):
+            bench.step()
+            step += 1
+            for due, generation in cancel_at:
+                generation.is_cancelled |= due <= step
+        generation = bench.add(order)
+        if cancelled_after is not None:
+            cancel_at.append((step + cancelled_after, generation))
+    for _, generation in cancel_at:
+        generation.is_cancelled = True
+    bench.run()
+
+    doomed = {id(generation) for _, generation in cancel_at}
+    for table_slot in bench.scheduler.table.slots:
+        assert not table_slot.is_busy
+        assert table_slot.tokens == bench.executor.cache[table_slot.index][: len(table_slot.tokens)]
+    assert sum(len(slot.tokens) for slot in bench.scheduler.table.slots) <= bench.scheduler.table.budget
+    for key, deltas in bench.deltas.items():
+        assert [bool(delta.finish_reason) for delta in deltas].count(True) == 1
+        assert deltas[-1].finish_reason in (("stop", "length", "cancelled") if key in doomed else ("stop", "length"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(orders, min_size=1, max_size=12))
+def test_company_changes_no_reply(script: list[Order]) -> None:
+    bench = Bench()
+    generations = [bench.add(order) for order in script]
+    bench.run()
+    for generation in generations:
+        assert bench.said(generation) == alone(generation.order)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(orders, min_size=4, max_size=20))
+def test_no_user_ever_holds_more_than_the_share(script: list[Order]) -> None:
+    bench = Bench(slots=4)
+    for order in script:
+        bench.add(order)
+    while not bench.scheduler.is_idle:
+        bench.step()
+        for user in ("ada", "bob", "eve"):
+            assert sum(generation.order.user == user for generation in bench.scheduler.running) <= 2
+
+
+def order(prompt: list[int], **more: object) -> Order:
+    return replace(Order(prompt=prompt, max_tokens=5, sampling=GREEDY, ignores_end=True), **more)  # type: ignore[arg-type]
+
+
+def test_a_paying_request_overtakes_a_free_one_that_came_first() -> None:
+    bench = Bench(slots=1)
+    running = bench.add(order([1]))
+    bench.step()
+    free, paying = bench.add(order([2], priority=2)), bench.add(order([3], priority=0))
+    while not bench.ends(running):
+        bench.step()
+    bench.step()
+    assert paying.state is State.RUNNING
+    assert free.state is State.QUEUED
+
+
+def test_a_free_request_is_served_in_the_end_however_many_paying_ones_keep_coming() -> None:
+    bench = Bench(slots=1, policy=AdmissionPolicy(ageing_seconds=1.0))
+    free = bench.add(order([2], priority=2))
+    for arrival in range(200):
+        bench.add(order([3 + arrival % 40], priority=0))
+        bench.step()
+        bench.step()
+        if bench.ends(free):
+            break
+    assert bench.ends(free) == ["length"]
+    assert bench.now < 10.0
+
+
+def test_a_long_prompt_stalls_others_for_one_chunk_at_most() -> None:
+    bench = Bench(chunk=16)
+    talker = bench.add(order([1], max_tokens=30))
+    bench.step()
+    bench.add(order([2] * 100))
+    for _ in range(6):
+        before = len(bench.said(talker))
+        bench.step()
+        assert len(bench.said(talker)) == before + 1
+
+
+def test_a_cancelled_reply_frees_its_slot_within_one_step() -> None:
+    bench = Bench(slots=1)
+    first = bench.add(order([1], max_tokens=100))
+    bench.step()
+    second = bench.add(order([2]))
+    first.is_cancelled = True
+    bench.step()
+    assert first.state is State.FINISHED
+    assert second.state is State.RUNNING
+
+
+def test_a_deadline_that_passes_in_the_queue_ends_the_request_before_any_work() -> None:
+    bench = Bench(slots=1)
+    bench.add(order([1], max_tokens=60))
+    late = bench.add(order([2], deadline=1.0))
+    bench.run()
+    assert bench.said(late) == []
+    assert bench.deltas[id(late)][-1].error == "deadline_exceeded"
+
+
+def test_the_next_turn_of_a_conversation_computes_only_what_is_new() -> None:
+    bench = Bench()
+    first = bench.add(order(list(range(1, 40)), max_tokens=8))
+    bench.run()
+    second = bench.add(order([*first.tokens, 9, 9, 9]))
+    bench.run()
+    assert second.cached_tokens == len(first.tokens) - 1
+    assert bench.said(second) == alone(second.order)[:5] or second.order.ignores_end
+
+
+def test_siblings_share_the_computation_of_their_prompt() -> None:
+    bench = Bench(slots=3, budget=1000, chunk=200)
+    prompt = [(3 * index) % 49 + 1 for index in range(120)]
+    generations = [bench.add(order(prompt)) for _ in range(3)]
+    bench.run()
+    assert sorted(generation.cached_tokens for generation in generations) == [0, 119, 119]
+
+
+def test_a_request_that_can_follow_with_no_token_fails_alone() -> None:
+    bench = Bench()
+    bias = dict.fromkeys(range(VOCABULARY), float("-inf"))
+    bad = bench.add(order([1], sampling=replace(GREEDY, logit_bias=bias)))
+    good = bench.add(order([2]))
+    bench.run()
+    assert bench.deltas[id(bad)][-1].error == "unusable_logits"
+    assert bench.ends(good) == ["length"]
+
+
+@pytest.mark.parametrize("budget", [70, 130])
+def test_what_does_not_fit_the_cache_waits_for_room(budget: int) -> None:
+    bench = Bench(slots=3, budget=budget)
+    generations = [bench.add(order([index + 1] * 50, max_tokens=10)) for index in range(4)]
+    while not bench.scheduler.is_idle:
+        bench.step()
+        assert sum(slot.reserved for slot in bench.scheduler.table.slots) <= budget
+    assert all(bench.ends(generation) == ["length"] for generation in generations)
