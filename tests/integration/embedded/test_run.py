@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from config.embedded.accounts import remove_folder
 from config.embedded.sockets import free_port
 from tests.stack.surroundings import ROOT
 
@@ -59,8 +60,10 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("run") / "var"
+def var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    var = tmp_path_factory.mktemp("run") / "var"
+    yield var
+    remove_folder(var / "postgres")
 
 
 @pytest.fixture
@@ -82,11 +85,13 @@ def run(var: Path, tmp_path: Path) -> Iterator[Run]:
 
 
 def _belonging_to(var: Path) -> list[int]:
-    """The processes whose command line or environment names this install's folder."""
+    """The processes whose command line or environment names this install's folder, or the one PostgreSQL's lies in."""
+    places = {str(var).encode(), str((var / "postgres").resolve()).encode()}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if str(var).encode() in (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes():
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            if any(place in text for place in places):
                 found.append(int(folder.name))
         except OSError:
             continue
