@@ -25,7 +25,7 @@ class FusedExecutor:
     def __init__(
         self, source: WeightSource, *, slots: int, positions: int, threads: int, precision: str = "quantised"
     ) -> None:
-        """Raises KernelsUnavailableError or UnsupportedModelError (both InferenceError) when another executor must serve this model."""
+        """Raises KernelsUnavailableError or UnsupportedModelError when another executor must serve this model."""
         self.slots = slots
         self.positions = positions
         self.vocabulary = source.config.vocabulary

@@ -1,0 +1,141 @@
+// Matrix products with packed weights.
+//
+// A weight matrix [outputs][inputs] is cut into tiles of 16 outputs, so that one vector holds one input (or four bytes,
+// or a pair of bfloat16) of each of them, and an activation is broadcast. Each row's sum runs over the inputs in the same
+// order however many rows there are: a reply does not depend on what else is in the batch, to the last bit.
+//
+// A tile of 4-bit weights: for each group of 32 inputs 16 scales and 16 minima in float16, then for each group 256 bytes;
+// of each byte the low half belongs to inputs 0..15 of the group, the high half to 16..31. This is GGUF's Q4_1, reordered.
+// A tile of 8-bit weights: 16 scales a group, then for each group 512 bytes, shifted by 128 to be unsigned.
+#pragma once
+#include "activations.h"
+#include "threads.h"
+
+constexpr int TILE = LANES;
+constexpr int ROWS_AT_ONCE = 8;  // 8 integer sums, 8 float sums and 8 vectors of weights fit into 32 registers
+
+struct Linear {
+    Format format = FOUR_BIT;
+    int outputs = 0, inputs = 0, tiles = 0, groups = 0;
+    size_t tile_bytes = 0;
+    Memory memory;
+    float* bias = nullptr;  // [tiles * 16], or none
+    Memory bias_memory;
+
+    void shape(Format wanted, int rows, int columns) {
+        format = wanted;
+        outputs = rows;
+        inputs = columns;
+        tiles = (rows + TILE - 1) / TILE;
+        groups = columns / GROUP;
+        const size_t group_bytes = format == FOUR_BIT ? 64 + 256 : format == EIGHT_BIT ? 32 + 512 : 1024;
+        tile_bytes = (groups * group_bytes + 63) / 64 * 64;
+        memory.reserve(tiles * tile_bytes, true);
+    }
+    uint8_t* tile(int index) const { return memory.as<uint8_t>(index * tile_bytes); }
+    size_t head_bytes() const {
+        const size_t bytes = format == FOUR_BIT ? 64 : format == EIGHT_BIT ? 32 : 0;
+        return (groups * bytes + 63) / 64 * 64;
+    }
+    void shape_with_bias() {
+        bias_memory.reserve(size_t(tiles) * TILE * sizeof(float), false);
+        bias = bias_memory.as<float>();
+    }
+};
+
+template <int ROWS> INLINE void four_bit_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
+    const uint16_t* head = (const uint16_t*)weights.tile(tile);
+    const uint8_t* body = weights.tile(tile) + weights.head_bytes();
+    Floats totals[ROWS] = {};
+    for (int group = 0; group < weights.groups; group++) {
+        const Floats scale = halves_to_floats(head + group * 32), minimum = halves_to_floats(head + group * 32 + 16);
+        Bytes parts[8];
+        for (int i = 0; i < 4; i++) {
+            const Words both = load<Words>(body + group * 256 + i * 64);
+            parts[i] = (Bytes)(both & 0x0f0f0f0fu);
+            parts[i + 4] = (Bytes)(both >> 4 & 0x0f0f0f0fu);
+        }
+        for (int r = 0; r < ROWS; r++) {
+            const int8_t* bytes = x.bytes + (row + r) * x.width + group * GROUP;
+            Ints sum = {};
+            for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
+            const size_t at = (row + r) * x.groups + group;
+            totals[r] = multiply_add(to_floats(sum), scale * x.scales[at], totals[r]);
+            totals[r] = multiply_add(minimum, splat(x.sums[at]), totals[r]);
+        }
+    }
+    for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+}
+
+template <int ROWS> INLINE void eight_bit_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
+    const uint16_t* head = (const uint16_t*)weights.tile(tile);
+    const uint8_t* body = weights.tile(tile) + weights.head_bytes();
+    Floats totals[ROWS] = {};
+    for (int group = 0; group < weights.groups; group++) {
+        const Floats scale = halves_to_floats(head + group * 16);
+        Bytes parts[8];
+        for (int i = 0; i < 8; i++) parts[i] = load<Bytes>(body + group * 512 + i * 64);
+        for (int r = 0; r < ROWS; r++) {
+            const int8_t* bytes = x.bytes + (row + r) * x.width + group * GROUP;
+            const size_t at = (row + r) * x.groups + group;
+            Ints sum = x.offsets[at] + Ints{};
+            for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
+            totals[r] = multiply_add(to_floats(sum), scale * x.scales[at], totals[r]);
+        }
+    }
+    for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+}
+
+template <int ROWS> INLINE void bfloat16_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
+    const uint8_t* body = weights.tile(tile);
+    Floats totals[ROWS] = {};
+    for (int pair = 0; pair < weights.inputs / 2; pair++) {
+        const Words values = load<Words>(body + pair * 64);
+        for (int r = 0; r < ROWS; r++)
+            totals[r] = dot_pairs(totals[r], values, load<uint32_t>(x.halves + (row + r) * x.width + 2 * pair));
+    }
+    for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+}
+
+template <int ROWS> void tile_product(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
+    if (weights.format == FOUR_BIT) four_bit_tile<ROWS>(weights, tile, x, row, out);
+    else if (weights.format == EIGHT_BIT) eight_bit_tile<ROWS>(weights, tile, x, row, out);
+    else bfloat16_tile<ROWS>(weights, tile, x, row, out);
+    if (weights.bias)
+        for (int r = 0; r < ROWS; r++) out[r] += load<Floats>(weights.bias + tile * TILE);
+}
+
+// 16 outputs of `rows` (at most 8) rows.
+INLINE void tile_rows(const Linear& weights, int tile, const Activations& x, size_t row, int rows, Floats* out) {
+    switch (rows) {
+        case 8: return tile_product<8>(weights, tile, x, row, out);
+        case 7: return tile_product<7>(weights, tile, x, row, out);
+        case 6: return tile_product<6>(weights, tile, x, row, out);
+        case 5: return tile_product<5>(weights, tile, x, row, out);
+        case 4: return tile_product<4>(weights, tile, x, row, out);
+        case 3: return tile_product<3>(weights, tile, x, row, out);
+        case 2: return tile_product<2>(weights, tile, x, row, out);
+        default: return tile_product<1>(weights, tile, x, row, out);
+    }
+}
+
+// Shares units 0..count-1 among the threads in runs that are long enough to stream and short enough to balance.
+template <class Work> void share(Threads& threads, int count, const Work& work) {
+    const int length = (count + threads.count() * 8 - 1) / (threads.count() * 8);
+    threads.run((count + length - 1) / length, [&](int chunk, int thread) {
+        const int end = (chunk + 1) * length;
+        for (int unit = chunk * length; unit < end && unit < count; unit++) work(unit, thread);
+    });
+}
+
+// take(tile, row, sums) receives every tile of 16 outputs of every row.
+template <class Take> void multiply(Threads& threads, const Linear& weights, const Activations& x, int rows, const Take& take) {
+    share(threads, weights.tiles, [&](int tile, int) {
+        for (int row = 0; row < rows; row += ROWS_AT_ONCE) {
+            const int some = rows - row < ROWS_AT_ONCE ? rows - row : ROWS_AT_ONCE;
+            Floats sums[ROWS_AT_ONCE];
+            tile_rows(weights, tile, x, row, some, sums);
+            for (int r = 0; r < some; r++) take(tile, row + r, sums[r]);
+        }
+    });
+}
