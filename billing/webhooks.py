@@ -199,7 +199,7 @@ def _parsed(body: bytes) -> stripe.EventFacts:
             api_version=_text(values.get("api_version") or "", 40),
             occurred_at=_occurred_at(values["created"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
         raise BadEvent(str(error)) from error
     if not event.id or not event.type:
         raise BadEvent("An event has an id and a type.")
@@ -216,4 +216,7 @@ def _occurred_at(value: Any) -> datetime:
     """Seconds since 1970 in a snapshot event, ISO 8601 in a thin one."""
     if isinstance(value, int):
         return datetime.fromtimestamp(value, tz=UTC)
-    return datetime.fromisoformat(value)
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise BadEvent("A time without a zone.")
+    return moment

@@ -1,0 +1,32 @@
+"""The simulated account: its store, its events, and the address of its hosted pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from billing.sandbox.events import Events
+from billing.sandbox.store import Document, Store
+
+
+@dataclass(frozen=True)
+class Account:
+    store: Store
+    events: Events
+    base_url: str
+
+    def now(self) -> int:
+        return self.store.now()
+
+    def create(self, document: Document, *, event: str | None = None) -> Document:
+        self.store.insert(document)
+        if event:
+            self.events.emit(event, document)
+        return document
+
+    def update(self, before: Document, *, event: str | None = None, **changes: object) -> Document:
+        """Save the changes; the event carries what the changed fields were."""
+        changed = {name: value for name, value in changes.items() if before.get(name) != value}
+        after = self.store.save({**before, **changes})
+        if event and changed:
+            self.events.emit(event, after, previous={name: before.get(name) for name in changed})
+        return after

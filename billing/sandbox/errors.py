@@ -1,0 +1,26 @@
+"""Stripe's error envelope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class APIError(Exception):
+    """An answer that is not 2xx. `status` is the HTTP status; the rest is Stripe's `error` object."""
+
+    def __init__(self, status: int, kind: str, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"type": kind, "message": message, **{k: v for k, v in more.items() if v is not None}}}
+
+
+def invalid(message: str, *, param: str | None = None, code: str | None = None) -> APIError:
+    return APIError(400, "invalid_request_error", message, param=param, code=code)
+
+
+def missing(kind: str, object_id: str) -> APIError:
+    return APIError(404, "invalid_request_error", f"No such {kind}: '{object_id}'", code="resource_missing", param="id")
+
+
+def declined(code: str = "card_declined", decline_code: str | None = "generic_decline") -> APIError:
+    return APIError(402, "card_error", "Your card was declined.", code=code, decline_code=decline_code)

@@ -1,0 +1,138 @@
+"""Products and prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from billing.sandbox import params as p
+from billing.sandbox.account import Account
+from billing.sandbox.errors import invalid
+from billing.sandbox.params import Params
+from billing.sandbox.store import Document, new_id
+
+
+def create_product(account: Account, params: Params) -> Document:
+    p.known(params, "id", "name", "description", "active", "metadata", "images", "tax_code", "unit_label", "url")
+    now = account.now()
+    product = {
+        "id": params.get("id") or new_id("prod"),
+        "object": "product",
+        "active": p.boolean(params.get("active"), default=True),
+        "created": now,
+        "default_price": None,
+        "description": params.get("description"),
+        "images": params.get("images") or [],
+        "livemode": False,
+        "marketing_features": [],
+        "metadata": params.get("metadata") or {},
+        "name": p.required(params, "name"),
+        "package_dimensions": None,
+        "shippable": None,
+        "statement_descriptor": None,
+        "tax_code": params.get("tax_code"),
+        "unit_label": params.get("unit_label"),
+        "updated": now,
+        "url": params.get("url"),
+    }
+    return account.create(product, event="product.created")
+
+
+def retrieve_product(account: Account, _params: Params, product_id: str) -> Document:
+    return account.store.get("product", product_id)
+
+
+def update_product(account: Account, params: Params, product_id: str) -> Document:
+    p.known(params, "name", "description", "active", "metadata", "images", "tax_code", "unit_label", "url")
+    product = account.store.get("product", product_id)
+    changes = {name: value for name, value in params.items() if name != "expand"}
+    if "active" in changes:
+        changes["active"] = p.boolean(changes["active"])
+    return account.update(product, event="product.updated", **changes)
+
+
+def list_products(account: Account, params: Params) -> Document:
+    return account.store.page(account.store.all("product"), params, url="/v1/products")
+
+
+def create_price(account: Account, params: Params) -> Document:
+    p.known(
+        params, "product", "currency", "unit_amount", "recurring", "lookup_key", "transfer_lookup_key", "metadata",
+        "nickname", "active", "tax_behavior", "currency_options", "product_data", "billing_scheme",
+    )  # fmt: skip
+    amount = p.integer(p.required(params, "unit_amount"), param="unit_amount")
+    recurring = params.get("recurring")
+    price = {
+        "id": new_id("price"),
+        "object": "price",
+        "active": p.boolean(params.get("active"), default=True),
+        "billing_scheme": "per_unit",
+        "created": account.now(),
+        "currency": p.required(params, "currency").lower(),
+        "custom_unit_amount": None,
+        "livemode": False,
+        "lookup_key": params.get("lookup_key"),
+        "metadata": params.get("metadata") or {},
+        "nickname": params.get("nickname"),
+        "product": account.store.get("product", p.required(params, "product"))["id"],
+        "recurring": recurring and _recurring(recurring),
+        "tax_behavior": params.get("tax_behavior") or "unspecified",
+        "tiers_mode": None,
+        "transform_quantity": None,
+        "type": "recurring" if recurring else "one_time",
+        "unit_amount": amount,
+        "unit_amount_decimal": str(Decimal(amount)),
+    }
+    if key := price["lookup_key"]:
+        _take_lookup_key(account, key, may_transfer=p.boolean(params.get("transfer_lookup_key")))
+    return account.create(price, event="price.created")
+
+
+def _recurring(given: Params) -> Document:
+    interval = given.get("interval")
+    if interval not in ("day", "week", "month", "year"):
+        raise invalid(
+            "Invalid recurring[interval]: must be one of day, week, month, or year", param="recurring[interval]"
+        )
+    count = p.integer(given.get("interval_count"), param="recurring[interval_count]", default=1)
+    return {
+        "interval": interval,
+        "interval_count": count,
+        "meter": None,
+        "trial_period_days": None,
+        "usage_type": given.get("usage_type") or "licensed",
+    }
+
+
+def _take_lookup_key(account: Account, key: str, *, may_transfer: bool) -> None:
+    for holder in account.store.all("price", lambda price: price["lookup_key"] == key):
+        if not may_transfer:
+            raise invalid(f"A price already uses the lookup key `{key}`", param="lookup_key")
+        account.update(holder, event="price.updated", lookup_key=None)
+
+
+def retrieve_price(account: Account, _params: Params, price_id: str) -> Document:
+    return account.store.get("price", price_id)
+
+
+def update_price(account: Account, params: Params, price_id: str) -> Document:
+    p.known(params, "active", "metadata", "nickname", "lookup_key", "transfer_lookup_key", "tax_behavior")
+    price = account.store.get("price", price_id)
+    changes = {name: value for name, value in params.items() if name in ("metadata", "nickname", "lookup_key")}
+    if "active" in params:
+        changes["active"] = p.boolean(params["active"])
+    return account.update(price, event="price.updated", **changes)
+
+
+def list_prices(account: Account, params: Params) -> Document:
+    p.known(params, "active", "lookup_keys", "product", "type", "currency", "limit", "starting_after", "ending_before")
+    keys = params.get("lookup_keys")
+
+    def is_wanted(price: Document) -> bool:
+        return (
+            (keys is None or price["lookup_key"] in keys)
+            and ("active" not in params or price["active"] == p.boolean(params["active"]))
+            and params.get("product") in (None, price["product"])
+            and params.get("currency") in (None, price["currency"])
+        )
+
+    return account.store.page(account.store.all("price", is_wanted), params, url="/v1/prices")

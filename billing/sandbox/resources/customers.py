@@ -1,0 +1,106 @@
+"""Customers and the cards they have saved."""
+
+from __future__ import annotations
+
+from billing.sandbox import params as p
+from billing.sandbox.account import Account
+from billing.sandbox.params import Params
+from billing.sandbox.store import Document, in_period, new_id
+
+_FIELDS = (
+    "email",
+    "name",
+    "description",
+    "phone",
+    "address",
+    "metadata",
+    "shipping",
+    "preferred_locales",
+    "tax_exempt",
+)
+
+
+def create(account: Account, params: Params) -> Document:
+    p.known(params, *_FIELDS, "tax", "invoice_settings", "payment_method", "test_clock")
+    customer: Document = {
+        "id": new_id("cus"),
+        "object": "customer",
+        "address": None,
+        "balance": 0,
+        "created": account.now(),
+        "currency": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": None,
+        "email": None,
+        "invoice_prefix": new_id("X")[2:10].upper(),
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": False,
+        "metadata": {},
+        "name": None,
+        "next_invoice_sequence": 1,
+        "phone": None,
+        "preferred_locales": [],
+        "shipping": None,
+        "tax_exempt": "none",
+        "test_clock": None,
+    }
+    customer.update({name: params[name] for name in _FIELDS if name in params})
+    return account.create(customer, event="customer.created")
+
+
+def retrieve(account: Account, _params: Params, customer_id: str) -> Document:
+    return account.store.get("customer", customer_id)
+
+
+def update(account: Account, params: Params, customer_id: str) -> Document:
+    p.known(params, *_FIELDS, "invoice_settings", "tax")
+    customer = existing(account, customer_id)
+    changes = {name: params[name] for name in _FIELDS if name in params}
+    if "metadata" in changes:
+        changes["metadata"] = {**customer["metadata"], **(changes["metadata"] or {})}
+    if default := (params.get("invoice_settings") or {}).get("default_payment_method"):
+        changes["invoice_settings"] = {**customer["invoice_settings"], "default_payment_method": default}
+    return account.update(customer, event="customer.updated", **changes)
+
+
+def delete(account: Account, _params: Params, customer_id: str) -> Document:
+    """Ends its subscriptions at once; what stays says that it was deleted."""
+    from billing.sandbox.resources import subscriptions
+
+    customer = existing(account, customer_id)
+    for subscription in account.store.all("subscription", lambda s: s["customer"] == customer_id):
+        if subscription["status"] not in subscriptions.ENDED:
+            subscriptions.end(account, subscription, reason="cancellation_requested")
+    tombstone = {"id": customer_id, "object": "customer", "deleted": True}
+    account.store.save(tombstone)
+    account.events.emit("customer.deleted", customer)
+    return tombstone
+
+
+def listed(account: Account, params: Params) -> Document:
+    p.known(params, "email", "created", "limit", "starting_after", "ending_before")
+
+    def is_wanted(customer: Document) -> bool:
+        if customer.get("deleted"):
+            return False
+        return params.get("email") in (None, customer["email"]) and in_period(
+            customer["created"], params.get("created")
+        )
+
+    return account.store.page(account.store.all("customer", is_wanted), params, url="/v1/customers")
+
+
+def existing(account: Account, customer_id: str) -> Document:
+    """A customer that is not deleted."""
+    from billing.sandbox.errors import missing
+
+    customer = account.store.get("customer", customer_id)
+    if customer.get("deleted"):
+        raise missing("customer", customer_id)
+    return customer

@@ -1,0 +1,138 @@
+"""All objects of the simulated account, as JSON documents in SQLite, so that a restart remembers everything."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import string
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from billing.sandbox.errors import invalid, missing
+
+Document = dict[str, Any]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS object (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS object_kind ON object (kind, sequence);
+CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, status INTEGER, answer TEXT);
+CREATE TABLE IF NOT EXISTS delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL, done INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_LETTERS = string.ascii_letters + string.digits
+
+
+def new_id(prefix: str) -> str:
+    """An id as Stripe makes them: `cus_` and 24 letters and digits."""
+    return f"{prefix}_" + "".join(secrets.choice(_LETTERS) for _ in range(24))
+
+
+class Store:
+    """Thread-safe; `change()` is a transaction, and everything in it is seen at once or never."""
+
+    def __init__(self, path: str) -> None:
+        if path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _SCHEMA)
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._depth == 1:
+                    self._connection.execute("ROLLBACK")
+                raise
+            else:
+                if self._depth == 1:
+                    self._connection.execute("COMMIT")
+            finally:
+                self._depth -= 1
+
+    def execute(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def insert(self, document: Document) -> Document:
+        data = json.dumps(document)
+        self.execute("INSERT INTO object (id, kind, data) VALUES (?, ?, ?)", document["id"], document["object"], data)
+        return document
+
+    def save(self, document: Document) -> Document:
+        self.execute("UPDATE object SET data = ? WHERE id = ?", json.dumps(document), document["id"])
+        return document
+
+    def find(self, kind: str, object_id: str | None) -> Document | None:
+        rows = self.execute("SELECT data FROM object WHERE id = ? AND kind = ?", object_id, kind)
+        return json.loads(rows[0][0]) if rows else None
+
+    def get(self, kind: str, object_id: str | None) -> Document:
+        """Raises Stripe's `resource_missing`."""
+        found = self.find(kind, object_id)
+        if found is None:
+            raise missing(kind, object_id or "")
+        return found
+
+    def all(self, kind: str, where: Callable[[Document], bool] = lambda _document: True) -> list[Document]:
+        """Newest first."""
+        rows = self.execute("SELECT data FROM object WHERE kind = ? ORDER BY sequence DESC", kind)
+        return [document for (data,) in rows if where(document := json.loads(data))]
+
+    def page(self, documents: list[Document], params: Document, *, url: str) -> Document:
+        """Stripe's list object: `limit`, `starting_after`, `ending_before`, newest first."""
+        limit = int(params.get("limit", 10))
+        if not 1 <= limit <= 100:
+            raise invalid("Limit must be between 1 and 100.", param="limit")
+        ids = [document["id"] for document in documents]
+        if after := params.get("starting_after"):
+            if after not in ids:
+                raise missing("object", after)
+            documents = documents[ids.index(after) + 1 :]
+        elif before := params.get("ending_before"):
+            if before not in ids:
+                raise missing("object", before)
+            documents = documents[: ids.index(before)][-limit:]
+        return {"object": "list", "url": url, "has_more": len(documents) > limit, "data": documents[:limit]}
+
+    # The clock: real time, moved on by whoever tests what time does.
+
+    def now(self) -> int:
+        rows = self.execute("SELECT value FROM setting WHERE name = 'clock_offset'")
+        return int(time.time()) + (int(rows[0][0]) if rows else 0)
+
+    def advance(self, seconds: int) -> int:
+        offset = self.now() - int(time.time()) + seconds
+        self.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('clock_offset', ?)", str(offset))
+        return self.now()
+
+
+def in_period(created: int, wanted: Any) -> bool:
+    """Whether a time is in `created=` or `created[gte]=` and its kin."""
+    if wanted is None:
+        return True
+    if not isinstance(wanted, dict):
+        return created == int(wanted)
+    tests = {
+        "gt": lambda limit: created > limit,
+        "gte": lambda limit: created >= limit,
+        "lt": lambda limit: created < limit,
+        "lte": lambda limit: created <= limit,
+    }
+    return all(tests[name](int(limit)) for name, limit in wanted.items() if name in tests)

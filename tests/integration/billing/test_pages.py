@@ -1,0 +1,94 @@
+"""What a person sees about plans and use."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from billing import quota
+from billing.models import Plan, Price
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(ann):
+    client = Client()
+    client.force_login(ann)
+    return client
+
+
+def test_a_visitor_sees_every_plan_and_its_price(plans):
+    page = Client().get("/billing/plans").content.decode()
+    for text in ("Free", "Plus", "Pro", "Team", "$20.00", "20 messages every 3 hours"):
+        assert text in page
+
+
+def test_prices_come_in_the_currency_and_interval_that_were_asked_for(plans):
+    page = Client().get("/billing/plans?currency=cny&interval=year").content.decode()
+    assert "¥1,400.00" in page
+    assert "$" not in page
+
+
+def test_nonsense_in_the_address_shows_the_usual_prices(plans):
+    assert "$20.00" in Client().get("/billing/plans?currency=%00&interval=decade").content.decode()
+
+
+def test_at_the_wall_the_page_says_when_it_comes_back(client, ann):
+    Plan.objects.filter(key="free").update(messages_per_window=1, concurrent_replies=5)
+    quota.reserve(user=ann, request_id=uuid.uuid4(), prompt_tokens=1, max_output_tokens=9, now=timezone.now())
+    page = client.get("/billing/plans").content.decode()
+    assert "reached this window" in page
+    assert "No messages left" in page
+
+
+def test_the_usage_page_and_the_api_tell_the_same(client, ann):
+    now = timezone.now()
+    request_id = uuid.uuid4()
+    quota.reserve(user=ann, request_id=request_id, prompt_tokens=10, max_output_tokens=50, now=now)
+    quota.settle(request_id=request_id, prompt_tokens=11, completion_tokens=31, now=now)
+    answer = client.get("/api/usage").json()
+    assert (answer["limit"], answer["used"], answer["remaining"], answer["tokens_used"]) == (20, 1, 19, 42)
+    page = client.get("/billing/usage").content.decode()
+    assert "19 of 20 messages left" in page
+    assert "1 messages, 42 tokens" in page
+
+
+@pytest.mark.parametrize("address", ["usage", "invoices", "team", "cancel", "portal", "return"])
+def test_what_is_personal_asks_to_sign_in(plans, address):
+    response = Client().get(f"/billing/{address}")
+    assert response.status_code == 302
+    assert "/accounts/login" in response["location"]
+
+
+def test_an_invoice_of_somebody_else_is_not_there(client):
+    assert client.get("/billing/invoices/in_of_somebody_else").status_code == 404
+
+
+def test_a_price_that_is_not_on_offer_cannot_be_bought(client):
+    price = Price.objects.first()
+    Price.objects.update(is_offered=False)
+    response = client.post("/billing/checkout", {"price": price.pk, "wish": str(uuid.uuid4())}, follow=True)
+    assert "not offered any more" in response.content.decode()
+
+
+def test_without_stripe_the_page_says_so_and_nothing_breaks(client, settings):
+    settings.STRIPE_API_KEY = ""
+    assert "cannot be bought" in client.get("/billing/plans").content.decode()
+    body = {"price": Price.objects.first().pk, "wish": str(uuid.uuid4())}
+    assert "cannot be reached" in client.post("/billing/checkout", body, follow=True).content.decode()
+
+
+def test_a_cancelled_plan_can_be_kept_from_the_same_page(client, ann, subscribe):
+    now = timezone.now()
+    subscribe(ann, "plus", at=now, cancels_at=now + timedelta(days=20))
+    assert "Keep my plan" in client.get("/billing/plans").content.decode()
+
+
+def test_a_failed_payment_shows_until_when_the_plan_stays_and_how_to_pay(client, ann, subscribe):
+    subscribe(ann, "plus", at=timezone.now(), status="past_due")
+    page = client.get("/billing/plans").content.decode()
+    assert "did not go through" in page
+    assert "Update card" in page
