@@ -26,7 +26,7 @@ class Account:
         while not path.exists():
             path = path.parent
         answer = subprocess.run(
-            ["/bin/sh", "-c", 'test -x "$0" && test -r "$0"', str(path)],
+            ["/bin/sh", "-c", 'test -x "$0"', str(path)],
             user=self.uid,
             group=self.gid,
             extra_groups=[],

@@ -20,13 +20,15 @@ from config.embedded.sockets import free_port
 from config.embedded.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PREFIX = "parley-test-"
 
 
 class Surroundings:
     """Folders and servers of this run, all below `home`, which is removed at the end."""
 
     def __init__(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="parley-test-"))
+        _remove_what_killed_runs_left()
+        self.home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         # Others may enter but not list: the account that runs PostgreSQL for root has its own closed folder below.
         self.home.chmod(0o711)
         self.logs = self.home / "logs"
@@ -77,6 +79,14 @@ class Surroundings:
             self._postgres.stop()
             remove_folder(self.home / "postgres")
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _remove_what_killed_runs_left() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        process_id = folder.name.removeprefix(PREFIX).split("-")[0]
+        if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{process_id}").exists():
+            remove_folder(folder / "postgres")
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 surroundings = Surroundings()
