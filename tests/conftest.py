@@ -31,7 +31,7 @@ def _seed(*, sender: Any, **_arguments: Any) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """pytest-django asks for this before it creates the test database: the moment PostgreSQL is needed."""
-    surroundings.start_postgres()
+    surroundings.start("postgres")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -151,7 +151,7 @@ def _has_gpu() -> bool:
 
 def _would_bring_cuda(python: Path, requirement: str) -> bool:
     """Whether the torch that pip would choose asks for NVIDIA's packages. Fetches its metadata alone if it can."""
-    command = [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps"]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps"]
     done = subprocess.run([*command, "--report", "-", requirement], capture_output=True, text=True, check=False)
     if done.returncode:
         _explain_pip(done.stderr)

@@ -198,6 +198,13 @@ class Postgres:
         """The server's process id. Raises FileNotFoundError when it is not running."""
         return int((self._data / "postmaster.pid").read_text().splitlines()[0])
 
+    def kill(self) -> None:
+        """Ends what `start` started as a power cut would, and returns when it is gone."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def stop(self, *, seconds: float = 20) -> None:
         """Stops what `start` started."""
         if not self._process:
@@ -206,8 +213,7 @@ class Postgres:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
         self._process = None
 
 

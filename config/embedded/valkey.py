@@ -111,6 +111,13 @@ class Valkey:
                 else:
                     return
 
+    def kill(self) -> None:
+        """Ends what `start` started as a power cut would, and returns when it is gone."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def stop(self, *, seconds: float = 20) -> None:
         """Stops what `start` started."""
         if not self._process:
@@ -119,8 +126,7 @@ class Valkey:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
         self._process = None
 
 

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -29,9 +30,11 @@ CHECKS = {
     "inference": readiness.inference_answers,
     "web": readiness.web_answers,
 }
-# The lines by which parts without an address say that they work.
-LINES = {"worker": " ready.", "scheduler": "celery beat v"}
+# The line by which a part without an address says that it works.
+LINES = {"worker": " ready."}
+DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
+LOG_CHARACTERS = 3000
 
 
 class Stack:
@@ -55,7 +58,13 @@ class Stack:
         return name in self._processes and self._processes[name].poll() is None
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Ends the part at once, with everything it started itself, and returns when it is gone."""
+        """Ends the part at once, with everything it started itself, and returns when it is gone.
+
+        "postgres" and "valkey" can be killed too.
+        """
+        if name in DATABASES:
+            surroundings.kill(name)
+            return
         process = self._processes[name]
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -64,7 +73,9 @@ class Stack:
     def start(self, *names: str) -> None:
         """Starts parts that are not running and returns once they work."""
         for name in names:
-            if not self.is_alive(name):
+            if name in DATABASES:
+                surroundings.start(name)
+            elif not self.is_alive(name):
                 self._spawn(name)
         self.wait_until_ready(*names)
 
@@ -79,7 +90,7 @@ class Stack:
 
     def wait_until_ready(self, *names: str) -> None:
         deadline = time.monotonic() + START_SECONDS
-        for name in names:
+        for name in set(names).difference(DATABASES):
             while not self._is_ready(name):
                 if not self.is_alive(name) or time.monotonic() > deadline:
                     pytest.fail(f"{name} does not come up:\n{self.logs(name)[-4000:]}", pytrace=False)
@@ -107,6 +118,8 @@ class Stack:
     def _is_ready(self, name: str) -> bool:
         if check := CHECKS.get(name):
             return check(self.env)
+        if name not in LINES:
+            return self.is_alive(name)
         return LINES[name].encode() in self._log(name).read_bytes()[self._log_starts[name] :]
 
     def close(self) -> None:
@@ -119,6 +132,17 @@ class Stack:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A failed test shows what the processes printed last."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.when == "call" and report.failed and stack:
+        for name in PARTS:
+            report.sections.append((f"end of the log of {name}", stack.logs(name)[-LOG_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +163,7 @@ def running_stack(django_db_setup: None) -> Iterator[Stack]:
 @pytest.fixture
 def stack(running_stack: Stack, transactional_db: None) -> Stack:
     """All of Parley, every part alive; what the test commits the processes see. Tables are emptied afterwards."""
-    running_stack.start(*PARTS)
+    running_stack.start(*DATABASES, *PARTS)
     return running_stack
 
 

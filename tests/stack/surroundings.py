@@ -10,6 +10,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ class Surroundings:
         self.logs.mkdir()
         self._postgres = None if "DATABASE_URL" in os.environ else Postgres(self.home / "postgres", durable=False)
         self._valkey = None if "VALKEY_URL" in os.environ else Valkey(self.home / "valkey", durable=False)
-        self._is_postgres_up = self._is_valkey_up = False
+        self._up: set[str] = set()
 
     def environment(self) -> dict[str, str]:
         """The variables of docs/operations.md that point Django and every process at this run's own parts."""
@@ -62,15 +63,33 @@ class Surroundings:
             variables["VALKEY_URL"] = self._valkey.url
         return variables
 
-    def start_postgres(self) -> None:
-        if self._postgres and not self._is_postgres_up:
-            self._postgres.start(self.logs / "postgres.log")
-            self._is_postgres_up = True
+    def server(self, name: str) -> Postgres | Valkey | None:
+        """This run's own "postgres" or "valkey"; None when the environment names another."""
+        return {"postgres": self._postgres, "valkey": self._valkey}[name]
 
-    def start_valkey(self) -> None:
-        if self._valkey and not self._is_valkey_up:
-            self._valkey.start(self.logs / "valkey.log")
-            self._is_valkey_up = True
+    def start(self, name: str) -> None:
+        """Starts the server unless it runs already."""
+        server = self.server(name)
+        if server is None or name in self._up:
+            return
+        for patience in range(9, -1, -1):
+            try:
+                server.start(self.logs / f"{name}.log")
+                break
+            except RuntimeError:
+                # After a kill, PostgreSQL does not start before the last process of the one before has noticed.
+                if not patience:
+                    raise
+                time.sleep(0.5)
+        self._up.add(name)
+
+    def kill(self, name: str) -> None:
+        """Ends the server as a power cut would. Skips the test if it is not ours to kill."""
+        server = self.server(name)
+        if server is None:
+            pytest.skip(f"{name} is not this run's own")
+        server.kill()
+        self._up.discard(name)
 
     def close(self) -> None:
         if self._valkey:
@@ -98,7 +117,7 @@ atexit.register(surroundings.close)
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     if session.items and not session.config.option.collectonly:
-        surroundings.start_valkey()
+        surroundings.start("valkey")
 
 
 @pytest.hookimpl(trylast=True)
