@@ -5,12 +5,13 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from billing import commands, entitlements, quota, reconciliation, stripe, webhooks
+from billing import commands, entitlements, quota, reconciliation, stripe, waking, webhooks
 
 
 @shared_task
 def process_events() -> int:
     """Wake-up for the event queue; also run by the clock, so that a lost wake-up costs seconds."""
+    waking.answered()
     return webhooks.process_waiting(now=timezone.now)
 
 

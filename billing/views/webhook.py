@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from celery import current_app
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
@@ -12,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from billing import stripe, webhooks
+from billing import stripe, waking, webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
     except (DatabaseError, InterfaceError):
         logger.exception("A webhook could not be stored")
         return HttpResponse("Try again later.", status=503, content_type="text/plain")
-    _wake()
+    waking.wake()
     return HttpResponse("Stored." if is_new else "Known.", content_type="text/plain")
 
 
@@ -45,11 +44,3 @@ def _body(request: HttpRequest) -> bytes:
     if len(body) > webhooks.LARGEST_BODY:
         raise webhooks.BadEvent("Too large.")
     return body
-
-
-def _wake() -> None:
-    """Only a wake-up: the clock does it too, so a broker that is down must not make Stripe send again."""
-    try:
-        current_app.send_task("billing.tasks.process_events", retry=False)
-    except Exception:
-        logger.warning("The queue could not be woken; the clock will", exc_info=True)

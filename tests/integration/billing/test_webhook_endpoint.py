@@ -9,6 +9,7 @@ from django.db import connection, connections
 from django.test import Client
 from stripe import WebhookSignature
 
+from billing import waking
 from billing.models import StripeEvent
 
 URL = "/billing/webhook"
@@ -18,7 +19,6 @@ SECRET = "whsec_test_one"
 @pytest.fixture(autouse=True)
 def _secret(settings):
     settings.STRIPE_WEBHOOK_SECRET = SECRET
-    settings.CELERY_BROKER_URL = ""
 
 
 def body_of(event_id="evt_1", **changes):
@@ -157,3 +157,14 @@ def test_the_same_event_delivered_at_once_by_many_is_one_row():
     [thread.join() for thread in threads]
     assert statuses == [200] * 8
     assert StripeEvent.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_broker_that_is_down_does_not_keep_stripe_waiting(settings):
+    settings.VALKEY_URL = "redis://127.0.0.1:1/0"
+    waking._valkey.cache_clear()
+    started = time.monotonic()
+    body = body_of()
+    assert post(body, signed(body)).status_code == 200
+    assert time.monotonic() - started < 1.5
+    waking._valkey.cache_clear()

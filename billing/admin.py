@@ -1,0 +1,156 @@
+"""Staff's view of money: plans can be edited, Stripe's objects only looked at, dead letters replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from billing import mirror, reconciliation, stripe, subscriptions, waking
+from billing.models import (
+    Customer,
+    EntitlementChange,
+    Invoice,
+    Plan,
+    PlanRevision,
+    Price,
+    StripeCommand,
+    StripeEvent,
+    Subscription,
+    Team,
+)
+
+
+class ReadOnly:
+    """Rows whose truth is elsewhere: nobody edits them here."""
+
+    def has_add_permission(self, _request: HttpRequest, *_args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _row: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _row: Any = None) -> bool:
+        return False
+
+
+class PriceInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Price
+    extra = 0
+    fields = ["interval", "currency", "unit_amount", "is_offered"]
+
+
+class RevisionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = PlanRevision
+    extra = 0
+
+
+@admin.register(Plan)
+class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["name", "key", "messages_per_window", "window", "tokens_per_month", "is_offered", "version"]
+    inlines = [PriceInline, RevisionInline]
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+        obj.revise(by=str(request.user))
+
+    def response_change(self, request: HttpRequest, obj: Plan) -> Any:
+        self.message_user(request, _("Run “manage.py sync_plans” to push changed prices to Stripe."), messages.INFO)
+        return super().response_change(request, obj)
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["type", "object_id", "state", "attempts", "received_at", "source", "error"]
+    list_filter = ["state", "source", "type"]
+    search_fields = ["stripe_id", "object_id"]
+    exclude = ["body"]
+    actions = ["replay"]
+
+    @admin.action(description=_("Process again"), permissions=["view"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[StripeEvent]) -> None:
+        now = timezone.now()
+        for event in queryset:
+            event.replay(now=now)
+        waking.wake()
+        count = queryset.count()
+        self.message_user(request, ngettext("%d event waits again.", "%d events wait again.", count) % count)
+
+
+@admin.register(StripeCommand)
+class StripeCommandAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["kind", "user", "state", "attempts", "created_at", "error_code"]
+    list_filter = ["state", "kind"]
+    search_fields = ["key", "user__email"]
+
+
+@admin.register(Customer)
+class CustomerAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["stripe_id", "user", "currency", "trial_used_at", "is_deleted"]
+    search_fields = ["stripe_id", "user__email"]
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["stripe_id", "customer", "plan", "status", "period_end", "cancels_at", "past_due_since"]
+    list_filter = ["status", "plan"]
+    search_fields = ["stripe_id", "customer__user__email"]
+    actions = ["refresh", "reconcile"]
+
+    @admin.action(description=_("Fetch from Stripe"), permissions=["view"])
+    def refresh(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for row in queryset:
+            mirror.refresh_subscription(row.stripe_id, cause=f"fetched by {request.user}", now=timezone.now())
+
+    @admin.action(description=_("Compare everything with Stripe and repair"), permissions=["view"])
+    def reconcile(self, request: HttpRequest, _queryset: QuerySet[Subscription]) -> None:
+        found = reconciliation.by_kind(reconciliation.reconcile(now=timezone.now()))
+        text = ", ".join(f"{kind}: {count}" for kind, count in sorted(found.items()))
+        self.message_user(request, text or _("Nothing differs."))
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["number", "customer", "status", "total", "currency", "amount_refunded", "created_at"]
+    list_filter = ["status", "currency"]
+    search_fields = ["number", "stripe_id", "customer__user__email"]
+    actions = ["refund"]
+
+    @admin.action(description=_("Refund in full; the plan ends"), permissions=["refund"])
+    def refund(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> None:
+        for invoice in queryset:
+            subscription = Subscription.objects.filter(pk=invoice.subscription_id).first()
+            if subscription is None:
+                continue
+            try:
+                subscriptions.refund(
+                    invoice_id=invoice.stripe_id,
+                    subscription=subscription,
+                    why=f"by {request.user}",
+                    now=timezone.now(),
+                    subscription=subscription,
+                    why=f"by {request.user}",
+                    now=timezone.now(),
+                )
+            except (subscriptions.CannotChange, stripe.StripeUnavailable, stripe.StripeRefused) as problem:
+                self.message_user(request, f"{invoice}: {problem}", messages.ERROR)
+
+    def has_refund_permission(self, request: HttpRequest) -> bool:
+        return bool(getattr(request.user, "is_superuser", False))
+
+
+@admin.register(EntitlementChange)
+class EntitlementChangeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["changed_at", "user", "from_plan", "to_plan", "cause"]
+    list_filter = ["to_plan"]
+    search_fields = ["user__email", "cause"]
+
+
+@admin.register(Team)
+class TeamAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["name", "owner", "created_at"]
+    search_fields = ["name", "owner__email"]
