@@ -132,9 +132,6 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
                     subscription=subscription,
                     why=f"by {request.user}",
                     now=timezone.now(),
-                    subscription=subscription,
-                    why=f"by {request.user}",
-                    now=timezone.now(),
                 )
             except (subscriptions.CannotChange, stripe.StripeUnavailable, stripe.StripeRefused) as problem:
                 self.message_user(request, f"{invoice}: {problem}", messages.ERROR)
