@@ -22,7 +22,7 @@ def pytest_configure() -> None:
 
 
 def _seed(*, sender: Any, **_arguments: Any) -> None:
-    if sender.name == "config":
+    if sender.name == "billing":
         from billing.plans import seed_plans
 
         seed_plans()
