@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS object (
 CREATE INDEX IF NOT EXISTS object_kind ON object (kind, sequence);
 CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, status INTEGER, answer TEXT);
 CREATE TABLE IF NOT EXISTS delivery (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL, done INTEGER NOT NULL DEFAULT 0
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, done INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -38,7 +38,7 @@ def new_id(prefix: str) -> str:
 
 
 class Store:
-    """Thread-safe; `change()` is a transaction, and everything in it is seen at once or never."""
+    """Thread-safe; `change()` is a transaction, and everything in it happens or none of it does. They nest."""
 
     def __init__(self, path: str) -> None:
         if path != ":memory:":
@@ -51,18 +51,16 @@ class Store:
     @contextmanager
     def change(self) -> Iterator[None]:
         with self._lock:
+            outermost, point = self._depth == 0, f"change_{self._depth}"
+            self._connection.execute("BEGIN IMMEDIATE" if outermost else f"SAVEPOINT {point}")
             self._depth += 1
-            if self._depth == 1:
-                self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
             except BaseException:
-                if self._depth == 1:
-                    self._connection.execute("ROLLBACK")
+                self._connection.execute("ROLLBACK" if outermost else f"ROLLBACK TO {point}")
                 raise
             else:
-                if self._depth == 1:
-                    self._connection.execute("COMMIT")
+                self._connection.execute("COMMIT" if outermost else f"RELEASE {point}")
             finally:
                 self._depth -= 1
 

@@ -1,0 +1,210 @@
+"""The hosted pages: Checkout, the 3-D Secure challenge, the portal, invoices. Plain forms, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.templating import Jinja2Templates
+
+from billing.sandbox import invoice_pdf
+from billing.sandbox.account import Account
+from billing.sandbox.errors import APIError
+from billing.sandbox.resources import checkout, customers, invoices, payments, subscriptions
+from billing.sandbox.store import Document
+from billing.sandbox.words import language_of, translator
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Pages:
+    def __init__(self, account: Account, templates: Jinja2Templates) -> None:
+        self._account = account
+        self._templates = templates
+
+    async def checkout(self, request: Request) -> Response:
+        """The card form; POST pays, or asks for the 3-D Secure challenge first."""
+        session = self._account.store.find("checkout.session", request.path_params["session_id"])
+        if session is None or session["status"] == "expired":
+            return self._gone(request)
+        if session["status"] == "complete":
+            return RedirectResponse(_success_url(session), 303)
+        if request.method != "POST":
+            return self._checkout_page(request, session)
+        return self._paid(request, session, await _form(request))
+
+    def _paid(self, request: Request, session: Document, form: dict[str, str]) -> Response:
+        number = "".join(filter(str.isdigit, form.get("number", "")))
+        behaviour = payments.TEST_CARDS.get(number)
+        if behaviour == "needs_authentication" and form.get("challenge") is None:
+            return self._render(request, "challenge.html", session=session, form=form, locale=session["locale"])
+        if form.get("challenge") == "fail":
+            return self._checkout_page(request, session, form=form, error="authentication_failed")
+        try:
+            month, year = _expiry(form.get("expiry", ""))
+        except ValueError:
+            return self._checkout_page(request, session, form=form, error="bad_expiry")
+        try:
+            with self._account.store.change():
+                session = checkout.complete(
+                    self._account,
+                    session,
+                    number=number,
+                    month=month,
+                    year=year,
+                    is_authenticated=form.get("challenge") == "complete",
+                )
+        except APIError as refusal:
+            code = str(refusal.body["error"].get("code", "card_declined"))
+            return self._checkout_page(request, session, form=form, error=code)
+        return RedirectResponse(_success_url(session), 303)
+
+    def _checkout_page(
+        self, request: Request, session: Document, *, form: dict[str, str] | None = None, error: str = ""
+    ) -> Response:
+        ask = self._account.store.get("checkout_request", f"ask_{session['id']}")
+        price = self._account.store.get("price", ask["price"])
+        product = self._account.store.get("product", price["product"])
+        trial = int(ask["subscription_data"].get("trial_period_days", 0))
+        return self._render(
+            request,
+            "checkout.html",
+            status=402 if error else 200,
+            session=session,
+            price=price,
+            product=product,
+            quantity=ask["quantity"],
+            trial_days=trial,
+            form=form or {},
+            error=error,
+            locale=session["locale"],
+        )
+
+    async def portal(self, request: Request) -> Response:
+        """Subscriptions, cards and invoices of one customer; POST changes one of them."""
+        session = self._account.store.find("billing_portal.session", request.path_params["session_id"])
+        if session is None:
+            return self._gone(request)
+        error = ""
+        if request.method == "POST":
+            error = self._portal_action(session, await _form(request))
+            if not error:
+                return RedirectResponse(session["url"], 303)
+        return self._portal_page(request, session, error)
+
+    def _portal_action(self, session: Document, form: dict[str, str]) -> str:
+        account, action = self._account, form.get("action", "")
+        try:
+            with account.store.change():
+                if action == "card":
+                    month, year = _expiry(form.get("expiry", ""))
+                    self._replace_card(session["customer"], form.get("number", ""), month, year)
+                elif action in ("cancel", "resume"):
+                    params = {"cancel_at_period_end": "true" if action == "cancel" else "false"}
+                    subscriptions.update(account, params, self._own(session, form.get("subscription", "")))
+        except APIError as refusal:
+            return str(refusal.body["error"].get("code", "card_declined"))
+        except ValueError:
+            return "bad_expiry"
+        return ""
+
+    def _own(self, session: Document, subscription_id: str) -> str:
+        subscription = self._account.store.get("subscription", subscription_id)
+        if subscription["customer"] != session["customer"]:
+            raise APIError(404, "invalid_request_error", "No such subscription", code="resource_missing")
+        return subscription_id
+
+    def _replace_card(self, customer_id: str, number: str, month: int, year: int) -> None:
+        account = self._account
+        card = payments.create_card(account, number=number, month=month, year=year, customer=customer_id)
+        customer = customers.existing(account, customer_id)
+        settings = {**customer["invoice_settings"], "default_payment_method": card["id"]}
+        account.update(customer, event="customer.updated", invoice_settings=settings)
+        for subscription in account.store.all("subscription", lambda s: s["customer"] == customer_id):
+            if subscription["status"] not in subscriptions.ENDED:
+                account.update(subscription, default_payment_method=card["id"])
+        for invoice in account.store.all("invoice", lambda i: i["customer"] == customer_id and i["status"] == "open"):
+            invoices.pay(account, invoice, card)
+
+    def _portal_page(self, request: Request, session: Document, error: str) -> Response:
+        store, customer_id = self._account.store, session["customer"]
+        living = store.all(
+            "subscription", lambda s: s["customer"] == customer_id and s["status"] not in subscriptions.ENDED
+        )
+        rows = [
+            {
+                "subscription": subscription,
+                "item": subscription["items"]["data"][0],
+                "product": store.get("product", subscription["items"]["data"][0]["price"]["product"]),
+                "card": subscriptions.method_of(self._account, subscription),
+            }
+            for subscription in living
+        ]
+        bills = store.all("invoice", lambda i: i["customer"] == customer_id)
+        return self._render(
+            request,
+            "portal.html",
+            status=402 if error else 200,
+            session=session,
+            rows=rows,
+            invoices=bills,
+            error=error,
+            locale=session["locale"],
+        )
+
+    async def invoice(self, request: Request) -> Response:
+        invoice = self._account.store.find("invoice", request.path_params["invoice_id"])
+        if invoice is None:
+            return self._gone(request)
+        return self._render(request, "invoice.html", invoice=invoice)
+
+    async def invoice_pdf(self, request: Request) -> Response:
+        invoice = self._account.store.find("invoice", request.path_params["invoice_id"])
+        if invoice is None:
+            return self._gone(request)
+        name = f"{invoice['number'] or invoice['id']}.pdf"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(invoice_pdf.render(invoice), media_type="application/pdf", headers=headers)
+
+    async def front(self, request: Request) -> Response:
+        return self._render(request, "front.html")
+
+    def _gone(self, request: Request) -> Response:
+        return self._render(request, "gone.html", status=404)
+
+    def _render(
+        self, request: Request, template: str, *, status: int = 200, locale: str | None = None, **context: Any
+    ) -> Response:
+        language = language_of(locale, request.headers.get("accept-language", ""))
+        translate: Callable[[str], str] = translator(language)
+        everything = {"_": translate, "language": language, "money": money, **context}
+        return self._templates.TemplateResponse(request, template, everything, status_code=status, headers=HEADERS)
+
+
+def money(amount: int, currency: str) -> str:
+    """Minor units as people read them: 2000, "usd" -> "20.00 USD"."""
+    return f"{amount / 100:.2f} {currency.upper()}"
+
+
+def _success_url(session: Document) -> str:
+    return str(session["success_url"]).replace("{CHECKOUT_SESSION_ID}", session["id"])
+
+
+def _expiry(text: str) -> tuple[int, int]:
+    """(month, year) of "12 / 34". Raises `ValueError`."""
+    month, year = (int(part) for part in text.replace(" ", "").split("/"))
+    if not 1 <= month <= 12:
+        raise ValueError("no such month")
+    return month, year + 2000 if year < 100 else year
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = (await request.body()).decode(errors="replace")
+    return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}
