@@ -1,0 +1,86 @@
+"""One process of a rush on a quota: threads that reserve at once, and settle or release.
+
+    python -m tests.bench.billing.rush USER_ID --requests 64 --threads 16 --limits 3
+
+Prints a line of JSON for each "go" it reads: granted, refused, errors (deadlocks too), milliseconds of each attempt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.db import DatabaseError, connection  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from accounts.models import User  # noqa: E402
+from billing import quota  # noqa: E402
+
+
+def attempt(user: User, *, finish: bool) -> tuple[str, float]:
+    """Reserve, and perhaps end; what happened and how long the reservation took."""
+    request_id = uuid.uuid4()
+    started = time.perf_counter()
+    try:
+        quota.reserve(user=user, request_id=request_id, prompt_tokens=10, max_output_tokens=20, now=timezone.now())
+    except quota.QuotaExceeded:
+        return "refused", time.perf_counter() - started
+    except DatabaseError as error:
+        return f"error: {error}", time.perf_counter() - started
+    took = time.perf_counter() - started
+    if finish:
+        if random.random() < 0.5:
+            quota.settle(request_id=request_id, prompt_tokens=9, completion_tokens=7, now=timezone.now())
+        else:
+            quota.release(request_id=request_id, now=timezone.now())
+    return "granted", took
+
+
+def rush(user: User, *, requests: int, threads: int, finish: bool) -> dict[str, object]:
+    def one(_number: int) -> tuple[str, float]:
+        try:
+            return attempt(user, finish=finish)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(threads) as pool:
+        outcomes = list(pool.map(one, range(requests)))
+    words = [word for word, _took in outcomes]
+    return {
+        "granted": words.count("granted"),
+        "refused": words.count("refused"),
+        "errors": [word for word in words if word.startswith("error")],
+        "milliseconds": [round(took * 1000, 2) for _word, took in outcomes],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("user")
+    parser.add_argument("--requests", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--finish", action="store_true")
+    parser.add_argument("--rounds", type=int, default=1)
+    arguments = parser.parse_args()
+    user = User.objects.get(pk=arguments.user)
+    print("ready", flush=True)  # noqa: T201
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            break
+        outcome = rush(user, requests=arguments.requests, threads=arguments.threads, finish=arguments.finish)
+        print(json.dumps(outcome), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
