@@ -107,7 +107,7 @@ class API:
         self._account = account
         self._api_key = api_key
 
-    async def __call__(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
         headers = {"Request-Id": new_id("req"), "Stripe-Version": request.headers.get("stripe-version", "")}
         try:
             self._authenticate(request)

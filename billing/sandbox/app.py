@@ -56,6 +56,6 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
             Route("/invoice/{invoice_id}/pdf", pages.invoice_pdf),
             Route("/_ctl/disputes/{charge_id}", dispute, methods=["POST"]),
             Mount("/_static", StaticFiles(directory=HERE / "static"), name="static"),
-            Route("/v1/{path:path}", api, methods=["GET", "POST", "DELETE"]),
+            Route("/v1/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),
         ],
     )

@@ -179,7 +179,7 @@ def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(api, price):
         {"subscription": subscription.id, "subscription_details": {**change, "proration_date": at}}
     )
     after = api.subscriptions.update(subscription.id, {**change, "proration_date": at})
-    assert api.invoices.retrieve(after.latest_invoice).total == preview.total == 3333 - 1333 - 1
+    assert api.invoices.retrieve(after.latest_invoice).total == preview.total == 3333 - 1333
     assert after["items"].data[0].price.id == dear.id
 
 
