@@ -54,13 +54,12 @@ def new_conversation(request: HttpRequest) -> HttpResponse:
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The conversation along the path its owner chose; `?at=` chooses another branch."""
     shown = _conversation(request, conversation_id)
-    at = request.GET.get("at")
-    if at:
+    if at := request.GET.get("at"):
         try:
             tree.select(shown, uuid.UUID(at))
         except (ValueError, Message.DoesNotExist):
             return redirect("conversation", conversation_id)
-    context = _page(request, shown)
+    context = _page(request, shown, editing=_id_or_none(request.GET.get("edit")))
     template = "chat/thread.html" if _is_fetch(request) else "chat/conversation.html"
     return render(request, template, context)
 
@@ -131,8 +130,12 @@ def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
 @login_required
 @require_GET
 def older_conversations(request: HttpRequest) -> HttpResponse:
+    """The list of conversations from a cursor on; `current` marks the one that is open."""
     page = sidebar.page_of(_person(request), now=timezone.now(), cursor=request.GET.get("after", ""))
-    return render(request, "chat/conversation_list.html", {"conversations": page})
+    if not _is_fetch(request):
+        return render(request, "chat/conversation.html", _page(request, None, conversations=page))
+    context = {"conversations": page, "current": _id_or_none(request.GET.get("current"))}
+    return render(request, "chat/conversation_list.html", context)
 
 
 @login_required
@@ -162,6 +165,13 @@ def _person(request: HttpRequest) -> User:
 
 def _conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
     return get_object_or_404(Conversation.objects.of(_person(request)), pk=conversation_id)
+
+
+def _id_or_none(text: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text or "")
+    except ValueError:
+        return None
 
 
 def _is_fetch(request: HttpRequest) -> bool:
@@ -205,8 +215,10 @@ def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpR
             "title": shown.title,
             "url": reverse("conversation", args=[shown.pk]),
             "send_url": reverse("send", args=[shown.pk]),
+            "rename_url": reverse("rename", args=[shown.pk]),
+            "delete_url": reverse("delete", args=[shown.pk]),
+            "draft_key": f"{reply.user_id}:{shown.pk}",
             "after": str(after.pk) if after else None,
-            "last": str(reply.pk),
             "html": html,
             "allowance_html": render_to_string("chat/allowance.html", {"allowance": allowance}, request=request),
         },
@@ -215,7 +227,7 @@ def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpR
 
 
 def _wall(request: HttpRequest, shown: Conversation | None, wall: QuotaExceeded) -> HttpResponse:
-    html = render_to_string("chat/wall.html", {"wall": wall}, request=request)
+    html = render_to_string("chat/wall.html", {"wall": wall, "keeps_text": "content" in request.POST}, request=request)
     return _unsent(request, shown, html, 429, wall.code)
 
 

@@ -1,22 +1,25 @@
-// The chat page: wires the composer, the thread and the replies that are being written.
+// The chat page: wires the box, the thread, the replies that are being written and the list of conversations.
 
-import { startComposer } from "./composer.js";
 import { dressCode } from "./code.js";
+import { startComposer } from "./composer.js";
+import { startEditing } from "./edit.js";
 import { followAll } from "./follow.js";
 import { startKeys } from "./keys.js";
+import { startSending } from "./sending.js";
+import { startSidebar } from "./sidebar.js";
+import { shareWithTabs } from "./tabs.js";
 import { startThread } from "./thread.js";
+import { startVariants } from "./variants.js";
 
 const chat = document.querySelector("[data-chat]");
 const thread = startThread(chat);
-const composer = startComposer(chat, thread);
-followAll(chat, thread, composer);
-dressCode(chat, chat);
-startKeys(chat, composer);
+const tabs = shareWithTabs(chat, thread);
+const sidebar = startSidebar(chat);
+const post = startSending(chat, thread, sidebar, tabs);
 
-document.addEventListener("click", async (event) => {
-  const more = event.target.closest("[data-more]");
-  if (!more) return;
-  event.preventDefault();
-  const response = await fetch(more.href, { headers: { "X-Requested-With": "fetch" } });
-  if (response.ok) more.outerHTML = await response.text();
-});
+const composer = startComposer(chat, thread, post);
+startEditing(chat, post);
+startVariants(chat, thread, post);
+startKeys(chat, composer);
+dressCode(chat, chat);
+followAll(chat);

@@ -18,6 +18,7 @@ export function dressCode(root, chat) {
       wrap.setAttribute("aria-pressed", String(figure.classList.toggle("code--wrapped")));
     });
     wrap.setAttribute("aria-pressed", "false");
+    if (!figure.dataset.language) figure.querySelector("figcaption").textContent = chat.dataset.code;
     const copy = tool(chat.dataset.copy, async () => {
       await navigator.clipboard.writeText(figure.querySelector("code").textContent);
       toast(chat.dataset.copied, { kind: "success" });

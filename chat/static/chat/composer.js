@@ -1,177 +1,108 @@
-// The one box: grows, keeps a draft, sends once, keeps the text when it cannot be sent. Also edits and rewrites.
+// The one box: grows, keeps a draft, sends once, waits its turn, and keeps the text when it cannot be sent.
 
-import { attach, stopAll } from "./follow.js";
+import { canStop, isBusy, stopAll } from "./follow.js";
+import { fieldsOf, uuid } from "./sending.js";
 
-const uuid = () =>
-  crypto.randomUUID?.() ??
-  "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-    (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16),
-  );
-
-export function startComposer(chat, thread) {
+export function startComposer(chat, thread, post) {
   const form = chat.querySelector("[data-composer]");
   const box = form.elements.content;
-  const notice = chat.querySelector("[data-notice]");
-  const draftKey = () => `draft:${box.dataset.draft}`;
+  const limit = Number(box.dataset.limit);
+  const [send, stop, count, hint] = ["send", "stop", "count", "hint"].map((name) => form.querySelector(`[data-${name}]`));
+  const drafts = draftsOf(box);
+  let attempt = { text: null, id: null };
   let isSending = false;
+  let sendsNext = false;
 
-  const composer = {
-    box,
-    refresh() {
-      const over = box.value.length - Number(box.dataset.limit);
-      const count = form.querySelector("[data-count]");
-      count.hidden = over <= 0;
-      if (over > 0) count.textContent = `${chat.dataset.tooLong} ${over.toLocaleString()}`;
-      form.querySelector("[data-send]").disabled = isSending || !box.value.trim() || over > 0;
-      const isWriting = Boolean(chat.querySelector("[data-unfinished]"));
-      form.querySelector("[data-stop]").hidden = !isWriting || Boolean(box.value.trim());
-      form.querySelector("[data-send]").hidden = isWriting && !box.value.trim();
-      if (!CSS.supports("field-sizing", "content")) {
-        box.style.height = "auto";
-        box.style.height = `${box.scrollHeight}px`;
-      }
-    },
-  };
+  const canSend = () => !isSending && Boolean(box.value.trim()) && box.value.length <= limit;
 
-  /** Post a form; on success put the new turns in place and follow the reply. Returns whether it was sent. */
-  async function post(url, fields, pendingText) {
-    const takeBack = pendingText === undefined ? () => {} : thread.pending(pendingText);
-    notice.replaceChildren();
-    isSending = true;
-    composer.refresh();
-    try {
-      const response = await patientFetch(url, fields, chat, notice);
-      const answer = await response.json();
-      takeBack();
-      if (!response.ok) {
-        notice.innerHTML = answer.html ?? "";
-        return false;
-      }
-      show(answer);
-      return true;
-    } catch {
-      takeBack();
-      notice.textContent = document.body.dataset.requestFailed;
-      return false;
-    } finally {
-      isSending = false;
-      composer.refresh();
+  function refresh() {
+    const over = box.value.length - limit;
+    count.hidden = over <= 0;
+    if (over > 0) {
+      count.textContent = chat.dataset.tooLong
+        .replace("{over}", over.toLocaleString(document.documentElement.lang))
+        .replace("{limit}", limit.toLocaleString(document.documentElement.lang));
     }
+    box.setAttribute("aria-invalid", String(over > 0));
+    const offersStop = canStop(chat);
+    const moves = offersStop ? send : stop;
+    const hadFocus = document.activeElement === moves;
+    stop.hidden = !offersStop;
+    send.hidden = offersStop;
+    send.disabled = !canSend();
+    hint.hidden = !sendsNext;
+    if (hadFocus) box.focus();
+    if (CSS.supports("field-sizing", "content")) return;
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight}px`;
   }
 
-  function show(answer) {
-    for (const turn of thread.replaceBelow(answer.after, answer.html)) {
-      if (turn.dataset.events) attach(turn, chat, thread, composer);
+  async function submit() {
+    if (!canSend()) return;
+    if (isBusy(chat)) {
+      sendsNext = true;
+      refresh();
+      return;
     }
-    chat.querySelector("[data-allowance]").innerHTML = answer.allowance_html;
-    form.elements.parent.value = answer.last;
-    if (location.pathname === answer.url) return;
-    history.pushState({}, "", answer.url);
-    form.action = answer.send_url;
-    document.querySelector("[data-title]").textContent = answer.title;
-    document.title = answer.title;
-    box.dataset.draft = answer.conversation;
-    listConversation(answer);
-  }
-
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
     const text = box.value;
-    if (isSending || !text.trim() || text.length > Number(box.dataset.limit)) return;
-    const key = draftKey();
+    // The same words sent again are the same message, however often a hand or a network repeats them.
+    if (attempt.text !== text) attempt = { text, id: uuid() };
+    const fields = { ...fieldsOf(form), content: text, client_id: attempt.id, parent: thread.last() };
+    isSending = true;
+    sendsNext = false;
+    const key = drafts.key();
     box.value = "";
-    const wasSent = await post(form.action, { ...fieldsOf(form), content: text }, text);
+    refresh();
+    const wasSent = await post(form.action, fields, { pendingText: text });
+    isSending = false;
     if (wasSent) {
-      localStorage.removeItem(key);
-      form.elements.client_id.value = uuid();
+      attempt = { text: null, id: null };
+      drafts.forget(key);
     } else if (!box.value) {
       box.value = text;
     }
-    composer.refresh();
-    box.focus();
-  });
+    if (box.value) drafts.keep();
+    refresh();
+  }
 
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+    if (matchMedia("(hover: hover)").matches) box.focus();
+  });
   box.addEventListener("input", () => {
-    localStorage.setItem(draftKey(), box.value);
-    composer.refresh();
+    sendsNext = false;
+    drafts.keep();
+    refresh();
   });
   box.addEventListener("keydown", (event) => {
+    // 229: an input method is composing, in browsers that end the composition before they tell of the key.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
-    form.requestSubmit();
+    submit();
   });
-  form.querySelector("[data-stop]").addEventListener("click", () => stopAll(chat));
-
-  chat.addEventListener("submit", (event) => {
-    const again = event.target.closest("[data-regenerate]");
-    if (!again) return;
-    event.preventDefault();
-    post(again.action, fieldsOf(again));
+  stop.addEventListener("click", () => stopAll(chat));
+  chat.addEventListener("parley:replies", () => {
+    refresh();
+    if (sendsNext && !isBusy(chat)) submit();
   });
-  chat.addEventListener("click", (event) => {
-    const edit = event.target.closest("[data-edit]");
-    if (edit) startEdit(edit.closest("[data-turn]"));
-  });
-
-  function startEdit(turn) {
-    const bubble = turn.querySelector("[data-source]");
-    const editor = chat.querySelector("template[data-edit-form]").content.firstElementChild.cloneNode(true);
-    const editBox = editor.elements.content;
-    editBox.value = bubble.textContent;
-    const close = () => {
-      editor.replaceWith(bubble);
-      turn.querySelector("[data-edit]").focus();
-    };
-    editor.querySelector("[data-edit-cancel]").addEventListener("click", close);
-    editor.addEventListener("keydown", (event) => event.key === "Escape" && close());
-    editor.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const fields = { ...fieldsOf(form), client_id: uuid(), parent: turn.dataset.parent, content: editBox.value };
-      if (!(await post(form.action, fields))) editBox.focus();
-    });
-    bubble.replaceWith(editor);
-    editBox.focus();
-  }
-
-  box.value ||= localStorage.getItem(draftKey()) ?? "";
   window.addEventListener("popstate", () => location.reload());
-  composer.refresh();
-  return composer;
+
+  box.value ||= drafts.read();
+  refresh();
+  return { box };
 }
 
-const fieldsOf = (form) => Object.fromEntries(new FormData(form));
-
-/** Offline, waits until the network is back and says so: the client id makes sending again harmless. */
-async function patientFetch(url, fields, chat, notice) {
-  for (;;) {
-    try {
-      return await fetch(url, {
-        method: "POST",
-        body: new URLSearchParams(fields),
-        headers: { "X-Requested-With": "fetch" },
-      });
-    } catch (failure) {
-      if (navigator.onLine) throw failure;
-      notice.textContent = chat.dataset.offlineSend;
-      await new Promise((resolve) => window.addEventListener("online", resolve, { once: true }));
-      notice.replaceChildren();
-    }
-  }
-}
-
-function listConversation({ url, title }) {
-  const list = document.querySelector("[data-conversations]");
-  list.querySelector(".sidebar__empty")?.remove();
-  let items = list.querySelector(".sidebar__items");
-  if (!items) {
-    items = document.createElement("ul");
-    items.className = "sidebar__items";
-    list.prepend(items);
-  }
-  const link = document.createElement("a");
-  Object.assign(link, { className: "sidebar__item", href: url, textContent: title });
-  link.setAttribute("aria-current", "page");
-  const item = document.createElement("li");
-  item.append(link);
-  items.prepend(item);
+/** Unsent words, per person and conversation, in this browser only. */
+function draftsOf(box) {
+  const key = () => `draft:${box.dataset.draft}`;
+  return {
+    key,
+    read: () => localStorage.getItem(key()) ?? "",
+    forget: (name) => localStorage.removeItem(name),
+    keep() {
+      if (box.value) localStorage.setItem(key(), box.value);
+      else localStorage.removeItem(key());
+    },
+  };
 }

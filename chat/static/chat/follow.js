@@ -1,73 +1,139 @@
 // A reply while it is written: its event stream into its blocks. Reconnects by itself and never misses anything.
 
+import { request } from "../config/js/request.js";
+import { toast } from "../config/js/toast.js";
 import { announcer } from "./announce.js";
 import { dressCode } from "./code.js";
 
-export function followAll(chat, thread, composer) {
-  for (const turn of chat.querySelectorAll("[data-unfinished]")) attach(turn, chat, thread, composer);
-}
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15_000;
+const FETCH = { "X-Requested-With": "fetch", Accept: "text/html" };
 
-export function stopAll(chat) {
-  for (const form of chat.querySelectorAll("[data-stop-form]")) form.requestSubmit();
-}
+const open = new Map();
 
-export function attach(turn, chat, thread, composer) {
-  const blocks = turn.querySelector("[data-blocks]");
-  const say = announcer(chat, blocks);
-  const source = new EventSource(turn.dataset.events);
+/** Whether a reply on the page is being written, or has been asked to stop and not yet done so. */
+export const isBusy = (chat) => Boolean(chat.querySelector("[data-unfinished], [data-stopping]"));
+export const canStop = (chat) => Boolean(chat.querySelector("[data-unfinished]"));
 
-  source.addEventListener("block", (event) => {
-    const { index, html } = JSON.parse(event.data);
-    while (blocks.children.length <= index) {
-      const block = document.createElement("div");
-      block.className = "block";
-      blocks.append(block);
-    }
-    blocks.children[index].innerHTML = html;
-    dressCode(blocks.children[index], chat);
-    turn.querySelector("[data-state]")?.setAttribute("hidden", "");
-    say.more();
-  });
-  source.addEventListener("state", (event) => {
-    const { queue_position: place } = JSON.parse(event.data);
-    const state = turn.querySelector("[data-state]");
-    state.removeAttribute("hidden");
-    state.querySelector("[data-state-text]").textContent = place
-      ? `${chat.dataset.waiting}, ${chat.dataset.place} ${place}`
-      : chat.dataset.waiting;
-  });
-  source.addEventListener("end", async (event) => {
+/** Tells the page that a reply began, ended or was stopped. */
+const changed = (chat) => chat.dispatchEvent(new CustomEvent("parley:replies"));
+
+export function followAll(chat) {
+  for (const [turn, source] of open) {
+    if (turn.isConnected) continue;
     source.close();
-    const { state } = JSON.parse(event.data);
-    say.end(state);
-    await finish(turn, thread);
-    composer.refresh();
-  });
-  turn.querySelector("[data-stop-form]").addEventListener("submit", (event) => {
-    event.preventDefault();
-    event.target.hidden = true;
-    fetch(event.target.action, {
-      method: "POST",
-      body: new URLSearchParams(new FormData(event.target)),
-      headers: { "X-Requested-With": "fetch" },
-    });
-  });
-  composer.refresh();
+    open.delete(turn);
+  }
+  for (const turn of chat.querySelectorAll("[data-unfinished]")) if (!open.has(turn)) follow(turn, chat);
+  changed(chat);
 }
 
-/** The server's own view of the finished turn, with its actions; tried again while the network is away. */
-async function finish(turn, thread) {
-  for (let wait = 250; ; wait = Math.min(wait * 2, 8000)) {
-    try {
-      const response = await fetch(turn.dataset.fragment, { headers: { "X-Requested-With": "fetch" } });
-      if (response.ok) {
-        const html = await response.text();
-        thread.replace(turn, html);
-        return;
-      }
-    } catch {
-      // The network is away: the text is on the page already, its actions can wait.
-    }
-    await new Promise((resolve) => setTimeout(resolve, wait));
+function follow(turn, chat) {
+  const blocks = turn.querySelector("[data-blocks]");
+  const announce = announcer(chat, blocks);
+  let position = "";
+  let wait = FIRST_WAIT;
+
+  const connect = () => {
+    const source = new EventSource(`${turn.dataset.events}?after=${position}`);
+    open.set(turn, source);
+    const on = (name, act) =>
+      source.addEventListener(name, (event) => {
+        position = event.lastEventId || position;
+        wait = FIRST_WAIT;
+        act(JSON.parse(event.data));
+      });
+    on("block", ({ index, html }) => {
+      if ("stopping" in turn.dataset) return;
+      turn.querySelector("[data-state-text]").textContent = "";
+      fill(blocks, index, html, chat);
+      announce.more();
+    });
+    on("state", ({ queue_position: place }) => showState(turn, chat, place));
+    on("end", async ({ state }) => {
+      source.close();
+      announce.end(state);
+      while (!(await settle(turn, chat))) await pause();
+    });
+    // The browser reconnects by itself after a lost network; an answer that is not a stream ends its patience, not ours.
+    source.addEventListener("error", async () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      await pause();
+      if (turn.isConnected && open.get(turn) === source && !(await settle(turn, chat))) connect();
+    });
+  };
+  const pause = () => {
+    const now = wait;
+    wait = Math.min(wait * 2, LONGEST_WAIT);
+    return new Promise((resolve) => setTimeout(resolve, now));
+  };
+  connect();
+}
+
+function fill(blocks, index, html, chat) {
+  while (blocks.children.length <= index) {
+    if (blocks.lastElementChild) dressCode(blocks.lastElementChild, chat);
+    const block = document.createElement("div");
+    block.className = "block";
+    blocks.append(block);
+  }
+  blocks.children[index].innerHTML = html;
+}
+
+function showState(turn, chat, place) {
+  const state = turn.querySelector("[data-state]");
+  if (!state || turn.querySelector("[data-blocks]").childElementCount) return;
+  state.querySelector("[data-state-text]").textContent = place
+    ? chat.dataset.place.replace("{place}", place)
+    : chat.dataset.waiting;
+}
+
+/**
+ * Give a finished turn the form the server shows it in; false when it is not finished or the network is away. The text
+ * that stands already stays in place, so that a selection and the reader's position survive.
+ */
+async function settle(turn, chat) {
+  if (!turn.isConnected) return true;
+  const response = await fetch(turn.dataset.fragment, { headers: FETCH }).catch(() => null);
+  if (!response?.ok) return response?.status === 404;
+  const holder = document.createElement("template");
+  holder.innerHTML = await response.text();
+  const fresh = holder.content.firstElementChild;
+  if ("unfinished" in fresh.dataset) return false;
+  const [shown, final] = [turn, fresh].map((element) => element.querySelector("[data-blocks]"));
+  if (shown.innerText === final.innerText || shown.textContent === final.textContent) {
+    for (const part of [...turn.children]) if (part !== shown) part.remove();
+    const parts = [...fresh.children];
+    const at = parts.indexOf(final);
+    shown.before(...parts.slice(0, at));
+    shown.after(...parts.slice(at + 1));
+    for (const name of ["unfinished", "stopping", "events", "fragment"]) delete turn.dataset[name];
+  } else {
+    turn.replaceWith(fresh);
+  }
+  open.delete(turn);
+  dressCode(shown.isConnected ? shown : final, chat);
+  changed(chat);
+  return true;
+}
+
+/** Stops what is being written. It shows at once; the server keeps what had been written. */
+export function stopAll(chat) {
+  for (const turn of chat.querySelectorAll("[data-unfinished]")) stop(turn, chat);
+}
+
+async function stop(turn, chat) {
+  delete turn.dataset.unfinished;
+  turn.dataset.stopping = "";
+  turn.querySelector("[data-state-text]").textContent = "";
+  changed(chat);
+  try {
+    await request(turn.querySelector("[data-stop-form]").action, { method: "POST", headers: FETCH });
+  } catch (failure) {
+    if (!("stopping" in turn.dataset)) return;
+    delete turn.dataset.stopping;
+    turn.dataset.unfinished = "";
+    toast(failure.message, { kind: "error" });
+    changed(chat);
   }
 }

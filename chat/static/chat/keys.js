@@ -5,11 +5,15 @@ import { stopAll } from "./follow.js";
 
 export function startKeys(chat, composer) {
   document.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
     const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+    const isCovered = document.querySelector("dialog[open], :popover-open");
     if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
       event.preventDefault();
-      document.querySelector("[data-new-chat]").click();
-    } else if (event.key === "Escape" && !document.querySelector("dialog[open], :popover-open")) {
+      location.assign(chat.dataset.startUrl);
+    } else if (isCovered || event.ctrlKey || event.metaKey || event.altKey) {
+      // Dialogs and menus have their own keys, and the browser has its shortcuts.
+    } else if (event.key === "Escape") {
       stopAll(chat);
     } else if (!isTyping && event.key === "/") {
       event.preventDefault();

@@ -1,24 +1,30 @@
-// The turns on the page: putting new ones in their place, following the newest, editing and copying.
+// The turns on the page: putting new ones in their place, keeping the newest in sight, copying.
 
 import { toast } from "../config/js/toast.js";
 import { dressCode } from "./code.js";
+import { followAll } from "./follow.js";
 
-const NEAR_THE_END = 80;
+const AT_THE_END = 48;
 
 export function startThread(chat) {
   const list = chat.querySelector("[data-thread]");
   const scroller = chat.querySelector("[data-scroll]");
   const jump = chat.querySelector("[data-jump]");
-  let follows = true;
+  let follows = !location.hash;
+  let lastTop = 0;
 
+  const gap = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
   const toEnd = () => {
     scroller.scrollTop = scroller.scrollHeight;
   };
+  // The reader's hand decides: the first step up lets go of the end, coming back to it holds on again.
   scroller.addEventListener(
     "scroll",
     () => {
-      follows = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_THE_END;
-      jump.hidden = follows;
+      if (scroller.scrollTop < lastTop - 1 && gap() > 1) follows = false;
+      else if (gap() < AT_THE_END) follows = true;
+      lastTop = scroller.scrollTop;
+      jump.hidden = gap() < AT_THE_END;
     },
     { passive: true },
   );
@@ -26,48 +32,67 @@ export function startThread(chat) {
     follows = true;
     toEnd();
   });
-  new ResizeObserver(() => follows && toEnd()).observe(list);
+  const resized = new ResizeObserver(() => {
+    if (follows) toEnd();
+    else jump.hidden = gap() < AT_THE_END;
+  });
+  resized.observe(list);
+  resized.observe(scroller);
+
+  const parsed = (html) => {
+    const holder = document.createElement("template");
+    holder.innerHTML = html;
+    return [...holder.content.children];
+  };
+  const holdOn = () => {
+    follows = true;
+    toEnd();
+  };
 
   const thread = {
-    list,
-    last: () => list.dataset.last,
-    turn: (id) => list.querySelector(`[data-turn="${id}"]`),
+    turn: (id) => list.querySelector(`[data-turn="${CSS.escape(id)}"]`),
+
+    /** The id of the message that the next one follows; empty at the start. */
+    last: () => [...list.querySelectorAll("[data-turn]")].at(-1)?.dataset.turn ?? "",
+
+    scrollBy(pixels) {
+      follows = false;
+      scroller.scrollTop += pixels;
+    },
 
     /** The person's words at once, before the server has them; returns what takes them away again. */
     pending(text) {
-      list.querySelector("[data-welcome]")?.remove();
-      const turn = chat.querySelector("template[data-pending]").content.firstElementChild.cloneNode(true);
-      turn.classList.add("turn--pending");
-      turn.querySelector("[data-text]").textContent = text;
-      list.append(turn);
-      follows = true;
-      toEnd();
-      return () => turn.remove();
+      const welcome = list.querySelector("[data-welcome]");
+      if (welcome) welcome.hidden = true;
+      const turns = [...chat.querySelector("template[data-pending]").content.cloneNode(true).children];
+      turns[0].querySelector("[data-text]").textContent = text;
+      list.append(...turns);
+      holdOn();
+      return () => {
+        for (const turn of turns) turn.remove();
+        if (welcome) welcome.hidden = false;
+      };
     },
 
-    /** Everything below turn `after` (all of it when null) gives way to `html`; returns the new turns. */
+    /** Everything below turn `after` (all of it when null) gives way to `html`. */
     replaceBelow(after, html) {
       const anchor = after ? thread.turn(after) : null;
       if (anchor) while (anchor.nextElementSibling) anchor.nextElementSibling.remove();
       else list.replaceChildren();
-      const holder = document.createElement("template");
-      holder.innerHTML = html;
-      const added = [...holder.content.children];
-      list.append(...added);
-      list.dataset.last = added.at(-1).dataset.turn;
-      follows = true;
-      toEnd();
-      return added;
+      list.append(...parsed(html));
+      holdOn();
     },
 
-    /** The finished form of a turn, as the server shows it. */
-    replace(turn, html) {
-      const holder = document.createElement("template");
-      holder.innerHTML = html;
-      const fresh = holder.content.firstElementChild;
-      turn.replaceWith(fresh);
-      dressCode(fresh, chat);
-      return fresh;
+    /** Shows the path at `url` instead; whether that worked. */
+    async load(url) {
+      const response = await fetch(url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+      if (!response?.ok || response.redirected) return false;
+      const turns = parsed(await response.text());
+      list.replaceChildren(...turns);
+      dressCode(list, chat);
+      followAll(chat);
+      if (follows) toEnd();
+      return true;
     },
   };
 
@@ -75,8 +100,7 @@ export function startThread(chat) {
     const copy = event.target.closest("[data-copy-turn]");
     if (copy) copyTurn(copy.closest("[data-turn]"), chat);
   });
-  if (location.hash) follows = false;
-  else toEnd();
+  if (follows) toEnd();
   return thread;
 }
 

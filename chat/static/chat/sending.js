@@ -1,0 +1,86 @@
+// Posts what a person asks for, once, patiently, and puts the answer in its place or says why there is none.
+
+import { followAll } from "./follow.js";
+
+/** Resolves with whether it was sent. `pendingText` is shown below the thread until the server answers. */
+export function startSending(chat, thread, sidebar, tabs) {
+  const notice = chat.querySelector("[data-notice]");
+  const form = chat.querySelector("[data-composer]");
+
+  return async function post(url, fields, { pendingText } = {}) {
+    notice.replaceChildren();
+    const takeBack = pendingText === undefined ? () => {} : thread.pending(pendingText);
+    try {
+      const response = await patientFetch(url, fields, (text) => say(text, "warning"));
+      notice.replaceChildren();
+      const answer = response.redirected ? null : await response.json().catch(() => null);
+      takeBack();
+      if (response.ok && answer) {
+        show(answer);
+        return true;
+      }
+      if (answer?.html) notice.innerHTML = answer.html;
+      else say(response.redirected || response.status === 403 ? chat.dataset.stale : document.body.dataset.requestFailed);
+    } catch {
+      takeBack();
+      say(document.body.dataset.offline);
+    }
+    return false;
+  };
+
+  function say(text, kind = "danger") {
+    const banner = chat.querySelector(`template[data-banner="${kind}"]`).content.firstElementChild.cloneNode(true);
+    banner.querySelector(".banner__body").textContent = text;
+    notice.replaceChildren(banner);
+  }
+
+  function show(answer) {
+    thread.replaceBelow(answer.after, answer.html);
+    followAll(chat);
+    chat.querySelector("[data-allowance]").innerHTML = answer.allowance_html;
+    if (location.pathname !== answer.url) open(answer);
+    sidebar.refresh(answer.conversation);
+    tabs.tell(answer.conversation);
+  }
+
+  /** The first message has made a conversation: the page becomes its page. */
+  function open(answer) {
+    history.pushState({}, "", answer.url);
+    chat.dataset.conversation = answer.conversation;
+    form.action = answer.send_url;
+    form.elements.content.dataset.draft = answer.draft_key;
+    document.title = `${answer.title} · ${chat.dataset.site}`;
+    for (const title of document.querySelectorAll("[data-title]")) title.textContent = answer.title;
+    for (const tool of document.querySelectorAll("[data-conversation-tools]")) tool.hidden = false;
+    const rename = document.querySelector("[data-rename]");
+    rename.action = answer.rename_url;
+    rename.elements.title.value = answer.title;
+    document.querySelector("[data-delete]").action = answer.delete_url;
+  }
+}
+
+/** Offline, waits until the network is back and says so: the client id makes sending again harmless. */
+async function patientFetch(url, fields, say) {
+  for (;;) {
+    try {
+      return await fetch(url, {
+        method: "POST",
+        body: new URLSearchParams(fields),
+        headers: { "X-Requested-With": "fetch", Accept: "application/json" },
+      });
+    } catch (failure) {
+      if (navigator.onLine) throw failure;
+      say(document.querySelector("[data-chat]").dataset.offlineSend);
+      await new Promise((resolve) => window.addEventListener("online", resolve, { once: true }));
+    }
+  }
+}
+
+export const fieldsOf = (form) => Object.fromEntries(new FormData(form));
+
+/** A client id: whatever is sent twice with it is done once. Also where `randomUUID` is missing (plain HTTP). */
+export function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
+}
