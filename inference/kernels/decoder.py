@@ -191,8 +191,8 @@ class FusedDecoder:
             if has_bias:
                 biases[order(count)] = source.load(f"{module}.bias").float().numpy()
             start += count
-        if has_bias:
-            self._library.parley_set_bias(self._handle, layer, which, biases.ctypes.data)
+        if has_bias and not self._library.parley_set_bias(self._handle, layer, which, biases.ctypes.data):
+            raise MemoryError(f"no memory for the biases of {names[0]}")
 
     def _pack(
         self,

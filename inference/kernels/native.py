@@ -67,7 +67,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "parley_destroy": (None, [HANDLE]),
     "parley_shape_matrix": (INT, [HANDLE, INT, INT, INT, INT, INT]),
     "parley_pack_rows": (INT, [HANDLE, INT, INT, INT, POINTER, INT, LONG, POINTER]),
-    "parley_set_bias": (None, [HANDLE, INT, INT, POINTER]),
+    "parley_set_bias": (INT, [HANDLE, INT, INT, POINTER]),
     "parley_set_vector": (None, [HANDLE, INT, INT, POINTER, LONG]),
     "parley_set_window": (None, [HANDLE, INT, INT]),
     "parley_forward": (INT, [HANDLE, INT, POINTER, POINTER, POINTER, INT, POINTER, POINTER]),
@@ -77,7 +77,10 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """The library at `path` with every function declared. Calls release Python's lock. Raises KernelsUnavailableError."""
+    """The library at `path` with its functions declared. Calls release Python's lock.
+
+    Raises KernelsUnavailableError.
+    """
     try:
         opened = ctypes.CDLL(str(path))
         for name, (result, arguments) in FUNCTIONS.items():

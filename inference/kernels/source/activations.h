@@ -21,7 +21,7 @@ struct Activations {
         width = columns;
         groups = columns / GROUP;
         const size_t numbers = (rows * groups * 4 + 63) / 64 * 64, small = (rows * width + 63) / 64 * 64;
-        memory.reserve(3 * numbers + 3 * small, false);
+        memory.reserve(3 * numbers + 3 * small);
         scales = memory.as<float>();
         sums = memory.as<float>(numbers);
         offsets = memory.as<int32_t>(2 * numbers);

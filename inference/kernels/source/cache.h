@@ -18,7 +18,7 @@ struct Cache {
         kv_heads = heads;
         head_size = size;
         head_elements = size_t((positions + LANES - 1) / LANES * LANES) * size;
-        memory.reserve(size_t(2) * layers * slots * kv_heads * head_elements * 2, false);
+        memory.reserve(size_t(2) * layers * slots * kv_heads * head_elements * 2);
     }
     uint16_t* keys(int layer, int slot, int head) const { return at(2 * layer, slot, head); }
     uint16_t* values(int layer, int slot, int head) const { return at(2 * layer + 1, slot, head); }

@@ -73,6 +73,7 @@ class Decoder {
 
     Shape shape;
     Threads threads;
+    Arena arena;
     std::vector<Layer> layers;
     Linear embedding, head;
     bool tied = true;
@@ -82,7 +83,7 @@ class Decoder {
     void reserve(int count) {
         const size_t rows = count;
         const size_t widths = shape.hidden + 2 * size_t(query_size) + 2 * kv_size + query_size;
-        buffer.reserve(rows * widths * sizeof(float) + 64 * 8, false);
+        buffer.reserve(rows * widths * sizeof(float) + 64 * 8);
         hidden = buffer.as<float>();
         projected = hidden + rows * shape.hidden;
         attended = projected + rows * (query_size + 2 * kv_size);
@@ -91,7 +92,7 @@ class Decoder {
         mixed.reserve(rows, query_size);
         gated.reserve(rows, shape.intermediate);
         const size_t blocks = (shape.positions + LANES - 1) / LANES * LANES;
-        for (auto& each : scratch) each.reserve(QUERIES_AT_ONCE * blocks * 6, false);
+        for (auto& each : scratch) each.reserve(QUERIES_AT_ONCE * blocks * 6);
     }
 
     void find_runs(int count) {

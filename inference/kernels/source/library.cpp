@@ -32,7 +32,7 @@ EXPORT int parley_shape_matrix(void* decoder, int layer, int which, int format, 
     auto* model = static_cast<Decoder*>(decoder);
     if (which == HEAD) model->tied = false;
     try {
-        model->linear(layer, Matrix(which)).shape(Format(format), outputs, inputs);
+        model->linear(layer, Matrix(which)).shape(Format(format), outputs, inputs, model->arena);
     } catch (const std::exception&) {
         return 0;
     }
@@ -51,10 +51,16 @@ EXPORT int parley_pack_rows(void* decoder, int layer, int which, int source, con
     return fits;
 }
 
-EXPORT void parley_set_bias(void* decoder, int layer, int which, const float* bias) {
-    Linear& weights = static_cast<Decoder*>(decoder)->linear(layer, Matrix(which));
-    weights.shape_with_bias();
+EXPORT int parley_set_bias(void* decoder, int layer, int which, const float* bias) {
+    auto* model = static_cast<Decoder*>(decoder);
+    Linear& weights = model->linear(layer, Matrix(which));
+    try {
+        weights.shape_bias(model->arena);
+    } catch (const std::exception&) {
+        return 0;
+    }
     std::memcpy(weights.bias, bias, weights.outputs * sizeof(float));
+    return 1;
 }
 
 EXPORT void parley_set_vector(void* decoder, int layer, int which, const float* values, int64_t count) {

@@ -1,4 +1,4 @@
-"""The kernels' arithmetic in plain float32 torch: the same roundings of weights, activations and cache, nothing fused."""
+"""The kernels' arithmetic in plain float32 torch: the same roundings, nothing fused."""
 
 from __future__ import annotations
 

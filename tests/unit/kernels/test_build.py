@@ -11,7 +11,12 @@ import pytest
 from inference.kernels import build
 from inference.kernels.native import open_library
 
-BUILD_PORTABLE = "import sys; from pathlib import Path; from inference.kernels import build; print(build.library('portable', cache=Path(sys.argv[1])))"
+BUILD_PORTABLE = """
+import sys
+from pathlib import Path
+from inference.kernels import build
+print(build.library("portable", cache=Path(sys.argv[1])))
+"""
 
 
 @pytest.fixture
