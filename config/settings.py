@@ -308,6 +308,7 @@ LOGGING = {
     "loggers": {
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         # The sweeper runs every two seconds: a line for each task would hide everything else.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
