@@ -31,7 +31,6 @@ lint: develop ## Check imports, style, types and translations
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy $(filter-out tests,$(CODE))
 	@$(BIN)/python manage.py compile_catalogues --check
-	@$(BIN)/python manage.py makemigrations --check --dry-run
 
 format: develop ## Put the code into our style
 	@$(BIN)/ruff check --fix $(CODE)
