@@ -1,0 +1,339 @@
+"""Customers' journeys against the simulated Stripe over HTTP: what they pay, what they get, and what a crash does."""
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from billing import catalogue, checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
+from billing.entitlements import entitlement_of
+from billing.models import Customer, EntitlementChange, Invoice, Plan, Price, StripeCommand, StripeEvent, Subscription
+from billing.plans import seed_plans
+from tests.stack.surroundings import ROOT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAID, DECLINED, CHALLENGED = "4242424242424242", "4000000000000002", "4000002500003155"
+
+
+@pytest.fixture(scope="module")
+def stripe_url(tmp_path_factory):
+    """The simulated Stripe in its own process, sending no webhooks: every test hears by asking."""
+    folder = tmp_path_factory.mktemp("stripe")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("STRIPE_")}
+    command = [sys.executable, "-m", "billing.sandbox", "--port", str(port), "--state", str(folder / "state.sqlite3")]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"STRIPE_API_KEY": "sk_test_journeys"})
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url)
+            break
+        except httpx.TransportError:
+            time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _at_the_simulated_stripe(settings, stripe_url):
+    settings.STRIPE_API_BASE = stripe_url
+    settings.STRIPE_API_KEY = "sk_test_journeys"
+    seed_plans()
+    Plan.objects.update(trial_days=0)
+    catalogue.sync()
+
+
+@pytest.fixture
+def ann():
+    return User.objects.create_user(f"ann-{uuid.uuid4().hex[:8]}@example.org")
+
+
+def price(plan="plus", interval="month", currency="usd"):
+    return Price.objects.get(plan=plan, interval=interval, currency=currency)
+
+
+def open_checkout(user, **wanted):
+    options = {"price": price(), "quantity": 1, "wish_id": uuid.uuid4(), "language": "en", "now": timezone.now()}
+    return checkout.start(user=user, **{**options, **wanted})
+
+
+def pay(url, number=PAID, **fields):
+    return httpx.post(url, data={"number": number, "expiry": "12/34", "cvc": "123", **fields})
+
+
+def come_back(user, answer):
+    session_id = answer.headers["location"].partition("session_id=")[2]
+    return checkout.complete(user=user, session_id=session_id, now=timezone.now())
+
+
+def buy(user, **wanted):
+    return come_back(user, pay(open_checkout(user, **wanted)))
+
+
+def plan_of(user):
+    return entitlement_of(user, now=timezone.now()).plan_key
+
+
+def test_pushing_the_plans_twice_changes_nothing_the_second_time():
+    assert catalogue.sync(dry_run=True) == []
+    Price.objects.filter(plan="plus", interval="month", currency="usd").update(unit_amount=2100)
+    assert [difference.why for difference in catalogue.sync(dry_run=True)] == ["2000 at Stripe"]
+    assert len(catalogue.sync()) == 1
+    assert catalogue.sync() == []
+
+
+def test_a_new_database_adopts_what_it_made_at_stripe_before():
+    before = {row.lookup_key: row.stripe_price_id for row in Price.objects.all()}
+    Plan.objects.update(stripe_product_id="")
+    Price.objects.update(stripe_price_id="", stripe_unit_amount=None)
+    catalogue.sync()
+    assert {row.lookup_key: row.stripe_price_id for row in Price.objects.all()} == before
+
+
+def test_the_plan_is_there_on_the_way_back_with_no_webhook_at_all(ann):
+    assert plan_of(ann) == "free"
+    subscription = buy(ann)
+    assert (subscription.status, plan_of(ann)) == ("active", "plus")
+    assert Invoice.objects.get().total == 2000
+    assert EntitlementChange.objects.get(user=ann).cause == "return from Checkout"
+
+
+def test_a_double_click_opens_one_page_and_makes_one_customer(ann):
+    wish = uuid.uuid4()
+    first, second = open_checkout(ann, wish_id=wish), open_checkout(ann, wish_id=wish)
+    assert first == second
+    assert Customer.objects.filter(user=ann).count() == 1
+
+
+def test_only_the_newest_of_two_open_pages_can_be_paid(ann):
+    old, new = open_checkout(ann), open_checkout(ann)
+    assert "location" not in pay(old).headers
+    assert come_back(ann, pay(new)).status == "active"
+
+
+def test_who_has_a_plan_cannot_buy_a_second_one(ann):
+    buy(ann)
+    with pytest.raises(checkout.CannotCheckOut) as refused:
+        open_checkout(ann)
+    assert refused.value.code == "subscribed"
+
+
+def test_a_declined_card_gives_nothing_and_can_be_retried(ann):
+    url = open_checkout(ann)
+    assert pay(url, DECLINED).status_code == 402
+    assert plan_of(ann) == "free"
+    assert come_back(ann, pay(url)).status == "active"
+
+
+def test_a_bank_that_asks_back_is_answered_and_a_failed_answer_gives_nothing(ann):
+    url = open_checkout(ann)
+    assert "location" not in pay(url, CHALLENGED).headers
+    assert "location" not in pay(url, CHALLENGED, challenge="fail").headers
+    assert plan_of(ann) == "free"
+    assert come_back(ann, pay(url, CHALLENGED, challenge="complete")).status == "active"
+
+
+def test_somebody_elses_way_back_gives_nothing(ann):
+    bob = User.objects.create_user("bob@example.org")
+    answer = pay(open_checkout(ann))
+    assert come_back(bob, answer) is None
+    assert plan_of(bob) == "free"
+
+
+def test_a_trial_is_given_once_in_a_life(ann):
+    Plan.objects.filter(key="plus").update(trial_days=7)
+    assert checkout.may_try(ann, price())
+    subscription = buy(ann)
+    assert subscription.status == "trialing"
+    assert not checkout.may_try(ann, price())
+    subscriptions.end_now(subscription=subscription, why="test", now=timezone.now())
+    assert plan_of(ann) == "free"
+    assert buy(ann).status == "active"
+
+
+def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):
+    subscription = buy(ann)
+    now = timezone.now().replace(microsecond=0)
+    shown = subscriptions.preview(subscription=subscription, price=price("pro"), quantity=1, now=now)
+    subscriptions.change(
+        subscription=subscription, price=price("pro"), quantity=1, wish_id=uuid.uuid4(), at=now, now=now
+    )
+    subscription.refresh_from_db()
+    assert plan_of(ann) == "pro"
+    invoice = Invoice.objects.get(pk=subscription.latest_invoice_id)
+    assert (invoice.total, invoice.status) == (shown.due, "paid")
+    assert shown.due == sum(amount for _text, amount in shown.lines)
+
+
+def test_a_downgrade_waits_for_the_end_of_the_period_and_can_be_taken_back(ann):
+    subscription = buy(ann, price=price("pro"))
+    now = timezone.now()
+    direction = subscriptions.change(
+        subscription=subscription, price=price(), quantity=1, wish_id=uuid.uuid4(), at=now, now=now
+    )
+    subscription.refresh_from_db()
+    assert (direction, plan_of(ann), subscription.next_price_id) == ("down", "pro", price().stripe_price_id)
+    subscriptions.resume(subscription=subscription, wish_id=uuid.uuid4(), now=now)
+    subscription.refresh_from_db()
+    assert (subscription.next_price_id, subscription.schedule_id) == ("", "")
+
+
+def test_a_cancelled_plan_stays_until_it_runs_out_and_can_be_resumed(ann):
+    subscription = buy(ann)
+    now = timezone.now()
+    subscriptions.cancel(subscription=subscription, reason="unused", comment="", wish_id=uuid.uuid4(), now=now)
+    subscription.refresh_from_db()
+    assert subscription.cancels_at == subscription.period_end
+    assert plan_of(ann) == "plus"
+    assert entitlement_of(ann, now=subscription.period_end).plan_key == "free"
+    subscriptions.resume(subscription=subscription, wish_id=uuid.uuid4(), now=now)
+    subscription.refresh_from_db()
+    assert subscription.cancels_at is None
+
+
+def test_a_full_refund_ends_what_it_paid_for_and_is_made_once(ann):
+    subscription = buy(ann)
+    invoice_id = subscription.latest_invoice_id
+    for _again in range(2):
+        subscriptions.refund(invoice_id=invoice_id, subscription=subscription, why="asked", now=timezone.now())
+    assert Invoice.objects.get(pk=invoice_id).amount_refunded == 2000
+    assert plan_of(ann) == "free"
+
+
+def test_a_disputed_payment_freezes_the_plan(ann, stripe_url):
+    subscription = buy(ann)
+    payment = stripe.payment_of_invoice(subscription.latest_invoice_id)
+    charge = stripe.charges_of_payment(payment)[0]
+    assert httpx.post(f"{stripe_url}/_ctl/disputes/{charge.id}").status_code == 200
+    webhooks.backfill(now=timezone.now())
+    webhooks.process_waiting(now=timezone.now)
+    assert plan_of(ann) == "free"
+
+
+def test_lost_events_are_found_and_worked_off(ann):
+    answer = pay(open_checkout(ann))
+    assert answer.status_code in (302, 303)
+    assert plan_of(ann) == "free"
+    assert webhooks.backfill(now=timezone.now()) > 0
+    webhooks.process_waiting(now=timezone.now)
+    assert plan_of(ann) == "plus"
+    assert webhooks.backfill(now=timezone.now()) == 0
+    assert not StripeEvent.objects.filter(state="waiting").exists()
+
+
+DRIFTS = {
+    "status": {"status": "canceled"},
+    "plan": {"plan_id": "pro"},
+    "period": {"period_end": timezone.now() + timedelta(days=400)},
+    "quantity": {"quantity": 9},
+    "cancellation": {"cancels_at": timezone.now()},
+    "price": {"price_id": "price_wrong"},
+    "trial": {"trial_end": timezone.now()},
+}
+
+
+@pytest.mark.parametrize("kind", [*DRIFTS, "missing", "unknown", "log"])
+def test_reconciliation_repairs_every_kind_of_drift_and_finds_nothing_the_second_time(ann, kind):
+    subscription = buy(ann)
+    reconciliation.reconcile(now=timezone.now())  # what earlier tests left at this Stripe
+    if kind == "missing":
+        Invoice.objects.all().delete()
+        Subscription.objects.filter(pk=subscription.pk).delete()
+    elif kind == "unknown":
+        stranger = Customer.objects.get(user=ann)
+        Subscription.objects.create(
+            stripe_id="sub_gone", customer=stranger, status="active", plan_id="pro", started_at=timezone.now()
+        )
+    elif kind == "log":
+        EntitlementChange.objects.filter(user=ann).delete()
+    else:
+        Subscription.objects.filter(pk=subscription.pk).update(**DRIFTS[kind])
+    assert reconciliation.reconcile(now=timezone.now())
+    assert reconciliation.reconcile(now=timezone.now()) == []
+    assert plan_of(ann) == "plus"
+    assert EntitlementChange.objects.filter(user=ann).latest("id").to_plan == "plus"
+
+
+class Crash(BaseException):
+    """The process ends here: nothing below catches it."""
+
+
+@pytest.mark.parametrize("moment", ["before asking", "after asking"])
+def test_a_crash_at_any_step_of_a_command_leaves_one_object_and_the_command_ends(ann, monkeypatch, moment):
+    real = commands.OPERATIONS["create_customer"]
+
+    def crashing(values, key):
+        if moment == "after asking":
+            real.perform(values, key)
+        raise Crash
+
+    broken = dataclasses.replace(real, perform=crashing)
+    monkeypatch.setitem(commands.OPERATIONS, "create_customer", broken)
+    with pytest.raises(Crash):
+        checkout.ensure_customer(ann, now=timezone.now())
+    monkeypatch.undo()
+    assert StripeCommand.objects.get().state == "waiting"
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1
+    customer = checkout.ensure_customer(ann, now=timezone.now())
+    command = StripeCommand.objects.get()
+    assert (command.state, command.result["id"]) == ("done", customer.stripe_id)
+    assert stripe.find_customer(email=ann.email, command_id=str(command.pk)) == customer.stripe_id
+    made = list(stripe._pages(stripe._api().customers.list, {"email": ann.email, "limit": 100}))
+    assert len(made) == 1
+
+
+def test_a_command_that_stripe_refuses_ends_and_says_why(ann):
+    with pytest.raises(commands.CommandRefused):
+        commands.run(
+            kind="update_subscription",
+            key=f"test:{uuid.uuid4()}",
+            user=ann,
+            parameters={"subscription": "sub_none", "change": {"cancel_at_period_end": True}},
+            now=timezone.now(),
+        )
+    assert StripeCommand.objects.get().state == "refused"
+
+
+def test_an_unreachable_stripe_keeps_the_command_for_later(ann, settings, stripe_url):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        checkout.ensure_customer(ann, now=timezone.now())
+    settings.STRIPE_API_BASE = stripe_url
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1
+    assert checkout.ensure_customer(ann, now=timezone.now())
+
+
+def test_an_event_about_nobody_here_is_of_no_concern():
+    assert mirror.refresh_subscription("sub_of_nobody", cause="test", now=timezone.now()) is None
+
+
+def test_an_event_that_keeps_failing_is_given_up_and_can_be_replayed(settings, ann):
+    subscription = buy(ann)
+    now = timezone.now()
+    facts = stripe.EventFacts("evt_dead", "invoice.paid", "invoice", subscription.latest_invoice_id, "", now)
+    webhooks.store(facts, body=b"", source="webhook", now=now)
+    good, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    stripe._client.cache_clear()
+    StripeEvent.objects.update(attempts=StripeEvent.MAX_ATTEMPTS - 1)
+    assert webhooks.process_waiting(now=lambda: now) == 0
+    event = StripeEvent.objects.get()
+    assert event.state == "dead"
+    assert event.error
+    settings.STRIPE_API_BASE = good
+    event.replay(now=now)
+    assert webhooks.process_waiting(now=lambda: now) == 1
+    assert StripeEvent.objects.get().state == "done"
