@@ -26,5 +26,5 @@ def test_every_part_answers_and_comes_back_after_a_kill(stack: Stack) -> None:
 def test_the_start_page_speaks_the_browsers_language_on_a_phone_in_the_dark(new_page: NewPage) -> None:
     page = new_page(dark=True, phone=True, locale="zh-CN")
     page.goto("/")
-    assert page.evaluate("document.documentElement.lang") == "zh-hans"
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
