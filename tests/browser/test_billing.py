@@ -1,0 +1,143 @@
+"""Plans bought, changed and left in a real browser, through the simulated Stripe's own pages."""
+
+import re
+import time
+import uuid
+from datetime import timedelta
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.utils import timezone
+
+from accounts.models import User
+from billing import catalogue, quota
+from billing.entitlements import entitlement_of
+from billing.models import Plan, StripeEvent, Subscription
+
+pytestmark = pytest.mark.browser
+
+PAID, DECLINED, CHALLENGED = "4242 4242 4242 4242", "4000 0000 0000 0002", "4000 0025 0000 3155"
+
+
+@pytest.fixture
+def ann(stack):
+    Plan.objects.update(trial_days=0)
+    user = User.objects.create_user(f"ann-{uuid.uuid4().hex[:8]}@example.org", "correct horse battery", name="Ann")
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+@pytest.fixture
+def stack(stack, settings):
+    settings.STRIPE_API_BASE = stack.stripe_url
+    settings.STRIPE_API_KEY = stack.env["STRIPE_API_KEY"]
+    catalogue.sync()
+    yield stack
+    wait_until(lambda: not StripeEvent.objects.filter(state="waiting").exists())
+    time.sleep(0.5)  # what the last answer set off ends before the tables are emptied under it
+
+
+def pay(page, number=PAID):
+    page.get_by_label("Card number").fill(number)
+    page.get_by_label(re.compile("Expires")).fill("12/34")
+    page.get_by_label("Security code").fill("123")
+    page.locator("button[type=submit], button:not([type])").first.click()
+
+
+def buy(page, stack, plan="Plus"):
+    page.goto(f"{stack.url}/billing/plans")
+    page.get_by_role("button", name=f"Get {plan}").click()
+    page.wait_for_url(f"{stack.stripe_url}/checkout/**")
+
+
+def wait_until(is_so, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def plan_of(user):
+    return entitlement_of(user, now=timezone.now()).plan_key
+
+
+def test_from_the_wall_through_checkout_to_plus(stack, new_page, ann):
+    Plan.objects.filter(key="free").update(messages_per_window=1)
+    quota.reserve(user=ann, request_id=uuid.uuid4(), prompt_tokens=1, max_output_tokens=9, now=timezone.now())
+    page = new_page(ann)
+    page.goto(f"{stack.url}/billing/plans")
+    assert page.get_by_role("heading", name="You have reached this window’s limit").is_visible()
+    buy(page, stack)
+    started = time.monotonic()
+    pay(page)
+    page.get_by_role("heading", name="You are on Plus").wait_for()
+    assert time.monotonic() - started < 2
+    assert plan_of(ann) == "plus"
+
+
+def test_the_signed_webhook_alone_is_enough_when_nobody_comes_back(stack, new_page, ann):
+    page = new_page(ann, allowing=("ERR_FAILED",))
+    buy(page, stack)
+    page.route(f"{stack.url}/billing/return**", lambda route: route.abort())
+    pay(page)
+    wait_until(lambda: plan_of(ann) == "plus")
+    assert StripeEvent.objects.filter(state="done", source="webhook").exists()
+
+
+def test_a_declined_card_is_told_and_another_one_works(stack, new_page, ann):
+    page = new_page(ann, allowing=("status of 402",))
+    buy(page, stack)
+    pay(page, DECLINED)
+    assert "checkout" in page.url
+    assert plan_of(ann) == "free"
+    pay(page)
+    page.get_by_role("heading", name="You are on Plus").wait_for()
+
+
+def test_a_bank_that_asks_back_is_answered_on_its_page(stack, new_page, ann):
+    page = new_page(ann)
+    buy(page, stack)
+    pay(page, CHALLENGED)
+    assert plan_of(ann) == "free"
+    page.locator("button[value=complete]").click()
+    page.get_by_role("heading", name="You are on Plus").wait_for()
+
+
+def test_an_upgrade_costs_what_the_preview_said_then_cancelling_and_resuming(stack, new_page, ann):
+    page = new_page(ann)
+    buy(page, stack)
+    pay(page)
+    page.get_by_role("link", name="See your plan").click()
+    page.get_by_role("button", name="Change to Pro").click()
+    due = page.locator("[data-due]").inner_text()
+    page.get_by_role("button", name="Pay and change").click()
+    page.get_by_text("You are on Pro now.").first.wait_for()
+    page.goto(f"{stack.url}/billing/invoices")
+    assert due in page.locator("tbody tr").first.inner_text()
+    page.goto(f"{stack.url}/billing/plans")
+    page.get_by_role("link", name="Cancel plan").click()
+    page.get_by_label("I do not use it enough").check()
+    page.get_by_role("button", name="Cancel plan").click()
+    page.get_by_role("button", name="Keep my plan").first.wait_for()
+    assert Subscription.objects.get(customer__user=ann).cancels_at > timezone.now() + timedelta(days=20)
+    page.get_by_role("button", name="Keep my plan").first.click()
+    page.get_by_text("Your plan goes on as it was.").first.wait_for()
+    assert Subscription.objects.get(customer__user=ann).cancels_at is None
+
+
+def test_a_seat_is_offered_and_taken(stack, new_page, ann):
+    bob = User.objects.create_user("bob@example.org", "correct horse battery", name="Bob")
+    EmailAddress.objects.create(user=bob, email=bob.email, verified=True, primary=True)
+    page = new_page(ann)
+    buy(page, stack, "Team")
+    pay(page)
+    page.goto(f"{stack.url}/billing/team")
+    page.get_by_label("E-mail address").fill(bob.email)
+    page.get_by_role("button", name="Send invitation").click()
+    page.get_by_text("The invitation is on its way.").first.wait_for()
+    token = re.search(r"/billing/team/join/([\w-]+)", stack.logs("web"))[1]
+    other = new_page(bob)
+    other.goto(f"{stack.url}/billing/team/join/{token}")
+    other.get_by_role("button", name="Take the seat").click()
+    other.get_by_text("Welcome to the team").first.wait_for()
+    assert plan_of(bob) == "team"
