@@ -1,8 +1,8 @@
-"""Added time to first token: everything between the browser and the model service, next to the same request sent straight.
+"""Added time to first token: what stands between the browser and the model service, beside a straight request.
 
 `python -m tests.bench.chat.first_token --count 200` needs a running site (`make run`) and prints medians and p95. Each
-sample posts a message and follows its events until the first block; its twin sends the prompt that the worker would send
-to the model service and waits for the first text. The two alternate, so that both see the same machine.
+sample posts a message and follows its events until the first block; its twin sends the prompt that the worker would
+send to the model service and waits for the first text. The two alternate, so that both see the same machine.
 """
 
 from __future__ import annotations

@@ -4,11 +4,10 @@ import json
 import time
 import uuid
 
-import pytest
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-
 import httpx
+import pytest
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
@@ -47,7 +46,7 @@ class Reader:
         self.reply = answer.json()
         return self.reply["id"]
 
-    def follow(self, *, until=lambda reader: False, seconds=90):
+    def follow(self, *, until=lambda _reader: False, seconds=90):
         """Read events, reconnecting as a browser does, until the end or until `until(self)`."""
         give_up_at = time.monotonic() + seconds
         while self.end is None and time.monotonic() < give_up_at:

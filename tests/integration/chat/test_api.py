@@ -95,7 +95,7 @@ def test_bad_input_gets_a_clear_answer_and_stores_nothing(ann, body, status):
 
 
 def test_half_a_character_gets_a_clear_answer(ann):
-    raw = '{"client_id": "%s", "content": "a\\ud800b"}' % uuid.uuid4()
+    raw = '{"client_id": "' + str(uuid.uuid4()) + '", "content": "a\\ud800b"}'
     answer = ann.post(reverse("api-conversations"), raw, content_type="application/json")
     assert answer.status_code == 400
     assert not Conversation.objects.exists()
