@@ -74,12 +74,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     user = User.objects.get(pk=arguments.user)
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "stop":
             break
         outcome = rush(user, requests=arguments.requests, threads=arguments.threads, finish=arguments.finish)
-        print(json.dumps(outcome), flush=True)  # noqa: T201
+        print(json.dumps(outcome), flush=True)
 
 
 if __name__ == "__main__":
