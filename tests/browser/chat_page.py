@@ -1,0 +1,74 @@
+"""What a person does on the chat page, in their words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+# The real model on a busy machine: a long reply takes its time.
+PATIENCE = 120_000
+
+
+class ChatPage:
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Your message")
+
+    @property
+    def questions(self) -> Locator:
+        return self.page.locator("#thread .turn--user")
+
+    @property
+    def replies(self) -> Locator:
+        return self.page.locator("#thread .turn--reply")
+
+    @property
+    def notice(self) -> Locator:
+        return self.page.locator("[data-notice]")
+
+    def open(self, address: str = "/chat") -> ChatPage:
+        self.page.goto(address)
+        return self
+
+    def say(self, text: str) -> None:
+        self.page.wait_for_load_state()  # before its scripts run, Enter is a new line
+        self.box.fill(text)
+        self.box.press("Enter")
+
+    def ask(self, text: str) -> str:
+        """Sends `text`, waits for the whole reply and returns what it says."""
+        before = self.replies.count()
+        self.say(text)
+        expect(self.replies).to_have_count(before + 1)
+        return self.finished()
+
+    def finished(self) -> str:
+        """The text of the last reply, once it is whole."""
+        expect(self.page.locator("[data-unfinished], [data-stopping]")).to_have_count(0, timeout=PATIENCE)
+        expect(self.replies.last.get_by_role("button", name="How this reply was made")).to_be_visible(timeout=PATIENCE)
+        return self.text()
+
+    def text(self) -> str:
+        return self.replies.last.locator("[data-blocks]").inner_text()
+
+    def wait_for_words(self) -> None:
+        expect(self.replies.last.locator("[data-blocks]")).not_to_be_empty(timeout=PATIENCE)
+
+    def in_new_tab(self) -> ChatPage:
+        other = ChatPage(self.page.context.new_page())
+        return other.open(self.page.url)
+
+
+def finish_replies(conversation: Any, text: str) -> None:
+    """Ends what is unfinished as a worker would, for tests about what is on the page and not about writing it."""
+    from django.utils import timezone
+
+    from chat.models import Message, Reply
+
+    unfinished = Reply.objects.unfinished().filter(message__conversation=conversation)
+    Message.objects.filter(pk__in=unfinished.values("pk")).update(content=text)
+    unfinished.update(state=Reply.State.COMPLETE, finished_at=timezone.now(), lease_until=None)
