@@ -1,0 +1,352 @@
+"""Events from the simulated Stripe through every fault a network and a machine can have: entitlements end up true.
+
+Customers change plans at the simulated Stripe while their events are delivered duplicated, out of order, late, lost,
+forged, stale; while the database and Stripe fail; while workers die; and while answers overtake each other. Nothing may
+be wrong when all is delivered, and after reconciliation nothing may be wrong even if events are lost.
+`FAULT_EVENTS` (per seed) and `FAULT_SEEDS` scale it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from django.utils import timezone
+from stripe import WebhookSignature
+
+from accounts.models import User
+from billing import catalogue, checkout, mirror, reconciliation, stripe, webhooks
+from billing.entitlements import entitlement_of
+from billing.models import EntitlementChange, Plan, Price, StripeEvent
+from billing.plans import seed_plans
+from tests.stack.surroundings import ROOT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EVENTS = int(os.environ.get("FAULT_EVENTS", "100"))
+SEEDS = range(int(os.environ.get("FAULT_SEEDS", "1")))
+PEOPLE = 6
+OLD_SECRET, NEW_SECRET = "whsec_faults_old", "whsec_faults_new"
+
+# How one delivery goes wrong; the weights are chances in a hundred, the rest is delivered as it should be.
+DELIVERY_FAULTS = {
+    "duplicate": 15,
+    "reorder": 10,
+    "delay": 10,
+    "tamper": 3,
+    "wrong secret": 3,
+    "stale timestamp": 3,
+    "future timestamp": 3,
+    "database down": 5,
+    "crash between commit and answer": 5,
+    "old resend": 5,
+    "new secret": 5,
+    "other version": 3,
+    "thin": 8,
+}
+# How one fetch from Stripe goes wrong.
+FETCH_FAULTS = {
+    "crash in work": 3,
+    "slow stale read": 20,
+    "server error": 3,
+    "lost response": 3,
+    "too many requests": 3,
+    "reset": 3,
+}
+BAD_SIGNATURES = {"tamper", "wrong secret", "stale timestamp", "future timestamp"}
+
+
+class Crash(BaseException):
+    """A worker ends here; nothing catches it."""
+
+
+def choose(weights, rng):
+    names = [*weights, "none"]
+    return rng.choices(names, [*weights.values(), 100 - sum(weights.values())])[0]
+
+
+@pytest.fixture(scope="module")
+def stripe_url(tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    state = tmp_path_factory.mktemp("stripe") / "state.sqlite3"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("STRIPE_")}
+    command = [sys.executable, "-m", "billing.sandbox", "--port", str(port), "--state", str(state)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"STRIPE_API_KEY": "sk_test_faults"})
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url)
+            break
+        except httpx.TransportError:
+            time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _settings(settings, stripe_url):
+    settings.STRIPE_API_BASE = stripe_url
+    settings.STRIPE_API_KEY = "sk_test_faults"
+    settings.STRIPE_WEBHOOK_SECRET = f"{OLD_SECRET},{NEW_SECRET}"
+    seed_plans()
+    Plan.objects.update(trial_days=0)
+    catalogue.sync()
+
+
+class World:
+    """The customers, what they do at Stripe, and the truth that Stripe knows."""
+
+    def __init__(self, url, rng):
+        self.url, self.rng = url, rng
+        self.api = httpx.Client(base_url=url, headers={"Authorization": "Bearer sk_test_faults"}, timeout=30)
+        self.people = [User.objects.create_user(f"{uuid.uuid4().hex}@example.org") for _ in range(PEOPLE)]
+        self.seen = {event["id"] for event in self._events()}
+        self.prices = {
+            row.plan_id: row.stripe_price_id for row in Price.objects.filter(interval="month", currency="usd")
+        }
+        for user in self.people:
+            self.buy(user)
+
+    def buy(self, user):
+        customer = checkout.ensure_customer(user, now=timezone.now())
+        line = {"line_items[0][price]": self.prices["plus"], "line_items[0][quantity]": 1}
+        asked = {"mode": "subscription", "customer": customer.stripe_id, "client_reference_id": str(user.pk)}
+        back = {"success_url": "http://127.0.0.1:9/", "cancel_url": "http://127.0.0.1:9/"}
+        session = self.api.post("/v1/checkout/sessions", data={**asked, **line, **back}).json()
+        answer = httpx.post(session["url"], data={"number": "4242424242424242", "expiry": "12/34", "cvc": "123"})
+        assert answer.status_code in (302, 303), answer.text
+
+    def living(self, user):
+        listed = self.api.get("/v1/subscriptions", params={"customer": user.customer.stripe_id}).json()["data"]
+        return next((row for row in listed if row["status"] in ("active", "trialing")), None)
+
+    def act(self):
+        """One customer changes something at Stripe."""
+        user = self.rng.choice(self.people)
+        row = self.living(user)
+        if row is None:
+            self.buy(user)
+            return
+        address, item = f"/v1/subscriptions/{row['id']}", row["items"]["data"][0]
+        deed = self.rng.random()
+        if deed < 0.15:
+            self.api.delete(address).raise_for_status()
+        elif deed < 0.5:
+            waiting = str(not row["cancel_at_period_end"]).lower()
+            self.api.post(address, data={"cancel_at_period_end": waiting}).raise_for_status()
+        else:
+            other = self.rng.choice([key for key in self.prices.values() if key != item["price"]["id"]])
+            change = {"items[0][id]": item["id"], "items[0][price]": other, "proration_behavior": "always_invoice"}
+            self.api.post(address, data=change).raise_for_status()
+
+    def new_events(self):
+        """Oldest first, each once."""
+        fresh = [event for event in self._events() if event["id"] not in self.seen]
+        self.seen |= {event["id"] for event in fresh}
+        return fresh[::-1]
+
+    def _events(self):
+        found, after = [], {}
+        while True:
+            page = self.api.get("/v1/events", params={"limit": 100, **after}).json()
+            found += page["data"]
+            if not page["has_more"] or (found and found[-1]["id"] in getattr(self, "seen", ())):
+                return found
+            after = {"starting_after": found[-1]["id"]}
+
+    def truth(self, user):
+        row = self.living(user)
+        if row is None:
+            return "free"
+        return next(key for key, price in self.prices.items() if price == row["items"]["data"][0]["price"]["id"])
+
+    def wrong(self):
+        now = timezone.now()
+        pairs = [(self.truth(user), entitlement_of(user, now=now).plan_key) for user in self.people]
+        return [pair for pair in pairs if pair[0] != pair[1]]
+
+
+class Postman:
+    """Delivers events to the endpoint the way a bad day would, and again until the answer is 200."""
+
+    def __init__(self, rng, loses):
+        self.rng, self.loses = rng, loses
+        self.met, self.lock, self.old = Counter(), threading.Lock(), []
+
+    def deliver(self, event):
+        with self.lock:
+            fault = choose(DELIVERY_FAULTS, self.rng)
+            is_lost = self.loses and self.rng.random() < 0.03
+            pause = self.rng.random() * 0.2
+            self.met["lost" if is_lost else fault] += 1
+            self.old.append(event)
+            older = self.rng.choice(self.old)
+        if is_lost:
+            return
+        if fault in ("reorder", "delay"):
+            time.sleep(pause)
+        if fault in BAD_SIGNATURES | {"database down"}:
+            status = self.post(event, fault)
+            assert status == (503 if fault == "database down" else 400), (fault, status)
+        times = 2 if fault in ("duplicate", "crash between commit and answer") else 1
+        for _time in range(times):
+            assert self.post(event, fault if fault in ("new secret", "other version", "thin") else "") == 200
+        if fault == "old resend":
+            assert self.post(older, "") == 200
+
+    def post(self, event, fault):
+        if fault == "other version":
+            event = {**event, "api_version": "2020-08-27"}
+        if fault == "thin":
+            subject = event["data"]["object"]
+            related = {"id": subject.get("id"), "type": subject["object"], "url": "/v1/x"}
+            event = {"id": event["id"], "object": "v2.core.event", "type": f"v1.{event['type']}",
+                     "created": timezone.now().isoformat(), "related_object": related}  # fmt: skip
+        body = json.dumps(event)
+        secret = {"wrong secret": "whsec_of_somebody", "new secret": NEW_SECRET}.get(fault, OLD_SECRET)
+        shift = {"stale timestamp": -1000, "future timestamp": 1000}.get(fault, 0)
+        signature = WebhookSignature.generate_signature_header(body, secret, int(time.time()) + shift)
+        if fault == "tamper":
+            body = body.replace('"id"', '"Id"', 1)
+        headers = {"stripe-signature": signature}
+
+        def send():
+            return Client().post("/billing/webhook", body, content_type="application/json", headers=headers).status_code
+
+        if fault != "database down":
+            return send()
+
+        def refuse(execute, sql, params, many, context):
+            raise OperationalError("the database is down")
+
+        with connection.execute_wrapper(refuse):
+            return send()
+
+
+@pytest.fixture
+def bad_fetches(monkeypatch):
+    """Fetching a subscription or an invoice fails, dies, or answers so late that newer answers overtake it."""
+    met, lock = Counter(), threading.Lock()
+    is_bad = threading.Event()
+
+    def spoil(name, rng):
+        real = getattr(stripe, name)
+
+        def fetch(object_id):
+            with lock:
+                fault = choose(FETCH_FAULTS, rng) if is_bad.is_set() else "none"
+                pause = rng.random() * 0.3
+                met[fault] += 1
+            if fault == "crash in work":
+                raise Crash
+            if fault in ("server error", "too many requests", "reset"):
+                raise stripe.StripeUnavailable(fault, is_server_error=fault == "server error")
+            facts = real(object_id)
+            if fault == "lost response":
+                raise stripe.StripeUnavailable(fault)
+            if fault == "slow stale read":
+                time.sleep(pause)
+            return facts
+
+        monkeypatch.setattr(stripe, name, fetch)
+
+    def start(rng):
+        spoil("retrieve_subscription", rng)
+        spoil("retrieve_invoice", rng)
+        is_bad.set()
+        return met, is_bad
+
+    return start
+
+
+def work(stop):
+    """A worker that is started again whenever it dies. Its clock runs fast, so that retries come soon."""
+    while not stop.is_set():
+        try:
+            if not webhooks.process_waiting(now=lambda: timezone.now() + timedelta(hours=7), at_most=20):
+                time.sleep(0.02)
+        except Crash:
+            pass
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("loses", [False, True], ids=["nothing lost", "some lost"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_entitlements_are_true_in_the_end(stripe_url, bad_fetches, seed, loses, capsys):
+    rng = random.Random(seed)
+    world, postman = World(stripe_url, rng), Postman(rng, loses)
+    met, is_bad = bad_fetches(rng)
+    stop = threading.Event()
+
+    def deliver(event):
+        try:
+            postman.deliver(event)
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work, args=[stop]) for _ in range(3)]
+    [worker.start() for worker in workers]
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            sent = []
+            while len(sent) < EVENTS:
+                world.act()
+                sent += [pool.submit(deliver, event) for event in world.new_events()]
+            [delivery.result() for delivery in sent]
+        is_bad.clear()
+        deadline = time.monotonic() + 60
+        while StripeEvent.objects.filter(state="waiting").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        [worker.join() for worker in workers]
+    assert not StripeEvent.objects.filter(state__in=["waiting", "dead"]).exists()
+    before = world.wrong()
+    if not loses:
+        assert before == []
+    reconciliation.reconcile(now=timezone.now())
+    assert world.wrong() == []
+    assert reconciliation.reconcile(now=timezone.now()) == []
+    for user in world.people:
+        newest = EntitlementChange.objects.filter(user=user).order_by("-id").first()
+        assert (newest.to_plan if newest else "free") == world.truth(user)
+    with capsys.disabled():
+        faults = ", ".join(f"{name} {count}" for name, count in sorted((postman.met + met).items()) if name != "none")
+        print(f"\n{len(sent)} events, {len(before)} wrong before reconciliation, 0 after; {faults}")  # noqa: T201
+
+
+def test_the_fence_is_what_keeps_an_overtaken_answer_out(stripe_url, monkeypatch):
+    """The same faults without the fence do go wrong: the test above can fail."""
+    world = World(stripe_url, random.Random(7))
+    user = world.people[0]
+    webhooks.backfill(now=timezone.now())
+    webhooks.process_waiting(now=timezone.now)
+    assert world.wrong() == []
+    subscription_id = world.living(user)["id"]
+    slow = mirror.begin_fetch(cause="slow", now=timezone.now())
+    stale = stripe.retrieve_subscription(subscription_id)
+    world.api.delete(f"/v1/subscriptions/{subscription_id}")
+    mirror.refresh_subscription(subscription_id, cause="quick", now=timezone.now())
+    mirror.save_subscription(stale, slow)
+    assert world.wrong() == []
+    mirror.save_subscription(stale, mirror.begin_fetch(cause="no fence", now=timezone.now()))
+    assert world.wrong() == [("free", "plus")]
