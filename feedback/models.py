@@ -150,6 +150,7 @@ class Release(models.Model):
     specification = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)
     rows_done = models.PositiveIntegerField(default=0)
+    content_sha256 = models.CharField(max_length=64)
     manifest_sha256 = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -165,6 +166,11 @@ class Release(models.Model):
     @property
     def name(self) -> str:
         return f"v{self.version:04d}"
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie. `datasets` caches by the folder's name alone, so the name says what is in it."""
+        return f"chatpref-{self.name}-{self.content_sha256[:12]}"
 
 
 class ReleaseRow(models.Model):

@@ -166,7 +166,7 @@ def _links(release: Release) -> list[tuple[str, str, int]]:
     return [
         (
             entry["path"],
-            reverse("release-file", args=[signing.dumps(f"{release.name}/{entry['path']}", salt="release-file")]),
+            reverse("release-file", args=[signing.dumps(f"{release.folder}/{entry['path']}", salt="release-file")]),
             entry["rows"],
         )
         for entry in entries

@@ -44,7 +44,7 @@ def _write(release: Release, now: datetime) -> None:
             if shard:
                 written.append(_put(release, parquet(config, split, shard)))
                 Release.objects.filter(pk=release.pk).update(rows_done=sum(file.rows for file in written))
-    readme = card(name=release.name, files=written, counts=release.counts)
+    readme = card(name=release.name, folder=release.folder, files=written, counts=release.counts)
     others = [_put(release, File("README.md", readme.encode(), 0))]
     sums = "".join(f"{file.sha256}  {file.path}\n" for file in [*written, *others])
     others.append(_put(release, File("SHA256SUMS", sums.encode(), 0)))
@@ -56,7 +56,7 @@ def _write(release: Release, now: datetime) -> None:
 
 
 def _put(release: Release, file: File) -> File:
-    store.write(f"{release.name}/{file.path}", file.data)
+    store.write(f"{release.folder}/{file.path}", file.data)
     return file
 
 
@@ -64,6 +64,7 @@ def _manifest(release: Release, shards: list[File], others: list[File]) -> bytes
     content: dict[str, Any] = {
         "name": "chatpref",
         "version": release.name,
+        "content_sha256": release.content_sha256,
         "created_at": release.created_at.isoformat(),
         "specification": release.specification,
         "funnel": release.counts,

@@ -14,7 +14,7 @@ _USE = {
 }
 
 
-def card(*, name: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
+def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
     """README.md of a release."""
     configs = sorted({file.path.partition("/")[0] for file in files})
     default = "preference" if "preference" in configs else configs[0]
@@ -22,8 +22,8 @@ def card(*, name: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
     for config in configs:
         lines += [f"- config_name: {config}", *(["  default: true"] if config == default else []), "  data_files:"]
         for file in files:
-            folder, _slash, shard = file.path.partition("/")
-            if folder == config:
+            kind, _slash, shard = file.path.partition("/")
+            if kind == config:
                 lines += [f"  - split: {shard.partition('-')[0]}", f"    path: {file.path}"]
     lines += [
         "license: other",
@@ -47,7 +47,7 @@ def card(*, name: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
         "",
         "```python",
         "from datasets import load_dataset",
-        f'dataset = load_dataset("path/to/{name}", "{default}")',
+        f'dataset = load_dataset("path/to/{folder}", "{default}")',
         "```",
         "",
     ]

@@ -48,6 +48,7 @@ def freeze(*, made_by: User | None, now: datetime) -> Release:
             made_by=made_by,
             created_at=now,
             counts=dict(sorted(funnel.items())),
+            content_sha256=_digest(gathered),
             specification={"rules_version": rules.RULES_VERSION, "test_share": TEST_SHARE},
         )
         ReleaseRow.objects.bulk_create(
@@ -77,6 +78,12 @@ def _gather(funnel: Counter[str]) -> list[Row]:
         unique[row.config, row.row_id] = row
         funnel[f"rows: {row.config}"] += 1
     return list(unique.values())
+
+
+def _digest(rows: list[Row]) -> str:
+    """Names these very rows, whatever order they were found in."""
+    lines = sorted(f"{row.config}/{split_of(row.user_id)}/{row.row_id}" for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def split_of(user_id: object) -> str:

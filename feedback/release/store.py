@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 from django.conf import settings
 
-ROOT = "releases/chatpref"
+ROOT = "releases"
 
 
 @lru_cache(maxsize=1)

@@ -175,7 +175,7 @@ def assert_trainers_take(release: Release, monkeypatch: pytest.MonkeyPatch) -> N
     import datasets
     from trl.data_utils import is_conversational, unpair_preference_dataset
 
-    folder = Path(store.location(release.name))
+    folder = Path(store.location(release.folder))
     cache = folder.parent / "datasets-cache"
 
     def opened(config: str) -> datasets.Dataset:

@@ -51,7 +51,7 @@ class Command(BaseCommand):
             raise CommandError("There is nothing to release: no rating is approved with consent.") from nothing
         build(release.pk, now=timezone.now())
         self._funnel(release.counts)
-        self.stdout.write(self.style.SUCCESS(f"{release.name} lies in {store.location(release.name)}"))
+        self.stdout.write(self.style.SUCCESS(f"{release.name} lies in {store.location(release.folder)}"))
 
     def _funnel(self, counts: Any) -> None:
         for step, count in sorted(counts.items()):
@@ -69,7 +69,7 @@ class Command(BaseCommand):
             raise CommandError("This needs the `train` extra: pip install parley[train]") from missing
         for config in SCHEMAS:
             if release.rows.filter(config=config).exists():
-                self.stdout.write(f"{config}: {load_dataset(store.location(release.name), config)}")
+                self.stdout.write(f"{config}: {load_dataset(store.location(release.folder), config)}")
 
 
 def _release(version: int) -> Release:

@@ -1,0 +1,65 @@
+"""Conversations as they are after people and models have talked, made straight in the database."""
+
+import uuid
+
+import factory
+from django.utils import timezone
+
+from accounts import consent
+from accounts.models import User
+from chat.models import Conversation, Message, Reply
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = User
+
+    email = factory.Sequence(lambda number: f"person{number}@example.org")
+
+
+def conversation(user, *turns):
+    """A finished conversation of (question, reply) turns; returns the last reply's message."""
+    made = Conversation.objects.create(user=user, title="A talk")
+    parent = None
+    for question, answer in turns:
+        parent = reply_to(_message(made, parent, "user", question), answer)
+    made.current_leaf = parent
+    made.save()
+    return parent
+
+
+def reply_to(question, answer, **receipt):
+    """Another finished reply to a question, with the receipt a worker would have written."""
+    message = _message(question.conversation, question, "assistant", answer)
+    now = timezone.now()
+    Reply.objects.create(
+        message=message,
+        user=question.conversation.user,
+        state=Reply.State.COMPLETE,
+        finish_reason="stop",
+        queue="reply.free",
+        priority=2,
+        model="smollm2-135m-instruct",
+        seed=7,
+        max_tokens=512,
+        started_at=now,
+        finished_at=now,
+        **{
+            "model_version": "smollm2-135m-instruct@test",
+            "system_prompt": "Be helpful.",
+            "prompt_tokens": 20,
+            "completion_tokens": 10,
+            **receipt,
+        },
+    )
+    return message
+
+
+def consenting_user():
+    user = UserFactory()
+    consent.grant(user, now=timezone.now())
+    return user
+
+
+def _message(made, parent, role, content):
+    return Message.objects.create(conversation=made, parent=parent, role=role, content=content, client_id=uuid.uuid4())

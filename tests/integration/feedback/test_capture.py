@@ -1,0 +1,134 @@
+"""Rating a reply: what is kept, what may change, and what is refused."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from feedback import capture
+from feedback.models import FeedbackEvent, Rating
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reply():
+    return factories.conversation(factories.consenting_user(), ("What is 2 + 2?", "It is **four**."))
+
+
+def rate(reply, value=1, **more):
+    return capture.rate(
+        user=reply.conversation.user,
+        message=reply,
+        value=value,
+        client_event_id=more.pop("client_event_id", uuid.uuid4()),
+        now=timezone.now(),
+        **more,
+    )
+
+
+def test_a_rating_keeps_what_a_trainer_needs(reply):
+    rating = rate(reply, -1, reasons=["incorrect", "repetitive"], comment="No.")
+    assert rating.reasons == ["incorrect", "repetitive"]
+    snapshot = rating.event.snapshot
+    assert snapshot["model_version"] == "smollm2-135m-instruct@test"
+    assert snapshot["prompt_path"] == [str(reply.parent_id), str(reply.pk)]
+    assert len(snapshot["content_sha256"]) == 64
+    assert rating.event.had_consent
+
+
+def test_rating_again_changes_it_and_keeps_the_history(reply):
+    rate(reply, 1)
+    rate(reply, -1, reasons=["too_long"])
+    assert Rating.objects.get().value == -1
+    assert list(FeedbackEvent.objects.order_by("created_at").values_list("value", flat=True)) == [1, -1]
+
+
+def test_withdrawing_takes_the_rating_away_and_keeps_the_history(reply):
+    rate(reply)
+    capture.withdraw(user=reply.conversation.user, message=reply, client_event_id=uuid.uuid4(), now=timezone.now())
+    assert not Rating.objects.exists()
+    assert [event.kind for event in FeedbackEvent.objects.order_by("created_at")] == ["thumb", "retract"]
+
+
+def test_the_same_event_twice_is_one_event(reply):
+    event_id = uuid.uuid4()
+    rate(reply, client_event_id=event_id)
+    rate(reply, client_event_id=event_id)
+    assert FeedbackEvent.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_sent_eight_times_at_once_is_one_event():
+    reply = factories.conversation(factories.consenting_user(), ("Hi", "Hello"))
+    event_id = uuid.uuid4()
+
+    def send(_number):
+        try:
+            return rate(reply, client_event_id=event_id).value
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(send, range(8))) == {1}
+    assert FeedbackEvent.objects.count() == 1
+    assert Rating.objects.count() == 1
+
+
+def test_the_database_refuses_to_change_an_event(reply):
+    event = rate(reply).event
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        FeedbackEvent.objects.filter(pk=event.pk).update(value=-1)
+
+
+@pytest.mark.parametrize(
+    ("value", "more"),
+    [(2, {}), (1, {"reasons": ["incorrect"]}), (-1, {"reasons": ["nonsense"]}), (1, {"comment": "x" * 4001})],
+)
+def test_what_makes_no_sense_is_refused(reply, value, more):
+    with pytest.raises(capture.BadRating):
+        rate(reply, value, **more)
+    assert not FeedbackEvent.objects.exists()
+
+
+def test_a_question_cannot_be_rated(reply):
+    with pytest.raises(capture.BadRating):
+        rate(reply.parent)
+
+
+def test_nobody_rates_what_belongs_to_somebody_else(reply):
+    stranger = Client()
+    stranger.force_login(factories.UserFactory())
+    body = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk), "value": 1}
+    assert stranger.post(reverse("api-feedback"), body, content_type="application/json").status_code == 404
+    form = {"client_event_id": str(uuid.uuid4()), "value": "1"}
+    assert stranger.post(reverse("rate", args=[reply.pk]), form).status_code == 404
+    assert not FeedbackEvent.objects.exists()
+
+
+def test_the_form_works_without_a_script(reply):
+    client = Client()
+    client.force_login(reply.conversation.user)
+    form = {"client_event_id": str(uuid.uuid4()), "value": "-1", "reasons": ["incorrect"], "comment": "Wrong"}
+    answer = client.post(reverse("rate", args=[reply.pk]), form)
+    assert answer.status_code == 302
+    assert Rating.objects.get().comment == "Wrong"
+
+
+def test_the_api_takes_changes_and_withdraws_a_rating(reply):
+    client = Client()
+    client.force_login(reply.conversation.user)
+
+    def send(value):
+        body = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk), "value": value}
+        return client.post(reverse("api-feedback"), body, content_type="application/json")
+
+    assert send(1).json()["value"] == 1
+    assert send(-1).json()["value"] == -1
+    assert send(0).status_code == 204
+    assert not Rating.objects.exists()

@@ -1,0 +1,204 @@
+"""Releases: who is in, what the files are, and that the trainers people use take them as they are."""
+
+import hashlib
+import json
+import uuid
+
+import pytest
+from datasets import load_dataset
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import consent
+from accounts.models import User
+from feedback import capture, review
+from feedback.models import Rating, Release
+from feedback.release import membership, store, verify
+from feedback.release.build import build
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def storage(settings, tmp_path):
+    settings.STORAGE_URL = tmp_path.as_uri()
+    store._filesystem.cache_clear()
+    yield tmp_path
+    store._filesystem.cache_clear()
+
+
+@pytest.fixture
+def reviewer():
+    return User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+
+
+def rated(reply, value, reviewer, *, ideal="", verdict="approved"):
+    rating = capture.rate(
+        user=reply.conversation.user, message=reply, value=value, client_event_id=uuid.uuid4(), now=timezone.now()
+    )
+    if verdict:
+        review.decide(rating_id=rating.pk, reviewer=reviewer, verdict=verdict, ideal_text=ideal, now=timezone.now())
+    return rating
+
+
+def some_ratings(reviewer, people=6):
+    """Each person prefers one of two replies, and one reply is corrected."""
+    for number in range(people):
+        user = factories.consenting_user()
+        good = factories.conversation(user, ("Hi", "Hello."), (f"Name colour {number}.", f"Blue {number}."))
+        bad = factories.reply_to(good.parent, f"I cannot {number}.")
+        rated(good, 1, reviewer)
+        rated(bad, -1, reviewer, ideal=f"Green, like grass {number}.")
+
+
+def sealed(**options):
+    release = membership.freeze(made_by=None, now=timezone.now(), **options)
+    build(release.pk, now=timezone.now())
+    release.refresh_from_db()
+    return release
+
+
+def test_a_release_holds_pairs_labels_and_demonstrations(reviewer):
+    some_ratings(reviewer)
+    release = sealed()
+    assert release.state == "sealed"
+    counts = release.counts
+    assert (counts["rows: preference"], counts["rows: unpaired"], counts["rows: sft"]) == (12, 12, 12)
+    assert verify.problems(release) == []
+    rows = [row for split in load_dataset(store.location(release.folder), "preference").values() for row in split]
+    pair = next(row for row in rows if row["metadata"]["rule"] == "up_vs_down")
+    assert [message["role"] for message in pair["prompt"]] == ["system", "user", "assistant", "user"]
+    assert pair["chosen"][0]["content"].startswith("Blue")
+    assert pair["rejected"][0]["content"].startswith("I cannot")
+
+
+@pytest.mark.parametrize("why", ["no consent", "withdrawn", "rejected", "not reviewed", "deleted"])
+def test_what_may_not_be_used_is_left_out_and_counted(reviewer, why):
+    user = factories.UserFactory() if why == "no consent" else factories.consenting_user()
+    reply = factories.conversation(user, ("Hi", "Hello."))
+    verdict = {"rejected": "rejected", "not reviewed": ""}.get(why, "approved")
+    rated(reply, 1, reviewer, verdict=verdict)
+    if why == "withdrawn":
+        consent.withdraw(user, now=timezone.now())
+    if why == "deleted":
+        reply.conversation.deleted_at = timezone.now()
+        reply.conversation.save()
+    with pytest.raises(membership.NothingToRelease) as nothing:
+        sealed()
+    dropped = {step: count for step, count in nothing.value.funnel.items() if step.startswith("dropped")}
+    assert list(dropped.values()) == [1]
+    assert not Release.objects.exists()
+
+
+def test_the_same_ratings_give_the_same_bytes(reviewer):
+    some_ratings(reviewer)
+    first, second = sealed(), sealed()
+
+    def parquet_sums(release):
+        files = verify.manifest_of(release)["files"]
+        return {file["path"]: file["sha256"] for file in files if file["path"].endswith(".parquet")}
+
+    assert parquet_sums(first) == parquet_sums(second)
+
+
+def test_two_first_releases_of_different_content_are_never_mixed_up(reviewer, settings, tmp_path):
+    """`datasets` caches by folder name: a second install's first release must not be answered with the first's."""
+    some_ratings(reviewer, 2)
+    first = load_dataset(store.location(sealed().folder), "unpaired")
+    Release.objects.all().delete()
+    settings.STORAGE_URL = (tmp_path / "elsewhere").as_uri()
+    store._filesystem.cache_clear()
+    some_ratings(reviewer, 3)
+    release = sealed()
+    second = load_dataset(store.location(release.folder), "unpaired")
+    assert release.version == 1
+    assert sum(split.num_rows for split in second.values()) > sum(split.num_rows for split in first.values())
+
+
+def test_building_twice_changes_nothing(reviewer):
+    some_ratings(reviewer, 2)
+    release = sealed()
+    before = store.read(f"{release.folder}/manifest.json")
+    build(release.pk, now=timezone.now())
+    assert store.read(f"{release.folder}/manifest.json") == before
+
+
+def test_a_build_that_was_cut_off_is_made_whole(reviewer, storage):
+    some_ratings(reviewer, 2)
+    release = membership.freeze(made_by=None, now=timezone.now())
+    Release.objects.update(state="building")
+    store.write(f"{release.folder}/preference/train-00000-of-00001.parquet", b"half")
+    build(release.pk, now=timezone.now())
+    release.refresh_from_db()
+    assert verify.problems(release) == []
+
+
+def test_a_changed_file_is_noticed(reviewer):
+    some_ratings(reviewer, 2)
+    release = sealed()
+    store.write(f"{release.folder}/README.md", b"other words")
+    assert verify.problems(release) == ["README.md was changed"]
+
+
+def test_checksums_are_in_the_form_that_sha256sum_reads(reviewer, storage):
+    some_ratings(reviewer, 2)
+    release = sealed()
+    for line in store.read(f"{release.folder}/SHA256SUMS").decode().splitlines():
+        digest, path = line.split("  ")
+        assert hashlib.sha256(store.read(f"{release.folder}/{path}")).hexdigest() == digest
+
+
+def test_all_rows_of_a_person_are_in_one_split(reviewer):
+    some_ratings(reviewer, 30)
+    release = sealed()
+    splits = {}
+    for row in release.rows.all():
+        splits.setdefault(row.user_id, set()).add(row.split)
+    assert all(len(split) == 1 for split in splits.values())
+
+
+def test_no_row_names_a_person_or_quotes_a_comment(reviewer):
+    user = factories.consenting_user()
+    reply = factories.conversation(user, ("Hi", "Hello."))
+    capture.rate(user=user, message=reply, value=1, comment="SECRET", client_event_id=uuid.uuid4(), now=timezone.now())
+    review.decide(rating_id=Rating.objects.get().pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    release = sealed()
+    text = json.dumps(list(release.rows.values_list("content", flat=True)))
+    assert "SECRET" not in text
+    assert user.email not in text
+    assert str(user.pk) not in text
+
+
+def test_export_without_ratings_says_so_and_makes_nothing(reviewer):
+    client = Client()
+    client.force_login(reviewer)
+    page = client.post(reverse("make-release"), follow=True)
+    assert "There is nothing to export yet" in page.content.decode()
+    assert not Release.objects.exists()
+    with pytest.raises(CommandError, match="nothing to release"):
+        call_command("release", "make")
+
+
+def test_files_are_downloaded_by_signed_links(reviewer):
+    some_ratings(reviewer, 2)
+    release = sealed()
+    client = Client()
+    client.force_login(reviewer)
+    page = client.get(reverse("releases"))
+    links = {path: url for path, url, _rows in page.context["releases"][0].links}
+    assert Client().get(links["manifest.json"]).content == store.read(f"{release.folder}/manifest.json")
+    assert Client().get(links["manifest.json"][:-2] + "xx").status_code == 404
+
+
+def test_the_command_makes_verifies_and_opens_a_release(reviewer, capsys):
+    some_ratings(reviewer, 2)
+    call_command("release", "make", "--dry-run")
+    assert not Release.objects.exists()
+    call_command("release", "make")
+    call_command("release", "verify", "1")
+    call_command("release", "load-check", "1")
+    call_command("release", "list")
+    assert "v0001 is whole" in capsys.readouterr().out

@@ -1,0 +1,91 @@
+"""Reviewing: one reader at a time, decisions that stay, and nobody who may not."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import DatabaseError, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from feedback import capture, review
+from feedback.models import Rating, ReviewDecision
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rating():
+    reply = factories.conversation(factories.consenting_user(), ("What is 2 + 2?", "Five."))
+    return capture.rate(
+        user=reply.conversation.user, message=reply, value=-1, client_event_id=uuid.uuid4(), now=timezone.now()
+    )
+
+
+def reviewer():
+    user = factories.UserFactory()
+    user.user_permissions.add(Permission.objects.get(codename="review"))
+    return user
+
+
+def test_a_rating_is_read_by_one_reviewer_at_a_time(rating):
+    now, first, second = timezone.now(), reviewer(), reviewer()
+    assert review.next_rating(reviewer=first, now=now) == rating
+    assert review.next_rating(reviewer=first, now=now) == rating
+    assert review.next_rating(reviewer=second, now=now) is None
+    assert review.next_rating(reviewer=second, now=now + timedelta(minutes=11)) == rating
+
+
+def test_nobody_reviews_their_own_rating(rating):
+    assert review.next_rating(reviewer=rating.user, now=timezone.now()) is None
+    with pytest.raises(review.BadDecision):
+        review.decide(rating_id=rating.pk, reviewer=rating.user, verdict="approved", now=timezone.now())
+
+
+def test_a_decision_is_made_once_and_kept(rating):
+    reader = reviewer()
+    decision = review.decide(
+        rating_id=rating.pk, reviewer=reader, verdict="approved", ideal_text=" Four. ", now=timezone.now()
+    )
+    rating.refresh_from_db()
+    assert (rating.verdict, rating.ideal_text) == ("approved", "Four.")
+    with pytest.raises(review.BadDecision):
+        review.decide(rating_id=rating.pk, reviewer=reader, verdict="rejected", now=timezone.now())
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        ReviewDecision.objects.filter(pk=decision.pk).update(verdict="rejected")
+
+
+def test_a_changed_opinion_is_reviewed_anew(rating):
+    reader = reviewer()
+    review.decide(rating_id=rating.pk, reviewer=reader, verdict="approved", now=timezone.now())
+    capture.rate(user=rating.user, message=rating.message, value=1, client_event_id=uuid.uuid4(), now=timezone.now())
+    assert review.next_rating(reviewer=reader, now=timezone.now()).value == 1
+
+
+def test_a_skipped_rating_is_free_for_another(rating):
+    first, second, now = reviewer(), reviewer(), timezone.now()
+    review.next_rating(reviewer=first, now=now)
+    review.skip(rating_id=rating.pk, reviewer=first, now=now)
+    assert review.next_rating(reviewer=second, now=now) == rating
+
+
+def test_only_reviewers_see_the_pages_of_review(rating):
+    client = Client()
+    client.force_login(rating.user)
+    assert client.get(reverse("review")).status_code == 403
+    assert client.get(reverse("releases")).status_code == 403
+    assert client.post(reverse("make-release")).status_code == 403
+    client.force_login(reviewer())
+    assert "Five." in client.get(reverse("review")).content.decode()
+
+
+def test_a_reviewer_decides_on_the_page(rating):
+    client = Client()
+    client.force_login(reviewer())
+    client.get(reverse("review"))
+    client.post(reverse("decide", args=[rating.pk]), {"verdict": "approved", "ideal_text": "Four."})
+    assert Rating.objects.get().verdict == "approved"
+    assert "Nothing to review" in client.get(reverse("review")).content.decode()
