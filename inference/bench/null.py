@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from inference.executor.base import Segment, logit_rows
@@ -24,10 +25,10 @@ class IdleExecutor:
         self.positions = positions
         self.vocabulary = VOCABULARY
         # As spread out as the default model's.
-        self._logits = SPREAD * torch.randn(slots, VOCABULARY, generator=torch.Generator().manual_seed(0))
+        self._logits = np.random.default_rng(0).standard_normal((slots, VOCABULARY), dtype=np.float32) * SPREAD
 
     def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        return self._logits[: len(logit_rows(segments))].clone()
+        return torch.from_numpy(self._logits[: len(logit_rows(segments))].copy())
 
     def copy_prefix(self, *, source: int, target: int, length: int) -> None:
         """Nothing is stored."""
