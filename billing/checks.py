@@ -22,7 +22,7 @@ def _version() -> list[CheckMessage]:
     if stripe.SDK_API_VERSION == stripe.API_VERSION:
         return []
     text = f"The stripe package speaks {stripe.SDK_API_VERSION}, this code was written for {stripe.API_VERSION}."
-    hint = "Read Stripe's changelog between the two, adapt billing/stripe.py, then change API_VERSION there."
+    hint = "Read Stripe's changelog between the two, adapt billing/stripe, then change API_VERSION in its client.py."
     return [Error(text, hint=hint, id="billing.E001")]
 
 

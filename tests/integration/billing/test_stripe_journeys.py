@@ -18,6 +18,7 @@ from billing import catalogue, checkout, commands, mirror, reconciliation, strip
 from billing.entitlements import entitlement_of
 from billing.models import Customer, EntitlementChange, Invoice, Plan, Price, StripeCommand, StripeEvent, Subscription
 from billing.plans import seed_plans
+from billing.stripe import client as sdk
 from tests.stack.surroundings import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -292,7 +293,7 @@ def test_a_crash_at_any_step_of_a_command_leaves_one_object_and_the_command_ends
     command = StripeCommand.objects.get()
     assert (command.state, command.result["id"]) == ("done", customer.stripe_id)
     assert stripe.find_customer(email=ann.email, command_id=str(command.pk)) == customer.stripe_id
-    made = list(stripe._pages(stripe._api().customers.list, {"email": ann.email, "limit": 100}))
+    made = list(sdk.pages(sdk.api().customers.list, {"email": ann.email, "limit": 100}))
     assert len(made) == 1
 
 
@@ -327,7 +328,7 @@ def test_an_event_that_keeps_failing_is_given_up_and_can_be_replayed(settings, a
     facts = stripe.EventFacts("evt_dead", "invoice.paid", "invoice", subscription.latest_invoice_id, "", now)
     webhooks.store(facts, body=b"", source="webhook", now=now)
     good, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
-    stripe._client.cache_clear()
+    sdk._client.cache_clear()
     StripeEvent.objects.update(attempts=StripeEvent.MAX_ATTEMPTS - 1)
     assert webhooks.process_waiting(now=lambda: now) == 0
     event = StripeEvent.objects.get()

@@ -1,0 +1,116 @@
+"""The only package that speaks to Stripe. It answers in small dataclasses (`facts.py`), never in the SDK's objects.
+
+The API version is pinned in `client.py` and nowhere else; `billing.checks` fails when the SDK's own moves past it.
+`STRIPE_API_BASE` points all of it at another server that speaks the same protocol, such as the simulated Stripe.
+Every call can raise `StripeUnavailable` (try again later) or `StripeRefused` (trying again will not help).
+"""
+
+from billing.stripe.client import (
+    API_VERSION,
+    SDK_API_VERSION,
+    StripeRefused,
+    StripeUnavailable,
+    is_configured,
+)
+from billing.stripe.facts import (
+    ChargeFacts,
+    CheckoutFacts,
+    CustomerFacts,
+    EventFacts,
+    InvoiceFacts,
+    PreviewFacts,
+    SubscriptionFacts,
+)
+from billing.stripe.products import (
+    create_price,
+    find_prices,
+    retire_price,
+    save_product,
+)
+from billing.stripe.reading import (
+    charge_of_dispute,
+    charge_of_refund,
+    charges_of_payment,
+    events,
+    invoice_of_payment,
+    invoices,
+    next_price_of_schedule,
+    payment_of_invoice,
+    preview_change,
+    retrieve_charge,
+    retrieve_checkout,
+    retrieve_customer,
+    retrieve_invoice,
+    retrieve_subscription,
+    subscription_of_schedule,
+    subscriptions,
+)
+from billing.stripe.signatures import (
+    BadSignature,
+    verify,
+)
+from billing.stripe.writing import (
+    cancel_subscription,
+    create_checkout,
+    create_customer,
+    create_portal,
+    create_refund,
+    delete_customer,
+    expire_open_checkouts,
+    find_checkout,
+    find_customer,
+    find_refund,
+    release_schedule,
+    schedule_price,
+    update_subscription,
+)
+
+__all__ = [
+    "API_VERSION",
+    "SDK_API_VERSION",
+    "BadSignature",
+    "ChargeFacts",
+    "CheckoutFacts",
+    "CustomerFacts",
+    "EventFacts",
+    "InvoiceFacts",
+    "PreviewFacts",
+    "StripeRefused",
+    "StripeUnavailable",
+    "SubscriptionFacts",
+    "cancel_subscription",
+    "charge_of_dispute",
+    "charge_of_refund",
+    "charges_of_payment",
+    "create_checkout",
+    "create_customer",
+    "create_portal",
+    "create_price",
+    "create_refund",
+    "delete_customer",
+    "events",
+    "expire_open_checkouts",
+    "find_checkout",
+    "find_customer",
+    "find_prices",
+    "find_refund",
+    "invoice_of_payment",
+    "invoices",
+    "is_configured",
+    "next_price_of_schedule",
+    "payment_of_invoice",
+    "preview_change",
+    "release_schedule",
+    "retire_price",
+    "retrieve_charge",
+    "retrieve_checkout",
+    "retrieve_customer",
+    "retrieve_invoice",
+    "retrieve_subscription",
+    "save_product",
+    "schedule_price",
+    "subscription_of_schedule",
+    "subscriptions",
+    "update_subscription",
+    "verify",
+]

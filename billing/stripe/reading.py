@@ -1,0 +1,127 @@
+"""Ask Stripe what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from billing.stripe.client import api, asked, pages
+from billing.stripe.facts import (
+    ChargeFacts,
+    CheckoutFacts,
+    CustomerFacts,
+    EventFacts,
+    InvoiceFacts,
+    PreviewFacts,
+    SubscriptionFacts,
+    charge_of,
+    checkout_of,
+    customer_of,
+    id_of,
+    invoice_of,
+    moment_of,
+    subscription_of,
+)
+
+
+def retrieve_customer(customer_id: str) -> CustomerFacts:
+    return customer_of(asked(api().customers.retrieve)(customer_id))
+
+
+def retrieve_subscription(subscription_id: str) -> SubscriptionFacts:
+    return subscription_of(asked(api().subscriptions.retrieve)(subscription_id))
+
+
+def retrieve_invoice(invoice_id: str) -> InvoiceFacts:
+    return invoice_of(asked(api().invoices.retrieve)(invoice_id))
+
+
+def retrieve_charge(charge_id: str) -> ChargeFacts:
+    return charge_of(asked(api().charges.retrieve)(charge_id))
+
+
+def retrieve_checkout(session_id: str) -> CheckoutFacts:
+    return checkout_of(asked(api().checkout.sessions.retrieve)(session_id))
+
+
+def charge_of_dispute(dispute_id: str) -> str:
+    return id_of(asked(api().disputes.retrieve)(dispute_id).charge)
+
+
+def charge_of_refund(refund_id: str) -> str:
+    return id_of(asked(api().refunds.retrieve)(refund_id).charge)
+
+
+def subscription_of_schedule(schedule_id: str) -> str:
+    return id_of(asked(api().subscription_schedules.retrieve)(schedule_id).subscription)
+
+
+def next_price_of_schedule(schedule_id: str, *, now: datetime) -> str:
+    """The price of the phase that follows the present one; empty when nothing follows."""
+    schedule = asked(api().subscription_schedules.retrieve)(schedule_id)
+    if schedule.status not in ("active", "not_started"):
+        return ""
+    following = [phase for phase in schedule.phases if phase.start_date > now.timestamp()]
+    return id_of(following[0]["items"][0].price) if following else ""
+
+
+def invoice_of_payment(payment_intent_id: str) -> str:
+    """The invoice that the payment paid; empty when it paid none."""
+    if not payment_intent_id:
+        return ""
+    wanted: Any = {"payment": {"type": "payment_intent", "payment_intent": payment_intent_id}}
+    payments = asked(api().invoice_payments.list)(wanted).data
+    return id_of(payments[0].invoice) if payments else ""
+
+
+def payment_of_invoice(invoice_id: str) -> str:
+    """The payment intent that paid the invoice; empty when none did."""
+    payments = asked(api().invoice_payments.list)({"invoice": invoice_id, "status": "paid"}).data
+    return id_of(payments[0].payment.payment_intent) if payments else ""
+
+
+def charges_of_payment(payment_intent_id: str) -> list[ChargeFacts]:
+    return [charge_of(charge) for charge in asked(api().charges.list)({"payment_intent": payment_intent_id}).data]
+
+
+def subscriptions(customer_id: str = "") -> Iterator[SubscriptionFacts]:
+    """Every subscription, ended ones too, of one customer or of all."""
+    wanted: Any = {"status": "all", "limit": 100} | ({"customer": customer_id} if customer_id else {})
+    return map(subscription_of, pages(api().subscriptions.list, wanted))
+
+
+def invoices(*, created_since: datetime) -> Iterator[InvoiceFacts]:
+    wanted = {"limit": 100, "created": {"gte": int(created_since.timestamp())}}
+    return map(invoice_of, pages(api().invoices.list, wanted))
+
+
+def events(*, created_since: datetime) -> Iterator[EventFacts]:
+    """Every event since then, newest first."""
+    wanted = {"limit": 100, "created": {"gte": int(created_since.timestamp())}}
+    for event in pages(api().events.list, wanted):
+        subject = event.data.object
+        yield EventFacts(
+            id=event.id,
+            type=event.type,
+            object_type=subject["object"],
+            object_id=getattr(subject, "id", "") or "",
+            api_version=event.api_version or "",
+            occurred_at=moment_of(event.created),
+        )
+
+
+def preview_change(*, subscription_id: str, item_id: str, price_id: str, quantity: int, at: datetime) -> PreviewFacts:
+    """What switching to `price_id` at `at` would be billed, at once."""
+    invoice = asked(api().invoices.create_preview)(
+        {
+            "subscription": subscription_id,
+            "subscription_details": {
+                "items": [{"id": item_id, "price": price_id, "quantity": quantity}],
+                "proration_behavior": "always_invoice",
+                "proration_date": int(at.timestamp()),
+            },
+        }
+    )
+    lines = tuple((line.description or "", line.amount) for line in invoice.lines.data)
+    return PreviewFacts(invoice.amount_due, invoice.total, invoice.currency, lines)

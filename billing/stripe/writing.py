@@ -1,0 +1,91 @@
+"""Ask Stripe to do things: only `billing.commands` calls these, with its row's key, and `find_…` before it repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing.stripe.client import Parameters, api, asked, pages, untyped
+from billing.stripe.facts import (
+    CheckoutFacts,
+    SubscriptionFacts,
+    checkout_of,
+    id_of,
+    made_by,
+    metadata_of,
+    subscription_of,
+)
+
+
+def create_customer(parameters: Parameters, *, key: str) -> str:
+    return str(asked(api().customers.create)(untyped(parameters), {"idempotency_key": key}).id)
+
+
+def delete_customer(customer_id: str) -> None:
+    asked(api().customers.delete)(customer_id)
+
+
+def find_customer(*, email: str, command_id: str) -> str:
+    found = pages(api().customers.list, {"email": email, "limit": 100})
+    return made_by(found, command_id)
+
+
+def create_checkout(parameters: Parameters, *, key: str) -> CheckoutFacts:
+    return checkout_of(asked(api().checkout.sessions.create)(untyped(parameters), {"idempotency_key": key}))
+
+
+def find_checkout(*, customer_id: str, command_id: str) -> CheckoutFacts | None:
+    for session in pages(api().checkout.sessions.list, {"customer": customer_id, "limit": 100}):
+        if metadata_of(session).get("command") == command_id:
+            return checkout_of(session)
+    return None
+
+
+def expire_open_checkouts(customer_id: str) -> None:
+    """End every Checkout page the customer has open, so that two of them can never both be paid."""
+    for session in list(pages(api().checkout.sessions.list, {"customer": customer_id, "status": "open"})):
+        asked(api().checkout.sessions.expire)(session.id)
+
+
+def create_portal(parameters: Parameters, *, key: str) -> str:
+    """The address of a page where the customer manages cards, invoices and tax ids."""
+    return str(asked(api().billing_portal.sessions.create)(untyped(parameters), {"idempotency_key": key}).url)
+
+
+def update_subscription(subscription_id: str, parameters: Parameters, *, key: str) -> SubscriptionFacts:
+    options: Any = {"idempotency_key": key}
+    return subscription_of(asked(api().subscriptions.update)(subscription_id, untyped(parameters), options))
+
+
+def cancel_subscription(subscription_id: str, parameters: Parameters, *, key: str) -> SubscriptionFacts:
+    options: Any = {"idempotency_key": key}
+    return subscription_of(asked(api().subscriptions.cancel)(subscription_id, untyped(parameters), options))
+
+
+def schedule_price(*, subscription_id: str, schedule_id: str, price_id: str, quantity: int, key: str) -> str:
+    """Let the present period run out at its price and go on with `price_id`; returns the schedule."""
+    schedules = api().subscription_schedules
+    if not schedule_id:
+        schedule = asked(schedules.create)({"from_subscription": subscription_id}, {"idempotency_key": f"{key}:new"})
+    else:
+        schedule = asked(schedules.retrieve)(schedule_id)
+    now = schedule.phases[0]
+    present = {
+        "items": [{"price": id_of(item.price), "quantity": item.quantity} for item in now["items"]],
+        "start_date": now.start_date,
+        "end_date": now.end_date,
+    }
+    following = {"items": [{"price": price_id, "quantity": quantity}], "proration_behavior": "none"}
+    parameters = {"end_behavior": "release", "phases": [present, following]}
+    return str(asked(schedules.update)(schedule.id, untyped(parameters), {"idempotency_key": f"{key}:phases"}).id)
+
+
+def release_schedule(schedule_id: str, *, key: str) -> None:
+    asked(api().subscription_schedules.release)(schedule_id, {}, {"idempotency_key": key})
+
+
+def create_refund(parameters: Parameters, *, key: str) -> str:
+    return str(asked(api().refunds.create)(untyped(parameters), {"idempotency_key": key}).id)
+
+
+def find_refund(*, payment_intent_id: str, command_id: str) -> str:
+    return made_by(pages(api().refunds.list, {"payment_intent": payment_intent_id, "limit": 100}), command_id)
