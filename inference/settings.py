@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "api_key": "INFERENCE_API_KEY",
     "threads": "INFERENCE_THREADS",
     "device": "INFERENCE_DEVICE",
+    "engine": "INFERENCE_ENGINE",
     "precision": "INFERENCE_PRECISION",
     "slots": "INFERENCE_SLOTS",
     "kv_tokens": "INFERENCE_KV_TOKENS",
@@ -46,6 +47,7 @@ class Settings:
     api_key: str = ""
     threads: int = 0
     device: str = "auto"
+    engine: str = "auto"
     precision: str = "auto"
     slots: int = 32
     kv_tokens: int = 65_536
@@ -70,8 +72,10 @@ class Settings:
             raise InferenceError(f"{ENVIRONMENT['port']} must be between 0 and 65535.")
         if self.device not in ("auto", "cpu"):
             raise InferenceError(f"{ENVIRONMENT['device']} must be auto or cpu.")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise InferenceError(f"{ENVIRONMENT['precision']} must be auto, float32 or bfloat16.")
+        if self.engine not in ("auto", "fused", "torch"):
+            raise InferenceError(f"{ENVIRONMENT['engine']} must be auto, fused or torch.")
+        if self.precision not in ("auto", "float32", "bfloat16", "quantised"):
+            raise InferenceError(f"{ENVIRONMENT['precision']} must be auto, float32, bfloat16 or quantised.")
 
     @property
     def model_name(self) -> str:

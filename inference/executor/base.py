@@ -28,6 +28,16 @@ class Segment:
         return self.start + len(self.tokens)
 
 
+def logit_rows(segments: Sequence[Segment]) -> list[int]:
+    """Which tokens of the flat batch have their logits wanted."""
+    rows: list[int] = []
+    end = 0
+    for segment in segments:
+        end += len(segment.tokens)
+        rows.extend(range(end - segment.logits, end))
+    return rows
+
+
 class Executor(Protocol):
     """Runs steps over a fixed number of slots. Not thread-safe: one engine thread owns it."""
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from inference.config import ModelConfig
-from inference.executor.base import Segment
+from inference.executor.base import Segment, logit_rows
 from inference.kv_cache import KeyValueCache
 from inference.linear import DenseLinear, Linear, PackedLinear
 from inference.model import load_decoder
@@ -44,7 +44,7 @@ class TorchExecutor:
         positions = torch.cat([torch.arange(segment.start, segment.end) for segment in segments])
         attention = SegmentAttention(self.config, self._cache, segments, positions)
         hidden = self._decoder.forward(tokens, positions, attention)
-        wanted = _logit_rows(segments)
+        wanted = logit_rows(segments)
         return self._decoder.logits(hidden if len(wanted) == len(hidden) else hidden[wanted])
 
     @torch.inference_mode()
@@ -62,15 +62,6 @@ class TorchExecutor:
 def _make_head(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
     """The output projection in float32: in bfloat16, near-ties between tokens flip."""
     return DenseLinear(weight, bias, torch.float32)
-
-
-def _logit_rows(segments: Sequence[Segment]) -> list[int]:
-    rows: list[int] = []
-    end = 0
-    for segment in segments:
-        end += len(segment.tokens)
-        rows.extend(range(end - segment.logits, end))
-    return rows
 
 
 class SegmentAttention:

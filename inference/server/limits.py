@@ -51,6 +51,8 @@ class BodyLimit:
 
         async def watched_send(message: Message) -> None:
             nonlocal started
+            if received > self._limit and not started:
+                raise _TooLarge  # the framework has turned the first one into an answer of its own
             started = True
             await send(message)
 

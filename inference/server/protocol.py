@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+def _well_formed(text: str) -> str:
+    """JSON can spell half a character (a lone surrogate); no tokenizer can read it."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text holds a lone surrogate, which is not a character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_well_formed)]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -20,14 +30,14 @@ class TextPart(_Request):
     """A part of a message's content. Only text is understood."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Message(_Request):
     """One turn of a chat."""
 
     role: Role
-    content: str | list[TextPart] | None = None
+    content: Text | list[TextPart] | None = None
     name: str | None = Field(default=None, max_length=256)
 
     @property
@@ -80,7 +90,7 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 class GenerationRequest(_Request):
     """What chat and bare completions share."""
 
-    model: str | None = Field(default=None, max_length=256)
+    model: Text | None = Field(default=None, max_length=256)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float = Field(default=1.0, ge=0.0, le=10.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -92,10 +102,10 @@ class GenerationRequest(_Request):
     logit_bias: dict[str, Annotated[float, Field(ge=-100.0, le=100.0)]] | None = Field(default=None, max_length=1024)
     seed: Seed | None = None
     n: int = Field(default=1, ge=1)
-    stop: str | list[str] | None = None
+    stop: Text | list[Text] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
-    user: str | None = Field(default=None, max_length=256)
+    user: Text | None = Field(default=None, max_length=256)
     priority: int = Field(default=0, ge=-1000, le=1000, description="Smaller is served sooner")
     deadline: float | None = Field(
         default=None, gt=0.0, le=86_400.0, description="Seconds a request may wait in the queue"
@@ -127,7 +137,7 @@ class ChatCompletionRequest(GenerationRequest):
 class CompletionRequest(GenerationRequest):
     """`POST /v1/completions`."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: Text | list[Text] | list[int] | list[list[int]]
     logprobs: int | None = Field(default=None, ge=0, le=20)
 
     @property
@@ -149,9 +159,9 @@ class TokenizeRequest(_Request):
     Unless said otherwise, a final message of the assistant is one to be continued.
     """
 
-    model: str | None = Field(default=None, max_length=256)
+    model: Text | None = Field(default=None, max_length=256)
     messages: list[Message] | None = Field(default=None, min_length=1, max_length=4096)
-    prompt: str | None = None
+    prompt: Text | None = None
     continue_final_message: bool | None = None
 
 

@@ -29,7 +29,9 @@ def test_any_text_comes_out_as_it_was(text: str) -> None:
     assert not any("\ufffd" in piece for piece in pieces if "\ufffd" not in text)
 
 
-@given(st.text(alphabet="abc你🙂"), st.lists(st.text(alphabet="abc你🙂", min_size=1, max_size=4), min_size=1, max_size=3))
+@given(
+    st.text(alphabet="abc你🙂"), st.lists(st.text(alphabet="abc你🙂", min_size=1, max_size=4), min_size=1, max_size=3)
+)
 def test_a_stop_string_ends_the_text_and_never_shows(text: str, stops: list[str]) -> None:
     pieces, detokenizer = stream(text, stops)
     shown = "".join(pieces)

@@ -25,7 +25,9 @@ END = frozenset({0})
 class Bench:
     """A scheduler on a clock that the test turns."""
 
-    def __init__(self, *, slots: int = 3, budget: int = 400, chunk: int = 16, policy: AdmissionPolicy | None = None) -> None:
+    def __init__(
+        self, *, slots: int = 3, budget: int = 400, chunk: int = 16, policy: AdmissionPolicy | None = None
+    ) -> None:
         self.now = 0.0
         self.deltas: dict[int, list[Delta]] = {}
         self.executor = NullExecutor(slots=slots, positions=200, vocabulary=VOCABULARY)
