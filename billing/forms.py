@@ -55,7 +55,7 @@ class CancelForm(WishForm):
         max_length=500,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("Optional. A person reads it."),
+        help_text=_("A person reads it."),
     )
 
 

@@ -111,9 +111,10 @@ def _action(plan: Plan, price: Price | None, user: User | None, subscription: Su
         return "sign_up"
     if price is None or subscription is None:
         return "current" if plan.key == current else "buy" if price else ""
-    if price.stripe_price_id == subscription.price_id:
-        return "current"
-    return "next" if price.stripe_price_id == subscription.next_price_id else "change"
+    if plan.key == subscription.plan_id and price.interval == subscription.interval:
+        return "current"  # whatever its id: who pays a retired price has this plan all the same
+    is_next = bool(subscription.next_price_id) and price.stripe_price_id == subscription.next_price_id
+    return "next" if is_next else "change"
 
 
 def _compact(count: int) -> str:

@@ -92,3 +92,12 @@ def test_a_failed_payment_shows_until_when_the_plan_stays_and_how_to_pay(client,
     page = client.get("/billing/plans").content.decode()
     assert "did not go through" in page
     assert "Update card" in page
+
+
+def test_the_plan_one_has_is_marked_and_the_others_can_be_changed_to(client, ann, subscribe):
+    subscribe(ann, "plus", at=timezone.now())
+    page = client.get("/billing/plans").content.decode()
+    assert page.count("Your plan") == 1
+    assert "Comes next" not in page
+    assert "Change to Pro" in page
+    assert "Change to Plus" not in page
