@@ -21,7 +21,7 @@ from billing import quota
 from billing.models import Plan, Reservation, UsageBucket
 from billing.plans import seed_plans
 
-ROUNDS = int(os.environ.get("QUOTA_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("QUOTA_ROUNDS", "1"))
 PROCESSES, THREADS, REQUESTS = 4, 16, 64
 GENEROUS = {"messages_per_window": 10**6, "concurrent_replies": 30_000, "tokens_per_month": 10**9}
 
