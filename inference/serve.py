@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 
 import uvicorn
@@ -41,6 +42,9 @@ def take_port(host: str, port: int) -> socket.socket:
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
     crashes: list[str] = []
+    stops: list[int] = []
+    # uvicorn drains on SIGTERM and then sends it to us again; by then it has done its work.
+    signal.signal(signal.SIGTERM, lambda number, _frame: stops.append(number))
     app = create_app(settings, on_crash=crashes.append)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=round(settings.drain_seconds)
@@ -50,6 +54,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     while not serving.done() and not crashes:
         await asyncio.wait({serving}, timeout=0.1)
+        if stops:  # it came before uvicorn listened for it
+            server.should_exit = True
     if crashes:
         await asyncio.sleep(CRASH_GRACE_SECONDS)
         server.should_exit = server.force_exit = True
