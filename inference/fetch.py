@@ -13,6 +13,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 from inference.errors import InferenceError
@@ -112,7 +113,7 @@ def _run_pip(folder: Path) -> tuple[bool, str]:
         "--disable-pip-version-check",
         "--no-cache-dir",
         "--progress-bar",
-        "raw",
+        "raw" if _pip_version() >= (24, 1) else "off",
         "--retries",
         "2",
         "--timeout",
@@ -134,6 +135,11 @@ def _run_pip(folder: Path) -> tuple[bool, str]:
             shown = percent
             _say(f"{percent:3d} % of {int(progress[2]) // 1_000_000} MB")
     return process.wait() == 0, "".join(said)
+
+
+def _pip_version() -> tuple[int, ...]:
+    """Progress that a program can read came with pip 24.1."""
+    return tuple(int(part) for part in metadata.version("pip").split(".")[:2])
 
 
 def _extract(package: Path, target: Path) -> Path:

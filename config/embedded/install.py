@@ -37,6 +37,8 @@ def main(extras: list[str]) -> None:
     _make_environment(folder)
     _require_space(folder)
     python = folder / "bin" / "python"
+    # The pip that comes with Python 3.11 resolves slowly and cannot report a download's progress to the model's fetch.
+    _pip(python, "install", "--upgrade", "pip>=25")
     _install_torch(python)
     target = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
     _say("installing Parley's packages (the first time this takes minutes)")
