@@ -295,3 +295,34 @@ def test_the_whole_page_weighs_less_than_100_kb(new_page: NewPage, user: User, w
     page.wait_for_load_state("networkidle")
     assert len(sizes) > 10
     assert sum(sizes) < 100_000, f"{sum(sizes) / 1000:.0f} kB"
+
+
+def test_a_restarted_web_process_loses_nothing(new_page: NewPage, user: User, stack: Stack) -> None:
+    chat = ChatPage(new_page(user, allowing=("ERR_",))).open()
+    chat.say("Count from one to thirty in words.")
+    chat.wait_for_words()
+    stack.restart("web")
+    shown = chat.finished()
+    chat.page.reload()
+    assert chat.text() == shown
+    assert Reply.objects.get().state == Reply.State.COMPLETE
+
+
+def test_a_person_who_scrolls_up_is_left_in_peace(new_page: NewPage, user: User) -> None:
+    chat = ChatPage(new_page(user, phone=True)).open()
+    chat.say(LONG)
+    jump = chat.page.get_by_role("button", name="Jump to the latest")
+    scroller = chat.page.locator("[data-scroll]")
+    chat.page.wait_for_function(
+        "() => { const box = document.querySelector('[data-scroll]');"
+        " return box.scrollHeight > box.clientHeight + 200 }",
+        timeout=PATIENCE,
+    )
+    assert scroller.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 60
+    scroller.evaluate("box => { box.scrollTop = 20 }")
+    expect(jump).to_be_visible()
+    chat.page.wait_for_timeout(1000)
+    assert scroller.evaluate("box => box.scrollTop") == 20
+    jump.click()
+    expect(jump).to_be_hidden()
+    chat.page.get_by_role("button", name="Stop").click()

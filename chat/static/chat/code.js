@@ -1,4 +1,4 @@
-// Copy and wrap buttons for the code blocks of a reply.
+// Copy and wrap buttons for the code blocks of a reply; wide tables that the keyboard can scroll.
 
 import { toast } from "../config/js/toast.js";
 
@@ -27,4 +27,6 @@ export function dressCode(root, chat) {
     figure.querySelector("figcaption").append(tools);
     figure.querySelector("pre").tabIndex = 0;
   }
+  // What scrolls sideways can be reached and scrolled by keyboard.
+  for (const table of root.querySelectorAll(".table-scroll")) table.tabIndex = 0;
 }
