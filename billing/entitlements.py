@@ -74,13 +74,14 @@ def record_change(user: User, *, cause: str, now: datetime) -> bool:
 
 
 def record_changes_by_time(*, now: datetime) -> int:
-    """Log those whose plan ended by the clock alone (grace or renewal slack ran out); returns how many."""
-    changed = 0
-    newest_is_paid = Q(entitlement_changes__isnull=False)
-    lapsed = Q(customer__subscriptions__past_due_since__lte=now - GRACE) | Q(
-        customer__subscriptions__period_end__lte=now - RENEWAL_SLACK
+    """Log those whose plan ended by the clock alone (grace, slack or a cancelled period ran out); returns how many."""
+    lapsed = Subscription.objects.open().filter(
+        Q(past_due_since__lte=now - GRACE) | Q(period_end__lte=now - RENEWAL_SLACK) | Q(cancels_at__lte=now)
     )
-    for user in User.objects.filter(newest_is_paid & lapsed).distinct().iterator():
+    payers = lapsed.values("customer__user")
+    people = User.objects.filter(Q(pk__in=payers) | Q(team_membership__team__owner__in=payers)).distinct()
+    changed = 0
+    for user in people.iterator():
         with transaction.atomic():
             changed += record_change(user, cause="time", now=now)
     return changed
