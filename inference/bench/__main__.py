@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-from inference.bench.command import add_arguments, run
+from inference.bench.command import run
+from inference.bench.options import add_arguments
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 parser = argparse.ArgumentParser(prog="python -m inference.bench", description="Measure the service beside others.")
