@@ -134,7 +134,7 @@ class Invoice(Mirrored):
     class Meta:
         verbose_name = _("invoice")
         verbose_name_plural = _("invoices")
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-number"]  # two of one second are in the order of their numbers
         indexes = [
             models.Index(fields=["customer", "-created_at"], name="invoices_of_customer"),
             models.Index(fields=["subscription_id"], name="invoices_of_subscription"),
