@@ -82,13 +82,21 @@ class Allowance:
         return self.remaining == 0 or self.tokens_remaining < SMALLEST_REPLY_TOKENS
 
 
-def reserve(*, user: User, request_id: uuid.UUID, prompt_tokens: int, max_output_tokens: int, now: datetime) -> Grant:
+def reserve(
+    *,
+    user: User,
+    request_id: uuid.UUID,
+    prompt_tokens: int,
+    max_output_tokens: int,
+    now: datetime,
+    entitlement: Entitlement | None = None,
+) -> Grant:
     """Leave to write the reply `request_id`; the same id gives the same leave.
 
     Tokens for the longest reply are taken, shortened to what is left of the month rather than refused. Runs in the
-    caller's transaction. Raises `QuotaExceeded` with nothing taken.
+    caller's transaction. Who has the entitlement of `now` already passes it. Raises `QuotaExceeded` with nothing taken.
     """
-    entitlement = entitlement_of(user, now=now)
+    entitlement = entitlement or entitlement_of(user, now=now)
     longest = min(max_output_tokens, entitlement.max_output_tokens)
     reservation = Reservation(
         request_id=request_id,

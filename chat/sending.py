@@ -177,6 +177,7 @@ def _append_reply(
         prompt_tokens=prompt.estimated_tokens(question),
         max_output_tokens=entitlement.max_output_tokens,
         now=now,
+        entitlement=entitlement,
     )
     reply = Reply.objects.create(
         message=answer,
