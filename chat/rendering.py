@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from latex2mathml.converter import convert as latex_to_mathml
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -129,8 +130,16 @@ def _mathml(latex: str, options: dict[str, Any]) -> str:
 def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}, renderer_cls=_Renderer)
     markdown.enable(["table", "strikethrough"]).disable("reference")
+    markdown.core.ruler.push("lower_headings", _lower_headings)
     # Pandoc's rule for dollar maths: no space inside the dollars, no digit after the closing one; `$5 to $10` is money.
     return markdown.use(dollarmath_plugin, allow_space=False, allow_digits=False, allow_labels=False, renderer=_mathml)
+
+
+def _lower_headings(state: StateCore) -> None:
+    """The page has headings of its own: a reply's begin two levels below them."""
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
 
 
 _MARKDOWN = _markdown()

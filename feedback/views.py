@@ -20,7 +20,7 @@ from chat.models import Message
 from feedback import capture, releasing, review
 from feedback.forms import DecisionForm, RatingForm
 from feedback.models import Rating, Release
-from feedback.release import membership, store, verify
+from feedback.release import funnel, membership, store, verify
 from feedback.templatetags.feedback import widget_context
 
 DOWNLOAD_SECONDS = 3600
@@ -120,7 +120,7 @@ def releases(request: HttpRequest) -> HttpResponse:
     for release in made:
         release.links = _links(release) if release.state == Release.State.SEALED else []  # type: ignore[attr-defined]
     is_busy = any(release.state in (Release.State.QUEUED, Release.State.BUILDING) for release in made)
-    context = {"releases": made, "funnel": sorted(membership.preview().items()), "is_busy": is_busy}
+    context = {"releases": made, "funnel": funnel.labelled(membership.preview()), "is_busy": is_busy}
     return render(request, "feedback/releases.html", context)
 
 

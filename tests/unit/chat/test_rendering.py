@@ -87,6 +87,10 @@ def test_a_rule_that_turns_out_to_be_bold_text_takes_its_block_back():
     }
 
 
+def test_a_reply_s_headings_stand_below_those_of_the_page():
+    assert render_blocks("# One\n\n##### Five") == ["<h3>One</h3>\n", "<h6>Five</h6>\n"]
+
+
 def test_money_stays_money():
     html = render("From $5 to $10, or $5-$6.")
     assert "<math" not in html
