@@ -83,7 +83,8 @@ class EventStream(Response):
         if index not in opened:
             opened.add(index)
             opening = self._shape.opening(index)
-            data = event(opening) if opening else b""
+            # Whoever stops a reply early still learns which model version and seed made it.
+            data = event({**opening, "parley": self._shape.replies.receipt()}) if opening else b""
         if not (delta.text or delta.finish_reason or delta.logprob):
             return data  # half a character: its other half will bring the text
         piece = self._shape.piece(index, delta)

@@ -135,6 +135,7 @@ def test_stop_keeps_what_is_there_and_frees_the_slot_at_once(stack, reader):
     assert reply.state == "stopped"
     assert reader.html == render_blocks(reply.message.content)
     assert reply.completion_tokens < reply.max_tokens
+    assert reply.model_version
 
 
 def test_a_connection_that_drops_again_and_again_misses_nothing(stack, reader):
