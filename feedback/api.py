@@ -57,10 +57,10 @@ class Feedback(APIView):
             conversation__deleted_at=None,
         )
         event_id, value, now = given.pop("client_event_id"), given.pop("value"), timezone.now()
-        if value == 0:
-            capture.withdraw(user=request.user, message=message, client_event_id=event_id, now=now)
-            return Response(status=status.HTTP_204_NO_CONTENT)
         try:
+            if value == 0:
+                capture.withdraw(user=request.user, message=message, client_event_id=event_id, now=now)
+                return Response(status=status.HTTP_204_NO_CONTENT)
             rating = capture.rate(
                 user=request.user, message=message, value=value, client_event_id=event_id, now=now, **given
             )

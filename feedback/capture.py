@@ -36,7 +36,8 @@ def rate(
 ) -> Rating:
     """Rate a finished reply of one's own up (1) or down (-1); rating again changes it.
 
-    The same `client_event_id` twice is one event. Raises `BadRating` with nothing written.
+    The same `client_event_id` twice is one event, and a late repeat undoes nothing that came after it.
+    Raises `BadRating` with nothing written.
     """
     _check(message, value, reasons, comment)
     given = {
@@ -47,7 +48,10 @@ def rate(
     }
     with transaction.atomic():
         event, is_new = _record(user, message, client_event_id, now, given)
-        if not is_new and (known := Rating.objects.filter(user=user, message=message).first()):
+        if not is_new:
+            known = Rating.objects.filter(user=user, message=message).first()
+            if known is None:
+                raise BadRating(_("This rating was withdrawn meanwhile."))
             return known
         rating, _made = Rating.objects.update_or_create(
             user=user,
@@ -69,10 +73,14 @@ def rate(
 
 
 def withdraw(*, user: User, message: Message, client_event_id: uuid.UUID, now: datetime) -> None:
-    """Take the rating back: the live one goes, the history stays."""
+    """Take the rating back: the live one goes, its events stay. A late repeat takes back nothing newer.
+
+    Raises `BadRating` when the event id belongs to something else.
+    """
     with transaction.atomic():
-        _record(user, message, client_event_id, now, {"kind": FeedbackEvent.Kind.RETRACT})
-        Rating.objects.filter(user=user, message=message).delete()
+        _event, is_new = _record(user, message, client_event_id, now, {"kind": FeedbackEvent.Kind.RETRACT})
+        if is_new:
+            Rating.objects.filter(user=user, message=message).delete()
 
 
 def _check(message: Message, value: int, reasons: Sequence[str], comment: str) -> None:
@@ -91,7 +99,7 @@ def _record(
 ) -> tuple[FeedbackEvent, bool]:
     known = FeedbackEvent.objects.filter(user=user, client_event_id=client_event_id).first()
     if known:
-        return known, False
+        return _same(known, message, given), False
     try:
         with transaction.atomic():
             event = FeedbackEvent.objects.create(
@@ -105,8 +113,15 @@ def _record(
                 **given,
             )
     except IntegrityError:
-        return FeedbackEvent.objects.get(user=user, client_event_id=client_event_id), False
+        return _same(FeedbackEvent.objects.get(user=user, client_event_id=client_event_id), message, given), False
     return event, True
+
+
+def _same(event: FeedbackEvent, message: Message, given: dict[str, Any]) -> FeedbackEvent:
+    """The event known by this id, which must be of the same kind and about the same reply."""
+    if event.message_id != message.pk or event.kind != given["kind"]:
+        raise BadRating(_("This rating could not be read. Reload the page and try again."))
+    return event
 
 
 def _snapshot(message: Message) -> dict[str, Any]:

@@ -58,9 +58,13 @@ class FeedbackEvent(models.Model):
 
 class RatingQuerySet(models.QuerySet["Rating"]):
     def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
-        """Ratings nobody has decided since they were given, and that no other reviewer holds. Never one's own."""
+        """Ratings nobody has decided since they were given, and that no other reviewer holds.
+
+        Never one's own, and never from a conversation that was deleted or was to leave no trace.
+        """
         return (
             self.filter(decided_event=None)
+            .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
             .exclude(user=reviewer)
             .filter(Q(leased_until=None) | Q(leased_until__lt=now) | Q(leased_by=reviewer))
         )

@@ -35,9 +35,18 @@ def next_rating(*, reviewer: User, now: datetime) -> Rating | None:
 
 
 def decide(
-    *, rating_id: uuid.UUID, reviewer: User, verdict: str, ideal_text: str = "", now: datetime
+    *,
+    rating_id: uuid.UUID,
+    reviewer: User,
+    verdict: str,
+    ideal_text: str = "",
+    event_id: uuid.UUID | None = None,
+    now: datetime,
 ) -> ReviewDecision:
-    """Approve or reject a rating; with an ideal answer an approved one becomes a pair. Raises `BadDecision`."""
+    """Approve or reject a rating; with an ideal answer an approved one becomes a pair.
+
+    `event_id` is the opinion the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest.
+    """
     if verdict not in Rating.Verdict.values:
         raise BadDecision(_("Approve or reject."))
     with transaction.atomic():
@@ -48,6 +57,8 @@ def decide(
             raise BadDecision(_("Another reviewer is reading this one."))
         if rating.decided_event_id == rating.event_id:
             raise BadDecision(_("This rating is decided already."))
+        if event_id not in (None, rating.event_id):
+            raise BadDecision(_("This rating was changed meanwhile; read it again."))
         ideal = ideal_text.strip() if verdict == Rating.Verdict.APPROVED else ""
         rating.decided_event_id, rating.verdict, rating.ideal_text = rating.event_id, verdict, ideal
         rating.leased_by = rating.leased_until = None

@@ -103,6 +103,7 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
             reviewer=reviewer,
             verdict=verdict,
             ideal_text=form.cleaned_data["ideal_text"],
+            event_id=form.cleaned_data["event_id"],
             now=now,
         )
     except review.BadDecision as refusal:

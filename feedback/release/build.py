@@ -25,13 +25,12 @@ def build(release_id: uuid.UUID, *, now: datetime) -> None:
     release = Release.objects.get(pk=release_id)
     if release.state == Release.State.SEALED:
         return
-    Release.objects.filter(pk=release.pk).update(state=Release.State.BUILDING, error="", rows_done=0)
+    unsealed = Release.objects.filter(pk=release.pk).exclude(state=Release.State.SEALED)
+    unsealed.update(state=Release.State.BUILDING, error="", rows_done=0)
     try:
         _write(release, now)
     except Exception as error:
-        Release.objects.filter(pk=release.pk).update(
-            state=Release.State.FAILED, error=f"{type(error).__name__}: {error}"
-        )
+        unsealed.update(state=Release.State.FAILED, error=f"{type(error).__name__}: {error}")
         raise
 
 

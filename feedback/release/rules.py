@@ -76,7 +76,7 @@ def rows(ratings: Iterable[Rating]) -> Iterator[Row]:
         by_prompt[rating.user_id, rating.message.parent_id].append(rating)
         yield _row("unpaired", "thumb", 0.7, [rating], prompt=prompt, completion=_reply(rating), label=rating.value > 0)
         yield _row("prompts", "thumb", 1.0, [rating], prompt=prompt)
-        if rating.ideal_text:
+        if rating.ideal_text and rating.ideal_text != rating.message.content.strip():
             ideal = [{"role": "assistant", "content": rating.ideal_text}]
             yield _row("preference", "ideal", 1.0, [rating], prompt=prompt, chosen=ideal, rejected=_reply(rating))
             yield _row("sft", "ideal", 1.0, [rating], prompt=prompt, completion=ideal)
@@ -89,7 +89,7 @@ def rows(ratings: Iterable[Rating]) -> Iterator[Row]:
 def _pairs(variants: list[Rating]) -> Iterator[Row]:
     for up in (rating for rating in variants if rating.value > 0):
         for down in (rating for rating in variants if rating.value < 0):
-            if up.message.content != down.message.content:
+            if _is_honest(up, down):
                 yield _row(
                     "preference",
                     "up_vs_down",
@@ -99,6 +99,14 @@ def _pairs(variants: list[Rating]) -> Iterator[Row]:
                     chosen=_reply(up),
                     rejected=_reply(down),
                 )
+
+
+def _is_honest(up: Rating, down: Rating) -> bool:
+    """Whether the two differ in what was said and in nothing the model was told."""
+    return (
+        up.message.content != down.message.content
+        and up.message.reply.system_prompt == down.message.reply.system_prompt
+    )
 
 
 def _row(config: str, rule: str, confidence: float, ratings: list[Rating], **columns: Any) -> Row:

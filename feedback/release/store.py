@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,8 @@ import fsspec
 from django.conf import settings
 
 ROOT = "releases"
+# A file system has one transaction at a time, and the worker's threads share it.
+_writing = threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -27,7 +30,7 @@ def write(path: str, data: bytes) -> None:
     system, _root = _filesystem()
     target = location(path)
     system.makedirs(target.rpartition("/")[0], exist_ok=True)
-    with system.transaction, system.open(target, "wb") as sink:
+    with _writing, system.transaction, system.open(target, "wb") as sink:
         sink.write(data)
 
 

@@ -86,6 +86,8 @@ def test_a_reviewer_decides_on_the_page(rating):
     client = Client()
     client.force_login(reviewer())
     client.get(reverse("review"))
-    client.post(reverse("decide", args=[rating.pk]), {"verdict": "approved", "ideal_text": "Four."})
+    client.post(
+        reverse("decide", args=[rating.pk]), {"verdict": "approved", "ideal_text": "Four.", "event_id": rating.event_id}
+    )
     assert Rating.objects.get().verdict == "approved"
     assert "Nothing to review" in client.get(reverse("review")).content.decode()
