@@ -22,6 +22,8 @@ CONSENT_HELP = _(
 class SignupQuestions(forms.Form):
     """What we ask beyond address and password; django-allauth mixes it into its own sign-up form."""
 
+    field_order = ["email", "password1", "training_consent"]
+
     training_consent = forms.BooleanField(label=CONSENT_LABEL, help_text=CONSENT_HELP, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -56,3 +56,9 @@ def test_robots_may_not_walk_private_pages(client: Client) -> None:
     page = client.get("/robots.txt")
     assert page.headers["content-type"].startswith("text/plain")
     assert "Disallow: /settings/" in page.content.decode()
+
+
+def test_signing_up_asks_for_consent_last(client: Client) -> None:
+    page = client.get("/accounts/signup/").content.decode()
+    names = ["email", "password1", "training_consent"]
+    assert sorted(names, key=lambda name: page.index(f'name="{name}"')) == names
