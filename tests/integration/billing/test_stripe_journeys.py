@@ -230,7 +230,8 @@ def test_lost_events_are_found_and_worked_off(ann):
     assert answer.status_code in (302, 303)
     assert plan_of(ann) == "free"
     assert webhooks.backfill(now=timezone.now()) > 0
-    webhooks.process_waiting(now=timezone.now)
+    while webhooks.process_waiting(now=timezone.now):
+        pass  # earlier tests left more events at this Stripe than one pass takes
     assert plan_of(ann) == "plus"
     assert webhooks.backfill(now=timezone.now()) == 0
     assert not StripeEvent.objects.filter(state="waiting").exists()
