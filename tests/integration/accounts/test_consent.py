@@ -1,0 +1,71 @@
+"""The ledger of what a person allows: the newest statement holds, and none is ever rewritten."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.test import Client
+
+from accounts import consent
+from accounts.models import ConsentEvent, User, new_id
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def person() -> User:
+    return User.objects.create_user("reader@example.org", "a long enough secret")
+
+
+def test_nothing_said_means_no(person: User) -> None:
+    assert not consent.consent_in_force(person, scope="account")
+    assert not consent.consent_in_force(person, scope="conversation", subject_id=new_id())
+
+
+def test_a_conversation_follows_the_account_until_it_says_otherwise(person: User) -> None:
+    conversation = new_id()
+    consent.grant(person, now=NOW)
+    assert consent.consent_in_force(person, scope="conversation", subject_id=conversation)
+    consent.withdraw(person, now=LATER, scope="conversation", subject_id=conversation)
+    assert not consent.consent_in_force(person, scope="conversation", subject_id=conversation)
+    assert consent.consent_in_force(person, scope="account")
+
+
+def test_withdrawing_for_the_account_ends_the_grants_made_before_it_only(person: User) -> None:
+    before, after = new_id(), new_id()
+    consent.grant(person, now=NOW, scope="conversation", subject_id=before)
+    consent.withdraw(person, now=LATER)
+    consent.grant(person, now=LATER + timedelta(hours=1), scope="conversation", subject_id=after)
+    assert not consent.consent_in_force(person, scope="conversation", subject_id=before)
+    assert consent.consent_in_force(person, scope="conversation", subject_id=after)
+
+
+def test_saying_the_same_twice_writes_once(person: User) -> None:
+    consent.grant(person, now=NOW)
+    consent.grant(person, now=LATER)
+    assert ConsentEvent.objects.count() == 1
+
+
+def test_a_narrow_consent_must_name_its_subject(person: User) -> None:
+    with pytest.raises(ValidationError):
+        consent.grant(person, now=NOW, scope="conversation")
+
+
+def test_the_database_refuses_to_rewrite_history(person: User) -> None:
+    consent.grant(person, now=NOW)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ConsentEvent.objects.update(is_granted=False)
+    assert consent.consent_in_force(person, scope="account")
+
+
+def test_the_settings_page_writes_the_ledger(person: User, client: Client) -> None:
+    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.post("/settings/consent", {"training_consent": "on"})
+    assert consent.consent_in_force(person, scope="account")
+    client.post("/settings/consent", {})
+    assert not consent.consent_in_force(person, scope="account")
+    assert [event.is_granted for event in ConsentEvent.objects.order_by("created_at")] == [True, False]

@@ -1,0 +1,104 @@
+"""From a form to a confirmed account and back in again, through the mails a person really gets."""
+
+import re
+
+import pytest
+from django.core import mail
+from django.core.cache import cache
+from django.test import Client
+
+from accounts import consent
+from accounts.models import User
+
+ADDRESS = "new@example.org"
+SECRET = "a horse, a battery and 7 staples"
+LINK = re.compile(r"http://\S+")
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_tries() -> None:
+    cache.clear()
+
+
+def sign_up(client: Client, **answers: str) -> str:
+    """Where signing up leads."""
+    page = client.post("/accounts/signup/", {"email": ADDRESS, "password1": SECRET, **answers})
+    assert page.status_code == 302, page.content.decode()
+    return page.headers["location"]
+
+
+def path_in_mail() -> str:
+    [link] = [link for link in LINK.findall(mail.outbox[-1].body) if "/accounts/" in link]
+    return re.sub(r"^http://[^/]+", "", link)
+
+
+def test_the_link_in_the_mail_confirms_the_address_and_signs_the_person_in(client: Client) -> None:
+    sign_up(client, training_consent="on")
+    confirm = path_in_mail()
+    assert "Confirm and continue" in client.get(confirm).content.decode()
+    client.post(confirm)
+    assert client.get("/settings/").status_code == 200
+    assert consent.consent_in_force(User.objects.get(email=ADDRESS), scope="account")
+
+
+def test_an_unticked_box_is_a_no_on_the_record(client: Client) -> None:
+    sign_up(client)
+    person = User.objects.get(email=ADDRESS)
+    assert not consent.consent_in_force(person, scope="account")
+    assert person.consent_events.count() == 1
+
+
+def test_nobody_gets_in_before_confirming(client: Client) -> None:
+    sign_up(client)
+    answer = client.post("/accounts/login/", {"login": ADDRESS, "password": SECRET})
+    assert answer.headers["location"] == "/accounts/confirm-email/"
+    assert client.get("/settings/").status_code == 302
+
+
+def test_signing_up_with_a_taken_address_looks_the_same_and_tells_its_owner(client: Client) -> None:
+    sign_up_of_somebody_new = sign_up(Client(), email="other@example.org")
+    owner = User.objects.create_user(ADDRESS, SECRET)
+    owner.emailaddress_set.create(email=ADDRESS, verified=True, primary=True)
+    assert sign_up(client) == sign_up_of_somebody_new
+    assert User.objects.filter(email=ADDRESS).count() == 1
+    assert mail.outbox[-1].to == [ADDRESS]
+    assert "already exists" in mail.outbox[-1].body
+
+
+def test_a_forgotten_password_is_replaced_through_the_mail(client: Client) -> None:
+    person = User.objects.create_user(ADDRESS, SECRET)
+    person.emailaddress_set.create(email=ADDRESS, verified=True, primary=True)
+    client.post("/accounts/password/reset/", {"email": ADDRESS})
+    form = client.get(path_in_mail(), follow=True)
+    assert "Choose a new password" in form.content.decode()
+    client.post(
+        form.request["PATH_INFO"],
+        {"password1": "another horse altogether 8", "password2": "another horse altogether 8"},
+    )
+    person.refresh_from_db()
+    assert person.check_password("another horse altogether 8")
+
+
+def test_a_reset_for_an_unknown_address_looks_the_same(client: Client) -> None:
+    answer = client.post("/accounts/password/reset/", {"email": "nobody@example.org"})
+    assert answer.headers["location"] == "/accounts/password/reset/done/"
+
+
+def test_a_code_from_the_mail_signs_in(client: Client) -> None:
+    person = User.objects.create_user(ADDRESS, SECRET)
+    person.emailaddress_set.create(email=ADDRESS, verified=True, primary=True)
+    client.post("/accounts/login/code/", {"email": ADDRESS})
+    [code] = re.findall(r"^[A-Z0-9-]{6,}$", mail.outbox[-1].body, re.MULTILINE)
+    client.post("/accounts/login/code/confirm/", {"code": code})
+    assert client.get("/settings/").status_code == 200
+
+
+def test_guessing_a_password_is_slowed_down(client: Client) -> None:
+    person = User.objects.create_user(ADDRESS, SECRET)
+    person.emailaddress_set.create(email=ADDRESS, verified=True, primary=True)
+    for _ in range(12):
+        client.post("/accounts/login/", {"login": ADDRESS, "password": "wrong"})
+    client.post("/accounts/login/", {"login": ADDRESS, "password": SECRET})
+    assert client.get("/settings/").status_code == 302
