@@ -1,4 +1,4 @@
-"""Review: one reader at a time holds a rating under a lease, decides it, and the decision is kept for ever."""
+"""Review: one reader at a time holds a rating under a lease, decides it, and the decision is never changed."""
 
 from __future__ import annotations
 
