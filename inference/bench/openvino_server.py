@@ -95,7 +95,6 @@ class Server(ThreadingHTTPServer):
 def main() -> None:
     model, port, threads, slots = sys.argv[1], *map(int, sys.argv[2:5])
     Handler.engine = Engine(model, threads, slots)
-    time.sleep(0)
     Server(("127.0.0.1", port), Handler).serve_forever()
 
 
