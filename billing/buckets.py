@@ -8,35 +8,71 @@ a person goes through `ORDER`, so that no two requests wait for each other.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 
-from billing.models import UsageBucket
+from billing.models import Reservation, UsageBucket
 
 Kind = UsageBucket.Kind
 ORDER = (Kind.CONCURRENCY, Kind.MESSAGES, Kind.TOKENS)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
-_RESERVE = """
-INSERT INTO billing_usagebucket AS bucket (user_id, kind, window_number, used, reserved, opened_at, resets_at)
-SELECT %(user)s, %(kind)s, 1, 0, %(amount)s, %(now)s, %(resets_at)s WHERE %(amount)s <= %(limit)s
-ON CONFLICT (user_id, kind) DO UPDATE SET
-  window_number = bucket.window_number + CASE WHEN bucket.resets_at <= %(now)s THEN 1 ELSE 0 END,
-  used = CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.used END,
-  reserved = CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.reserved END + %(amount)s,
-  opened_at = CASE WHEN bucket.resets_at <= %(now)s THEN %(now)s ELSE bucket.opened_at END,
-  resets_at = CASE WHEN bucket.resets_at <= %(now)s THEN %(resets_at)s ELSE bucket.resets_at END
-WHERE CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.used + bucket.reserved END + %(amount)s <= %(limit)s
-RETURNING window_number, used, reserved, resets_at
-"""
+# One bucket: taken only when it fits, a window that ran out opened anew. {before} orders the buckets.
+_TAKE_ONE = """
+{kind} AS (
+  INSERT INTO billing_usagebucket AS bucket (user_id, kind, window_number, used, reserved, opened_at, resets_at)
+  SELECT %(user)s, '{kind}', 1, 0, %({kind}_amount)s, %(now)s, %({kind}_resets_at)s
+  WHERE %({kind}_amount)s <= %({kind}_limit)s {before}
+  ON CONFLICT (user_id, kind) DO UPDATE SET
+    window_number = bucket.window_number + CASE WHEN bucket.resets_at <= %(now)s THEN 1 ELSE 0 END,
+    used = CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.used END,
+    reserved = CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.reserved END + %({kind}_amount)s,
+    opened_at = CASE WHEN bucket.resets_at <= %(now)s THEN %(now)s ELSE bucket.opened_at END,
+    resets_at = CASE WHEN bucket.resets_at <= %(now)s THEN %({kind}_resets_at)s ELSE bucket.resets_at END
+  WHERE CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.used + bucket.reserved END + %({kind}_amount)s
+    <= %({kind}_limit)s
+  RETURNING window_number, used, reserved, resets_at
+)"""
 
 _CLOSE = """
 UPDATE billing_usagebucket SET reserved = reserved - %(held)s, used = used + %(used)s
 WHERE user_id = %(user)s AND kind = %(kind)s AND window_number = %(window)s
 """
+
+# The reservation, only when every bucket was taken from, and only once for a request.
+_KEEP = """
+reservation AS (
+  INSERT INTO billing_reservation (request_id, user_id, plan_key, state, reserved_tokens, max_output_tokens,
+    messages_window, tokens_window, prompt_tokens, completion_tokens, created_at, lease_until)
+  SELECT %(request)s, %(user)s, %(plan)s, 'held', %(tokens_amount)s, %(max_output_tokens)s,
+    messages.window_number, tokens.window_number, 0, 0, %(now)s, %(lease_until)s FROM messages, tokens
+  ON CONFLICT DO NOTHING RETURNING request_id
+)"""
+
+
+def _reserve() -> str:
+    """All in one statement, each bucket only after the one before it, so that everybody locks them in one order."""
+    befores = ["", *(f"AND EXISTS (SELECT FROM {kind})" for kind in ORDER[:-1])]
+    takes = [_TAKE_ONE.format(kind=kind.value, before=before) for kind, before in zip(ORDER, befores, strict=True)]
+    rows = [f"SELECT '{kind}', {kind}.* FROM {kind}" for kind in ORDER]  # noqa: S608 - of our own constants
+    rows.append("SELECT 'reservation', 0, 0, 0, %(now)s FROM reservation")
+    return f"WITH {','.join([*takes, _KEEP])} {' UNION ALL '.join(rows)}"
+
+
+_RESERVE = _reserve()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to take from one bucket: `amount`, if it fits below `limit`, in a window that lasts until `resets_at`."""
+
+    amount: int
+    limit: int
+    resets_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +89,44 @@ class Level:
         return self.used + self.reserved
 
 
-def reserve(
-    *, user_id: uuid.UUID, kind: Kind, amount: int, limit: int, now: datetime, resets_at: datetime
-) -> Level | None:
-    """Take `amount` if it fits below `limit`; None if it does not. Opens a window until `resets_at` if none is."""
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """The buckets that had room, as they stand with what was taken, and whether the reservation was stored.
+
+    It is not stored when a bucket had no room, which is then missing from `levels`, or when its request has one.
+    """
+
+    levels: dict[Kind, Level]
+    is_stored: bool
+
+
+def reserve(reservation: Reservation, *, wishes: Mapping[Kind, Wish], now: datetime) -> Taking:
+    """Take what `wishes` says from every bucket and store the reservation, or change nothing. In a transaction."""
     values: dict[str, Any] = {
-        "user": user_id,
-        "kind": kind,
-        "amount": amount,
-        "limit": limit,
+        "request": reservation.request_id,
+        "user": reservation.user_id,
+        "plan": reservation.plan_key,
+        "max_output_tokens": reservation.max_output_tokens,
+        "lease_until": reservation.lease_until,
         "now": now,
-        "resets_at": resets_at,
     }
+    for kind, wish in wishes.items():
+        values |= {f"{kind}_amount": wish.amount, f"{kind}_limit": wish.limit, f"{kind}_resets_at": wish.resets_at}
     with connection.cursor() as cursor:
         cursor.execute(_RESERVE, values)
-        row = cursor.fetchone()
-    return Level(*row) if row else None
+        rows = {name: level for name, *level in cursor.fetchall()}
+    is_stored = rows.pop("reservation", None) is not None
+    levels = {Kind(name): Level(*level) for name, level in rows.items()}
+    if not is_stored:
+        for kind in levels:
+            close(
+                user_id=reservation.user_id,
+                kind=kind,
+                window_number=levels[kind].window_number,
+                held=wishes[kind].amount,
+                used=0,
+            )
+    return Taking(levels, is_stored)
 
 
 def close(*, user_id: uuid.UUID, kind: Kind, window_number: int, held: int, used: int) -> None:

@@ -12,11 +12,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from accounts.models import User
 from billing import buckets
-from billing.buckets import NEVER, Kind, Level
+from billing.buckets import NEVER, Kind, Level, Taking, Wish
 from billing.entitlements import Entitlement, entitlement_of
 from billing.models import Reservation
 
@@ -107,15 +107,14 @@ def reserve(
         created_at=now,
         lease_until=now + FIRST_LEASE,
     )
-    try:
-        with transaction.atomic():
-            grant = _take(reservation, entitlement, prompt_tokens, now)
-            reservation.save(force_insert=True)
-            return grant
-    except (IntegrityError, QuotaExceeded):
-        if known := Reservation.objects.filter(request_id=request_id, user=user).first():
-            return _granted_before(known, user, now)
-        raise
+    with transaction.atomic(savepoint=False):
+        taking = _take(reservation, entitlement, prompt_tokens, now)
+    if taking.is_stored:
+        return _grant(reservation, taking.levels[Kind.MESSAGES], entitlement)
+    if known := Reservation.objects.filter(request_id=request_id, user=user).first():
+        return _granted_before(known, user, now)
+    missing = next(kind for kind in buckets.ORDER if kind not in taking.levels)
+    raise _exceeded(missing, user.pk, entitlement, now)
 
 
 def settle(*, request_id: uuid.UUID, prompt_tokens: int, completion_tokens: int, now: datetime) -> None:
@@ -196,61 +195,38 @@ def _months_later(anchor: datetime, months: int) -> datetime:
     return anchor.replace(year=year, month=month + 1, day=day)
 
 
-def _take(reservation: Reservation, entitlement: Entitlement, prompt_tokens: int, now: datetime) -> Grant:
-    """Take from every bucket in the fixed order, or raise `QuotaExceeded`."""
-    user_id = reservation.user_id
-    if not buckets.reserve(
-        user_id=user_id,
-        kind=Kind.CONCURRENCY,
-        amount=1,
-        limit=entitlement.concurrent_replies,
-        now=now,
-        resets_at=NEVER,
-    ):
-        raise _exceeded(Kind.CONCURRENCY, user_id, entitlement.concurrent_replies, entitlement, now)
-    messages = buckets.reserve(
-        user_id=user_id,
-        kind=Kind.MESSAGES,
-        amount=1,
-        limit=entitlement.messages_per_window,
-        now=now,
-        resets_at=now + entitlement.window,
-    )
-    if messages is None:
-        raise _exceeded(Kind.MESSAGES, user_id, entitlement.messages_per_window, entitlement, now)
-    tokens = _take_tokens(reservation, entitlement, prompt_tokens, now)
-    reservation.messages_window = messages.window_number
-    reservation.tokens_window = tokens.window_number
+def _take(reservation: Reservation, entitlement: Entitlement, prompt_tokens: int, now: datetime) -> Taking:
+    """Take the whole wish, or what is left of the month if that is enough for a short reply."""
+    limit = entitlement.tokens_per_month
+    for _attempt in range(3):
+        taking = buckets.reserve(reservation, wishes=_wishes(reservation, entitlement, now), now=now)
+        if taking.is_stored or Kind.MESSAGES not in taking.levels or Kind.TOKENS in taking.levels:
+            break
+        level = buckets.level(user_id=reservation.user_id, kind=Kind.TOKENS, now=now)
+        left = limit - (level.taken if level else 0)
+        if left < prompt_tokens + SMALLEST_REPLY_TOKENS:
+            break
+        reservation.reserved_tokens = left
+        reservation.max_output_tokens = min(reservation.max_output_tokens, left - prompt_tokens)
+    return taking
+
+
+def _wishes(reservation: Reservation, entitlement: Entitlement, now: datetime) -> dict[Kind, Wish]:
+    month_ends_at = next_month(entitlement.month_anchor, after=now)
+    return {
+        Kind.CONCURRENCY: Wish(1, entitlement.concurrent_replies, NEVER),
+        Kind.MESSAGES: Wish(1, entitlement.messages_per_window, now + entitlement.window),
+        Kind.TOKENS: Wish(reservation.reserved_tokens, entitlement.tokens_per_month, month_ends_at),
+    }
+
+
+def _grant(reservation: Reservation, messages: Level, entitlement: Entitlement) -> Grant:
     return Grant(
         request_id=reservation.request_id,
         max_output_tokens=reservation.max_output_tokens,
         remaining_messages=max(0, entitlement.messages_per_window - messages.taken),
         resets_at=messages.resets_at,
     )
-
-
-def _take_tokens(reservation: Reservation, entitlement: Entitlement, prompt_tokens: int, now: datetime) -> Level:
-    """The whole wish, or what is left of the month if that is enough for a short reply."""
-    user_id, limit = reservation.user_id, entitlement.tokens_per_month
-    resets_at = next_month(entitlement.month_anchor, after=now)
-    for _attempt in range(3):
-        taken = buckets.reserve(
-            user_id=user_id,
-            kind=Kind.TOKENS,
-            amount=reservation.reserved_tokens,
-            limit=limit,
-            now=now,
-            resets_at=resets_at,
-        )
-        if taken:
-            return taken
-        level = buckets.level(user_id=user_id, kind=Kind.TOKENS, now=now)
-        left = limit - (level.taken if level else 0)
-        if left < prompt_tokens + SMALLEST_REPLY_TOKENS:
-            break
-        reservation.reserved_tokens = left
-        reservation.max_output_tokens = min(reservation.max_output_tokens, left - prompt_tokens)
-    raise _exceeded(Kind.TOKENS, user_id, limit, entitlement, now)
 
 
 def _granted_before(reservation: Reservation, user: User, now: datetime) -> Grant:
@@ -263,14 +239,23 @@ def _granted_before(reservation: Reservation, user: User, now: datetime) -> Gran
     )
 
 
-def _exceeded(kind: Kind, user_id: uuid.UUID, limit: int, entitlement: Entitlement, now: datetime) -> QuotaExceeded:
+def _exceeded(kind: Kind, user_id: uuid.UUID, entitlement: Entitlement, now: datetime) -> QuotaExceeded:
+    limits = {
+        Kind.CONCURRENCY: entitlement.concurrent_replies,
+        Kind.MESSAGES: entitlement.messages_per_window,
+        Kind.TOKENS: entitlement.tokens_per_month,
+    }
     level = buckets.level(user_id=user_id, kind=kind, now=now)
     resets_at = level.resets_at if level else now
     if kind == Kind.CONCURRENCY:
         held = Reservation.objects.filter(user_id=user_id, state=Reservation.State.HELD, lease_until__gt=now)
         resets_at = min([*held.values_list("lease_until", flat=True), now + RUNNING_LEASE])
     return QuotaExceeded(
-        str(kind), limit=limit, used=level.taken if level else 0, resets_at=resets_at, plan_key=entitlement.plan_key
+        str(kind),
+        limit=limits[kind],
+        used=level.taken if level else 0,
+        resets_at=resets_at,
+        plan_key=entitlement.plan_key,
     )
 
 

@@ -19,10 +19,7 @@ def build(reply: Reply) -> Prompt:
 
     Raises `inference.PromptTooLong` when even the last message alone leaves no room for a reply.
     """
-    answer = reply.message
-    assert answer.parent_id is not None  # noqa: S101 - the database refuses an assistant message without one
-    messages = tree.path_messages(conversation_id=answer.conversation_id, leaf_id=answer.parent_id)
-    turns = [{"role": message.role, "content": message.content} for message in messages if message.content]
+    turns = [{"role": role, "content": content} for role, content in tree.texts_above(reply.pk)]
     system = [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
     room = settings.CHAT_CONTEXT_TOKENS - min(reply.max_tokens, settings.CHAT_CONTEXT_TOKENS // 2)
     return trimmed(system, turns, room=room)

@@ -41,30 +41,28 @@ def write(reply_id: uuid.UUID) -> None:
     _finish(draft, outcome, now=timezone.now())
 
 
+# One statement: it takes the reply if it waits, or if whoever had it let the lease run out, unless the reply above it
+# is still being written (a message may be sent meanwhile; it waits for its turn). Its commit does not wait for the
+# disk: a claim that a crash of the database forgets is a reply that waits again.
+_CLAIM = """
+UPDATE chat_reply AS reply
+SET state = 'running', attempts = attempts + 1, started_at = COALESCE(started_at, %(now)s), lease_until = %(lease)s
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed,
+  chat_message AS answer JOIN chat_message AS question ON question.id = answer.parent_id
+WHERE reply.message_id = %(reply)s AND answer.id = reply.message_id
+  AND (reply.state = 'queued' OR reply.state = 'running' AND reply.lease_until <= %(now)s)
+  AND NOT EXISTS (
+    SELECT FROM chat_reply AS above
+    WHERE above.message_id = question.parent_id AND above.state IN ('queued', 'running')
+  )
+RETURNING reply.*
+"""
+
+
 def _claim(reply_id: uuid.UUID, *, now: datetime) -> Draft | None:
-    """Take the reply if it waits, or if whoever had it let the lease run out."""
-    with transaction.atomic():
-        reply = (
-            Reply.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("message")
-            .filter(pk=reply_id, state__in=Reply.UNFINISHED)
-            .first()
-        )
-        if reply is None or (reply.state == Reply.State.RUNNING and reply.lease_until and reply.lease_until > now):
-            return None
-        if _waits_for_an_earlier_reply(reply):
-            return None
-        reply.state = Reply.State.RUNNING
-        reply.attempts += 1
-        reply.started_at = reply.started_at or now
-        reply.lease_until = now + _lease()
-        reply.save(update_fields=["state", "attempts", "started_at", "lease_until"])
-    return _draft(reply)
-
-
-def _waits_for_an_earlier_reply(reply: Reply) -> bool:
-    """A message may be sent while the reply above it is still being written; it waits for its turn."""
-    return Reply.objects.unfinished().filter(message__children__children=reply.pk).exists()
+    """Take the reply; None when it is finished, not yet its turn, or somebody else's."""
+    rows = Reply.objects.raw(_CLAIM, {"reply": reply_id, "now": now, "lease": now + _lease()})
+    return next((_draft(reply) for reply in rows), None)
 
 
 def _draft(reply: Reply) -> Draft:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from celery import current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -36,15 +36,22 @@ def start_conversation(
     """
     content = checked(content)
     _check_fits(content)
-    with transaction.atomic():
-        conversation, is_new = Conversation.objects.get_or_create(
-            user=user,
-            client_id=client_id,
-            defaults={"title": _title(content), "is_temporary": is_temporary, "created_at": now, "updated_at": now},
-        )
-        if not is_new:
-            return Reply.objects.get(message__conversation=conversation, message__client_id=client_id)
-        return _append_turn(user, conversation, None, content, client_id, now)
+    conversation = Conversation(
+        user=user,
+        client_id=client_id,
+        title=_title(content),
+        is_temporary=is_temporary,
+        created_at=now,
+        updated_at=now,
+    )
+    question, answer = _turn(conversation, None, content, client_id, now)
+    conversation.current_leaf_id = answer.id
+    try:
+        with transaction.atomic():
+            conversation.save(force_insert=True)
+            return _append(user, [question, answer], now)
+    except IntegrityError:
+        return _sent_before(client_id, conversation__user=user, conversation__client_id=client_id)
 
 
 def send_message(
@@ -56,12 +63,13 @@ def send_message(
     """
     content = checked(content)
     _check_fits(content)
-    with transaction.atomic():
-        conversation = Conversation.objects.select_for_update().get(pk=conversation.pk)
-        if known := _sent_before(conversation, client_id):
-            return known
-        _check_parent(conversation, parent)
-        return _append_turn(user, conversation, parent, content, client_id, now)
+    _check_parent(conversation, parent)
+    question, answer = _turn(conversation, parent, content, client_id, now)
+    try:
+        with transaction.atomic():
+            return _append(user, [question, answer], now, shown_in=conversation)
+    except IntegrityError:
+        return _sent_before(client_id, conversation=conversation)
 
 
 def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datetime) -> Reply:
@@ -71,12 +79,12 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
     """
     if message.role != Message.Role.ASSISTANT:
         raise BadMessage("not_a_reply", _("Only a reply can be written again."))
-    with transaction.atomic():
-        conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
-        if known := _sent_before(conversation, client_id):
-            return known
-        question = Message.objects.get(children=message)
-        return _append_reply(user, conversation, question, client_id, now)
+    answer = _answer(message.conversation, message.parent, client_id, now)
+    try:
+        with transaction.atomic():
+            return _append(user, [answer], now, shown_in=message.conversation)
+    except IntegrityError:
+        return _sent_before(client_id, conversation=message.conversation)
 
 
 def request_stop(*, reply: Reply, now: datetime) -> None:
@@ -134,8 +142,11 @@ def _check_fits(content: str) -> None:
         )
 
 
-def _sent_before(conversation: Conversation, client_id: uuid.UUID) -> Reply | None:
-    return Reply.objects.filter(message__conversation=conversation, message__client_id=client_id).first()
+def _sent_before(client_id: uuid.UUID, **conversation: object) -> Reply:
+    """The reply that the same wish made before: the database has refused to store the wish twice."""
+    return Reply.objects.select_related("message").get(
+        message__client_id=client_id, **{f"message__{field}": value for field, value in conversation.items()}
+    )
 
 
 def _check_parent(conversation: Conversation, parent: Message | None) -> None:
@@ -145,15 +156,11 @@ def _check_parent(conversation: Conversation, parent: Message | None) -> None:
         raise BadMessage("bad_parent", _("This message can only follow a reply of the same conversation."))
 
 
-def _append_turn(
-    user: User,
-    conversation: Conversation,
-    parent: Message | None,
-    content: str,
-    client_id: uuid.UUID,
-    now: datetime,
-) -> Reply:
-    question = Message.objects.create(
+def _turn(
+    conversation: Conversation, parent: Message | None, content: str, client_id: uuid.UUID, now: datetime
+) -> tuple[Message, Message]:
+    """A question below `parent` and its empty answer, not stored yet."""
+    question = Message(
         conversation=conversation,
         parent=parent,
         role=Message.Role.USER,
@@ -161,20 +168,32 @@ def _append_turn(
         client_id=client_id,
         created_at=now,
     )
-    return _append_reply(user, conversation, question, client_id, now)
+    return question, _answer(conversation, question, client_id, now)
 
 
-def _append_reply(
-    user: User, conversation: Conversation, question: Message, client_id: uuid.UUID, now: datetime
-) -> Reply:
-    entitlement = entitlement_of(user, now=now)
-    answer = Message.objects.create(
-        conversation=conversation, parent=question, role=Message.Role.ASSISTANT, client_id=client_id, created_at=now
+def _answer(conversation: Conversation, question: Message | None, client_id: uuid.UUID, now: datetime) -> Message:
+    return Message(
+        conversation=conversation,
+        parent=question,
+        role=Message.Role.ASSISTANT,
+        client_id=client_id,
+        created_at=now,
     )
+
+
+def _append(user: User, messages: list[Message], now: datetime, *, shown_in: Conversation | None = None) -> Reply:
+    """Store the messages, of which the last is to be written, with its reservation; runs in a transaction.
+
+    Every statement here is waited for by somebody who has just pressed Enter, so there are few.
+    """
+    answer = messages[-1]
+    assert answer.parent is not None  # noqa: S101 - the database refuses an answer without a question
+    Message.objects.bulk_create(messages)
+    entitlement = entitlement_of(user, now=now)
     grant = quota.reserve(
         user=user,
         request_id=answer.id,
-        prompt_tokens=prompt.estimated_tokens(question),
+        prompt_tokens=prompt.estimated_tokens(answer.parent),
         max_output_tokens=entitlement.max_output_tokens,
         now=now,
         entitlement=entitlement,
@@ -192,8 +211,9 @@ def _append_reply(
         seed=answer.id.int & 0x7FFF_FFFF,
         max_tokens=grant.max_output_tokens,
     )
-    conversation.current_leaf, conversation.updated_at = answer, now
-    conversation.save(update_fields=["current_leaf", "updated_at"])
+    if shown_in:
+        Conversation.objects.filter(pk=shown_in.pk).update(current_leaf=answer, updated_at=now)
+        shown_in.current_leaf, shown_in.updated_at = answer, now
     transaction.on_commit(lambda: wake(reply), robust=True)
     return reply
 

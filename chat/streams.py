@@ -51,12 +51,12 @@ redis.call('PUBLISH', ARGV[4], '')
 return redis.call('EXISTS', KEYS[4]) == 1 and 'stop' or 'ok'
 """
 
-# Takes the reply over for an attempt and returns the text shown so far; refuses an older attempt.
+# Takes the reply over for an attempt; refuses an older attempt. Returns the text shown so far and whether to stop.
 _TAKE = """
 local owner = redis.call('GET', KEYS[3])
 if owner and tonumber(owner) > tonumber(ARGV[1]) then return false end
 redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[2])
-return redis.call('GET', KEYS[2]) or ''
+return {redis.call('GET', KEYS[2]) or '', redis.call('EXISTS', KEYS[4])}
 """
 
 
@@ -97,17 +97,18 @@ class Publisher:
         self._key_list = [self._keys[part] for part in ("events", "text", "attempt", "stop")]
         self._bytes = 0
 
-    async def take(self, checkpoint: str) -> str:
-        """Become the owner; returns the text shown so far (`checkpoint` when the stream knows less)."""
-        taken = await self._client.eval(_TAKE, 4, *self._key_list, self._attempt, KEEP_SECONDS)
+    async def take(self, checkpoint: str) -> tuple[str, bool]:
+        """Become the owner; returns the text shown so far (`checkpoint` when the stream knows less) and whether
+        somebody asked to stop."""
+        taken: Any = await self._client.eval(_TAKE, 4, *self._key_list, self._attempt, KEEP_SECONDS)
         if taken is None:
             raise LeaseLost
-        text = str(taken)
+        text, is_stop_requested = str(taken[0]), bool(taken[1])
         self._bytes = len(text.encode())
         if len(checkpoint) > len(text):
             await self._rewrite(checkpoint)
-            return checkpoint
-        return text
+            text = checkpoint
+        return text, is_stop_requested
 
     async def append(self, text: str, *, shown: int, events: list[Event], everything: Any) -> bool:
         """Publish `text[shown:]` and its events; returns whether a stop was asked for.

@@ -41,6 +41,15 @@ WITH RECURSIVE path AS (
 SELECT id FROM path ORDER BY depth DESC
 """
 
+_TEXTS_ABOVE = """
+WITH RECURSIVE path AS (
+    SELECT parent_id, role, content, 0 AS depth FROM chat_message WHERE id = %(message)s
+    UNION ALL
+    SELECT m.parent_id, m.role, m.content, depth + 1 FROM chat_message m JOIN path p ON m.id = p.parent_id
+)
+SELECT role, content FROM path WHERE depth > 0 AND content <> '' ORDER BY depth DESC
+"""
+
 _NEWEST_LEAF = """
 WITH RECURSIVE walk AS (
     SELECT id, 0 AS depth FROM chat_message WHERE id = %(start)s AND conversation_id = %(conversation)s
@@ -66,6 +75,13 @@ def path_messages(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Mes
     ids = ancestor_ids(conversation_id=conversation_id, leaf_id=leaf_id)
     by_id = Message.objects.select_related("reply").in_bulk(ids)
     return [by_id[message_id] for message_id in ids]
+
+
+def texts_above(message_id: uuid.UUID) -> list[tuple[str, str]]:
+    """(role, text) of every message above this one that has a text, the first message of the conversation first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TEXTS_ABOVE, {"message": message_id})
+        return cursor.fetchall()
 
 
 def current_path(conversation: Conversation) -> list[Turn]:

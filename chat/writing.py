@@ -109,6 +109,7 @@ class Writer:
         self._usage: dict[str, Any] = {}
         self._receipt: dict[str, Any] = {}
         self._is_lost = False
+        self._is_stop_requested = False
         self._was_resumed = False
 
     async def write(self) -> Outcome:
@@ -117,7 +118,7 @@ class Writer:
         self._publisher = Publisher(
             self._connections.valkey, reply_id=self._draft.reply_id, attempt=self._draft.attempt
         )
-        self._text = await self._publisher.take(self._draft.checkpoint)
+        self._text, self._is_stop_requested = await self._publisher.take(self._draft.checkpoint)
         self._published_characters = len(self._text)
         self._was_resumed = bool(self._text)
         beat = asyncio.create_task(self._beat())
@@ -133,7 +134,8 @@ class Writer:
         try:
             if self._draft.failure:
                 return Reply.State.FAILED, self._draft.failure
-            await self._check_stop()
+            if self._is_stop_requested:
+                raise _Stopped
             await self._resume()
             await self._stream_patiently()
             await self._flush()
