@@ -131,6 +131,8 @@ class Reply(models.Model):
     sampling = models.JSONField(default=dict)
     seed = models.BigIntegerField()
     max_tokens = models.PositiveIntegerField()
+    # How many of the newest turns the model was given; the rest did not fit.
+    prompt_turns = models.PositiveIntegerField(null=True, blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
     cached_tokens = models.PositiveIntegerField(null=True, blank=True)
     completion_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -178,6 +180,7 @@ class Reply(models.Model):
             "model_version": self.model_version,
             "sampling": self.sampling,
             "seed": self.seed,
+            "prompt_turns": self.prompt_turns,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,
             "completion_tokens": self.completion_tokens,

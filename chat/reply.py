@@ -109,7 +109,7 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
         reply = Reply.objects.select_for_update().get(pk=draft.reply_id)
         if reply.is_finished or reply.attempts != draft.attempt:
             return
-        _record(reply, outcome, now)
+        _record(reply, draft, outcome, now)
         Message.objects.filter(pk=reply.pk).update(content=outcome.text)
         Conversation.objects.filter(messages=reply.pk).update(updated_at=now)
         _settle(reply, outcome, now)
@@ -118,7 +118,7 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
             transaction.on_commit(lambda waiting=waiting: sending.wake(waiting), robust=True)  # type: ignore[misc]
 
 
-def _record(reply: Reply, outcome: Outcome, now: datetime) -> None:
+def _record(reply: Reply, draft: Draft, outcome: Outcome, now: datetime) -> None:
     reply.state = outcome.state
     reply.finished_at = now
     reply.lease_until = None
@@ -127,6 +127,7 @@ def _record(reply: Reply, outcome: Outcome, now: datetime) -> None:
     reply.error = outcome.error
     reply.model_version = outcome.model_version
     reply.template_sha256 = outcome.template_sha256
+    reply.prompt_turns = sum(turn["role"] != "system" for turn in draft.prompt) or None
     reply.prompt_tokens = outcome.prompt_tokens
     reply.cached_tokens = outcome.cached_tokens
     reply.completion_tokens = outcome.completion_tokens

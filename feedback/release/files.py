@@ -21,6 +21,7 @@ _METADATA = pa.struct(
         pa.field("locale", pa.string(), nullable=False),
         pa.field("n_reviews", pa.int32(), nullable=False),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),
+        pa.field("prompt_form", pa.string(), nullable=False),
     ]
 )
 

@@ -14,18 +14,16 @@ import hashlib
 import json
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.consent import consent_in_force
-from chat import tree
 from feedback.models import Rating
+from feedback.release import eligibility
+from feedback.release.prompts import Messages, Prompt, Receipt, prompts_of
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 CONFIGS = ("preference", "unpaired", "sft", "prompts")
-
-Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -45,34 +43,23 @@ class Row:
 
 def eligible(*, funnel: Counter[str]) -> list[Rating]:
     """The live ratings that may be used, oldest first; counts what was dropped, and why, in `funnel`."""
-    kept = []
-    ratings = Rating.objects.select_related("user", "event", "message__reply", "message__conversation")
-    for rating in ratings.order_by("rated_at", "id"):
+    reasons = eligibility.judged()
+    for reason in reasons.values():
         funnel["ratings"] += 1
-        if reason := _why_not(rating):
+        if reason:
             funnel[f"dropped: {reason}"] += 1
-        else:
-            kept.append(rating)
-    return kept
-
-
-def _why_not(rating: Rating) -> str | None:
-    if rating.decided_event_id is None:
-        return "not reviewed"
-    if rating.verdict != Rating.Verdict.APPROVED:
-        return "rejected"
-    if rating.message.conversation.is_temporary or rating.message.conversation.deleted_at:
-        return "conversation not kept"
-    if not consent_in_force(rating.user, scope="conversation", subject_id=rating.message.conversation_id):
-        return "no consent"
-    return None
+    ratings = Rating.objects.select_related("user", "event", "message__reply")
+    usable = [rating_id for rating_id, reason in reasons.items() if reason is None]
+    return list(ratings.filter(pk__in=usable).order_by("rated_at", "id"))
 
 
 def rows(ratings: Iterable[Rating]) -> Iterator[Row]:
     """All rows that the rules make of these ratings; the same ratings give the same rows."""
     by_prompt: dict[tuple[uuid.UUID, uuid.UUID | None], list[Rating]] = defaultdict(list)
+    ratings = list(ratings)
+    prompts = prompts_of({rating.message_id: _receipt(rating) for rating in ratings})
     for rating in ratings:
-        prompt = _prompt(rating)
+        prompt = prompts[rating.message_id]
         by_prompt[rating.user_id, rating.message.parent_id].append(rating)
         yield _row("unpaired", "thumb", 0.7, [rating], prompt=prompt, completion=_reply(rating), label=rating.value > 0)
         yield _row("prompts", "thumb", 1.0, [rating], prompt=prompt)
@@ -83,33 +70,30 @@ def rows(ratings: Iterable[Rating]) -> Iterator[Row]:
         elif rating.value > 0:
             yield _row("sft", "approved", 0.7, [rating], prompt=prompt, completion=_reply(rating))
     for variants in by_prompt.values():
-        yield from _pairs(variants)
+        yield from _pairs(variants, prompts)
 
 
-def _pairs(variants: list[Rating]) -> Iterator[Row]:
+def _pairs(variants: list[Rating], prompts: Mapping[uuid.UUID, Prompt]) -> Iterator[Row]:
     for up in (rating for rating in variants if rating.value > 0):
         for down in (rating for rating in variants if rating.value < 0):
-            if _is_honest(up, down):
+            if _is_honest(up, down) and prompts[up.message_id] == prompts[down.message_id]:
                 yield _row(
                     "preference",
                     "up_vs_down",
                     0.7,
                     [up, down],
-                    prompt=_prompt(up),
+                    prompt=prompts[up.message_id],
                     chosen=_reply(up),
                     rejected=_reply(down),
                 )
 
 
 def _is_honest(up: Rating, down: Rating) -> bool:
-    """Whether the two differ in what was said and in nothing the model was told."""
-    return (
-        up.message.content != down.message.content
-        and up.message.reply.system_prompt == down.message.reply.system_prompt
-    )
+    """Whether the two differ in what was said."""
+    return up.message.content != down.message.content
 
 
-def _row(config: str, rule: str, confidence: float, ratings: list[Rating], **columns: Any) -> Row:
+def _row(config: str, rule: str, confidence: float, ratings: list[Rating], prompt: Prompt, **columns: Any) -> Row:
     first = ratings[0]
     metadata = {
         "rule": rule,
@@ -119,17 +103,15 @@ def _row(config: str, rule: str, confidence: float, ratings: list[Rating], **col
         "locale": first.event.locale,
         "n_reviews": len(ratings),
         "reasons": sorted({reason for rating in ratings for reason in rating.reasons}),
+        "prompt_form": prompt.form,
     }
+    columns = {"prompt": prompt.messages, **columns}
     return Row(config, first.user_id, tuple(rating.event_id for rating in ratings), {**columns, "metadata": metadata})
 
 
-def _prompt(rating: Rating) -> Messages:
-    """What the model was shown, the system prompt spelled out so that training and serving see the same."""
-    answer = rating.message
-    assert answer.parent_id is not None  # noqa: S101 - the database refuses a reply without a prompt
-    path = tree.path_messages(conversation_id=answer.conversation_id, leaf_id=answer.parent_id)
-    system = [{"role": "system", "content": answer.reply.system_prompt}] if answer.reply.system_prompt else []
-    return system + [{"role": message.role, "content": message.content} for message in path if message.content]
+def _receipt(rating: Rating) -> Receipt:
+    reply = rating.message.reply
+    return Receipt(reply.system_prompt, reply.prompt_turns, reply.max_tokens)
 
 
 def _reply(rating: Rating) -> Messages:

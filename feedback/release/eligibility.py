@@ -1,0 +1,65 @@
+"""Which ratings may be used at all: reviewed, kept, and with consent by the ledger as it stands.
+
+One statement answers for every rating, so that a release of a million ratings asks the ledger once.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import connection
+
+# The newest thing a person said about each scope. A rating may be named by its own id or by that of its reply.
+_SAID = """
+said AS (
+    SELECT DISTINCT ON (user_id, scope, subject_id) user_id, scope, subject_id, is_granted, created_at
+    FROM accounts_consentevent ORDER BY user_id, scope, subject_id, created_at DESC, id DESC
+), said_of_rating AS (
+    SELECT DISTINCT ON (rating.id) rating.id, said.is_granted, said.created_at
+    FROM said JOIN feedback_rating rating
+        ON rating.user_id = said.user_id AND said.subject_id IN (rating.id, rating.message_id)
+    WHERE said.scope = 'rating' ORDER BY rating.id, said.created_at DESC, said.is_granted
+)
+"""
+
+# A narrower statement wins over a wider one, but a grant ends with any wider withdrawal made after it. Two statements
+# of one instant count as the withdrawal made last. Nothing said means no.
+_CONSENT = """
+CASE
+    WHEN for_rating.is_granted IS NOT DISTINCT FROM false THEN false
+    WHEN for_rating.is_granted
+        AND NOT (for_account.is_granted IS NOT DISTINCT FROM false AND for_account.created_at >= for_rating.created_at)
+        AND NOT (for_conversation.is_granted IS NOT DISTINCT FROM false
+                 AND for_conversation.created_at >= for_rating.created_at) THEN true
+    WHEN for_conversation.is_granted IS NOT DISTINCT FROM false THEN false
+    WHEN for_conversation.is_granted
+        AND NOT (for_account.is_granted IS NOT DISTINCT FROM false
+                 AND for_account.created_at >= for_conversation.created_at) THEN true
+    ELSE COALESCE(for_account.is_granted, false)
+END
+"""
+
+# Every rating with the reason why it may not be used, NULL when it may.
+JUDGED = f"""
+WITH {_SAID}
+SELECT rating.id, CASE
+    WHEN rating.decided_event_id IS NULL THEN 'not reviewed'
+    WHEN rating.verdict <> 'approved' THEN 'rejected'
+    WHEN conversation.is_temporary OR conversation.deleted_at IS NOT NULL THEN 'conversation not kept'
+    WHEN NOT ({_CONSENT}) THEN 'no consent'
+END AS reason
+FROM feedback_rating rating
+JOIN chat_message message ON message.id = rating.message_id
+JOIN chat_conversation conversation ON conversation.id = message.conversation_id
+LEFT JOIN said for_account ON for_account.user_id = rating.user_id AND for_account.scope = 'account'
+LEFT JOIN said for_conversation ON for_conversation.user_id = rating.user_id
+    AND for_conversation.scope = 'conversation' AND for_conversation.subject_id = conversation.id
+LEFT JOIN said_of_rating for_rating ON for_rating.id = rating.id
+"""  # noqa: S608 - made of constants
+
+
+def judged() -> dict[uuid.UUID, str | None]:
+    """Every live rating, and why it may not be used; None when it may."""
+    with connection.cursor() as cursor:
+        cursor.execute(JUDGED)
+        return dict(cursor.fetchall())
