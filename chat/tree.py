@@ -81,7 +81,7 @@ def texts_above(message_id: uuid.UUID) -> list[tuple[str, str]]:
     """(role, text) of every message above this one that has a text, the first message of the conversation first."""
     with connection.cursor() as cursor:
         cursor.execute(_TEXTS_ABOVE, {"message": message_id})
-        return cursor.fetchall()
+        return [(role, content) for role, content in cursor.fetchall()]
 
 
 def current_path(conversation: Conversation) -> list[Turn]:
