@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from accounts.models import User
@@ -52,10 +53,11 @@ class Entitlement:
 
 def entitlement_of(user: User, *, now: datetime) -> Entitlement:
     """The best plan that the person has a right to at `now`; Free when there is none."""
-    granted = [grant for row in _subscriptions_for(user) if (grant := _granted_by(row, user, now))]
+    free, subscription_ids = _free_plan_and_subscriptions(user)
+    granted = [grant for row in _usable(subscription_ids, user) if (grant := _granted_by(row, user, now))]
     if granted:
         return max(granted, key=lambda grant: (grant.plan_position, grant.month_anchor))
-    return _entitlement(Plan.objects.get(key=FREE), Reason.FREE, user.date_joined)
+    return _entitlement(free, Reason.FREE, user.date_joined)
 
 
 def record_change(user: User, *, cause: str, now: datetime) -> bool:
@@ -87,25 +89,31 @@ def record_changes_by_time(*, now: datetime) -> int:
     return changed
 
 
-# Asked in every message, so it is one cheap statement for the many who have none.
-_SUBSCRIPTIONS_FOR = """
-SELECT subscription.stripe_id FROM billing_subscription subscription
-JOIN billing_customer customer ON customer.id = subscription.customer_id
-WHERE customer.user_id = %(user)s
-UNION
-SELECT subscription.stripe_id FROM billing_teammembership membership
-JOIN billing_team team ON team.id = membership.team_id
-JOIN billing_customer customer ON customer.user_id = team.owner_id
-JOIN billing_subscription subscription ON subscription.customer_id = customer.id
-WHERE membership.user_id = %(user)s
+# Asked for every message, so it is one cheap statement, which is all there is to do for people without a subscription.
+_FREE_PLAN_AND_SUBSCRIPTIONS = """
+SELECT plan.*, ARRAY(
+  SELECT subscription.stripe_id FROM billing_customer customer
+  JOIN billing_subscription subscription ON subscription.customer_id = customer.id
+  WHERE customer.user_id = %(user)s
+  UNION
+  SELECT subscription.stripe_id FROM billing_teammembership membership
+  JOIN billing_team team ON team.id = membership.team_id
+  JOIN billing_customer customer ON customer.user_id = team.owner_id
+  JOIN billing_subscription subscription ON subscription.customer_id = customer.id
+  WHERE membership.user_id = %(user)s
+) AS subscription_ids
+FROM billing_plan plan WHERE plan.key = %(free)s
 """
 
 
-def _subscriptions_for(user: User) -> list[Subscription]:
-    """The open subscriptions that the person pays for or has a seat in."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SUBSCRIPTIONS_FOR, {"user": user.pk})
-        ids = [row[0] for row in cursor.fetchall()]
+def _free_plan_and_subscriptions(user: User) -> tuple[Plan, list[str]]:
+    """The Free plan, and the ids of all subscriptions that the person or the person's team ever had."""
+    plan: Any = Plan.objects.raw(_FREE_PLAN_AND_SUBSCRIPTIONS, {"user": user.pk, "free": FREE})[0]
+    return plan, plan.subscription_ids
+
+
+def _usable(ids: list[str], user: User) -> list[Subscription]:
+    """Those that are open and that the person pays for or may have a seat in."""
     if not ids:
         return []
     mine_or_seat = Q(customer__user=user) | Q(plan__is_per_seat=True)
