@@ -95,7 +95,9 @@ def request_stop(*, reply: Reply, now: datetime) -> None:
 
 
 def rename_conversation(*, conversation: Conversation, title: str) -> None:
-    Conversation.objects.filter(pk=conversation.pk).update(title=title.strip()[:120])
+    Conversation.objects.filter(pk=conversation.pk).update(
+        title=title.strip()[:120], title_source=Conversation.TitleSource.PERSON
+    )
 
 
 def delete_conversation(*, conversation: Conversation, now: datetime) -> None:

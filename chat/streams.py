@@ -82,6 +82,14 @@ def publish_end(reply_id: uuid.UUID, data: dict[str, Any]) -> None:
     pipeline.execute()
 
 
+def forget(reply_ids: list[uuid.UUID]) -> None:
+    """Remove whatever the streams still hold of these replies."""
+    pipeline = connection().pipeline(transaction=False)
+    for keys in map(Keys, reply_ids):
+        pipeline.unlink(*(keys[part] for part in ("events", "text", "attempt", "stop")))
+    pipeline.execute()
+
+
 class LeaseLost(Exception):  # noqa: N818
     """Another worker has taken the reply over; whatever this one does no longer counts."""
 

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chat import reply as replies
+from chat import retention
 
 
 @shared_task(name="chat.tasks.reply")
@@ -16,3 +17,8 @@ def reply(reply_id: str) -> None:
 @shared_task(name="chat.tasks.sweep")
 def sweep() -> None:
     replies.sweep(now=timezone.now())
+
+
+@shared_task(name="chat.tasks.sweep_conversations")
+def sweep_conversations() -> None:
+    retention.sweep(now=timezone.now())

@@ -1,16 +1,23 @@
 from django.urls import path
 
-from chat import views
+from chat.views import library, pages, saying
+
+CONVERSATION = "c/<uuid:conversation_id>"
+TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("chat", views.new_conversation, name="chat"),
-    path("chats", views.older_conversations, name="older-conversations"),
-    path("c/<uuid:conversation_id>", views.conversation, name="conversation"),
-    path("c/<uuid:conversation_id>/messages", views.send, name="send"),
-    path("c/<uuid:conversation_id>/turns/<uuid:message_id>", views.turn, name="turn"),
-    path("c/<uuid:conversation_id>/turns/<uuid:message_id>/regenerate", views.regenerate, name="regenerate"),
-    path("c/<uuid:conversation_id>/turns/<uuid:message_id>/stop", views.stop, name="stop"),
-    path("c/<uuid:conversation_id>/rename", views.rename, name="rename"),
-    path("c/<uuid:conversation_id>/delete", views.delete, name="delete"),
+    path("", pages.home, name="home"),
+    path("chat", saying.new_conversation, name="chat"),
+    path("chats", library.older_conversations, name="older-conversations"),
+    path("chats/all", library.all_conversations, name="library"),
+    path("chats/change", library.change, name="change-conversations"),
+    path("chats/folders/<uuid:folder_id>", library.change_folder, name="change-folder"),
+    path(CONVERSATION, pages.conversation, name="conversation"),
+    path(f"{CONVERSATION}/messages", saying.send, name="send"),
+    path(f"{CONVERSATION}/manage", library.manage, name="manage"),
+    path(f"{CONVERSATION}/rename", library.rename, name="rename"),
+    path(f"{CONVERSATION}/delete", library.delete, name="delete"),
+    path(TURN, pages.turn, name="turn"),
+    path(f"{TURN}/regenerate", saying.regenerate, name="regenerate"),
+    path(f"{TURN}/stop", saying.stop, name="stop"),
 ]

@@ -247,6 +247,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-replies": {"task": "chat.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "sweep-conversations": {"task": "chat.tasks.sweep_conversations", "schedule": 300.0, "options": {"expires": 200}},
     "process-stripe-events": {"task": "billing.tasks.process_events", "schedule": 5.0, "options": {"expires": 20}},
     "run-stripe-commands": {"task": "billing.tasks.run_commands", "schedule": 30.0, "options": {"expires": 60}},
     "release-abandoned": {"task": "billing.tasks.release_abandoned", "schedule": 30.0, "options": {"expires": 60}},
@@ -265,6 +266,8 @@ CHAT_SYSTEM_PROMPT = env.str(
     default="You are a helpful assistant. Answer in the language of the question, plainly and truthfully.",
 )
 CHAT_SAMPLING = {"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.05}
+TEMPORARY_CHAT_HOURS = env.int("TEMPORARY_CHAT_HOURS", default=24)
+DELETED_CHAT_DAYS = env.int("DELETED_CHAT_DAYS", default=30)
 REPLY_LEASE_SECONDS = env.int("REPLY_LEASE_SECONDS", default=10)
 
 # Money ---------------------------------------------------------------------------------------------------------------

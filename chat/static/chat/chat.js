@@ -14,7 +14,9 @@ import { startVariants } from "./variants.js";
 const chat = document.querySelector("[data-chat]");
 const thread = startThread(chat);
 const tabs = shareWithTabs(chat, thread);
-const sidebar = startSidebar(chat);
+const sidebar = startSidebar((ids, action) => {
+  if (action === "delete" && ids.includes(chat.dataset.conversation)) location.assign(chat.dataset.startUrl);
+});
 const post = startSending(chat, thread, sidebar, tabs);
 
 const composer = startComposer(chat, thread, post);

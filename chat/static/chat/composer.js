@@ -98,9 +98,11 @@ function draftsOf(box) {
   const key = () => `draft:${box.dataset.draft}`;
   return {
     key,
-    read: () => localStorage.getItem(key()) ?? "",
+    // A temporary conversation has no key: it leaves nothing behind, not even in this browser.
+    read: () => (box.dataset.draft && localStorage.getItem(key())) || "",
     forget: (name) => localStorage.removeItem(name),
     keep() {
+      if (!box.dataset.draft) return;
       if (box.value) localStorage.setItem(key(), box.value);
       else localStorage.removeItem(key());
     },

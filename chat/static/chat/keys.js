@@ -11,6 +11,9 @@ export function startKeys(chat, composer) {
     if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
       event.preventDefault();
       location.assign(chat.dataset.startUrl);
+    } else if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      document.querySelector("[data-search]").click();
     } else if (isCovered || event.ctrlKey || event.metaKey || event.altKey) {
       // Dialogs and menus have their own keys, and the browser has its shortcuts.
     } else if (event.key === "Escape") {

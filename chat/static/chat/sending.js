@@ -52,6 +52,7 @@ export function startSending(chat, thread, sidebar, tabs) {
     document.title = `${answer.title} · ${chat.dataset.site}`;
     for (const title of document.querySelectorAll("[data-title]")) title.textContent = answer.title;
     for (const tool of document.querySelectorAll("[data-conversation-tools]")) tool.hidden = false;
+    document.querySelector("[data-temporary]")?.remove();
     const rename = document.querySelector("[data-rename]");
     rename.action = answer.rename_url;
     rename.elements.title.value = answer.title;

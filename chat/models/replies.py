@@ -1,86 +1,17 @@
-"""What you say: conversations, the message tree, and the replies that fill it."""
+"""The work of filling an assistant message."""
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import new_id
-
-if TYPE_CHECKING:
-    from accounts.models import User
-
-MAX_MESSAGE_CHARACTERS = 32_000
-
-
-class ConversationQuerySet(models.QuerySet["Conversation"]):
-    def of(self, user: User) -> ConversationQuerySet:
-        """The person's own conversations that they have not deleted."""
-        return self.filter(user=user, deleted_at=None)
-
-    def listed(self) -> ConversationQuerySet:
-        return self.filter(archived_at=None, is_temporary=False).order_by("-updated_at", "-id")
-
-
-class Conversation(models.Model):
-    """A tree of messages, and the path through it that its owner looks at."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
-    client_id = models.UUIDField(default=uuid.uuid4, editable=False)
-    title = models.CharField(_("title"), max_length=120, blank=True)
-    current_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    is_temporary = models.BooleanField(default=False)
-    created_at = models.DateTimeField(default=timezone.now)
-    updated_at = models.DateTimeField(default=timezone.now)
-    archived_at = models.DateTimeField(null=True, blank=True)
-    deleted_at = models.DateTimeField(null=True, blank=True)
-
-    objects = ConversationQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "client_id"], name="conversation_sent_once")]
-        indexes = [models.Index(fields=["user", "-updated_at", "-id"], name="conversation_list")]
-
-    def __str__(self) -> str:
-        return self.title or str(self.id)
-
-
-class Message(models.Model):
-    """One turn. What a user wrote never changes; an edit is a sibling. A reply's text is set once, when it ends."""
-
-    class Role(models.TextChoices):
-        USER = "user", _("You")
-        ASSISTANT = "assistant", _("Assistant")
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
-    role = models.CharField(max_length=9, choices=Role.choices)
-    content = models.TextField(blank=True)
-    client_id = models.UUIDField(default=uuid.uuid4, editable=False)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["conversation", "client_id", "role"], name="message_sent_once"),
-            models.CheckConstraint(name="message_is_not_its_own_parent", condition=~Q(parent=F("id"))),
-            models.CheckConstraint(name="message_role_known", condition=Q(role__in=["user", "assistant"])),
-            models.CheckConstraint(
-                name="assistant_message_answers_something", condition=Q(role="user") | Q(parent__isnull=False)
-            ),
-        ]
-        indexes = [models.Index(fields=["conversation", "parent", "created_at"], name="message_siblings")]
-
-    def __str__(self) -> str:
-        return f"{self.role}: {self.content[:40]}"
+from chat.models.conversations import Message
 
 
 class ReplyQuerySet(models.QuerySet["Reply"]):

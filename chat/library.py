@@ -1,0 +1,115 @@
+"""Keep order among conversations: pin, archive, file into folders, delete and bring back, one or many at once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db import IntegrityError, transaction
+
+from accounts.models import User
+from chat import sending
+from chat.models import Conversation, Folder
+
+LONGEST_FOLDER_NAME = 60
+FOLDERS = 100
+
+
+class Action(StrEnum):
+    PIN = "pin"
+    UNPIN = "unpin"
+    ARCHIVE = "archive"
+    UNARCHIVE = "unarchive"
+    MOVE = "move"
+    DELETE = "delete"
+    RESTORE = "restore"
+
+
+OPPOSITES = {
+    Action.PIN: Action.UNPIN,
+    Action.UNPIN: Action.PIN,
+    Action.ARCHIVE: Action.UNARCHIVE,
+    Action.UNARCHIVE: Action.ARCHIVE,
+    Action.DELETE: Action.RESTORE,
+}
+
+
+class BadFolder(ValueError):  # noqa: N818
+    """A name that no folder can have, or one folder too many."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to which conversations, and the action that takes it back (None when there is none)."""
+
+    action: Action
+    ids: list[uuid.UUID]
+    undo: Action | None
+
+
+def change(*, user: User, ids: Sequence[uuid.UUID], action: Action, now: datetime, folder_name: str = "") -> Change:
+    """Do `action` to those of `ids` that are the person's; a name moves into that folder, made when it is new.
+
+    Raises `BadFolder`.
+    """
+    with transaction.atomic():
+        if action == Action.RESTORE:
+            mine = Conversation.objects.filter(user=user, pk__in=ids).exclude(deleted_at=None)
+        else:
+            mine = Conversation.objects.of(user).filter(pk__in=ids)
+        found = list(mine.select_for_update())
+        rows = Conversation.objects.filter(pk__in=[conversation.pk for conversation in found])
+        if action == Action.DELETE:
+            for conversation in found:
+                sending.delete_conversation(conversation=conversation, now=now)
+        elif action == Action.MOVE:
+            rows.update(folder=folder_named(user=user, name=folder_name))
+        else:
+            rows.update(**_values(action, now))
+    return Change(action, [conversation.pk for conversation in found], OPPOSITES.get(action))
+
+
+def _values(action: Action, now: datetime) -> dict[str, datetime | None]:
+    values: dict[Action, dict[str, datetime | None]] = {
+        Action.PIN: {"pinned_at": now, "archived_at": None},
+        Action.UNPIN: {"pinned_at": None},
+        Action.ARCHIVE: {"archived_at": now, "pinned_at": None},
+        Action.UNARCHIVE: {"archived_at": None},
+        Action.RESTORE: {"deleted_at": None},
+    }
+    return values[action]
+
+
+def folder_named(*, user: User, name: str) -> Folder | None:
+    """The person's folder of that name whatever its case, made when it is new; None for an empty name."""
+    name = _checked(name)
+    if not name:
+        return None
+    known = Folder.objects.filter(user=user, name__iexact=name).first()
+    if known:
+        return known
+    if Folder.objects.filter(user=user).count() >= FOLDERS:
+        raise BadFolder
+    return Folder.objects.create(user=user, name=name)
+
+
+def rename_folder(*, folder: Folder, name: str) -> None:
+    """Raises `BadFolder` for an empty name, one that is too long, or one that another folder has."""
+    name = _checked(name)
+    if not name:
+        raise BadFolder
+    try:
+        with transaction.atomic():
+            Folder.objects.filter(pk=folder.pk).update(name=name)
+    except IntegrityError as error:
+        raise BadFolder from error
+
+
+def _checked(name: str) -> str:
+    name = " ".join(name.replace("\0", "").split())
+    if len(name) > LONGEST_FOLDER_NAME:
+        raise BadFolder
+    return name

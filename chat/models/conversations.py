@@ -1,0 +1,116 @@
+"""What you say: folders, conversations and the message tree."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import new_id
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_MESSAGE_CHARACTERS = 32_000
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def of(self, user: User) -> ConversationQuerySet:
+        """The person's own conversations that they have not deleted."""
+        return self.filter(user=user, deleted_at=None)
+
+    def listed(self) -> ConversationQuerySet:
+        return self.filter(archived_at=None, is_temporary=False).order_by("-updated_at", "-id")
+
+
+class Folder(models.Model):
+    """A drawer that a person keeps conversations in, by a name of their own."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="folders")
+    name = models.CharField(_("name"), max_length=60)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(F("user"), Lower("name"), name="folder_named_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Conversation(models.Model):
+    """A tree of messages, and the path through it that its owner looks at."""
+
+    class TitleSource(models.TextChoices):
+        MESSAGE = "message", _("First words")
+        MODEL = "model", _("Model")
+        PERSON = "person", _("Person")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    client_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    title = models.CharField(_("title"), max_length=120, blank=True)
+    title_source = models.CharField(max_length=7, choices=TitleSource.choices, default=TitleSource.MESSAGE)
+    folder = models.ForeignKey(Folder, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversations")
+    current_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    is_temporary = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    pinned_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "client_id"], name="conversation_sent_once")]
+        indexes = [
+            models.Index(fields=["user", "-updated_at", "-id"], name="conversation_list"),
+            models.Index(fields=["updated_at"], name="conversation_temporary", condition=Q(is_temporary=True)),
+            models.Index(fields=["deleted_at"], name="conversation_deleted", condition=Q(deleted_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class Message(models.Model):
+    """One turn. What a user wrote never changes; an edit is a sibling. A reply's text is set once, when it ends."""
+
+    class Role(models.TextChoices):
+        USER = "user", _("You")
+        ASSISTANT = "assistant", _("Assistant")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    role = models.CharField(max_length=9, choices=Role.choices)
+    content = models.TextField(blank=True)
+    client_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "client_id", "role"], name="message_sent_once"),
+            models.CheckConstraint(name="message_is_not_its_own_parent", condition=~Q(parent=F("id"))),
+            models.CheckConstraint(name="message_role_known", condition=Q(role__in=["user", "assistant"])),
+            models.CheckConstraint(
+                name="assistant_message_answers_something", condition=Q(role="user") | Q(parent__isnull=False)
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["conversation", "parent", "created_at"], name="message_siblings"),
+            # Substrings (Chinese, parts of words) have a trigram index as well, where the server has the extension.
+            GinIndex(SearchVector("content", config="english"), name="message_words"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.content[:40]}"

@@ -1,0 +1,27 @@
+// The page of all conversations: results while typing, choosing all, changes in place.
+
+import { startSidebar } from "./sidebar.js";
+
+const PAUSE = 200;
+const results = document.querySelector("[data-results]");
+const search = document.querySelector("#search");
+let timer = null;
+let newest = 0;
+
+async function show(url) {
+  const mine = ++newest;
+  const response = await fetch(url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+  if (!response?.ok || response.redirected || mine !== newest) return;
+  results.innerHTML = await response.text();
+  history.replaceState({}, "", url);
+}
+
+search.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => show(`${search.form.action}?q=${encodeURIComponent(search.value)}`), PAUSE);
+});
+results.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-check-all]")) return;
+  for (const box of results.querySelectorAll("[name=conversation]")) box.checked = event.target.checked;
+});
+startSidebar(() => show(location.href));

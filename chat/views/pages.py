@@ -1,0 +1,67 @@
+"""A conversation as a page, whole or one turn of it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from billing.quota import allowance_of
+from chat import sidebar, tree
+from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message
+from chat.views.requests import id_or_none, is_fetch, own_conversation, person
+
+TURNS_SHOWN = 80
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return redirect("chat") if request.user.is_authenticated else render(request, "home.html")
+
+
+@login_required
+@require_GET
+def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """The conversation along the path its owner chose; `?at=` chooses another branch."""
+    shown = own_conversation(request, conversation_id)
+    if at := request.GET.get("at"):
+        try:
+            tree.select(shown, uuid.UUID(at))
+        except (ValueError, Message.DoesNotExist):
+            return redirect("conversation", conversation_id)
+    context = whole_page(request, shown, editing=id_or_none(request.GET.get("edit")))
+    template = "chat/thread.html" if is_fetch(request) else "chat/conversation.html"
+    return render(request, template, context)
+
+
+@login_required
+@require_GET
+def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    """One turn as a fragment: what a page shows in its place when its reply has ended."""
+    shown = own_conversation(request, conversation_id)
+    message = get_object_or_404(Message.objects.select_related("reply"), pk=message_id, conversation=shown)
+    return render(request, "chat/turn.html", {"turn": tree.turn_of(message), "conversation": shown})
+
+
+def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) -> dict[str, Any]:
+    """What the whole page shows; fragments use parts of it."""
+    now = timezone.now()
+    turns = tree.current_path(shown) if shown else []
+    is_whole = "all" in request.GET or len(turns) <= TURNS_SHOWN
+    return {
+        "conversation": shown,
+        "is_temporary": shown is not None and shown.is_temporary,
+        "conversations": sidebar.page_of(person(request), now=now),
+        "turns": turns if is_whole else turns[-TURNS_SHOWN:],
+        "hidden_turns": 0 if is_whole else len(turns) - TURNS_SHOWN,
+        "last_message_id": turns[-1].message.pk if turns else "",
+        "allowance": allowance_of(person(request), now=now),
+        "client_id": uuid.uuid4(),
+        "max_characters": MAX_MESSAGE_CHARACTERS,
+        **more,
+    }

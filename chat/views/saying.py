@@ -1,0 +1,152 @@
+"""Saying something: the views that post, and what they answer."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from billing.quota import QuotaExceeded, allowance_of
+from chat import sending, tree
+from chat.forms import MessageForm, RegenerateForm
+from chat.models import Conversation, Message, Reply
+from chat.views.pages import whole_page
+from chat.views.requests import is_fetch, own_conversation, person
+
+
+@login_required
+def new_conversation(request: HttpRequest) -> HttpResponse:
+    """An empty conversation; POST starts it."""
+    if request.method != "POST":
+        return render(
+            request, "chat/conversation.html", whole_page(request, None, is_temporary="temporary" in request.GET)
+        )
+    form = MessageForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, None, _("This page is out of date. Reload it and send again."), 400)
+    given = form.cleaned_data
+    try:
+        reply = sending.start_conversation(
+            user=person(request),
+            content=given["content"],
+            client_id=given["client_id"],
+            is_temporary=given["is_temporary"],
+            now=timezone.now(),
+        )
+    except sending.BadMessage as refusal:
+        return _refused(request, None, str(refusal), 400)
+    except QuotaExceeded as wall:
+        return _wall(request, None, wall)
+    return _sent(request, reply, after=None)
+
+
+@login_required
+@require_POST
+def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """The next message, or with the parent of an earlier one another branch."""
+    shown = own_conversation(request, conversation_id)
+    form = MessageForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, shown, _("This page is out of date. Reload it and send again."), 400)
+    given = form.cleaned_data
+    parent = get_object_or_404(Message, pk=given["parent"], conversation=shown) if given["parent"] else None
+    try:
+        reply = sending.send_message(
+            user=person(request),
+            conversation=shown,
+            parent=parent,
+            content=given["content"],
+            client_id=given["client_id"],
+            now=timezone.now(),
+        )
+    except sending.BadMessage as refusal:
+        return _refused(request, shown, str(refusal), 400)
+    except QuotaExceeded as wall:
+        return _wall(request, shown, wall)
+    return _sent(request, reply, after=parent)
+
+
+@login_required
+@require_POST
+def regenerate(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    shown = own_conversation(request, conversation_id)
+    message = get_object_or_404(Message.objects.select_related("parent"), pk=message_id, conversation=shown)
+    form = RegenerateForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, shown, _("This page is out of date. Reload it and send again."), 400)
+    try:
+        reply = sending.regenerate(
+            user=person(request), message=message, client_id=form.cleaned_data["client_id"], now=timezone.now()
+        )
+    except sending.BadMessage as refusal:
+        return _refused(request, shown, str(refusal), 400)
+    except QuotaExceeded as wall:
+        return _wall(request, shown, wall)
+    return _sent(request, reply, after=message.parent)
+
+
+@login_required
+@require_POST
+def stop(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    shown = own_conversation(request, conversation_id)
+    reply = get_object_or_404(Reply, pk=message_id, message__conversation=shown)
+    sending.request_stop(reply=reply, now=timezone.now())
+    return HttpResponse(status=202) if is_fetch(request) else redirect("conversation", conversation_id)
+
+
+def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpResponse:
+    """The new turns, to be put below `after`; a plain form goes to the conversation."""
+    shown = reply.message.conversation
+    if not is_fetch(request):
+        return redirect("conversation", shown.pk)
+    question = reply.message.parent
+    is_regenerated = after is not None and question == after
+    new = [reply.message] if question is None or is_regenerated else [question, reply.message]
+    turns = [tree.turn_of(message) for message in new]
+    html = "".join(
+        render_to_string("chat/turn.html", {"turn": turn, "conversation": shown}, request=request) for turn in turns
+    )
+    allowance = allowance_of(person(request), now=timezone.now())
+    return JsonResponse(
+        {
+            "conversation": str(shown.pk),
+            "title": shown.title,
+            "url": reverse("conversation", args=[shown.pk]),
+            "send_url": reverse("send", args=[shown.pk]),
+            "rename_url": reverse("rename", args=[shown.pk]),
+            "delete_url": reverse("delete", args=[shown.pk]),
+            "draft_key": "" if shown.is_temporary else f"{reply.user_id}:{shown.pk}",
+            "after": str(after.pk) if after else None,
+            "html": html,
+            "allowance_html": render_to_string("chat/allowance.html", {"allowance": allowance}, request=request),
+        },
+        status=201,
+    )
+
+
+def _wall(request: HttpRequest, shown: Conversation | None, wall: QuotaExceeded) -> HttpResponse:
+    html = render_to_string("chat/wall.html", {"wall": wall, "keeps_text": "content" in request.POST}, request=request)
+    return _unsent(request, shown, html, 429, wall.code)
+
+
+def _refused(request: HttpRequest, shown: Conversation | None, text: str, status: int) -> HttpResponse:
+    html = render_to_string("chat/refusal.html", {"text": text}, request=request)
+    return _unsent(request, shown, html, status, "refused")
+
+
+def _unsent(request: HttpRequest, shown: Conversation | None, html: str, status: int, code: str) -> HttpResponse:
+    """What was written stays in the box, with the reason above it."""
+    if is_fetch(request):
+        return JsonResponse({"code": code, "html": html}, status=status)
+    is_temporary = shown.is_temporary if shown else "is_temporary" in request.POST
+    context = whole_page(
+        request, shown, notice_html=html, draft=request.POST.get("content", ""), is_temporary=is_temporary
+    )
+    return render(request, "chat/conversation.html", context, status=status)

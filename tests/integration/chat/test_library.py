@@ -1,0 +1,172 @@
+"""Keeping order among conversations, and what does not stay."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from chat import library, retention, sidebar, streams
+from chat.library import Action, BadFolder
+from chat.models import Conversation, Folder, Message
+from tests.factories import UserFactory, conversation
+
+pytestmark = pytest.mark.django_db
+FETCH = {"X-Requested-With": "fetch"}
+
+
+@pytest.fixture
+def user(db):
+    return UserFactory()
+
+
+@pytest.fixture
+def client(user):
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def talk(user):
+    return conversation(user, ("Hello", "Hi")).conversation
+
+
+def do(user, action, *conversations, **more):
+    ids = [one.pk for one in conversations]
+    return library.change(user=user, ids=ids, action=action, now=timezone.now(), **more)
+
+
+def page(user):
+    return sidebar.page_of(user, now=timezone.now())
+
+
+def grouped(user):
+    return [row for _label, rows in page(user).groups for row in rows]
+
+
+def test_what_is_pinned_stands_apart_and_first(user, talk):
+    do(user, Action.PIN, talk)
+    assert page(user).pinned == [talk]
+    assert grouped(user) == []
+    do(user, Action.UNPIN, talk)
+    assert grouped(user) == [talk]
+
+
+def test_what_is_archived_leaves_the_list_and_its_pin(user, talk):
+    do(user, Action.PIN, talk)
+    do(user, Action.ARCHIVE, talk)
+    assert page(user).is_empty
+    do(user, Action.UNARCHIVE, talk)
+    assert grouped(user) == [talk]
+
+
+def test_a_folder_is_made_by_its_name_once_whatever_the_case(user, talk):
+    other = conversation(user, ("a", "b")).conversation
+    do(user, Action.MOVE, talk, folder_name="Work")
+    do(user, Action.MOVE, other, folder_name=" work ")
+    folder = Folder.objects.get()
+    assert set(folder.conversations.all()) == {talk, other}
+    assert page(user).folders == [folder]
+    assert grouped(user) == []
+    do(user, Action.MOVE, talk, folder_name="")
+    assert grouped(user) == [talk]
+
+
+def test_folders_are_limited_and_named_once(user, talk, monkeypatch):
+    monkeypatch.setattr(library, "FOLDERS", 2)
+    first = library.folder_named(user=user, name="one")
+    library.folder_named(user=user, name="two")
+    with pytest.raises(BadFolder):
+        do(user, Action.MOVE, talk, folder_name="three")
+    for name in ("TWO", "", "x" * 61):
+        with pytest.raises(BadFolder):
+            library.rename_folder(folder=first, name=name)
+
+
+def test_nobody_changes_what_is_not_theirs(user, talk):
+    assert do(UserFactory(), Action.DELETE, talk).ids == []
+    assert grouped(user) == [talk]
+
+
+def test_many_are_deleted_at_once_and_brought_back(client, user):
+    talks = [conversation(user, ("a", "b")).conversation for _number in range(3)]
+    form = {"conversation": [str(one.pk) for one in talks], "action": "delete"}
+    answer = client.post(reverse("change-conversations"), form, headers=FETCH).json()
+    assert answer["text"] == "3 conversations deleted."
+    assert page(user).is_empty
+    client.post(reverse("change-conversations"), {"conversation": answer["ids"], "action": answer["undo"]})
+    assert len(grouped(user)) == 3
+
+
+def test_without_scripts_deleted_ones_are_on_a_page_of_their_own(client, user, talk):
+    form = {"conversation": str(talk.pk), "action": "delete", "next": "https://evil.example/"}
+    assert client.post(reverse("change-conversations"), form)["Location"] == reverse("library")
+    assert "A talk" in client.get(reverse("library"), {"show": "deleted"}).content.decode()
+    assert client.get(reverse("conversation", args=[talk.pk])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"action": "delete"}, {"action": "explode", "conversation": str(uuid.uuid4())}, {"conversation": "x"}]
+)
+def test_a_change_of_nothing_says_what_to_do(client, form):
+    answer = client.post(reverse("change-conversations"), form, headers=FETCH)
+    assert answer.status_code == 400
+    assert "Choose at least one" in answer.json()["error"]["message"]
+
+
+def test_every_view_of_the_page_answers(client, user, talk):
+    do(user, Action.MOVE, talk, folder_name="Work")
+    folder = Folder.objects.get()
+    for query in ({}, {"show": "archived"}, {"folder": folder.pk}, {"q": "Hello"}, {"after": "nonsense"}):
+        answer = client.get(reverse("library"), query)
+        assert answer.status_code == 200
+    assert "<mark>Hello</mark>" in client.get(reverse("library"), {"q": "Hello"}).content.decode()
+    assert client.get(reverse("library"), {"folder": uuid.uuid4()}).status_code == 404
+    assert client.get(reverse("manage", args=[talk.pk])).status_code == 200
+    client.post(reverse("change-folder", args=[folder.pk]), {"name": "Play"})
+    assert Folder.objects.get().name == "Play"
+    client.post(reverse("change-folder", args=[folder.pk]), {"delete": "1"})
+    assert grouped(user) == [talk]
+
+
+def test_pages_of_the_list_neither_miss_nor_repeat(user):
+    now = timezone.now()
+    made = [
+        Conversation.objects.create(user=user, title=str(number), updated_at=now - timedelta(minutes=number // 3))
+        for number in range(95)
+    ]
+    seen, cursor = [], ""
+    while True:
+        shown = sidebar.page_of(user, now=now, cursor=cursor)
+        seen += [row.pk for _label, rows in shown.groups for row in rows]
+        cursor = shown.cursor
+        if not cursor:
+            break
+    assert len(seen) == 95
+    assert set(seen) == {one.pk for one in made}
+
+
+def test_a_temporary_conversation_is_never_listed_and_leaves_no_trace(user):
+    answer = conversation(user, ("secret", "words"))
+    talk = answer.conversation
+    Conversation.objects.filter(pk=talk.pk).update(is_temporary=True)
+    streams.connection().set(streams.Keys(answer.pk)["text"], "words")
+    assert page(user).is_empty
+    now = timezone.now()
+    assert retention.sweep(now=now + timedelta(hours=23)) == 0
+    assert retention.sweep(now=now + timedelta(hours=25)) == 1
+    assert not Message.objects.exists()
+    assert not Conversation.objects.exists()
+    assert streams.connection().get(streams.Keys(answer.pk)["text"]) is None
+
+
+def test_what_was_deleted_is_erased_when_it_can_no_longer_be_restored(user, talk):
+    kept = conversation(user, ("a", "b")).conversation
+    do(user, Action.DELETE, talk)
+    now = timezone.now()
+    assert retention.sweep(now=now + timedelta(days=29)) == 0
+    assert retention.sweep(now=now + timedelta(days=31)) == 1
+    assert list(Conversation.objects.all()) == [kept]
