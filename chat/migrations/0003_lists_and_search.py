@@ -13,7 +13,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0001_initial'),
+        ('chat', '0002_what_the_model_was_given'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -23,5 +23,5 @@ def drop_index(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chat", "0002_lists_and_search")]
+    dependencies = [("chat", "0003_lists_and_search")]
     operations = [migrations.RunPython(create_index, drop_index)]
