@@ -167,6 +167,16 @@ class Regenerate(APIView):
         return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
 
 
+class Continue(APIView):
+    @extend_schema(request=RegenerateSerializer, responses={201: ReplySerializer})
+    def post(self, request: Request, reply_id: uuid.UUID) -> Response:
+        """Go on with a reply that was stopped or cut off: another one beside it that begins with its text."""
+        given = _validated(RegenerateSerializer, request)
+        message = _reply(request, reply_id).message
+        reply = sending.continue_reply(user=_person(request), message=message, now=timezone.now(), **given)
+        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+
+
 class Stop(APIView):
     @extend_schema(request=None, responses={202: None})
     def post(self, request: Request, reply_id: uuid.UUID) -> Response:

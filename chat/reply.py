@@ -136,12 +136,13 @@ def _record(reply: Reply, draft: Draft, outcome: Outcome, now: datetime) -> None
 
 
 def _settle(reply: Reply, outcome: Outcome, now: datetime) -> None:
-    """What was not delivered is not charged."""
-    if outcome.text:
+    """What was not delivered is not charged, and what a continued reply began with was charged there."""
+    written = (outcome.completion_tokens or 0) - reply.continued_tokens
+    if outcome.text and (written > 0 or not reply.continues_id):
         quota.settle(
             request_id=reply.pk,
             prompt_tokens=outcome.prompt_tokens or 0,
-            completion_tokens=outcome.completion_tokens or 0,
+            completion_tokens=max(0, written),
             now=now,
         )
     else:

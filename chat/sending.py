@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from celery import current_app
 from django.conf import settings
@@ -83,6 +84,22 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
     try:
         with transaction.atomic():
             return _append(user, [answer], now, shown_in=message.conversation)
+    except IntegrityError:
+        return _sent_before(client_id, conversation=message.conversation)
+
+
+def continue_reply(*, user: User, message: Message, client_id: uuid.UUID, now: datetime) -> Reply:
+    """A reply beside `message` that begins with its text and goes on; the same `client_id` gives the same reply.
+
+    Raises `BadMessage` when the reply did not break off, and `billing.quota.QuotaExceeded`.
+    """
+    broken = Reply.objects.select_related("message").filter(pk=message.pk).first()
+    if broken is None or not broken.can_be_continued or not message.content:
+        raise BadMessage("not_broken_off", _("Only a reply that was stopped or cut off can be continued."))
+    answer = _answer(message.conversation, message.parent, client_id, now)
+    try:
+        with transaction.atomic():
+            return _append(user, [answer], now, shown_in=message.conversation, continues=broken)
     except IntegrityError:
         return _sent_before(client_id, conversation=message.conversation)
 
@@ -183,7 +200,14 @@ def _answer(conversation: Conversation, question: Message | None, client_id: uui
     )
 
 
-def _append(user: User, messages: list[Message], now: datetime, *, shown_in: Conversation | None = None) -> Reply:
+def _append(
+    user: User,
+    messages: list[Message],
+    now: datetime,
+    *,
+    shown_in: Conversation | None = None,
+    continues: Reply | None = None,
+) -> Reply:
     """Store the messages, of which the last is to be written, with its reservation; runs in a transaction.
 
     Every statement here is waited for by somebody who has just pressed Enter, so there are few.
@@ -211,13 +235,26 @@ def _append(user: User, messages: list[Message], now: datetime, *, shown_in: Con
         system_prompt=settings.CHAT_SYSTEM_PROMPT,
         sampling=dict(settings.CHAT_SAMPLING),
         seed=answer.id.int & 0x7FFF_FFFF,
-        max_tokens=grant.max_output_tokens,
+        **_begun(continues, grant.max_output_tokens),
     )
     if shown_in:
         Conversation.objects.filter(pk=shown_in.pk).update(current_leaf=answer, updated_at=now)
         shown_in.current_leaf, shown_in.updated_at = answer, now
     transaction.on_commit(lambda: wake(reply), robust=True)
     return reply
+
+
+def _begun(continues: Reply | None, max_output_tokens: int) -> dict[str, Any]:
+    """Where the reply begins, and how many tokens it may have in all."""
+    if continues is None:
+        return {"max_tokens": max_output_tokens}
+    written = continues.completion_tokens or 0
+    return {
+        "continues": continues.message,
+        "continued_tokens": written,
+        "checkpoint": continues.message.content,
+        "max_tokens": written + max_output_tokens,
+    }
 
 
 def wake(reply: Reply) -> None:

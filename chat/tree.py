@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from chat.models import Conversation, Message, Reply
 
@@ -60,6 +60,16 @@ WITH RECURSIVE walk AS (
     ) newest
 )
 SELECT id FROM walk ORDER BY depth DESC LIMIT 1
+"""
+
+
+_BRANCH = """
+WITH RECURSIVE below AS (
+    SELECT id FROM chat_message WHERE id = %(start)s AND conversation_id = %(conversation)s
+    UNION ALL
+    SELECT m.id FROM chat_message m JOIN below b ON m.parent_id = b.id
+)
+SELECT id FROM below
 """
 
 
@@ -127,6 +137,37 @@ def newest_leaf(*, conversation_id: uuid.UUID, message_id: uuid.UUID) -> uuid.UU
         cursor.execute(_NEWEST_LEAF, {"start": message_id, "conversation": conversation_id})
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+class BranchInUse(Exception):  # noqa: N818
+    """A reply in the branch is still being written."""
+
+
+def delete_branch(conversation: Conversation, message_id: uuid.UUID) -> None:
+    """Erase a message with everything below it; its neighbour, or else what it answered, becomes the shown path.
+
+    Raises `Message.DoesNotExist` when it is not part of the conversation, and `BranchInUse`.
+    """
+    with transaction.atomic():
+        Conversation.objects.select_for_update().get(pk=conversation.pk)
+        message = Message.objects.get(pk=message_id, conversation=conversation)
+        below = _branch_ids(conversation, message)
+        if Reply.objects.unfinished().filter(pk__in=below).exists():
+            raise BranchInUse
+        siblings = turn_of(message).siblings
+        others = [sibling for sibling in siblings if sibling != message.pk]
+        neighbour = others[min(siblings.index(message.pk), len(others) - 1)] if others else message.parent_id
+        Message.objects.filter(pk__in=below).delete()
+        if neighbour:
+            select(conversation, neighbour)
+        else:
+            conversation.current_leaf = None
+
+
+def _branch_ids(conversation: Conversation, message: Message) -> list[uuid.UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(_BRANCH, {"start": message.pk, "conversation": conversation.pk})
+        return [row[0] for row in cursor.fetchall()]
 
 
 def select(conversation: Conversation, message_id: uuid.UUID) -> None:

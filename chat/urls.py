@@ -19,5 +19,7 @@ urlpatterns = [
     path(f"{CONVERSATION}/delete", library.delete, name="delete"),
     path(TURN, pages.turn, name="turn"),
     path(f"{TURN}/regenerate", saying.regenerate, name="regenerate"),
+    path(f"{TURN}/continue", saying.continue_reply, name="continue"),
+    path(f"{TURN}/delete", saying.delete_branch, name="delete-branch"),
     path(f"{TURN}/stop", saying.stop, name="stop"),
 ]

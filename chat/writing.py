@@ -120,7 +120,7 @@ class Writer:
         )
         self._text, self._is_stop_requested = await self._publisher.take(self._draft.checkpoint)
         self._published_characters = len(self._text)
-        self._was_resumed = bool(self._text)
+        self._was_resumed = bool(self._text) and self._draft.attempt > 1
         beat = asyncio.create_task(self._beat())
         try:
             state, error = await self._generate()
@@ -167,7 +167,7 @@ class Writer:
                     raise
                 pause = min(max(error.retry_after, pause * 2), LONGEST_PAUSE_SECONDS)
                 logger.info("Reply %s waits %.1f s for the model: %s", self._draft.reply_id, pause, error)
-                await self._publish_state("queued", None)
+                await self._publish_state("away", None)
                 await self._sleep(pause)
 
     async def _stream_once(self) -> None:

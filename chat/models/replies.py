@@ -54,6 +54,9 @@ class Reply(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     # Text as far as it was surely shown, should the stream be lost with its worker.
     checkpoint = models.TextField(blank=True)
+    # A stopped or cut-off reply that this one goes on from, and how much of the text was paid for there.
+    continues = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    continued_tokens = models.PositiveIntegerField(default=0)
     # The receipt
     model = models.CharField(max_length=120)
     model_version = models.CharField(max_length=120, blank=True)
@@ -97,6 +100,11 @@ class Reply(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state not in self.UNFINISHED
+
+    @property
+    def can_be_continued(self) -> bool:
+        """Whether the reply broke off: it was stopped, or reached its longest length."""
+        return self.state == self.State.STOPPED or self.finish_reason == "length"
 
     @property
     def ending(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from billing.quota import allowance_of
-from chat import sidebar, tree
+from chat import context, sidebar, tree
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
@@ -34,9 +34,9 @@ def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
             tree.select(shown, uuid.UUID(at))
         except (ValueError, Message.DoesNotExist):
             return redirect("conversation", conversation_id)
-    context = whole_page(request, shown, editing=id_or_none(request.GET.get("edit")))
+    page = whole_page(request, shown, editing=id_or_none(request.GET.get("edit")))
     template = "chat/thread.html" if is_fetch(request) else "chat/conversation.html"
-    return render(request, template, context)
+    return render(request, template, page)
 
 
 @login_required
@@ -45,7 +45,9 @@ def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
     """One turn as a fragment: what a page shows in its place when its reply has ended."""
     shown = own_conversation(request, conversation_id)
     message = get_object_or_404(Message.objects.select_related("reply"), pk=message_id, conversation=shown)
-    return render(request, "chat/turn.html", {"turn": tree.turn_of(message), "conversation": shown})
+    shown_turn = tree.turn_of(message)
+    after = context.after_reply(shown_turn.reply) if shown_turn.reply else None
+    return render(request, "chat/turn.html", {"turn": shown_turn, "conversation": shown, "context_after": after})
 
 
 def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
         "conversations": sidebar.page_of(person(request), now=now),
         "turns": turns if is_whole else turns[-TURNS_SHOWN:],
         "hidden_turns": 0 if is_whole else len(turns) - TURNS_SHOWN,
+        "context_after": context.after_turns(turns),
         "last_message_id": turns[-1].message.pk if turns else "",
         "allowance": allowance_of(person(request), now=now),
         "client_id": uuid.uuid4(),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -76,13 +78,22 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def regenerate(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    """Another reply to the same message."""
+    return _beside(request, conversation_id, message_id, sending.regenerate)
+
+
+def _beside(
+    request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID, write: Callable[..., Reply]
+) -> HttpResponse:
     shown = own_conversation(request, conversation_id)
-    message = get_object_or_404(Message.objects.select_related("parent"), pk=message_id, conversation=shown)
+    message = get_object_or_404(
+        Message.objects.select_related("conversation", "parent"), pk=message_id, conversation=shown
+    )
     form = RegenerateForm(request.POST)
     if not form.is_valid():
         return _refused(request, shown, _("This page is out of date. Reload it and send again."), 400)
     try:
-        reply = sending.regenerate(
+        reply = write(
             user=person(request), message=message, client_id=form.cleaned_data["client_id"], now=timezone.now()
         )
     except sending.BadMessage as refusal:
@@ -90,6 +101,27 @@ def regenerate(request: HttpRequest, conversation_id: uuid.UUID, message_id: uui
     except QuotaExceeded as wall:
         return _wall(request, shown, wall)
     return _sent(request, reply, after=message.parent)
+
+
+@login_required
+@require_POST
+def continue_reply(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    """Go on with a reply that was stopped or cut off."""
+    return _beside(request, conversation_id, message_id, sending.continue_reply)
+
+
+@login_required
+@require_POST
+def delete_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    """Erase a variant with everything below it."""
+    shown = own_conversation(request, conversation_id)
+    try:
+        tree.delete_branch(shown, message_id)
+    except Message.DoesNotExist as missing:
+        raise Http404 from missing
+    except tree.BranchInUse:
+        messages.error(request, _("A reply in it is still being written. Stop it first."))
+    return redirect("conversation", conversation_id)
 
 
 @login_required

@@ -7,6 +7,8 @@ import { dressCode } from "./code.js";
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
+// Without any news for so long, nobody has begun to write.
+const QUIET = 2000;
 const FETCH = { "X-Requested-With": "fetch", Accept: "text/html" };
 
 const open = new Map();
@@ -16,7 +18,11 @@ export const isBusy = (chat) => Boolean(chat.querySelector("[data-unfinished], [
 export const canStop = (chat) => Boolean(chat.querySelector("[data-unfinished]"));
 
 /** Tells the page that a reply began, ended or was stopped. */
-const changed = (chat) => chat.dispatchEvent(new CustomEvent("parley:replies"));
+const changed = (chat) => {
+  const context = [...chat.querySelectorAll("[data-turn]")].at(-1)?.querySelector("template[data-context-source]");
+  if (context) chat.querySelector("[data-context]").replaceChildren(context.content.cloneNode(true));
+  chat.dispatchEvent(new CustomEvent("parley:replies"));
+};
 
 export function followAll(chat) {
   for (const [turn, source] of open) {
@@ -33,6 +39,10 @@ function follow(turn, chat) {
   const announce = announcer(chat, blocks);
   let position = "";
   let wait = FIRST_WAIT;
+  setTimeout(() => {
+    const text = turn.querySelector("[data-state-text]");
+    if (turn.isConnected && text && !position) text.textContent = chat.dataset.waiting;
+  }, QUIET);
 
   const connect = () => {
     const source = new EventSource(`${turn.dataset.events}?after=${position}`);
@@ -49,7 +59,7 @@ function follow(turn, chat) {
       fill(blocks, index, html, chat);
       announce.more();
     });
-    on("state", ({ queue_position: place }) => showState(turn, chat, place));
+    on("state", ({ state, queue_position: place }) => showState(turn, chat, state, place));
     on("end", async ({ state }) => {
       source.close();
       announce.end(state);
@@ -80,12 +90,12 @@ function fill(blocks, index, html, chat) {
   blocks.children[index].innerHTML = html;
 }
 
-function showState(turn, chat, place) {
-  const state = turn.querySelector("[data-state]");
-  if (!state || turn.querySelector("[data-blocks]").childElementCount) return;
-  state.querySelector("[data-state-text]").textContent = place
-    ? chat.dataset.place.replace("{place}", place)
-    : chat.dataset.waiting;
+/** Why nothing is written now: others are served first, or the model is away. */
+function showState(turn, chat, why, place) {
+  const text = turn.querySelector("[data-state-text]");
+  if (!text) return;
+  if (why === "away") text.textContent = chat.dataset.away;
+  else text.textContent = place ? chat.dataset.place.replace("{place}", place) : "";
 }
 
 /**

@@ -1,0 +1,52 @@
+"""How full the model's window is, and what has fallen out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from chat import tree
+from chat.models import Message, Reply
+
+WORTH_SHOWING_PERCENT = 50
+
+
+@dataclass(frozen=True)
+class Context:
+    """Tokens that the model reads next time, of those its window holds, and messages that did not fit any more."""
+
+    used: int
+    window: int
+    dropped_messages: int
+
+    @property
+    def percent(self) -> int:
+        return min(100, round(100 * self.used / self.window))
+
+    @property
+    def is_worth_showing(self) -> bool:
+        return self.percent >= WORTH_SHOWING_PERCENT or self.dropped_messages > 0
+
+
+def after_turns(turns: Sequence[tree.Turn]) -> Context | None:
+    """The window after the last turn of a path; None while it is being written or when there is none."""
+    if not turns or turns[-1].reply is None:
+        return None
+    return _after(turns[-1].reply, sum(1 for turn in turns[:-1] if turn.message.content))
+
+
+def after_reply(reply: Reply) -> Context | None:
+    """The same for a reply alone."""
+    message = reply.message
+    path = tree.ancestor_ids(conversation_id=message.conversation_id, leaf_id=message.pk)
+    return _after(reply, Message.objects.filter(pk__in=path[:-1]).exclude(content="").count())
+
+
+def _after(reply: Reply, messages_before: int) -> Context | None:
+    if not reply.is_finished or not reply.prompt_tokens:
+        return None
+    dropped = messages_before - reply.prompt_turns if reply.prompt_turns else 0
+    used = reply.prompt_tokens + (reply.completion_tokens or 0)
+    return Context(used, settings.CHAT_CONTEXT_TOKENS, max(0, dropped))

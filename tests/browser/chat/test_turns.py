@@ -1,0 +1,78 @@
+"""What can be done with a turn in a browser, with the real model."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import expect
+
+from accounts.models import User
+from chat.models import Reply
+from tests import factories
+from tests.browser.chat_page import PATIENCE, ChatPage
+from tests.stack.browser import NewPage
+from tests.stack.processes import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def user(stack: Stack) -> User:
+    return User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+
+
+def test_a_stopped_reply_is_continued_where_it_broke_off(new_page: NewPage, user: User) -> None:
+    chat = ChatPage(new_page(user)).open()
+    chat.say("Write a long story about a fox.")
+    chat.wait_for_words()
+    chat.page.get_by_role("button", name="Stop").click()
+    expect(chat.replies.last).to_contain_text("You stopped this reply.")
+    begun = chat.text().strip()
+    chat.replies.last.get_by_role("button", name="Continue").click()
+    expect(chat.page.locator(".pager__place")).to_have_text("2/2")
+    chat.page.wait_for_function(
+        "length => document.querySelector('#thread .turn--reply [data-blocks]').innerText.length > length + 40",
+        arg=len(begun),
+        timeout=PATIENCE,
+    )
+    chat.page.get_by_role("button", name="Stop").click()
+    assert chat.finished().startswith(begun)
+    first, second = Reply.objects.order_by("queued_at")
+    assert second.completion_tokens > first.completion_tokens
+    assert second.continued_tokens == first.completion_tokens
+
+
+def test_a_variant_is_deleted_after_asking(new_page: NewPage, user: User) -> None:
+    first = factories.conversation(user, ("Name an animal", "Fox"))
+    factories.reply_to(first.parent, "Owl")
+    chat = ChatPage(new_page(user)).open(f"/c/{first.conversation_id}?at={first.pk}")
+    chat.replies.last.get_by_role("button", name="Delete this variant").click()
+    chat.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(chat.replies.last).to_contain_text("Owl")
+    expect(chat.page.locator(".pager__place")).to_have_count(0)
+
+
+def test_the_meter_says_what_the_model_no_longer_sees(new_page: NewPage, user: User) -> None:
+    last = factories.conversation(user, ("a", "b"), ("c", "d"))
+    Reply.objects.filter(pk=last.pk).update(prompt_tokens=5000, prompt_turns=3)
+    chat = ChatPage(new_page(user)).open(f"/c/{last.conversation_id}")
+    expect(chat.page.locator("[data-context]")).to_contain_text("61 % of what the model can read")
+    Reply.objects.filter(pk=last.pk).update(prompt_turns=1)
+    chat.page.reload()
+    expect(chat.page.locator("[data-context]")).to_contain_text("The oldest 2 messages no longer fit")
+
+
+def test_waiting_says_why_and_giving_up_is_free(new_page: NewPage, user: User, stack: Stack) -> None:
+    stack.kill("worker")
+    chat = ChatPage(new_page(user)).open()
+    chat.say("Say hi.")
+    expect(chat.replies.last).to_contain_text("Waiting for a free worker. Stopping now costs nothing.")
+    stack.start("worker")
+    assert chat.finished()
+    stack.kill("inference")
+    chat.say("Say hi again.")
+    expect(chat.replies.last).to_contain_text("The model is starting again.", timeout=PATIENCE)
+    chat.page.get_by_role("button", name="Stop").click()
+    expect(chat.replies.last).to_contain_text("You stopped this reply before it began.", timeout=PATIENCE)
+    assert Reply.objects.order_by("queued_at").last().message.content == ""  # type: ignore[union-attr]
