@@ -69,3 +69,13 @@ class Unavailable(RequestError):  # noqa: N818
     def __init__(self, message: str, *, code: str = "unavailable", retry_after: float = 1.0) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+
+
+class ServiceFault(RequestError):  # noqa: N818
+    """A mistake in the service itself."""
+
+    status = 500
+    type = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong in the service; its log says what.", code="internal_error")

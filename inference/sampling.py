@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Row = NDArray[np.float32]
+Weights = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 MASK_64 = (1 << 64) - 1
 # Tokens this far below the best, in logits, weigh less than one part in 2^53 of the whole even when all of them are.
 NEGLIGIBLE_LOGITS = 37.0
+BUCKETS_PER_LOGIT = 8
+BLOCK = 256
+LEAST_LOGPROB = -9999.0
+"""JSON has no minus infinity; OpenAI writes this for tokens that cannot come."""
 
 
 class UnusableLogits(Exception):  # noqa: N818
@@ -99,41 +105,86 @@ class Sampler:
 
 
 def draw(row: Row, parameters: SamplingParameters, chance: float) -> int:
-    """A token drawn by inverting the distribution at `chance` in [0, 1), likeliest tokens first.
+    """A token drawn by inverting, at `chance` in [0, 1), the distribution that the parameters leave of `row`.
 
-    Only tokens that can matter are looked at: with top_p, a token below (1 - top_p) / vocabulary of the best one's
-    weight is never in the nucleus, for all such tokens together weigh less than 1 - top_p.
+    Nothing is sorted but the few tokens at the edge of the nucleus: over thousands of candidates, sorting would take
+    most of the time of a step with many replies.
     """
     best = float(row.max())
     ids = _candidates(row, best, parameters)
     scaled = (row[ids].astype(np.float64) - best) / parameters.temperature
-    order = np.lexsort((ids, -scaled))
-    if parameters.top_k > 0:
-        order = order[: parameters.top_k]
-    ids, weights = ids[order], np.exp(scaled[order])
-    mass = np.cumsum(weights)
-    kept = len(ids)
+    if 0 < parameters.top_k < len(ids):
+        ids, scaled = _keep(_likeliest(scaled, parameters.top_k), ids, scaled)
+    weights = np.exp(scaled)
+    kept = weights >= parameters.min_p
     if parameters.top_p < 1.0:
-        kept = int(np.searchsorted(mass, parameters.top_p * mass[-1])) + 1
-    if parameters.min_p > 0.0:
-        kept = min(kept, int(np.searchsorted(-weights, -parameters.min_p, side="right")))
-    kept = max(1, min(kept, len(ids)))
-    index = int(np.searchsorted(mass[:kept], chance * mass[kept - 1], side="right"))
-    return int(ids[min(index, kept - 1)])
+        whole = weights.sum() if parameters.top_k > 0 else _whole_weight(row, best, parameters.temperature)
+        kept &= _nucleus(scaled, weights, parameters.top_p * whole)
+    if not kept.all():
+        ids, weights = _keep(kept, ids, weights)
+    return int(ids[_invert(weights, chance)])
 
 
 def _candidates(row: Row, best: float, parameters: SamplingParameters) -> NDArray[np.int64]:
+    """The tokens that can be drawn, and some more.
+
+    With top_p, a token below (1 - top_p) / vocabulary of the best one's weight is never in the nucleus, for all such
+    tokens together weigh less than 1 - top_p of the whole.
+    """
+    farthest = math.log(len(row)) + NEGLIGIBLE_LOGITS
+    reach = farthest
     if parameters.top_p < 1.0:
         reach = math.log(len(row) / max(1.0 - parameters.top_p, 1e-12))
     elif parameters.min_p > 0.0:
         reach = -math.log(parameters.min_p) + 1e-3
-    else:
-        reach = math.log(len(row)) + NEGLIGIBLE_LOGITS
     ids = np.flatnonzero(row >= np.float32(best - reach * parameters.temperature))
-    if 0 < parameters.top_k < len(ids):
-        smallest = np.partition(row[ids], len(ids) - parameters.top_k)[len(ids) - parameters.top_k]
-        ids = ids[row[ids] >= smallest]
+    if len(ids) < parameters.top_k:  # top_k counts first: its tokens are what top_p takes a share of
+        ids = np.flatnonzero(row >= np.float32(best - farthest * parameters.temperature))
     return ids
+
+
+def _whole_weight(row: Row, best: float, temperature: float) -> float:
+    return float(np.exp((row - np.float32(best)) / np.float32(temperature)).sum(dtype=np.float64))
+
+
+def _keep(kept: Mask, ids: NDArray[np.int64], values: Weights) -> tuple[NDArray[np.int64], Weights]:
+    return ids[kept], values[kept]
+
+
+def _likeliest(scaled: Weights, count: int) -> Mask:
+    """Which are the `count` largest; among equals, the first."""
+    smallest = np.partition(scaled, len(scaled) - count)[len(scaled) - count]
+    kept: Mask = scaled > smallest
+    equals = np.flatnonzero(scaled == smallest)
+    kept[equals[: count - int(kept.sum())]] = True
+    return kept
+
+
+def _nucleus(scaled: Weights, weights: Weights, wanted: float) -> Mask:
+    """Which are the fewest likeliest whose weights come to `wanted`; among equals, the first.
+
+    Weights are added up in buckets of similar size; only the bucket where the sum is reached needs an order.
+    """
+    buckets = (scaled * -BUCKETS_PER_LOGIT).astype(np.int64)
+    mass = np.cumsum(np.bincount(buckets, weights=weights))
+    edge = min(int(np.searchsorted(mass, wanted)), len(mass) - 1)
+    kept: Mask = buckets < edge
+    members = np.flatnonzero(buckets == edge)
+    members = members[np.argsort(-scaled[members], kind="stable")]
+    reached = np.cumsum(weights[members]) + (mass[edge - 1] if edge else 0.0)
+    kept[members[: int(np.searchsorted(reached, wanted)) + 1]] = True
+    return kept
+
+
+def _invert(weights: Weights, chance: float) -> int:
+    """The index at which `chance` of all the weight is passed: first the block, then the place in it."""
+    starts = np.arange(0, len(weights), BLOCK)
+    mass = np.cumsum(np.add.reduceat(weights, starts))
+    target = chance * mass[-1]
+    block = min(int(np.searchsorted(mass, target, side="right")), len(starts) - 1)
+    inside = np.cumsum(weights[starts[block] : starts[block] + BLOCK])
+    place = int(np.searchsorted(inside, target - (mass[block - 1] if block else 0.0), side="right"))
+    return int(starts[block]) + min(place, len(inside) - 1)
 
 
 def uniform(seed: int, index: int) -> float:
@@ -162,8 +213,13 @@ def _log_softmax(row: Row) -> NDArray[Any]:
 
 def _report(log_probabilities: NDArray[Any], token: int, count: int) -> TokenLogprob:
     top: list[int] = []
+    count = min(count, len(log_probabilities))
     if count:
         likely = np.argpartition(log_probabilities, -count)[-count:]
         top = [int(index) for index in likely[np.argsort(-log_probabilities[likely], kind="stable")]]
-    pairs = tuple((index, float(log_probabilities[index])) for index in top)
-    return TokenLogprob(logprob=float(log_probabilities[token]), top=pairs)
+    pairs = tuple((index, _finite(log_probabilities[index])) for index in top)
+    return TokenLogprob(logprob=_finite(log_probabilities[token]), top=pairs)
+
+
+def _finite(log_probability: float) -> float:
+    return max(float(log_probability), LEAST_LOGPROB)

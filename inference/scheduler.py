@@ -6,6 +6,7 @@ longer than that chunk takes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from inference.metrics import Metrics
 from inference.sampling import TokenLogprob, UnusableLogits
 from inference.slots import SlotTable, common_prefix
 
+logger = logging.getLogger(__name__)
 WORTH_WAITING_FOR = 64
 """A prompt waits for another to be computed when it can then reuse at least this many more tokens."""
 STALE_TOKENS = 256
@@ -191,20 +193,26 @@ class Scheduler:
             generation.computed = segment.end
             self.table.slots[segment.slot].tokens.extend(segment.tokens)
             if segment.logits:
-                self._extend(generation, logits[row])
+                self._extend_or_fail(generation, logits[row])
                 row += segment.logits
         self._metrics.batch_size.labels(self._model).observe(len(works))
         self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
 
+    def _extend_or_fail(self, generation: Generation, logits: torch.Tensor) -> None:
+        """What goes wrong while choosing one reply's token ends that reply alone."""
+        try:
+            self._extend(generation, logits)
+        except UnusableLogits:
+            self._finish(generation, "error", error="unusable_logits")
+        except Exception:
+            logger.exception("reply failed", extra={"model": self._model})
+            self._finish(generation, "error", error="reply_failed")
+
     def _extend(self, generation: Generation, logits: torch.Tensor) -> None:
         """Choose the generation's next token, tell it, and finish if that was the last."""
         grammar = generation.order.grammar
-        try:
-            allowed = grammar.allowed() if grammar else None
-            token, logprob = generation.sampler.choose(logits.numpy(), allowed)
-        except UnusableLogits:
-            self._finish(generation, "error", error="unusable_logits")
-            return
+        allowed = grammar.allowed() if grammar else None
+        token, logprob = generation.sampler.choose(logits.numpy(), allowed)
         if grammar:
             grammar.accept(token)
         self._append(generation, token, logprob)
@@ -251,7 +259,10 @@ class Scheduler:
         now = self._clock()
         if generation.slot is not None:
             self.running.remove(generation)
-            self.table.vacate(self.table.slots[generation.slot], now=now)
+            slot = self.table.slots[generation.slot]
+            if error:  # NaN in its keys and values would spoil whoever went on from them
+                slot.tokens.clear()
+            self.table.vacate(slot, now=now)
             generation.slot = None
         generation.state = State.FINISHED
         delta = Delta(

@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from inference.engine import Engine
-from inference.errors import RequestError
+from inference.errors import RequestError, ServiceFault
 from inference.metrics import Metrics
 from inference.registry import ModelRegistry
 from inference.server.limits import BodyLimit, require_key, require_operator
@@ -62,6 +62,7 @@ def create_app(settings: Settings, *, on_crash: Callable[[str], None]) -> FastAP
     app.add_exception_handler(RequestError, _answer_request_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_fault)
     return app
 
 
@@ -199,3 +200,8 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
     code = "not_found" if error.status_code == 404 else "http_error"
     body = error_body(RequestError(str(error.detail), code=code))
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+
+async def _answer_fault(_request: Request, _error: Exception) -> Response:
+    """A fault of ours: the log has it, the caller learns nothing of the inside."""
+    return JSONResponse(error_body(ServiceFault()), status_code=ServiceFault.status)

@@ -55,6 +55,8 @@ class Surroundings:
             "STORAGE_URL": (self.home / "storage").as_uri(),
             "SECRET_KEY": "only-for-this-test-run-and-long-enough-to-please-every-check",
             "DATABASE_POOL_SIZE": "20",
+            # Waiting torch threads would spin: the tests of the model take four times as long so.
+            "OMP_WAIT_POLICY": "PASSIVE",
         }
         if self._postgres:
             variables["DATABASE_URL"] = self._postgres.url

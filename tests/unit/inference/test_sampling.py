@@ -61,6 +61,43 @@ def test_draws_follow_the_distribution_that_transformers_computes(parameters: Sa
     assert not counted[expected == 0].any()
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    spread=st.sampled_from([0.5, 2.0, 4.0, 9.0]),
+    temperature=st.sampled_from([0.3, 0.8, 1.0, 2.0]),
+    top_p=st.sampled_from([0.05, 0.5, 0.9, 0.95, 0.999, 1.0]),
+    top_k=st.sampled_from([0, 7, 300]),
+    min_p=st.sampled_from([0.0, 0.02]),
+    coarse=st.booleans(),
+)
+def test_a_draw_over_a_real_vocabulary_is_that_of_a_full_sort(
+    *, seed: int, spread: float, temperature: float, top_p: float, top_k: int, min_p: float, coarse: bool
+) -> None:
+    """The shortcuts change nothing: every kept token is exactly as likely as when all 49,152 are put in order."""
+    row = (np.random.default_rng(seed).standard_normal(49_152) * spread).astype(np.float32)
+    if coarse:
+        row = row.round(1)  # thousands of equal logits
+    parameters = SamplingParameters(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p)
+
+    order = np.argsort(-row, kind="stable")
+    weights = np.exp((row[order].astype(np.float64) - row.max()) / temperature)
+    if top_k:
+        order, weights = order[:top_k], weights[:top_k]
+    kept = weights >= min_p
+    if top_p < 1.0:
+        kept &= np.cumsum(weights) - weights < top_p * weights.sum()
+    by_id = np.argsort(order[kept])
+    ids, weights = order[kept][by_id], weights[kept][by_id]
+    edges = np.cumsum(weights) / weights.sum()
+
+    for chance in (0.0, 0.1, 0.37, 0.5, 0.73, 0.9, 0.999):
+        drawn = int(np.searchsorted(ids, draw(row, parameters, chance)))
+        lower = edges[drawn - 1] if drawn else 0.0
+        # The whole weight is summed in float32: at the edge of a large nucleus a token more or less may be kept.
+        assert lower - 1e-4 <= chance <= edges[min(drawn, len(edges) - 1)] + 1e-4
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(0, 100))
 def test_the_stream_of_a_seed_depends_on_nothing_else(seed: int, index: int) -> None:
@@ -122,6 +159,14 @@ def test_logprobs_are_those_of_the_model_whatever_the_parameters() -> None:
     values, ids = expected.topk(4)
     assert [index for index, _ in logprob.top] == ids.tolist()
     assert [value for _, value in logprob.top] == pytest.approx(values.tolist(), abs=1e-6)
+
+
+def test_a_token_that_cannot_come_is_reported_in_a_number_that_json_has() -> None:
+    row = np.array([0.0, -np.inf, 1.0], dtype=np.float32)
+    _, logprob = Sampler(SamplingParameters(temperature=0.0, logprobs=20), []).choose(row)
+    assert logprob is not None
+    assert [index for index, _ in logprob.top] == [2, 0, 1]
+    assert logprob.top[-1][1] == -9999.0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), float("inf")])

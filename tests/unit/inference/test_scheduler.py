@@ -30,6 +30,8 @@ class Bench:
     ) -> None:
         self.now = 0.0
         self.deltas: dict[int, list[Delta]] = {}
+        self.generations: list[Generation] = []
+        self.metrics = Metrics()
         self.executor = NullExecutor(slots=slots, positions=200, vocabulary=VOCABULARY)
         self.scheduler = Scheduler(
             self.executor,
@@ -39,7 +41,7 @@ class Bench:
             budget=budget,
             clock=lambda: self.now,
             deliver=self._deliver,
-            metrics=Metrics(),
+            metrics=self.metrics,
             model="test",
         )
 
@@ -47,10 +49,11 @@ class Bench:
         for generation, delta in outbox:
             generation.listener(delta)
 
-    def add(self, order: Order) -> Generation:
+    def add(self, order: Order, token_bytes: list[bytes] = TOKEN_BYTES) -> Generation:
         said: list[Delta] = []
-        generation = Generation(order, Detokenizer(TOKEN_BYTES), said.append, now=self.now)
+        generation = Generation(order, Detokenizer(token_bytes), said.append, now=self.now)
         self.deltas[id(generation)] = said
+        self.generations.append(generation)
         self.scheduler.add(generation)
         return generation
 
@@ -59,6 +62,11 @@ class Bench:
 
     def ends(self, generation: Generation) -> list[str]:
         return [delta.finish_reason for delta in self.deltas[id(generation)] if delta.finish_reason]
+
+    def counted(self, metric: str) -> float:
+        """The sum of a metric over all its labels."""
+        samples = [sample for family in self.metrics.registry.collect() for sample in family.samples]
+        return sum(sample.value for sample in samples if sample.name == metric)
 
     def step(self) -> None:
         self.scheduler.step()
@@ -81,7 +89,7 @@ def alone(order: Order) -> list[int]:
         token = int(executor.row(tokens).argmax())
         reply.append(token)
         tokens.append(token)
-        if token in END:
+        if token in END and not order.ignores_end:
             break
     return reply
 
@@ -127,9 +135,17 @@ def test_every_reply_is_whole_and_right_under_random_arrivals_and_cancels(
         assert not table_slot.is_busy
         assert table_slot.tokens == bench.executor.cache[table_slot.index][: len(table_slot.tokens)]
     assert sum(len(slot.tokens) for slot in bench.scheduler.table.slots) <= bench.scheduler.table.budget
-    for key, deltas in bench.deltas.items():
+    for generation in bench.generations:
+        deltas = bench.deltas[id(generation)]
         assert [bool(delta.finish_reason) for delta in deltas].count(True) == 1
-        assert deltas[-1].finish_reason in (("stop", "length", "cancelled") if key in doomed else ("stop", "length"))
+        assert deltas[-1].finish_reason in ("stop", "length", *(["cancelled"] if id(generation) in doomed else []))
+        # Every token that was told is right and in its place, and every one is counted.
+        whole, said = alone(generation.order), bench.said(generation)
+        assert said == (whole[: len(said)] if deltas[-1].finish_reason == "cancelled" else whole)
+        assert deltas[-1].produced == len(said)
+    assert bench.counted("inference_reply_tokens_total") == sum(len(bench.said(each)) for each in bench.generations)
+    assert bench.counted("inference_requests_finished_total") == len(bench.generations)
+    assert bench.counted("inference_slots_busy") == bench.counted("inference_queue_length") == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -183,6 +199,31 @@ def test_a_free_request_is_served_in_the_end_however_many_paying_ones_keep_comin
     assert bench.now < 10.0
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(0, 6)), min_size=2, max_size=20),
+    st.integers(1, 3),
+)
+def test_nobody_is_overtaken_by_who_came_later_than_the_priority_is_worth(
+    script: list[tuple[int, int, int]], slots: int
+) -> None:
+    """The bound on starvation: each step of priority buys the place of those who came `ageing_seconds` earlier."""
+    ageing = 1.0
+    bench = Bench(slots=slots, policy=AdmissionPolicy(ageing_seconds=ageing, user_slots=1))
+    for number, (priority, length, pause) in enumerate(script):
+        for _ in range(pause):
+            bench.step()
+        bench.add(order([number + 1] * 5, priority=priority, max_tokens=length, user=f"user {number}"))
+    bench.run()
+    for first in bench.generations:
+        for second in bench.generations:
+            worth = max(0, first.order.priority - second.order.priority) * ageing
+            if second.arrived > first.arrived + worth + 1e-6:
+                assert first.admitted is not None
+                assert second.admitted is not None
+                assert first.admitted <= second.admitted
+
+
 def test_a_long_prompt_stalls_others_for_one_chunk_at_most() -> None:
     bench = Bench(chunk=16)
     talker = bench.add(order([1], max_tokens=30))
@@ -221,7 +262,8 @@ def test_the_next_turn_of_a_conversation_computes_only_what_is_new() -> None:
     second = bench.add(order([*first.tokens, 9, 9, 9]))
     bench.run()
     assert second.cached_tokens == len(first.tokens) - 1
-    assert bench.said(second) == alone(second.order)[:5] or second.order.ignores_end
+    assert bench.said(second) == alone(second.order)
+    assert len(bench.said(second)) == 5
 
 
 def test_siblings_share_the_computation_of_their_prompt() -> None:
@@ -240,6 +282,28 @@ def test_a_request_that_can_follow_with_no_token_fails_alone() -> None:
     bench.run()
     assert bench.deltas[id(bad)][-1].error == "unusable_logits"
     assert bench.ends(good) == ["length"]
+
+
+def test_a_reply_whose_own_state_is_broken_fails_alone() -> None:
+    bench = Bench()
+    bad = bench.add(order([1]), token_bytes=[])
+    good = bench.add(order([2]))
+    bench.run()
+    assert bench.deltas[id(bad)][-1].error == "reply_failed"
+    assert bench.ends(good) == ["length"]
+    assert bench.said(good) == alone(good.order)
+
+
+def test_nobody_goes_on_from_what_a_spoilt_reply_left_in_the_cache() -> None:
+    bench = Bench()
+    prompt = list(range(1, 40))
+    bias = dict.fromkeys(range(VOCABULARY), float("nan"))
+    bench.add(order(prompt, sampling=replace(GREEDY, logit_bias=bias)))
+    bench.run()
+    after = bench.add(order(prompt))
+    bench.run()
+    assert after.cached_tokens == 0
+    assert bench.said(after) == alone(after.order)
 
 
 @pytest.mark.parametrize("budget", [70, 130])
