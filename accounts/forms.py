@@ -1,5 +1,6 @@
 """The questions a person is asked: at sign-up, and on the settings page."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -11,7 +12,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts import consent
-from accounts.models import User
+from accounts.models import ApiKey, User
 
 CONSENT_LABEL = _("My conversations and ratings may be used to improve the model.")
 CONSENT_HELP = _(
@@ -65,3 +66,37 @@ class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class ConsentForm(forms.Form):
     training_consent = forms.BooleanField(label=CONSENT_LABEL, help_text=CONSENT_HELP, required=False)
+
+
+class ApiKeyForm(forms.Form):
+    """A new key: what for, what it may do, until when, and how much it may spend."""
+
+    DAYS = [("30", _("30 days")), ("90", _("90 days")), ("365", _("a year")), ("never", _("no end"))]
+
+    name = forms.CharField(label=_("Name"), max_length=60, help_text=_("Where the key will be used, such as “laptop”."))
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"),
+        choices=ApiKey.Scope.choices,
+        initial=[ApiKey.Scope.CHAT],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    days = forms.ChoiceField(label=_("Works for"), choices=DAYS, initial="90")
+    monthly_token_cap = forms.IntegerField(
+        label=_("Spending cap, in tokens a month"),
+        min_value=1,
+        max_value=10**15,
+        required=False,
+        help_text=_(
+            "Beyond it the key is refused until the first of the next month. Empty: your plan is the only limit."
+        ),
+    )
+
+    def wishes(self, *, now: datetime) -> dict[str, Any]:
+        """Arguments of `accounts.api_keys.create`."""
+        given = self.cleaned_data
+        return {
+            "name": given["name"],
+            "scopes": given["scopes"],
+            "expires_at": now + timedelta(days=int(given["days"])) if given["days"] != "never" else None,
+            "monthly_token_cap": given["monthly_token_cap"],
+        }

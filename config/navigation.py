@@ -32,6 +32,7 @@ class Place:
 PLACES = [
     Place("settings", _("Settings"), "settings"),
     Place("security", _("Security"), "shield"),
+    Place("keys", _("API keys"), "key"),
     Place("activity", _("Activity"), "history"),
     Place("your_data", _("Your data"), "download"),
     Place("plans", _("Plans"), "card"),

@@ -72,7 +72,7 @@ def test_nobody_sees_or_touches_what_belongs_to_somebody_else(ann, bob):
 def test_a_stranger_is_asked_to_sign_in(ann):
     reply = start(ann).json()
     stranger = Client()
-    assert stranger.get(reverse("api-conversations")).status_code == 403
+    assert stranger.get(reverse("api-conversations")).status_code == 401
     assert stranger.get(reverse("reply-events", args=[reply["id"]])).status_code == 401
 
 

@@ -1,4 +1,4 @@
-"""Pages about the account that django-allauth does not have."""
+"""How the product addresses a person and looks to them; what they let it be used for; every way in, in one list."""
 
 from typing import cast
 

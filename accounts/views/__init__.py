@@ -1,0 +1,1 @@
+"""Pages about the account that django-allauth does not have, by topic."""
