@@ -124,7 +124,12 @@ def _handle(event: StripeEvent, now: datetime) -> bool:
     kind = event.type.removeprefix("v1.")
     for prefix, refresh in REFRESHERS.items():
         if kind.startswith(prefix) and event.object_id:
-            return refresh(event.object_id, cause=f"{kind} {event.stripe_id}", now=now)
+            try:
+                return refresh(event.object_id, cause=f"{kind} {event.stripe_id}", now=now)
+            except stripe.StripeRefused as refused:
+                # A deleted object, or one of another account: asking again will not bring it.
+                if not refused.is_missing:
+                    raise
     return False
 
 

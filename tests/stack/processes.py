@@ -35,6 +35,7 @@ LINES = {"worker": " ready."}
 DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
 LOG_CHARACTERS = 3000
+_running: list[Stack] = []  # the one of this run, once a test has asked for it
 
 
 class Stack:
@@ -155,8 +156,10 @@ def running_stack(django_db_setup: None) -> Iterator[Stack]:
         for name in PARTS:
             stack._spawn(name)
         stack.wait_until_ready(*PARTS)
+        _running.append(stack)
         yield stack
     finally:
+        _running.clear()
         stack.close()
 
 
@@ -165,6 +168,19 @@ def stack(running_stack: Stack, transactional_db: None) -> Stack:
     """All of Parley, every part alive; what the test commits the processes see. Tables are emptied afterwards."""
     running_stack.start(*DATABASES, *PARTS)
     return running_stack
+
+
+@pytest.fixture
+def alone(transactional_db: None) -> None:
+    """No process but this one works off the test database's queues, so that what is put there stays for the test.
+
+    The worker and the scheduler of an earlier test would take it too, and ask another Stripe about it. They come back
+    with the next test that wants `stack`.
+    """
+    for stack in _running:
+        for name in ("scheduler", "worker"):
+            if stack.is_alive(name):
+                stack.kill(name)
 
 
 def _environment() -> dict[str, str]:

@@ -11,12 +11,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
-import subprocess
-import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -28,12 +24,11 @@ from django.test import Client
 from django.utils import timezone
 from stripe import WebhookSignature
 
-from accounts.models import User
-from billing import catalogue, checkout, mirror, reconciliation, stripe, webhooks
+from billing import mirror, reconciliation, stripe, webhooks
 from billing.entitlements import entitlement_of
-from billing.models import EntitlementChange, Plan, Price, StripeEvent
-from billing.plans import seed_plans
-from tests.stack.surroundings import ROOT
+from billing.models import EntitlementChange, Price, StripeEvent
+from tests.stack.customers import newcomer, open_checkout, pay
+from tests.stack.simulated_stripe import KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,36 +74,9 @@ def choose(weights, rng):
     return rng.choices(names, [*weights.values(), 100 - sum(weights.values())])[0]
 
 
-@pytest.fixture(scope="module")
-def stripe_url(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    state = tmp_path_factory.mktemp("stripe") / "state.sqlite3"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("STRIPE_")}
-    command = [sys.executable, "-m", "billing.sandbox", "--port", str(port), "--state", str(state)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"STRIPE_API_KEY": "sk_test_faults"})
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url)
-            break
-        except httpx.TransportError:
-            time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait()
-
-
 @pytest.fixture(autouse=True)
-def _settings(settings, stripe_url):
-    settings.STRIPE_API_BASE = stripe_url
-    settings.STRIPE_API_KEY = "sk_test_faults"
+def _settings(settings, at_simulated_stripe):
     settings.STRIPE_WEBHOOK_SECRET = f"{OLD_SECRET},{NEW_SECRET}"
-    seed_plans()
-    Plan.objects.update(trial_days=0)
-    catalogue.sync()
 
 
 class World:
@@ -116,8 +84,8 @@ class World:
 
     def __init__(self, url, rng):
         self.url, self.rng = url, rng
-        self.api = httpx.Client(base_url=url, headers={"Authorization": "Bearer sk_test_faults"}, timeout=30)
-        self.people = [User.objects.create_user(f"{uuid.uuid4().hex}@example.org") for _ in range(PEOPLE)]
+        self.api = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+        self.people = [newcomer() for _ in range(PEOPLE)]
         self.seen = {event["id"] for event in self._events()}
         self.prices = {
             row.plan_id: row.stripe_price_id for row in Price.objects.filter(interval="month", currency="usd")
@@ -126,12 +94,7 @@ class World:
             self.buy(user)
 
     def buy(self, user):
-        customer = checkout.ensure_customer(user, now=timezone.now())
-        line = {"line_items[0][price]": self.prices["plus"], "line_items[0][quantity]": 1}
-        asked = {"mode": "subscription", "customer": customer.stripe_id, "client_reference_id": str(user.pk)}
-        back = {"success_url": "http://127.0.0.1:9/", "cancel_url": "http://127.0.0.1:9/"}
-        session = self.api.post("/v1/checkout/sessions", data={**asked, **line, **back}).json()
-        answer = httpx.post(session["url"], data={"number": "4242424242424242", "expiry": "12/34", "cvc": "123"})
+        answer = pay(open_checkout(user))
         assert answer.status_code in (302, 303), answer.text
 
     def living(self, user):

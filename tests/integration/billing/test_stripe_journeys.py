@@ -1,11 +1,6 @@
 """Customers' journeys against the simulated Stripe over HTTP: what they pay, what they get, and what a crash does."""
 
 import dataclasses
-import os
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from datetime import timedelta
 
@@ -17,76 +12,20 @@ from accounts.models import User
 from billing import catalogue, checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
 from billing.entitlements import entitlement_of
 from billing.models import Customer, EntitlementChange, Invoice, Plan, Price, StripeCommand, StripeEvent, Subscription
-from billing.plans import seed_plans
 from billing.stripe import client as sdk
-from tests.stack.surroundings import ROOT
+from tests.stack.customers import CHALLENGED, DECLINED, buy, come_back, newcomer, open_checkout, pay, plan_of, price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PAID, DECLINED, CHALLENGED = "4242424242424242", "4000000000000002", "4000002500003155"
-
-
-@pytest.fixture(scope="module")
-def stripe_url(tmp_path_factory):
-    """The simulated Stripe in its own process, sending no webhooks: every test hears by asking."""
-    folder = tmp_path_factory.mktemp("stripe")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("STRIPE_")}
-    command = [sys.executable, "-m", "billing.sandbox", "--port", str(port), "--state", str(folder / "state.sqlite3")]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"STRIPE_API_KEY": "sk_test_journeys"})
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url)
-            break
-        except httpx.TransportError:
-            time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait()
-
 
 @pytest.fixture(autouse=True)
-def _at_the_simulated_stripe(settings, stripe_url):
-    settings.STRIPE_API_BASE = stripe_url
-    settings.STRIPE_API_KEY = "sk_test_journeys"
-    seed_plans()
-    Plan.objects.update(trial_days=0)
-    catalogue.sync()
+def _at_the_simulated_stripe(at_simulated_stripe):
+    """No webhook is sent: every test hears by asking."""
 
 
 @pytest.fixture
 def ann():
-    return User.objects.create_user(f"ann-{uuid.uuid4().hex[:8]}@example.org")
-
-
-def price(plan="plus", interval="month", currency="usd"):
-    return Price.objects.get(plan=plan, interval=interval, currency=currency)
-
-
-def open_checkout(user, **wanted):
-    options = {"price": price(), "quantity": 1, "wish_id": uuid.uuid4(), "language": "en", "now": timezone.now()}
-    return checkout.start(user=user, **{**options, **wanted})
-
-
-def pay(url, number=PAID, **fields):
-    return httpx.post(url, data={"number": number, "expiry": "12/34", "cvc": "123", **fields})
-
-
-def come_back(user, answer):
-    session_id = answer.headers["location"].partition("session_id=")[2]
-    return checkout.complete(user=user, session_id=session_id, now=timezone.now())
-
-
-def buy(user, **wanted):
-    return come_back(user, pay(open_checkout(user, **wanted)))
-
-
-def plan_of(user):
-    return entitlement_of(user, now=timezone.now()).plan_key
+    return newcomer("ann")
 
 
 def test_pushing_the_plans_twice_changes_nothing_the_second_time():
@@ -339,3 +278,14 @@ def test_an_event_that_keeps_failing_is_given_up_and_can_be_replayed(settings, a
     event.replay(now=now)
     assert webhooks.process_waiting(now=lambda: now) == 1
     assert StripeEvent.objects.get().state == "done"
+
+
+@pytest.mark.parametrize(
+    "kind", ["checkout.session.completed", "charge.dispute.created", "refund.created", "charge.refunded", "invoice.paid",
+             "customer.subscription.updated", "subscription_schedule.updated", "customer.updated"],
+)  # fmt: skip
+def test_an_event_about_what_stripe_no_longer_has_ends_at_once(kind):
+    now = timezone.now()
+    webhooks.store(stripe.EventFacts("evt_late", kind, "", "gone_1", "", now), body=b"", source="webhook", now=now)
+    assert webhooks.process_waiting(now=lambda: now) == 1
+    assert StripeEvent.objects.get().state == "ignored"
