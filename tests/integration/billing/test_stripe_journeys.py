@@ -280,10 +280,13 @@ def test_an_event_that_keeps_failing_is_given_up_and_can_be_replayed(settings, a
     assert StripeEvent.objects.get().state == "done"
 
 
-@pytest.mark.parametrize(
-    "kind", ["checkout.session.completed", "charge.dispute.created", "refund.created", "charge.refunded", "invoice.paid",
-             "customer.subscription.updated", "subscription_schedule.updated", "customer.updated"],
-)  # fmt: skip
+KINDS_OF_EVENT = """
+checkout.session.completed charge.dispute.created refund.created charge.refunded invoice.paid
+customer.subscription.updated subscription_schedule.updated customer.updated
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_EVENT.split())
 def test_an_event_about_what_stripe_no_longer_has_ends_at_once(kind):
     now = timezone.now()
     webhooks.store(stripe.EventFacts("evt_late", kind, "", "gone_1", "", now), body=b"", source="webhook", now=now)
