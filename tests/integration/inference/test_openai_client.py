@@ -207,3 +207,20 @@ def test_the_log_holds_no_word_of_a_prompt_or_a_reply(server: Server, client: op
     log = server.log.read_text()
     assert "xylophone" not in log
     assert any(line["event"] == "completion" for line in server.lines())
+
+
+def test_embeddings_through_the_official_client(client):
+    answer = client.embeddings.create(model="all-minilm-l6-v2", input=["red apples", "green apples", "tax law"])
+    red, green, tax = (item.embedding for item in answer.data)
+
+    def likeness(one, other):
+        return sum(a * b for a, b in zip(one, other, strict=True))
+
+    assert len(red) == 384
+    assert likeness(red, green) > likeness(red, tax)
+    assert answer.usage.prompt_tokens > 6
+
+
+def test_an_unknown_embedding_model_is_named(client):
+    with pytest.raises(openai.NotFoundError, match="no-such-model"):
+        client.embeddings.create(model="no-such-model", input="hello")
