@@ -9,12 +9,14 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
 from chat.models import Message
 from feedback import reasons as known_reasons
+from feedback.consent import IN_FORCE
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -60,11 +62,13 @@ class RatingQuerySet(models.QuerySet["Rating"]):
     def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
         """Ratings nobody has decided since they were given, and that no other reviewer holds.
 
-        Never one's own, and never from a conversation that was deleted or was to leave no trace.
+        Never one's own, never from a conversation that was deleted or was to leave no trace, and only while the
+        person consents.
         """
         return (
             self.filter(decided_event=None)
             .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
+            .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
             .exclude(user=reviewer)
             .filter(Q(leased_until=None) | Q(leased_until__lt=now) | Q(leased_by=reviewer))
         )
@@ -120,10 +124,9 @@ class Rating(models.Model):
 
 
 class ReviewDecision(models.Model):
-    """One reviewer's decision about one rating, never changed: the database refuses updates."""
+    """One reviewer's decision about what a person said. It outlives the live rating; the database refuses changes."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="decisions")
     event = models.ForeignKey(FeedbackEvent, on_delete=models.CASCADE, related_name="decisions")
     reviewer = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="review_decisions"
@@ -131,9 +134,6 @@ class ReviewDecision(models.Model):
     verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
     ideal_text = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        indexes = [models.Index(fields=["rating", "-created_at"], name="decisions_of_rating")]
 
     def __str__(self) -> str:
         return self.verdict

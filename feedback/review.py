@@ -64,7 +64,6 @@ def decide(
         rating.leased_by = rating.leased_until = None
         rating.save()
         return ReviewDecision.objects.create(
-            rating=rating,
             event_id=rating.event_id,
             reviewer=reviewer,
             verdict=verdict,

@@ -40,7 +40,9 @@ def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     )
     error = _take(user, message, RatingForm(request.POST))
     if request.headers.get("X-Requested-With") == "fetch":
-        context = widget_context(message, user, error=error, is_open=bool(error) or request.POST.get("value") != "0")
+        rating = Rating.objects.filter(user=user, message=message).first()
+        is_open = bool(error) or request.POST.get("value") != "0"
+        context = widget_context(message, rating=rating, error=error, is_open=is_open)
         return render(request, "feedback/widget.html", context, status=400 if error else 200)
     if error:
         messages.error(request, error)

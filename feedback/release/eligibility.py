@@ -9,6 +9,8 @@ import uuid
 
 from django.db import connection
 
+from feedback.consent import CONSENT
+
 # The newest thing a person said about each scope. A rating may be named by its own id or by that of its reply.
 _SAID = """
 said AS (
@@ -22,23 +24,6 @@ said AS (
 )
 """
 
-# A narrower statement wins over a wider one, but a grant ends with any wider withdrawal made after it. Two statements
-# of one instant count as the withdrawal made last. Nothing said means no.
-_CONSENT = """
-CASE
-    WHEN for_rating.is_granted IS NOT DISTINCT FROM false THEN false
-    WHEN for_rating.is_granted
-        AND NOT (for_account.is_granted IS NOT DISTINCT FROM false AND for_account.created_at >= for_rating.created_at)
-        AND NOT (for_conversation.is_granted IS NOT DISTINCT FROM false
-                 AND for_conversation.created_at >= for_rating.created_at) THEN true
-    WHEN for_conversation.is_granted IS NOT DISTINCT FROM false THEN false
-    WHEN for_conversation.is_granted
-        AND NOT (for_account.is_granted IS NOT DISTINCT FROM false
-                 AND for_account.created_at >= for_conversation.created_at) THEN true
-    ELSE COALESCE(for_account.is_granted, false)
-END
-"""
-
 # Every rating with the reason why it may not be used, NULL when it may.
 JUDGED = f"""
 WITH {_SAID}
@@ -46,7 +31,7 @@ SELECT rating.id, CASE
     WHEN rating.decided_event_id IS NULL THEN 'not reviewed'
     WHEN rating.verdict <> 'approved' THEN 'rejected'
     WHEN conversation.is_temporary OR conversation.deleted_at IS NOT NULL THEN 'conversation not kept'
-    WHEN NOT ({_CONSENT}) THEN 'no consent'
+    WHEN NOT ({CONSENT}) THEN 'no consent'
 END AS reason
 FROM feedback_rating rating
 JOIN chat_message message ON message.id = rating.message_id

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django import template
+from django.http import HttpRequest
 
 from accounts.models import User
 from chat.models import Message
@@ -15,9 +16,10 @@ from feedback.models import Rating
 register = template.Library()
 
 
-def widget_context(message: Message, user: User, *, error: str = "", is_open: bool = False) -> dict[str, Any]:
+def widget_context(
+    message: Message, *, rating: Rating | None, error: str = "", is_open: bool = False
+) -> dict[str, Any]:
     """What the widget shows: the person's live rating of this reply, and the reasons that go with it."""
-    rating = Rating.objects.filter(user=user, message=message).first()
     return {
         "message": message,
         "rating": rating,
@@ -31,4 +33,14 @@ def widget_context(message: Message, user: User, *, error: str = "", is_open: bo
 @register.inclusion_tag("feedback/widget.html", takes_context=True)
 def reply_feedback(context: dict[str, Any], message: Message, user: User) -> dict[str, Any]:
     """Thumbs, and with a rating its reasons and comment."""
-    return {**widget_context(message, user), "csrf_token": context.get("csrf_token")}
+    rating = _ratings(context["request"], user, message.conversation_id).get(message.pk)
+    return {**widget_context(message, rating=rating), "csrf_token": context.get("csrf_token")}
+
+
+def _ratings(request: HttpRequest, user: User, conversation_id: uuid.UUID) -> dict[uuid.UUID, Rating]:
+    """All of the person's ratings in the conversation, asked for once a page however many replies it shows."""
+    found: dict[uuid.UUID, dict[uuid.UUID, Rating]] = request.__dict__.setdefault("_feedback_ratings", {})
+    if conversation_id not in found:
+        ratings = Rating.objects.filter(user=user, message__conversation=conversation_id)
+        found[conversation_id] = {rating.message_id: rating for rating in ratings}
+    return found[conversation_id]

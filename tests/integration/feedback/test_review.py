@@ -5,13 +5,15 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import consent
 from feedback import capture, review
-from feedback.models import Rating, ReviewDecision
+from feedback.models import FeedbackEvent, Rating, ReviewDecision
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -91,3 +93,59 @@ def test_a_reviewer_decides_on_the_page(rating):
     )
     assert Rating.objects.get().verdict == "approved"
     assert "Nothing to review" in client.get(reverse("review")).content.decode()
+
+
+def test_decisions_outlive_the_live_rating(rating):
+    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
+    capture.withdraw(user=rating.user, message=rating.message, client_event_id=uuid.uuid4(), now=timezone.now())
+    assert not Rating.objects.exists()
+    assert ReviewDecision.objects.get().event_id == rating.event_id
+
+
+def test_history_cannot_be_deleted_while_the_reply_exists(rating):
+    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
+    for history in (ReviewDecision.objects.all(), FeedbackEvent.objects.all()):
+        with pytest.raises(DatabaseError, match="keeps its rows"):
+            delete(Rating.objects.all(), history)
+
+
+def delete(*querysets):
+    with transaction.atomic():
+        for queryset in querysets:
+            queryset.delete()
+        connection.check_constraints()
+
+
+@pytest.mark.parametrize("erase", [lambda rating: rating.message, lambda rating: rating.user])
+def test_history_goes_with_the_reply_or_the_person(rating, erase):
+    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
+    delete(erase(rating))
+    assert not FeedbackEvent.objects.exists()
+    assert not ReviewDecision.objects.exists()
+
+
+@pytest.mark.parametrize("scope", ["account", "conversation", "rating"])
+def test_nobody_reads_on_when_consent_is_withdrawn(rating, scope):
+    subjects = {"account": None, "conversation": rating.message.conversation_id, "rating": rating.message_id}
+    reader = reviewer()
+    assert review.next_rating(reviewer=reader, now=timezone.now()) == rating
+    consent.withdraw(rating.user, now=timezone.now(), scope=scope, subject_id=subjects[scope])
+    assert review.next_rating(reviewer=reader, now=timezone.now()) is None
+    consent.grant(rating.user, now=timezone.now(), scope=scope, subject_id=subjects[scope])
+    assert review.next_rating(reviewer=reader, now=timezone.now()) == rating
+
+
+def test_what_was_never_consented_to_is_never_read():
+    reply = factories.conversation(factories.UserFactory(), ("What is 2 + 2?", "Five."))
+    capture.rate(
+        user=reply.conversation.user, message=reply, value=-1, client_event_id=uuid.uuid4(), now=timezone.now()
+    )
+    assert review.next_rating(reviewer=reviewer(), now=timezone.now()) is None
+
+
+def test_a_page_asks_for_its_ratings_once(rating, client):
+    conversation = rating.message.conversation
+    client.force_login(rating.user)
+    with CaptureQueriesContext(connection) as queries:
+        client.get(reverse("conversation", args=[conversation.pk]))
+    assert len([query for query in queries if 'FROM "feedback_rating"' in query["sql"]]) == 1

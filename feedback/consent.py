@@ -1,0 +1,40 @@
+"""Whether a rating may be read and used, by the consent ledger as it stands now."""
+
+# A narrower statement wins over a wider one, but a grant ends with any wider withdrawal made after it. Two statements
+# of one instant count as the withdrawal made last. Nothing said means no.
+CONSENT = """
+CASE
+    WHEN for_rating.is_granted IS NOT DISTINCT FROM false THEN false
+    WHEN for_rating.is_granted
+        AND NOT (for_account.is_granted IS NOT DISTINCT FROM false AND for_account.created_at >= for_rating.created_at)
+        AND NOT (for_conversation.is_granted IS NOT DISTINCT FROM false
+                 AND for_conversation.created_at >= for_rating.created_at) THEN true
+    WHEN for_conversation.is_granted IS NOT DISTINCT FROM false THEN false
+    WHEN for_conversation.is_granted
+        AND NOT (for_account.is_granted IS NOT DISTINCT FROM false
+                 AND for_account.created_at >= for_conversation.created_at) THEN true
+    ELSE COALESCE(for_account.is_granted, false)
+END
+"""
+
+# The same for one row of feedback_rating, for queries that stop early.
+IN_FORCE = f"""
+(SELECT {CONSENT} FROM chat_message AS rated
+LEFT JOIN LATERAL (
+    SELECT is_granted, created_at FROM accounts_consentevent
+    WHERE user_id = feedback_rating.user_id AND scope = 'account'
+    ORDER BY created_at DESC, id DESC LIMIT 1
+) for_account ON true
+LEFT JOIN LATERAL (
+    SELECT is_granted, created_at FROM accounts_consentevent
+    WHERE user_id = feedback_rating.user_id AND scope = 'conversation' AND subject_id = rated.conversation_id
+    ORDER BY created_at DESC, id DESC LIMIT 1
+) for_conversation ON true
+LEFT JOIN LATERAL (
+    SELECT is_granted, created_at FROM accounts_consentevent
+    WHERE user_id = feedback_rating.user_id AND scope = 'rating'
+        AND subject_id IN (feedback_rating.id, feedback_rating.message_id)
+    ORDER BY created_at DESC, is_granted, id DESC LIMIT 1
+) for_rating ON true
+WHERE rated.id = feedback_rating.message_id)
+"""  # noqa: S608 - made of constants
