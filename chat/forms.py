@@ -1,9 +1,16 @@
 """What a chat page posts."""
 
+from typing import Any
+
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from billing.entitlements import Entitlement
+from chat import offer
+from chat.choices import Choices
 from chat.library import Action
+from chat.models import Conversation, Instructions, SavedPrompt
 
 
 class MessageForm(forms.Form):
@@ -13,6 +20,63 @@ class MessageForm(forms.Form):
     parent = forms.UUIDField(required=False)
     content = forms.CharField(required=False, strip=False)
     is_temporary = forms.BooleanField(required=False)
+
+
+class ChoicesForm(forms.Form):
+    """The settings of one conversation."""
+
+    model = forms.CharField(required=False, label=_("Model"))
+    temperature = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=2,
+        label=_("Temperature"),
+        help_text=_("Lower is more predictable, higher more varied."),
+        widget=forms.NumberInput(attrs={"step": "0.1"}),
+    )
+    reply_tokens = forms.IntegerField(
+        required=False, min_value=16, label=_("Longest reply"), help_text=_("In tokens; a word is one or two.")
+    )
+
+    def __init__(
+        self, *arguments: Any, entitlement: Entitlement, conversation: Conversation | None = None, **more: Any
+    ) -> None:
+        if conversation:
+            more["initial"] = {name: getattr(conversation, name) for name in self.base_fields}
+        super().__init__(*arguments, **more)
+        self.offered = offer.to(entitlement)
+        self.fields["temperature"].widget.attrs["placeholder"] = settings.CHAT_SAMPLING["temperature"]
+        longest = self.fields["reply_tokens"]
+        longest.widget.attrs |= {"placeholder": entitlement.max_output_tokens, "max": entitlement.max_output_tokens}
+
+    def clean_model(self) -> str:
+        name: str = self.cleaned_data["model"]
+        if name and name not in [model.name for model in self.offered if model.is_allowed]:
+            raise forms.ValidationError(_("Your plan does not include this model."))
+        return name
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(**self.cleaned_data)
+
+
+class InstructionsForm(forms.ModelForm[Instructions]):
+    class Meta:
+        model = Instructions
+        fields = ["about", "manner", "is_on"]
+        widgets = {"about": forms.Textarea(attrs={"rows": 4}), "manner": forms.Textarea(attrs={"rows": 4})}
+        help_texts = {
+            "about": _("What the model should know of you: your work, your place, your language."),
+            "manner": _("Short or long, plain or formal, with or without examples."),
+        }
+
+
+class SavedPromptForm(forms.ModelForm[SavedPrompt]):
+    class Meta:
+        model = SavedPrompt
+        fields = ["name", "text"]
+        widgets = {"text": forms.Textarea(attrs={"rows": 4})}
+        help_texts = {"text": _("Words in double braces, such as {{topic}}, are asked for when you use it.")}
 
 
 class RegenerateForm(forms.Form):

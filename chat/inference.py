@@ -72,6 +72,16 @@ def count_tokens(messages: list[dict[str, str]], *, model: str | None = None) ->
         raise ModelUnavailable("the model service did not count tokens") from error
 
 
+def model_names() -> list[str]:
+    """The models that the service offers. Raises `ModelUnavailable`."""
+    try:
+        response = _client().get("/v1/models", headers=_headers())
+        response.raise_for_status()
+        return [str(model["id"]) for model in response.json()["data"]]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise ModelUnavailable("the model service did not name its models") from error
+
+
 def streaming_client() -> httpx.AsyncClient:
     """A client for one event loop; connections are kept, so that a reply does not wait for a handshake."""
     return httpx.AsyncClient(

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import quota
-from billing.entitlements import entitlement_of
-from chat import inference, prompt, streams
+from billing.entitlements import Entitlement, entitlement_of
+from chat import choices, inference, prompt, streams
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
 
 TITLE_CHARACTERS = 60
@@ -29,7 +29,13 @@ class BadMessage(ValueError):  # noqa: N818 - reads as what it is at the place t
 
 
 def start_conversation(
-    *, user: User, content: str, client_id: uuid.UUID, now: datetime, is_temporary: bool = False
+    *,
+    user: User,
+    content: str,
+    client_id: uuid.UUID,
+    now: datetime,
+    is_temporary: bool = False,
+    chosen: choices.Choices | None = None,
 ) -> Reply:
     """A new conversation with its first message and an empty reply; the same `client_id` gives the same reply.
 
@@ -45,6 +51,8 @@ def start_conversation(
         created_at=now,
         updated_at=now,
     )
+    if chosen:
+        chosen.apply(conversation)
     question, answer = _turn(conversation, None, content, client_id, now)
     conversation.current_leaf_id = answer.id
     try:
@@ -220,7 +228,7 @@ def _append(
         user=user,
         request_id=answer.id,
         prompt_tokens=prompt.estimated_tokens(answer.parent),
-        max_output_tokens=entitlement.max_output_tokens,
+        max_output_tokens=choices.longest_reply(answer.conversation, entitlement),
         now=now,
         entitlement=entitlement,
     )
@@ -231,17 +239,28 @@ def _append(
         priority=entitlement.priority,
         queued_at=now,
         enqueued_at=now,
-        model=settings.CHAT_MODEL,
-        system_prompt=settings.CHAT_SYSTEM_PROMPT,
-        sampling=dict(settings.CHAT_SAMPLING),
         seed=answer.id.int & 0x7FFF_FFFF,
         **_begun(continues, grant.max_output_tokens),
+        **_made_with(user, answer.conversation, entitlement, continues),
     )
     if shown_in:
         Conversation.objects.filter(pk=shown_in.pk).update(current_leaf=answer, updated_at=now)
         shown_in.current_leaf, shown_in.updated_at = answer, now
     transaction.on_commit(lambda: wake(reply), robust=True)
     return reply
+
+
+def _made_with(
+    user: User, conversation: Conversation, entitlement: Entitlement, continues: Reply | None
+) -> dict[str, Any]:
+    """Model, system prompt and sampling: what was chosen, or what the reply that goes on was made with."""
+    if continues:
+        return {name: getattr(continues, name) for name in ("model", "system_prompt", "sampling")}
+    try:
+        return choices.reply_fields(conversation, user, entitlement)
+    except choices.ModelNotAllowed as error:
+        text = _("Your plan does not include the model %(model)s. Choose another one in the settings of this chat.")
+        raise BadMessage("model_not_allowed", text % {"model": error}) from error
 
 
 def _begun(continues: Reply | None, max_output_tokens: int) -> dict[str, Any]:

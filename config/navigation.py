@@ -31,6 +31,7 @@ class Place:
 
 PLACES = [
     Place("settings", _("Settings"), "settings"),
+    Place("chat-preferences", _("Chat"), "chat"),
     Place("security", _("Security"), "shield"),
     Place("keys", _("API keys"), "key"),
     Place("activity", _("Activity"), "history"),

@@ -62,6 +62,10 @@ class Conversation(models.Model):
     folder = models.ForeignKey(Folder, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversations")
     current_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     is_temporary = models.BooleanField(default=False)
+    # Settings of this conversation; empty ones are the site's.
+    model = models.CharField(max_length=120, blank=True)
+    temperature = models.FloatField(null=True, blank=True)
+    reply_tokens = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     pinned_at = models.DateTimeField(null=True, blank=True)
@@ -71,7 +75,13 @@ class Conversation(models.Model):
     objects = ConversationQuerySet.as_manager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "client_id"], name="conversation_sent_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "client_id"], name="conversation_sent_once"),
+            models.CheckConstraint(
+                name="conversation_temperature_in_range",
+                condition=Q(temperature__isnull=True) | Q(temperature__gte=0, temperature__lte=2),
+            ),
+        ]
         indexes = [
             models.Index(fields=["user", "-updated_at", "-id"], name="conversation_list"),
             models.Index(fields=["updated_at"], name="conversation_temporary", condition=Q(is_temporary=True)),

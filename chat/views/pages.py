@@ -11,8 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from billing.entitlements import entitlement_of
 from billing.quota import allowance_of
 from chat import context, sidebar, tree
+from chat.forms import ChoicesForm
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
@@ -65,6 +67,7 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
         "last_message_id": turns[-1].message.pk if turns else "",
         "allowance": allowance_of(person(request), now=now),
         "client_id": uuid.uuid4(),
+        "choices_form": ChoicesForm(entitlement=entitlement_of(person(request), now=now), conversation=shown),
         "max_characters": MAX_MESSAGE_CHARACTERS,
         **more,
     }

@@ -15,31 +15,35 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from billing.entitlements import entitlement_of
 from billing.quota import QuotaExceeded, allowance_of
 from chat import sending, tree
-from chat.forms import MessageForm, RegenerateForm
-from chat.models import Conversation, Message, Reply
+from chat.forms import ChoicesForm, MessageForm, RegenerateForm
+from chat.models import Conversation, Message, Reply, SavedPrompt
 from chat.views.pages import whole_page
-from chat.views.requests import is_fetch, own_conversation, person
+from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
 
 @login_required
 def new_conversation(request: HttpRequest) -> HttpResponse:
     """An empty conversation; POST starts it."""
     if request.method != "POST":
-        return render(
-            request, "chat/conversation.html", whole_page(request, None, is_temporary="temporary" in request.GET)
-        )
+        page = whole_page(request, None, is_temporary="temporary" in request.GET, draft=_draft(request))
+        return render(request, "chat/conversation.html", page)
     form = MessageForm(request.POST)
     if not form.is_valid():
         return _refused(request, None, _("This page is out of date. Reload it and send again."), 400)
     given = form.cleaned_data
+    chosen = _chosen(request)
+    if chosen and not chosen.is_valid():
+        return _refused(request, None, _("The settings of this chat are not possible. Look at them again."), 400)
     try:
         reply = sending.start_conversation(
             user=person(request),
             content=given["content"],
             client_id=given["client_id"],
             is_temporary=given["is_temporary"],
+            chosen=chosen.choices if chosen else None,
             now=timezone.now(),
         )
     except sending.BadMessage as refusal:
@@ -133,6 +137,20 @@ def stop(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
     return HttpResponse(status=202) if is_fetch(request) else redirect("conversation", conversation_id)
 
 
+def _draft(request: HttpRequest) -> str:
+    """The text of the saved prompt that the address names."""
+    prompt_id = id_or_none(request.GET.get("prompt"))
+    named = SavedPrompt.objects.filter(pk=prompt_id, user=person(request)).first() if prompt_id else None
+    return named.text if named else ""
+
+
+def _chosen(request: HttpRequest) -> ChoicesForm | None:
+    """The settings that came with the first message; None when they are the site's, as nearly always."""
+    if not any(request.POST.get(name) for name in ChoicesForm.base_fields):
+        return None
+    return ChoicesForm(request.POST, entitlement=entitlement_of(person(request), now=timezone.now()))
+
+
 def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpResponse:
     """The new turns, to be put below `after`; a plain form goes to the conversation."""
     shown = reply.message.conversation
@@ -153,6 +171,7 @@ def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpR
             "url": reverse("conversation", args=[shown.pk]),
             "send_url": reverse("send", args=[shown.pk]),
             "rename_url": reverse("rename", args=[shown.pk]),
+            "settings_url": reverse("chat-settings", args=[shown.pk]),
             "delete_url": reverse("delete", args=[shown.pk]),
             "draft_key": "" if shown.is_temporary else f"{reply.user_id}:{shown.pk}",
             "after": str(after.pk) if after else None,

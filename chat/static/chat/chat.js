@@ -5,7 +5,9 @@ import { startComposer } from "./composer.js";
 import { startEditing } from "./edit.js";
 import { followAll } from "./follow.js";
 import { startKeys } from "./keys.js";
+import { startPrompts } from "./prompts.js";
 import { startSending } from "./sending.js";
+import { startSettings } from "./settings.js";
 import { startSidebar } from "./sidebar.js";
 import { shareWithTabs } from "./tabs.js";
 import { startThread } from "./thread.js";
@@ -20,6 +22,8 @@ const sidebar = startSidebar((ids, action) => {
 const post = startSending(chat, thread, sidebar, tabs);
 
 const composer = startComposer(chat, thread, post);
+startPrompts(chat, composer.box);
+startSettings(chat);
 startEditing(chat, post);
 startVariants(chat, thread, post);
 startKeys(chat, composer);
