@@ -52,9 +52,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def save_random_checkpoint(directory: Path, family: str, overrides: dict[str, Any], **saving: Any) -> Any:
+def save_random_checkpoint(
+    directory: Path, family: str, overrides: dict[str, Any], *, seed: int = 7, **saving: Any
+) -> Any:
     """A checkpoint whose norms and biases are random, too: ones and zeros would hide mistakes."""
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     config = getattr(transformers, f"{family}Config")(**{**COMMON, **overrides})
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     with torch.no_grad():

@@ -1,0 +1,45 @@
+"""In what numbers a plan stores and computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from inference.errors import InferenceError
+
+
+@dataclass(frozen=True)
+class Precision:
+    """`activations` is the type of products and of the cache; `weights` names how matrices are stored, if otherwise."""
+
+    name: str
+    activations: torch.dtype
+    weights: str = ""
+
+    @property
+    def head(self) -> torch.dtype:
+        """The type of the output projection. bfloat16 keeps 8 bits of a logit, and near-ties flip; float16 keeps 11."""
+        return torch.float32 if self.activations == torch.float32 else torch.float16
+
+    @property
+    def is_for_checking_only(self) -> bool:
+        """TensorRT has no fused attention in float32: such a network is interpreted, never built."""
+        return self.activations == torch.float32
+
+
+PRECISIONS = {
+    precision.name: precision
+    for precision in (
+        Precision("float32", torch.float32),
+        Precision("float16", torch.float16),
+        Precision("bfloat16", torch.bfloat16),
+    )
+}
+
+
+def precision_named(name: str) -> Precision:
+    """The precision called `name`. Raises InferenceError."""
+    if name not in PRECISIONS:
+        raise InferenceError(f"There is no precision '{name}'; choose one of {', '.join(PRECISIONS)}.")
+    return PRECISIONS[name]

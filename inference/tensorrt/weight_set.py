@@ -1,0 +1,73 @@
+"""A checkpoint's tensors as a plan takes them: joined, turned and in the plan's types, one dictionary a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from inference import rope
+from inference.errors import ModelError
+from inference.tensorrt.contract import Contract, TensorSpec
+from inference.weights import WeightSource
+
+WeightSet = dict[str, torch.Tensor]
+ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+PARTS: dict[str, tuple[str, ...]] = {
+    "input_norm": ("input_layernorm",),
+    "qkv": ATTENTION,
+    "query_norm": ("self_attn.q_norm",),
+    "key_norm": ("self_attn.k_norm",),
+    "output": ("self_attn.o_proj",),
+    "mlp_norm": ("post_attention_layernorm",),
+    "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
+    "down": ("mlp.down_proj",),
+}
+Progress = Callable[[int, int], None]
+
+
+def load_weight_set(
+    source: WeightSource, tensors: Contract, *, device: str = "cpu", progress: Progress | None = None
+) -> WeightSet:
+    """Every weight of the contract on `device`. `progress` is told how many of all are there. Raises ModelError."""
+    loader = _Loader(source, tensors)
+    weights: WeightSet = {}
+    for count, spec in enumerate(tensors.weights, start=1):
+        weights[spec.name] = loader.load(spec).to(device)
+        if progress:
+            progress(count, len(tensors.weights))
+    return weights
+
+
+class _Loader:
+    """Finds what goes into each tensor of a contract."""
+
+    def __init__(self, source: WeightSource, tensors: Contract) -> None:
+        self.source = source
+        self.names = source.names()
+        factors = source.load("rope.frequency_factors") if "rope.frequency_factors" in self.names else None
+        cosines, sines = rope.tables(source.config, tensors.capacity, factors)
+        self.angles = {"rope.cosines": cosines, "rope.sines": sines}
+
+    def load(self, spec: TensorSpec) -> torch.Tensor:
+        tensor = self._found(spec.name)
+        if tensor.numel() != torch.Size(spec.sized()).numel():
+            raise ModelError(f"{self.source.path}: {spec.name} has shape {tuple(tensor.shape)}, not {spec.shape}")
+        return tensor.to(spec.dtype).reshape(spec.sized()).contiguous()
+
+    def _found(self, name: str) -> torch.Tensor:
+        if name in self.angles:
+            return self.angles[name]
+        if name == "embedding":
+            return self.source.load("model.embed_tokens.weight")
+        if name == "norm":
+            return self.source.load("model.norm.weight")
+        if name == "lm_head":
+            has_own = not self.source.config.tied_head and "lm_head.weight" in self.names
+            return self.source.load("lm_head.weight" if has_own else "model.embed_tokens.weight").t()
+        _, layer, part, *bias = name.split(".")
+        return self._joined(f"model.layers.{layer}", PARTS[part], "bias" if bias else "weight")
+
+    def _joined(self, prefix: str, parts: Sequence[str], kind: str) -> torch.Tensor:
+        loaded = [self.source.load(f"{prefix}.{part}.{kind}") for part in parts]
+        return loaded[0] if len(loaded) == 1 else torch.cat(loaded)
