@@ -16,6 +16,7 @@ from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import choices, inference, prompt, streams
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
+from chat.signals import reply_queued
 
 TITLE_CHARACTERS = 60
 
@@ -110,6 +111,31 @@ def continue_reply(*, user: User, message: Message, client_id: uuid.UUID, now: d
             return _append(user, [answer], now, shown_in=message.conversation, continues=broken)
     except IntegrityError:
         return _sent_before(client_id, conversation=message.conversation)
+
+
+def add_sibling(*, reply: Reply, now: datetime) -> Reply:
+    """A second reply to the same question, written the same way with another seed. Nobody pays for it.
+
+    Runs in the caller's transaction.
+    """
+    first = reply.message
+    second = _answer(first.conversation, first.parent, uuid.uuid4(), now)
+    second.save(force_insert=True)
+    sibling = Reply.objects.create(
+        message=second,
+        user_id=reply.user_id,
+        queue=reply.queue,
+        priority=reply.priority,
+        queued_at=now,
+        enqueued_at=now,
+        model=reply.model,
+        system_prompt=reply.system_prompt,
+        sampling=reply.sampling,
+        seed=second.id.int & 0x7FFF_FFFF,
+        max_tokens=reply.max_tokens,
+    )
+    transaction.on_commit(lambda: wake(sibling), robust=True)
+    return sibling
 
 
 def request_stop(*, reply: Reply, now: datetime) -> None:
@@ -243,6 +269,8 @@ def _append(
         **_begun(continues, grant.max_output_tokens),
         **_made_with(user, answer.conversation, entitlement, continues),
     )
+    if answer.parent in messages:
+        reply_queued.send(sender=Reply, reply=reply, now=now)
     if shown_in:
         Conversation.objects.filter(pk=shown_in.pk).update(current_leaf=answer, updated_at=now)
         shown_in.current_leaf, shown_in.updated_at = answer, now

@@ -192,6 +192,9 @@ USERSESSIONS_TRACK_ACTIVITY = False  # a write and a commit in every request: a 
 
 # Whether the box at sign-up is ticked before the person has said anything, and which text they agreed to.
 TRAINING_CONSENT_DEFAULT = env.bool("TRAINING_CONSENT_DEFAULT", default=False)
+# On which share of replies a consenting person is asked to choose between two, and on which plans (none named: all).
+COMPARISON_SHARE = env.float("COMPARISON_SHARE", default=0.05)
+COMPARISON_PLANS = env.list("COMPARISON_PLANS", default=[])
 CONSENT_POLICY_VERSION = "2026-11"
 
 # Mail: printed in the log and kept under var/mail unless EMAIL_URL names a server.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -15,8 +17,8 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from chat.models import Message
-from feedback import capture
-from feedback.models import MAX_COMMENT_CHARACTERS, Rating
+from feedback import capture, comparing
+from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Rating
 
 
 class FeedbackThrottle(UserRateThrottle):
@@ -67,3 +69,45 @@ class Feedback(APIView):
         except capture.BadRating as refusal:
             raise serializers.ValidationError(str(refusal)) from refusal
         return Response(RatingSerializer(rating).data)
+
+
+class ChoiceSerializer(serializers.Serializer[Any]):
+    choice = serializers.ChoiceField(choices=Comparison.Choice.choices)
+    strength = serializers.ChoiceField(choices=Comparison.Strength.choices, default=None, allow_null=True)
+    reasons = serializers.ListField(child=serializers.CharField(max_length=20), default=list, max_length=20)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=MAX_COMMENT_CHARACTERS)
+    left_ms = serializers.IntegerField(default=None, allow_null=True, help_text="How long the left reply was in view.")
+    right_ms = serializers.IntegerField(default=None, allow_null=True)
+
+
+class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
+    class Meta:
+        model = Comparison
+        fields = ["id", "question", "left", "right", "choice", "strength", "reasons", "comment", "answered_at"]
+
+
+class OneComparison(APIView):
+    throttle_classes = [FeedbackThrottle]
+
+    @extend_schema(responses=ComparisonSerializer)
+    def get(self, request: Request, comparison_id: uuid.UUID) -> Response:
+        """Two replies to one question, and which one you preferred."""
+        return Response(ComparisonSerializer(get_object_or_404(Comparison, pk=comparison_id, user=request.user)).data)
+
+    @extend_schema(request=ChoiceSerializer, responses=ComparisonSerializer)
+    def post(self, request: Request, comparison_id: uuid.UUID) -> Response:
+        """Choose, once: sending it again returns what was chosen first."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = ChoiceSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = dict(serializer.validated_data)
+        exposure = {"left_ms": given.pop("left_ms"), "right_ms": given.pop("right_ms")}
+        try:
+            answered = comparing.answer(
+                comparison_id=comparison_id, user=request.user, exposure=exposure, now=timezone.now(), **given
+            )
+        except Comparison.DoesNotExist as missing:
+            raise Http404 from missing
+        except comparing.BadChoice as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        return Response(ComparisonSerializer(answered).data)

@@ -2,4 +2,7 @@ from django.urls import path
 
 from feedback import api
 
-urlpatterns = [path("feedback", api.Feedback.as_view(), name="api-feedback")]
+urlpatterns = [
+    path("feedback", api.Feedback.as_view(), name="api-feedback"),
+    path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),
+]

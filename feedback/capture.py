@@ -109,7 +109,7 @@ def _record(
                 created_at=now,
                 locale=get_language() or "en",
                 had_consent=consent_in_force(user, scope="conversation", subject_id=message.conversation_id),
-                snapshot=_snapshot(message),
+                snapshot=snapshot(message),
                 **given,
             )
     except IntegrityError:
@@ -124,7 +124,7 @@ def _same(event: FeedbackEvent, message: Message, given: dict[str, Any]) -> Feed
     return event
 
 
-def _snapshot(message: Message) -> dict[str, Any]:
+def snapshot(message: Message) -> dict[str, Any]:
     """What a trainer needs, taken by the server: never the text itself, which stays in one place."""
     reply = message.reply
     path = tree.ancestor_ids(conversation_id=message.conversation_id, leaf_id=message.pk)

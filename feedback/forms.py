@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from feedback.models import MAX_COMMENT_CHARACTERS, Rating
+from feedback import reasons as known_reasons
+from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Rating
 
 
 class RatingForm(forms.Form):
@@ -26,3 +27,12 @@ class DecisionForm(forms.Form):
     event_id = forms.UUIDField()
     verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip"))])
     ideal_text = forms.CharField(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))
+
+
+class ComparisonForm(forms.Form):
+    choice = forms.ChoiceField(choices=Comparison.Choice.choices)
+    strength = forms.TypedChoiceField(choices=Comparison.Strength.choices, coerce=int, empty_value=None, required=False)
+    reasons = forms.MultipleChoiceField(choices=list(known_reasons.UP.items()), required=False)
+    comment = forms.CharField(required=False, max_length=MAX_COMMENT_CHARACTERS)
+    left_ms = forms.IntegerField(required=False)
+    right_ms = forms.IntegerField(required=False)

@@ -1,9 +1,15 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from feedback import views
+from feedback import comparison_views, views
 
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
+    path("comparisons/<uuid:comparison_id>", comparison_views.answer, name="answer-comparison"),
+    re_path(
+        r"^comparisons/(?P<comparison_id>[0-9a-f-]{36})/(?P<name>left|right)$",
+        comparison_views.side,
+        name="comparison-side",
+    ),
     path("review/", views.review_queue, name="review"),
     path("review/<uuid:rating_id>", views.decide, name="decide"),
     path("releases/", views.releases, name="releases"),

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from accounts.models import User
 from chat.models import Message
 from feedback import reasons
-from feedback.models import Rating
+from feedback.comparing import open_comparisons
+from feedback.models import Comparison, Rating
 
 register = template.Library()
 
@@ -44,3 +45,14 @@ def _ratings(request: HttpRequest, user: User, conversation_id: uuid.UUID) -> di
         ratings = Rating.objects.filter(user=user, message__conversation=conversation_id)
         found[conversation_id] = {rating.message_id: rating for rating in ratings}
     return found[conversation_id]
+
+
+@register.simple_tag(takes_context=True)
+def open_comparison(context: dict[str, Any], message: Message, user: User) -> Comparison | None:
+    """The comparison that is shown instead of this reply, if one waits for an answer."""
+    known = context["request"].__dict__.setdefault("_feedback_comparisons", {})
+    if message.conversation_id not in known:
+        waiting = open_comparisons(user=user, conversation_id=message.conversation_id)
+        known[message.conversation_id] = {side.pk: one for one in waiting for side in one.sides}
+    comparison: Comparison | None = known[message.conversation_id].get(message.pk)
+    return comparison

@@ -55,6 +55,8 @@ class Surroundings:
             "STORAGE_URL": (self.home / "storage").as_uri(),
             "SECRET_KEY": "only-for-this-test-run-and-long-enough-to-please-every-check",
             "DATABASE_POOL_SIZE": "20",
+            # Side by side is drawn by lot: tests of it ask for it, the others never meet it.
+            "COMPARISON_SHARE": "0",
             # Waiting torch threads would spin: the tests of the model take four times as long so.
             "OMP_WAIT_POLICY": "PASSIVE",
         }

@@ -1,0 +1,61 @@
+// Two replies side by side: may be judged once both are finished, and how long each was in view is sent along.
+
+const seen = new WeakMap();
+
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      const view = seen.get(entry.target);
+      count(view);
+      view.since = entry.isIntersecting && !document.hidden ? performance.now() : null;
+      view.isInView = entry.isIntersecting;
+    }
+  },
+  { threshold: 0.25 },
+);
+
+function count(view) {
+  if (view.since !== null) view.total += performance.now() - view.since;
+  view.since = null;
+}
+
+document.addEventListener("visibilitychange", () => {
+  for (const side of document.querySelectorAll("[data-side]")) {
+    const view = seen.get(side);
+    if (!view) continue;
+    count(view);
+    if (!document.hidden && view.isInView) view.since = performance.now();
+  }
+});
+
+function start(chat) {
+  const refresh = () => {
+    for (const comparison of chat.querySelectorAll("[data-comparison]")) {
+      const isWriting = Boolean(comparison.querySelector("[data-unfinished], [data-stopping]"));
+      for (const button of comparison.querySelectorAll("button[name=choice]")) {
+        if (button.value !== "skipped") button.disabled = isWriting;
+      }
+      for (const side of comparison.querySelectorAll("[data-side]")) {
+        if (seen.has(side)) continue;
+        seen.set(side, { total: 0, since: null, isInView: false });
+        watcher.observe(side);
+      }
+    }
+  };
+  chat.addEventListener("parley:replies", refresh);
+  refresh();
+}
+
+document.addEventListener("submit", (event) => {
+  const comparison = event.target.closest("[data-comparison]");
+  if (!comparison || !event.target.elements.left_ms) return;
+  for (const side of comparison.querySelectorAll("[data-side]")) {
+    const view = seen.get(side);
+    if (!view) continue;
+    count(view);
+    event.target.elements[`${side.dataset.side}_ms`].value = Math.round(view.total);
+  }
+});
+
+const chat = document.querySelector("[data-chat]");
+if (chat) start(chat);

@@ -1,0 +1,182 @@
+"""Which do you prefer? Who is asked, what it costs, and that an answer is taken once and kept."""
+
+import uuid
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import consent
+from billing.models import Reservation
+from chat import sending
+from chat.models import Reply
+from feedback import comparing
+from feedback.models import Comparison
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def send(user, **more):
+    return sending.start_conversation(
+        user=user, content="Name a colour.", client_id=uuid.uuid4(), now=timezone.now(), **more
+    )
+
+
+def finish(comparison, state="complete"):
+    for side, text in zip(comparison.sides, ("Red.", "Blue."), strict=True):
+        Reply.objects.filter(pk=side.pk).update(state=state, finished_at=timezone.now())
+        side.content = text
+        side.save()
+    return Comparison.objects.get(pk=comparison.pk)
+
+
+@pytest.fixture
+def user():
+    return factories.consenting_user()
+
+
+@pytest.fixture
+def comparison(user):
+    return finish(comparing.compare(reply=send(user), now=timezone.now()))
+
+
+def choose(comparison, choice, **more):
+    return comparing.answer(
+        comparison_id=comparison.pk, user=comparison.user, choice=choice, now=timezone.now(), **more
+    )
+
+
+def test_a_second_reply_is_drawn_and_costs_nothing(user, settings):
+    settings.COMPARISON_SHARE = 1
+    reply = send(user)
+    comparison = Comparison.objects.get(question=reply.message.parent)
+    assert {side.pk for side in comparison.sides} == set(Reply.objects.values_list("pk", flat=True))
+    seeds = set(Reply.objects.values_list("seed", flat=True))
+    assert len(seeds) == 2
+    assert Reservation.objects.get().request_id == reply.pk
+    reply.message.conversation.refresh_from_db()
+    assert reply.message.conversation.current_leaf_id == reply.pk
+
+
+def test_both_positions_come_up(user, settings):
+    settings.COMPARISON_SHARE = 1
+    lefts = [comparing.compare(reply=fresh(user), now=timezone.now()) for _ in range(24)]
+    first_is_left = [one.left_id < one.right_id for one in lefts]
+    assert 2 <= sum(first_is_left) <= 22
+
+
+def fresh(user):
+    answer = factories.conversation(user, ("Name a colour.", "Red."))
+    return answer.reply
+
+
+@pytest.mark.parametrize("why", ["share", "consent", "temporary", "plan", "variant"])
+def test_nobody_is_asked_against_the_rules(user, settings, why):
+    settings.COMPARISON_SHARE = 0 if why == "share" else 1
+    settings.COMPARISON_PLANS = ["pro"] if why == "plan" else []
+    if why == "consent":
+        consent.withdraw(user, now=timezone.now())
+    if why == "variant":
+        answer = factories.conversation(user, ("Name a colour.", "Red."))
+        sending.regenerate(user=user, message=answer, client_id=uuid.uuid4(), now=timezone.now())
+    else:
+        send(user, is_temporary=why == "temporary")
+    assert not Comparison.objects.exists()
+
+
+@pytest.mark.parametrize("choice", ["left", "right"])
+def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
+    answered = choose(comparison, choice, strength=3, reasons=["clear"], exposure={"left_ms": 1200, "right_ms": -5})
+    conversation = answered.question.conversation
+    conversation.refresh_from_db()
+    assert conversation.current_leaf_id == getattr(answered, choice).pk
+    assert (answered.strength, answered.reasons) == (3, ["clear"])
+    assert answered.exposure["left_ms"] == 1200
+    assert "right_ms" not in answered.exposure
+    assert answered.had_consent
+    assert set(answered.snapshots) == {"left", "right"}
+
+
+@pytest.mark.parametrize("choice", ["tie", "neither", "skipped"])
+def test_without_a_preference_nothing_moves_and_no_strength_is_kept(comparison, choice):
+    before = comparison.question.conversation.current_leaf_id
+    answered = choose(comparison, choice, strength=2, reasons=["clear"])
+    answered.question.conversation.refresh_from_db()
+    assert answered.question.conversation.current_leaf_id == before
+    assert (answered.strength, answered.reasons) == (None, [])
+
+
+def test_an_answer_is_taken_once_and_stays(comparison):
+    choose(comparison, "left")
+    assert choose(comparison, "right").choice == "left"
+    with pytest.raises(DatabaseError, match="answered once"), transaction.atomic():
+        Comparison.objects.update(choice="right")
+
+
+def test_unfinished_replies_cannot_be_judged_but_skipped(user):
+    comparison = comparing.compare(reply=send(user), now=timezone.now())
+    with pytest.raises(comparing.BadChoice):
+        choose(comparison, "left")
+    assert choose(comparison, "skipped").choice == "skipped"
+
+
+@pytest.mark.parametrize("bad", [{"choice": "middle"}, {"strength": 9}, {"reasons": ["nice"]}, {"comment": "a\0b"}])
+def test_nonsense_is_refused_with_nothing_written(comparison, bad):
+    with pytest.raises(comparing.BadChoice):
+        choose(comparison, **{"choice": "left", **bad})
+    assert Comparison.objects.get().choice == ""
+
+
+def test_it_is_no_longer_asked_when_the_talk_went_on_or_a_reply_failed(comparison, user):
+    def asked():
+        return comparing.open_comparisons(user=user, conversation_id=comparison.question.conversation_id)
+
+    assert asked() == [comparison]
+    finish(comparison, state="failed")
+    assert asked() == []
+    finish(comparison)
+    sending.send_message(
+        user=user,
+        conversation=comparison.question.conversation,
+        parent=comparison.left,
+        content="And another?",
+        client_id=uuid.uuid4(),
+        now=timezone.now(),
+    )
+    assert asked() == []
+
+
+def test_the_page_shows_both_and_takes_the_answer(comparison, client):
+    client.force_login(comparison.user)
+    address = reverse("conversation", args=[comparison.question.conversation_id])
+    page = client.get(address).content.decode()
+    assert page.count("data-side=") == 2
+    assert "Red." in page
+    assert "Blue." in page
+    answer = client.post(reverse("answer-comparison", args=[comparison.pk]), {"choice": "right", "strength": "1"})
+    assert answer.url == address
+    assert "data-side=" not in client.get(address).content.decode()
+    assert Comparison.objects.get().choice == "right"
+
+
+def test_the_api_takes_it_once_too(comparison, client):
+    client.force_login(comparison.user)
+    address = reverse("api-comparison", args=[comparison.pk])
+    assert client.get(address).json()["choice"] == ""
+    for choice in ("left", "right"):
+        answer = client.post(address, {"choice": choice}, content_type="application/json")
+        assert (answer.status_code, answer.json()["choice"]) == (200, "left")
+    assert client.post(address, {"choice": "middle"}, content_type="application/json").status_code == 400
+
+
+def test_somebody_else_finds_nothing(comparison, client):
+    client.force_login(factories.UserFactory())
+    assert client.post(reverse("answer-comparison", args=[comparison.pk]), {"choice": "left"}).status_code == 404
+    assert client.get(reverse("comparison-side", args=[comparison.pk, "left"])).status_code == 404
+    assert client.get(reverse("api-comparison", args=[comparison.pk])).status_code == 404
+    body = {"choice": "left"}
+    api = client.post(reverse("api-comparison", args=[comparison.pk]), body, content_type="application/json")
+    assert api.status_code == 404
+    assert Comparison.objects.get().choice == ""
