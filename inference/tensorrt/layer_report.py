@@ -1,0 +1,95 @@
+"""What the compiler made of a network, read from its verbose log: kernels, memory, inputs and outputs.
+
+The log holds the same lines as NVIDIA's engine inspector, which wants a GPU; so this can be checked without one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LAYER = re.compile(r"^Name: (?P<name>.+?), LayerType: (?P<type>\w+),", re.MULTILINE)
+TENSOR = re.compile(
+    r"Name: (?P<name>\S+), IOMode: (?P<mode>Input|Output), DataType: (?P<dtype>\w+), Dimensions: \[(?P<shape>[-\d,]*)\]"
+)
+PROFILE = re.compile(r"_myl(\d+)_\d+$")
+ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
+ATTENTION_KERNELS = ("_gemv_mha", "_gemm_mha")
+"""Of decode and of prefill."""
+PRODUCTS = ("gemm", "runtime_fusion")
+"""A matrix product alone, and one with what follows it. Both are one kernel."""
+
+
+@dataclass(frozen=True)
+class TensorLine:
+    """An input or output as the compiler saw it."""
+
+    name: str
+    mode: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ProfileReport:
+    """One profile's kernels. `scratch_bytes` is what its activations need, beside weights and cache."""
+
+    kernels: int
+    attention: int
+    products: int
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """All of a build. `errors` and `unused` are empty for a plan that may be used."""
+
+    profiles: tuple[ProfileReport, ...]
+    tensors: tuple[TensorLine, ...]
+    errors: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def problems(self, layers: int) -> list[str]:
+        """What is wrong with the plan of a decoder of so many layers, in words; nothing for a good one."""
+        found = [*self.errors, *self.unused]
+        for index, profile in enumerate(self.profiles):
+            if profile.attention != layers:
+                found.append(f"profile {index}: attention is fused in {profile.attention} of {layers} layers")
+            # Four products a layer (q/k/v, output, gate/up, down) and the head.
+            if profile.products > 4 * layers + 1:
+                found.append(f"profile {index}: {profile.products} matrix products instead of {4 * layers + 1}")
+        return found
+
+
+def read(lines: Sequence[tuple[str, str]]) -> LayerReport:
+    """The report of a build from its log: pairs of severity (`ERROR`, ...) and text."""
+    layers = [match for _, text in lines for match in LAYER.finditer(text)]
+    tensors = {match["name"]: _tensor(match) for _, text in lines for match in TENSOR.finditer(text)}
+    scratch = [int(number) for _, text in lines for number in ACTIVATIONS.findall(text)]
+    return LayerReport(
+        profiles=tuple(_profile(layers, index, size) for index, size in enumerate(scratch)),
+        tensors=tuple(sorted(tensors.values(), key=lambda line: line.name)),
+        errors=tuple(text for severity, text in lines if severity in ("ERROR", "INTERNAL_ERROR")),
+        unused=tuple(text for _, text in lines if "Unused Input" in text),
+    )
+
+
+def _tensor(match: re.Match[str]) -> TensorLine:
+    shape = tuple(int(size) for size in match["shape"].split(",") if size)
+    return TensorLine(match["name"], match["mode"], match["dtype"], shape)
+
+
+def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int) -> ProfileReport:
+    own = [layer for layer in layers if (found := PROFILE.search(layer["name"])) and int(found[1]) == index]
+    kernels = [layer for layer in own if layer["type"] not in ("shape_call", "copy")]
+    return ProfileReport(
+        kernels=len(kernels),
+        attention=sum(any(kernel in layer["name"] for kernel in ATTENTION_KERNELS) for layer in kernels),
+        products=sum(layer["type"] in PRODUCTS for layer in kernels),
+        scratch_bytes=scratch_bytes,
+    )

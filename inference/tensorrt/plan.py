@@ -1,0 +1,116 @@
+"""Building a plan: the compiled network, good for every checkpoint of one architecture on one kind of GPU."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from inference.config import ModelConfig
+from inference.errors import InferenceError
+from inference.tensorrt import layer_report
+from inference.tensorrt.api import TensorRT
+from inference.tensorrt.build_log import Progress, make_logger, make_monitor
+from inference.tensorrt.contract import contract
+from inference.tensorrt.graph import GRAPH_VERSION, define
+from inference.tensorrt.layer_report import LayerReport
+from inference.tensorrt.precision import precision_named
+from inference.tensorrt.profiles import Limits, add_profiles
+
+OLDEST_BFLOAT16 = 80
+
+
+class PlanError(InferenceError):
+    """The plan cannot be built as asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """All that a plan depends on, but for the package that builds it. `target` None is the GPU at hand."""
+
+    config: ModelConfig
+    precision: str
+    limits: Limits
+    target: int | None = None
+
+    def describe(self, tensorrt: TensorRT) -> dict[str, Any]:
+        """The inputs of the build as JSON: what a plan is cached under, and what `--list` shows."""
+        shape = asdict(replace(self.config, end_tokens=()))
+        # Angles, and whether the head is tied, are matters of the weights.
+        for name in ("rope_base", "rope_scaling", "tied_head", "window"):
+            del shape[name]
+        return {
+            "graph": GRAPH_VERSION,
+            "package": tensorrt.name,
+            "version": tensorrt.version,
+            "target": self.target,
+            "precision": self.precision,
+            "limits": asdict(self.limits),
+            "model": shape,
+        }
+
+    def key(self, tensorrt: TensorRT) -> str:
+        """A name for the build's inputs. Two builds of one request differ in their bytes, so plans have none."""
+        text = json.dumps(self.describe(tensorrt), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class BuiltPlan:
+    """A plan's bytes, what the compiler said about them, and the seconds it took."""
+
+    content: bytes
+    report: LayerReport
+    seconds: float
+
+
+def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
+    """Raises PlanError for what cannot be built, before anything is tried."""
+    targets = tensorrt.capabilities.targets
+    if precision_named(request.precision).is_for_checking_only:
+        raise PlanError("TensorRT has no fused attention in float32; choose float16 or bfloat16.")
+    if request.target is None:
+        return
+    if not tensorrt.capabilities.builds_for_other_gpus:
+        raise PlanError(
+            "The package `tensorrt` builds only on the GPU that will run the plan: leave --sm out, there. "
+            "`pip install 'parley[tensorrt-rtx]'` builds for other GPUs."
+        )
+    if request.target not in targets:
+        raise PlanError(
+            f"{tensorrt.name} {tensorrt.version} builds for SM {', '.join(map(str, targets))}, not {request.target}. "
+            "Hopper and data-centre Blackwell (SM 90, 100) take `pip install 'parley[tensorrt]'`, on that GPU."
+        )
+    if request.precision.startswith("bfloat16") and request.target < OLDEST_BFLOAT16:
+        raise PlanError(f"SM {request.target} has no bfloat16; choose float16.")
+
+
+def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | None = None) -> BuiltPlan:
+    """Compile the network. Raises PlanError when the compiler fails or its result would be slow or wrong."""
+    check_request(request, tensorrt)
+    began = time.monotonic()
+    trt, lines = tensorrt.trt, list[tuple[str, str]]()
+    logger = make_logger(trt, lines)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    monitor = make_monitor(trt, progress) if progress else None
+    if monitor:
+        config.progress_monitor = monitor
+    tensorrt.set_target(config, request.target)
+    tensorrt.require_user_allocation(config)
+    precision, limits = precision_named(request.precision), request.limits
+    writer = define(trt, network, request.config, precision, positions=limits.positions)
+    add_profiles(builder, config, contract(request.config, precision, positions=limits.positions), limits)
+    serialised = builder.build_serialized_network(network, config)
+    del writer  # the network's constants lived in it
+    report = layer_report.read(lines)
+    if serialised is None:
+        raise PlanError(f"TensorRT could not build the plan: {'; '.join(report.errors) or 'it did not say why'}")
+    problems = report.problems(request.config.layers)
+    if problems and tensorrt.capabilities.builds_for_other_gpus:  # the other package names its kernels otherwise
+        raise PlanError(f"The plan would be slow or wrong, and is not kept: {'; '.join(problems)}")
+    return BuiltPlan(bytes(serialised), report, time.monotonic() - began)

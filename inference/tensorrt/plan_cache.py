@@ -1,0 +1,134 @@
+"""Plans on disk, under a hash of what they were built from. Safe under several builders; bounded in size.
+
+A plan is two files, `KEY.plan` and `KEY.json`; the second is written last and carries the first one's checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.tensorrt.plan import BuiltPlan
+
+logger = logging.getLogger(__name__)
+DEFAULT_ROOT = Path("var") / "plans"
+DEFAULT_LIMIT = 4_000_000_000
+
+
+@dataclass(frozen=True)
+class CachedPlan:
+    """A plan that is there. `description` is what it was built from, `report` what the compiler said."""
+
+    key: str
+    path: Path
+    size: int
+    last_used: float
+    details: dict[str, Any]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return dict(self.details["description"])
+
+
+class PlanCache:
+    """The plans below `root`, at most `limit` bytes of them: the longest unused go first."""
+
+    def __init__(self, root: Path = DEFAULT_ROOT, *, limit: int = DEFAULT_LIMIT) -> None:
+        self.root = root
+        self.limit = limit
+
+    def get_or_build(self, key: str, description: dict[str, Any], build: Callable[[], BuiltPlan]) -> CachedPlan:
+        """The plan `key`, built now if it is not there or damaged. A second builder of it waits for the first."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._locked(key):
+            found = self.find(key)
+            if found is None:
+                self._write(key, description, build())
+                found = self.find(key)
+        if found is None:
+            raise OSError(f"{self.root}: the plan that was just written cannot be read back")
+        self.prune(keep=key)
+        return found
+
+    def find(self, key: str) -> CachedPlan | None:
+        """The plan `key`, if it is whole; it counts as used now."""
+        plan = self._read(key)
+        if plan is None:
+            return None
+        if hashlib.sha256(plan.path.read_bytes()).hexdigest() != plan.details["sha256"]:
+            logger.warning("plan is damaged and will be built again", extra={"plan": key})
+            return None
+        os.utime(plan.path)
+        return plan
+
+    def plans(self) -> list[CachedPlan]:
+        """All plans, the longest unused first."""
+        found = [self._read(path.stem) for path in self.root.glob("*.json")]
+        return sorted((plan for plan in found if plan is not None), key=lambda plan: plan.last_used)
+
+    def prune(self, *, keep: str = "", limit: int | None = None) -> list[CachedPlan]:
+        """Remove the longest unused plans until the rest fits the limit; never `keep`. Returns the removed."""
+        plans = self.plans()
+        excess = sum(plan.size for plan in plans) - (self.limit if limit is None else limit)
+        removed = []
+        for plan in plans:
+            if excess <= 0 or plan.key == keep:
+                continue
+            self._json(plan.key).unlink(missing_ok=True)
+            plan.path.unlink(missing_ok=True)
+            excess -= plan.size
+            removed.append(plan)
+        return removed
+
+    def _read(self, key: str) -> CachedPlan | None:
+        path = self.root / f"{key}.plan"
+        try:
+            details = json.loads(self._json(key).read_text())
+            status = path.stat()
+        except (OSError, ValueError):
+            return None
+        return CachedPlan(key, path, status.st_size, status.st_mtime, details)
+
+    def _write(self, key: str, description: dict[str, Any], built: BuiltPlan) -> None:
+        details = {
+            "description": description,
+            "sha256": hashlib.sha256(built.content).hexdigest(),
+            "built_at": time.time(),
+            "seconds": round(built.seconds, 2),
+            "report": built.report.as_json(),
+        }
+        _replace(self.root / f"{key}.plan", built.content)
+        _replace(self._json(key), json.dumps(details, indent=1).encode())
+
+    def _json(self, key: str) -> Path:
+        return self.root / f"{key}.json"
+
+    @contextlib.contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        with (self.root / f"{key}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write the whole file or nothing."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

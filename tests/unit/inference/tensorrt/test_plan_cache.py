@@ -1,0 +1,86 @@
+"""Plans on disk: built once, whole or not at all, and never more than there is room for."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from inference.tensorrt.layer_report import LayerReport
+from inference.tensorrt.plan import BuiltPlan, PlanError
+from inference.tensorrt.plan_cache import PlanCache
+
+REPORT = LayerReport(profiles=(), tensors=(), errors=(), unused=())
+
+
+class Builder:
+    """Builds a plan of so many bytes, and counts."""
+
+    def __init__(self, size: int = 100, seconds: float = 0.0) -> None:
+        self.size, self.seconds, self.calls = size, seconds, 0
+
+    def __call__(self) -> BuiltPlan:
+        self.calls += 1
+        time.sleep(self.seconds)
+        return BuiltPlan(os.urandom(self.size), REPORT, 0.5)
+
+
+def test_it_is_built_once_and_then_found(tmp_path: Path) -> None:
+    cache, build = PlanCache(tmp_path / "plans"), Builder()
+    first = cache.get_or_build("a", {"precision": "float16"}, build)
+    again = PlanCache(tmp_path / "plans").get_or_build("a", {}, build)
+    assert build.calls == 1
+    assert again.path.read_bytes() == first.path.read_bytes()
+    assert again.description == {"precision": "float16"}
+
+
+def test_two_builders_of_one_plan_build_it_once(tmp_path: Path) -> None:
+    build = Builder(seconds=0.2)
+    threads = [threading.Thread(target=PlanCache(tmp_path).get_or_build, args=("a", {}, build)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert build.calls == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"other bytes"])
+def test_a_damaged_plan_is_built_again(damage: bytes, tmp_path: Path) -> None:
+    cache, build = PlanCache(tmp_path), Builder()
+    cache.get_or_build("a", {}, build).path.write_bytes(damage)
+    assert len(cache.get_or_build("a", {}, build).path.read_bytes()) == 100
+    assert build.calls == 2
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> BuiltPlan:
+        raise PlanError("no")
+
+    cache = PlanCache(tmp_path)
+    with pytest.raises(PlanError):
+        cache.get_or_build("a", {}, fail)
+    assert cache.plans() == []
+    assert cache.get_or_build("a", {}, Builder()).size == 100
+
+
+def test_a_build_that_was_killed_while_writing_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "a.plan").write_bytes(b"half")
+    cache = PlanCache(tmp_path)
+    assert cache.find("a") is None
+    assert cache.plans() == []
+
+
+def test_the_longest_unused_go_first_and_the_new_one_stays(tmp_path: Path) -> None:
+    cache = PlanCache(tmp_path, limit=250)
+    for age, key in enumerate("abc"):
+        plan = cache.get_or_build(key, {}, Builder())
+        os.utime(plan.path, (1000 + age, 1000 + age))
+        if key == "b":
+            cache.find("a")  # used now
+    assert [plan.key for plan in cache.plans()] == ["c", "a"]
+    assert [plan.key for plan in cache.get_or_build("huge", {}, Builder(1000)) and cache.plans()] == ["huge"]
+    assert [plan.key for plan in cache.prune(limit=0)] == ["huge"]
+    assert cache.plans() == []

@@ -1,0 +1,161 @@
+"""What the compiler makes of our network, for every GPU it can build for, without one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.config import ModelConfig
+from inference.tensorrt import api
+from inference.tensorrt.graph import define
+from inference.tensorrt.plan import PlanError, PlanRequest, build_plan
+from inference.tensorrt.precision import precision_named
+from inference.tensorrt.profiles import Limits
+
+CONTRACT = Path(__file__).parent / "contract.json"
+LIMITS = Limits(max_batch=64, max_chunk=512, positions=1000)
+SMALL = ModelConfig(  # the default model's sizes, two layers of it
+    family="llama",
+    hidden_size=576,
+    intermediate_size=1536,
+    layers=2,
+    heads=9,
+    kv_heads=3,
+    head_size=64,
+    vocabulary=49152,
+    window=8192,
+    norm_epsilon=1e-5,
+    rope_base=100000.0,
+    tied_head=True,
+)
+EIGHT_BILLION = ModelConfig(  # Llama 3.1 8 B, two layers of it
+    family="llama",
+    hidden_size=4096,
+    intermediate_size=14336,
+    layers=2,
+    heads=32,
+    kv_heads=8,
+    head_size=128,
+    vocabulary=128256,
+    window=131072,
+    norm_epsilon=1e-5,
+    rope_base=500000.0,
+)
+QWEN3 = ModelConfig(
+    family="qwen3",
+    hidden_size=1024,
+    intermediate_size=3072,
+    layers=2,
+    heads=16,
+    kv_heads=8,
+    head_size=128,
+    vocabulary=151936,
+    window=40960,
+    norm_epsilon=1e-6,
+    rope_base=1000000.0,
+    qk_norm=True,
+)
+QWEN2 = ModelConfig(
+    family="qwen2",
+    hidden_size=896,
+    intermediate_size=4864,
+    layers=2,
+    heads=14,
+    kv_heads=2,
+    head_size=64,
+    vocabulary=151936,
+    window=32768,
+    norm_epsilon=1e-6,
+    rope_base=1000000.0,
+    qkv_bias=True,
+)
+SCRATCH_LIMIT = 120_000_000
+"""Bytes; a turned copy of the smallest vocabulary table of these would already take 57 MB more."""
+CASES = [
+    ("small", SMALL, "float16", 80),
+    ("small", SMALL, "bfloat16", 86),
+    ("small", SMALL, "bfloat16", 89),
+    ("small", SMALL, "float16", 120),
+    ("8 B", EIGHT_BILLION, "bfloat16", 89),
+    ("qwen3", QWEN3, "bfloat16", 89),
+    ("qwen2", QWEN2, "float16", 86),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "precision", "target"), CASES, ids=lambda value: str(value)[:12])
+def test_every_layer_is_fused_and_nothing_is_wasted(
+    name: str, config: ModelConfig, precision: str, target: int, trt: Any
+) -> None:
+    built = build_plan(PlanRequest(config, precision, LIMITS, target), api.load("tensorrt_rtx"))
+    report = built.report
+    assert report.problems(config.layers) == []
+    assert [profile.attention for profile in report.profiles] == [config.layers, config.layers]
+    assert [profile.products for profile in report.profiles] == [4 * config.layers + 1] * 2
+    assert all(profile.scratch_bytes < SCRATCH_LIMIT for profile in report.profiles)
+    assert report.profiles[0].kernels <= 10 * config.layers + 4
+
+
+def contract_of(trt: Any, config: ModelConfig) -> dict[str, Any]:
+    """Every input and output as the network declares it, and which output is which input, updated in place."""
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network = builder.create_network(0)
+    writer = define(trt, network, config, precision_named("float16"), positions=LIMITS.positions)
+
+    def lines(count: int, get: Any) -> dict[str, list[Any]]:
+        tensors = [get(index) for index in range(count)]
+        return {tensor.name: [tensor.dtype.name, list(tensor.shape)] for tensor in tensors}
+
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    updates = [layer for layer in layers if layer.type == trt.LayerType.KV_CACHE_UPDATE]
+    aliases = {layer.get_output(0).name: layer.get_input(0).name for layer in updates}
+    del writer
+    return {
+        "inputs": lines(network.num_inputs, network.get_input),
+        "outputs": lines(network.num_outputs, network.get_output),
+        "aliases": aliases,
+    }
+
+
+def test_inputs_outputs_and_aliases_are_those_of_the_contract(trt: Any) -> None:
+    assert contract_of(trt, SMALL) == json.loads(CONTRACT.read_text())
+
+
+def test_the_compiled_plan_has_the_contracts_tensors(trt: Any) -> None:
+    report = build_plan(PlanRequest(SMALL, "float16", LIMITS, 89), api.load("tensorrt_rtx")).report
+    expected = json.loads(CONTRACT.read_text())
+    for line in report.tensors:
+        kind = "inputs" if line.mode == "Input" else "outputs"
+        assert expected[kind][line.name] == [line.dtype.upper(), list(line.shape)], line.name
+    assert {line.name for line in report.tensors} == {*expected["inputs"], *expected["outputs"]}
+
+
+@pytest.mark.parametrize(
+    ("precision", "target", "reason"),
+    [
+        ("float32", 89, "float32"),
+        ("bfloat16", 75, "bfloat16"),
+        ("float16", 90, "Hopper"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_the_reason(precision: str, target: int, reason: str, trt: Any) -> None:
+    with pytest.raises(PlanError, match=reason):
+        build_plan(PlanRequest(SMALL, precision, LIMITS, target), api.load("tensorrt_rtx"))
+
+
+def test_the_key_follows_the_architecture_and_not_the_weights(trt: Any) -> None:
+    from dataclasses import replace
+
+    tensorrt = api.load("tensorrt_rtx")
+    request = PlanRequest(SMALL, "float16", LIMITS, 89)
+    same = replace(request, config=replace(SMALL, end_tokens=(2,), rope_base=1.0, tied_head=False))
+    assert same.key(tensorrt) == request.key(tensorrt)
+    others = [
+        replace(request, target=86),
+        replace(request, precision="bfloat16"),
+        replace(request, limits=replace(LIMITS, max_batch=32)),
+        replace(request, config=replace(SMALL, norm_epsilon=1e-6)),
+    ]
+    assert len({request.key(tensorrt), *(other.key(tensorrt) for other in others)}) == 5
