@@ -36,3 +36,12 @@ class ComparisonForm(forms.Form):
     comment = forms.CharField(required=False, max_length=MAX_COMMENT_CHARACTERS)
     left_ms = forms.IntegerField(required=False)
     right_ms = forms.IntegerField(required=False)
+
+
+class CorrectionForm(forms.Form):
+    """What is too long or not in the reply is refused where it is stored."""
+
+    client_event_id = forms.UUIDField()
+    quote = forms.CharField(required=False, strip=False)
+    right_text = forms.CharField(strip=False)
+    source = forms.CharField(required=False)

@@ -139,6 +139,41 @@ class ReviewDecision(models.Model):
         return self.verdict
 
 
+class Correction(models.Model):
+    """Words of a reply that are wrong, and what would be right. Nothing but its withdrawal is ever changed."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    client_event_id = models.UUIDField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="corrections")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="corrections")
+    quote = models.TextField(blank=True, help_text="The wrong words as they were shown; empty: the whole reply.")
+    right_text = models.TextField()
+    source = models.CharField(max_length=500, blank=True)
+    had_consent = models.BooleanField()
+    snapshot = models.JSONField()
+    locale = models.CharField(max_length=10)
+    created_at = models.DateTimeField(default=timezone.now)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "client_event_id"], name="correction_sent_once"),
+            models.CheckConstraint(name="correction_says_what_is_right", condition=~Q(right_text="")),
+        ]
+        indexes = [models.Index(fields=["message", "created_at"], name="corrections_of_message")]
+
+    def __str__(self) -> str:
+        return self.right_text[:40]
+
+    @property
+    def corrected_reply(self) -> str:
+        """The whole reply with the correction in it; empty when the quoted words do not stand in it exactly once."""
+        if not self.quote:
+            return self.right_text
+        content = self.message.content
+        return content.replace(self.quote, self.right_text) if content.count(self.quote) == 1 else ""
+
+
 class Comparison(models.Model):
     """Two replies to one question, shown side by side, and which one the person preferred.
 

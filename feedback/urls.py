@@ -1,9 +1,11 @@
 from django.urls import path, re_path
 
-from feedback import comparison_views, views
+from feedback import comparison_views, correction_views, views
 
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
+    path("replies/<uuid:message_id>/corrections", correction_views.correct, name="correct"),
+    path("corrections/<uuid:correction_id>/withdraw", correction_views.withdraw, name="withdraw-correction"),
     path("comparisons/<uuid:comparison_id>", comparison_views.answer, name="answer-comparison"),
     re_path(
         r"^comparisons/(?P<comparison_id>[0-9a-f-]{36})/(?P<name>left|right)$",

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from chat import tree
 from chat.models import Message
-from feedback import capture, releasing, review
+from feedback import capture, correcting, releasing, review
 from feedback.forms import DecisionForm, RatingForm
 from feedback.models import Rating, Release
 from feedback.release import funnel, membership, store, verify
@@ -26,23 +26,29 @@ from feedback.templatetags.feedback import widget_context
 DOWNLOAD_SECONDS = 3600
 
 
+def own_reply(request: HttpRequest, message_id: uuid.UUID) -> Message:
+    """A reply in one of the person's own conversations; raises `Http404` for any other."""
+    return get_object_or_404(
+        Message.objects.select_related("reply", "conversation"),
+        pk=message_id,
+        conversation__user=_person(request),
+        conversation__deleted_at=None,
+        role=Message.Role.ASSISTANT,
+    )
+
+
 @login_required
 @require_POST
 def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Rate, change or withdraw; answers the widget as a fragment, or goes back to the conversation."""
     user = _person(request)
-    message = get_object_or_404(
-        Message.objects.select_related("reply", "conversation"),
-        pk=message_id,
-        conversation__user=user,
-        conversation__deleted_at=None,
-        role=Message.Role.ASSISTANT,
-    )
+    message = own_reply(request, message_id)
     error = _take(user, message, RatingForm(request.POST))
     if request.headers.get("X-Requested-With") == "fetch":
         rating = Rating.objects.filter(user=user, message=message).first()
         is_open = bool(error) or request.POST.get("value") != "0"
-        context = widget_context(message, rating=rating, error=error, is_open=is_open)
+        corrections = correcting.standing(message)
+        context = widget_context(message, rating=rating, corrections=corrections, error=error, is_open=is_open)
         return render(request, "feedback/widget.html", context, status=400 if error else 200)
     if error:
         messages.error(request, error)
@@ -84,6 +90,7 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     if rating is not None:
         path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
         context["messages_before"], context["reply_message"] = path[:-1], path[-1]
+        context["corrections"] = correcting.standing(path[-1])
     return render(request, "feedback/review.html", context)
 
 

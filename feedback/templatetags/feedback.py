@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from django import template
@@ -12,18 +13,19 @@ from accounts.models import User
 from chat.models import Message
 from feedback import reasons
 from feedback.comparing import open_comparisons
-from feedback.models import Comparison, Rating
+from feedback.models import Comparison, Correction, Rating
 
 register = template.Library()
 
 
 def widget_context(
-    message: Message, *, rating: Rating | None, error: str = "", is_open: bool = False
+    message: Message, *, rating: Rating | None, corrections: list[Correction], error: str = "", is_open: bool = False
 ) -> dict[str, Any]:
     """What the widget shows: the person's live rating of this reply, and the reasons that go with it."""
     return {
         "message": message,
         "rating": rating,
+        "corrections": corrections,
         "reasons": reasons.known(rating.value).items() if rating else (),
         "error": error,
         "is_open": is_open,
@@ -34,17 +36,28 @@ def widget_context(
 @register.inclusion_tag("feedback/widget.html", takes_context=True)
 def reply_feedback(context: dict[str, Any], message: Message, user: User) -> dict[str, Any]:
     """Thumbs, and with a rating its reasons and comment."""
-    rating = _ratings(context["request"], user, message.conversation_id).get(message.pk)
-    return {**widget_context(message, rating=rating), "csrf_token": context.get("csrf_token")}
+    said = _said(context["request"], user, message.conversation_id)
+    rating = said.ratings.get(message.pk)
+    corrections = [one for one in said.corrections if one.message_id == message.pk]
+    return {**widget_context(message, rating=rating, corrections=corrections), "csrf_token": context.get("csrf_token")}
 
 
-def _ratings(request: HttpRequest, user: User, conversation_id: uuid.UUID) -> dict[uuid.UUID, Rating]:
-    """All of the person's ratings in the conversation, asked for once a page however many replies it shows."""
-    found: dict[uuid.UUID, dict[uuid.UUID, Rating]] = request.__dict__.setdefault("_feedback_ratings", {})
-    if conversation_id not in found:
+@dataclass(frozen=True)
+class _Said:
+    ratings: dict[uuid.UUID, Rating]
+    corrections: list[Correction]
+
+
+def _said(request: HttpRequest, user: User, conversation_id: uuid.UUID) -> _Said:
+    """All that the person said about the conversation, asked for once a page however many replies it shows."""
+    known: dict[uuid.UUID, _Said] = request.__dict__.setdefault("_feedback_said", {})
+    if conversation_id not in known:
         ratings = Rating.objects.filter(user=user, message__conversation=conversation_id)
-        found[conversation_id] = {rating.message_id: rating for rating in ratings}
-    return found[conversation_id]
+        corrections = Correction.objects.filter(user=user, message__conversation=conversation_id, withdrawn_at=None)
+        known[conversation_id] = _Said(
+            {rating.message_id: rating for rating in ratings}, list(corrections.order_by("created_at"))
+        )
+    return known[conversation_id]
 
 
 @register.simple_tag(takes_context=True)

@@ -7,3 +7,11 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   button.click();
 });
+
+document.addEventListener("click", (event) => {
+  const use = event.target.closest("[data-use-correction]");
+  if (!use) return;
+  const box = document.querySelector("#ideal");
+  box.value = use.closest(".correction").querySelector("[data-corrected]").content.textContent;
+  box.focus();
+});

@@ -1,0 +1,108 @@
+"""Which part is wrong? A person quotes words of a reply and says what would be right, with a source."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from html import unescape
+
+from django.db import IntegrityError, transaction
+from django.utils.html import strip_tags
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from accounts.consent import consent_in_force
+from accounts.models import User
+from chat.models import MAX_MESSAGE_CHARACTERS, Message
+from chat.rendering import render
+from feedback.capture import BadRating, rate, snapshot
+from feedback.models import Correction, Rating
+
+LONGEST_QUOTE = 4_000
+LONGEST_SOURCE = 500
+
+
+def correct(
+    *,
+    user: User,
+    message: Message,
+    quote: str,
+    right_text: str,
+    source: str = "",
+    client_event_id: uuid.UUID,
+    now: datetime,
+) -> Correction:
+    """Keep a correction of a finished reply of one's own; an empty quote corrects the whole reply.
+
+    The reply counts as rated down if it was not rated, and its rating is reviewed anew. The same `client_event_id`
+    twice is one correction. Raises `feedback.capture.BadRating` with nothing written.
+    """
+    quote, right_text, source = (part.replace("\r\n", "\n").strip() for part in (quote, right_text, source))
+    _check(message, quote, right_text, source)
+    try:
+        with transaction.atomic():
+            correction = Correction.objects.create(
+                user=user,
+                message=message,
+                client_event_id=client_event_id,
+                quote=quote,
+                right_text=right_text,
+                source=source,
+                had_consent=consent_in_force(user, scope="conversation", subject_id=message.conversation_id),
+                snapshot=snapshot(message),
+                locale=get_language() or "en",
+                created_at=now,
+            )
+            _review_anew(correction, now)
+            return correction
+    except IntegrityError:
+        known = Correction.objects.filter(user=user, client_event_id=client_event_id, message=message).first()
+        if known is None:
+            raise BadRating(_("This correction could not be read. Reload the page and try again.")) from None
+        return known
+
+
+def withdraw(*, user: User, correction_id: uuid.UUID, now: datetime) -> Correction:
+    """Take a correction back; once. Raises `Correction.DoesNotExist` for somebody else's."""
+    correction = Correction.objects.select_related("message__reply").get(pk=correction_id, user=user)
+    Correction.objects.filter(pk=correction.pk, withdrawn_at=None).update(withdrawn_at=now)
+    return correction
+
+
+def standing(message: Message) -> list[Correction]:
+    """The corrections of a reply that were not taken back, oldest first."""
+    return list(Correction.objects.filter(message=message, withdrawn_at=None).order_by("created_at"))
+
+
+def _check(message: Message, quote: str, right_text: str, source: str) -> None:
+    if message.role != Message.Role.ASSISTANT or not message.reply.is_finished or not message.content:
+        raise BadRating(_("Only a finished reply can be corrected."))
+    if any("\0" in part for part in (quote, right_text, source)):
+        raise BadRating(_("This correction could not be read. Reload the page and try again."))
+    if not right_text:
+        raise BadRating(_("Say what would be right."))
+    if len(right_text) > MAX_MESSAGE_CHARACTERS or len(quote) > LONGEST_QUOTE or len(source) > LONGEST_SOURCE:
+        raise BadRating(_("This correction is too long. Mark fewer words, or write less."))
+    if (
+        _squeezed(quote) not in _squeezed(unescape(strip_tags(render(message.content))))
+        and quote not in message.content
+    ):
+        raise BadRating(_("These words do not stand in the reply. Mark them in it, or leave the box empty."))
+
+
+def _squeezed(text: str) -> str:
+    """Without white space: what a browser gives for a selection differs from the page's source in nothing else."""
+    return "".join(text.split())
+
+
+def _review_anew(correction: Correction, now: datetime) -> None:
+    known = Rating.objects.filter(user=correction.user, message=correction.message).first()
+    rate(
+        user=correction.user,
+        message=correction.message,
+        value=known.value if known else -1,
+        reasons=known.reasons if known else ["incorrect"],
+        comment=known.comment if known else "",
+        client_event_id=uuid.uuid5(correction.client_event_id, "rating"),
+        now=now,
+    )

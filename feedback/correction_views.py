@@ -1,0 +1,60 @@
+"""Correcting a reply: the form in the rating widget."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from chat.models import Message
+from chat.views.requests import is_fetch, person
+from feedback import correcting
+from feedback.capture import BadRating
+from feedback.forms import CorrectionForm
+from feedback.models import Correction, Rating
+from feedback.templatetags.feedback import widget_context
+from feedback.views import own_reply
+
+
+@login_required
+@require_POST
+def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
+    """Keep what the form says; answers the widget as a fragment, or goes back to the conversation."""
+    message = own_reply(request, message_id)
+    form, error = CorrectionForm(request.POST), ""
+    if form.is_valid():
+        try:
+            correcting.correct(user=person(request), message=message, now=timezone.now(), **form.cleaned_data)
+        except BadRating as refusal:
+            error = str(refusal)
+    else:
+        error = _("Say what would be right.")
+    return _answer(request, message, error)
+
+
+@login_required
+@require_POST
+def withdraw(request: HttpRequest, correction_id: uuid.UUID) -> HttpResponse:
+    try:
+        correction = correcting.withdraw(user=person(request), correction_id=correction_id, now=timezone.now())
+    except Correction.DoesNotExist as missing:
+        raise Http404 from missing
+    return _answer(request, correction.message, "")
+
+
+def _answer(request: HttpRequest, message: Message, error: str) -> HttpResponse:
+    if is_fetch(request):
+        rating = Rating.objects.filter(user=person(request), message=message).first()
+        context = widget_context(message, rating=rating, corrections=correcting.standing(message))
+        given = {"correction_error": error, "given": request.POST if error else {}}
+        return render(request, "feedback/widget.html", {**context, **given}, status=400 if error else 200)
+    if error:
+        messages.error(request, error)
+    return redirect(f"{reverse('conversation', args=[message.conversation_id])}?at={message.pk}#m-{message.pk}")

@@ -1,0 +1,47 @@
+// Words marked in a reply can be called wrong: a button appears beside them and opens the form with the words in it.
+
+const chat = document.querySelector("[data-chat]");
+const template = document.querySelector("template[data-mark-wrong]");
+
+/** The finished reply that the whole selection lies in, if there is one. */
+function markedTurn() {
+  const selection = document.getSelection();
+  if (selection.isCollapsed || !selection.toString().trim()) return null;
+  const element = (node) => (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement);
+  const [from, to] = [selection.anchorNode, selection.focusNode].map((node) => element(node)?.closest("[data-blocks]"));
+  const turn = from && from === to ? from.closest("[data-turn]") : null;
+  return turn?.querySelector("[data-correct]") ? turn : null;
+}
+
+if (chat && template) {
+  const button = template.content.firstElementChild.cloneNode(true);
+  button.hidden = true;
+  document.body.append(button);
+  let words = "";
+  let turn = null;
+
+  document.addEventListener("selectionchange", () => {
+    turn = markedTurn();
+    button.hidden = !turn;
+    if (!turn) return;
+    const selection = document.getSelection();
+    words = selection.toString().trim();
+    const place = selection.getRangeAt(0).getBoundingClientRect();
+    button.style.top = `${Math.min(place.bottom + 6, innerHeight - 56)}px`;
+    button.style.left = `${Math.max(8, Math.min(place.left, innerWidth - 170))}px`;
+  });
+  chat.querySelector("[data-scroll]").addEventListener("scroll", () => (button.hidden = true), { passive: true });
+  // A press would collapse the selection before the click.
+  button.addEventListener("pointerdown", (event) => event.preventDefault());
+  button.addEventListener("click", () => {
+    const details = turn?.querySelector("[data-correct]");
+    button.hidden = true;
+    if (!details) return;
+    details.hidden = false;
+    details.open = true;
+    const form = details.querySelector("form:last-of-type");
+    form.elements.quote.value = words;
+    form.elements.right_text.focus();
+    details.scrollIntoView({ block: "nearest" });
+  });
+}

@@ -1,0 +1,39 @@
+"""Marking the words that are wrong, on the page."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import expect
+
+from accounts.models import User
+from feedback.models import Correction, Rating
+from tests import factories
+from tests.browser.chat_page import ChatPage
+from tests.stack.browser import NewPage
+from tests.stack.processes import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MARK = """(element) => {
+  const node = element.querySelector("strong").firstChild;
+  document.getSelection().setBaseAndExtent(node, 0, node, node.length);
+}"""
+
+
+def test_marked_words_are_corrected_with_a_source(new_page: NewPage, stack: Stack) -> None:
+    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+    reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
+    page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
+    page.wait_for_load_state()
+    page.locator("#thread [data-blocks]").evaluate(MARK)
+    page.get_by_role("button", name="This is wrong").click()
+    expect(page.get_by_label("Which words are wrong?")).to_have_value("300 m")
+    page.get_by_label("What would be right?").fill("330 m")
+    page.get_by_label("Source (optional)").fill("https://example.org/tower")
+    page.get_by_role("button", name="Save the correction").click()
+    expect(page.get_by_text("1 correction")).to_be_visible()
+    correction = Correction.objects.get(message=reply)
+    assert (correction.quote, correction.right_text) == ("300 m", "330 m")
+    assert Rating.objects.get(message=reply).value == -1

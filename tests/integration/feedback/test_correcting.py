@@ -1,0 +1,111 @@
+"""Correcting a reply: what is taken, what is refused, and how reviewers get it."""
+
+import uuid
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from feedback import capture, correcting, review
+from feedback.models import Correction, Rating
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+REPLY = "The tower is **300 m** tall.\n\nIt was built in 1889 & opened in `May`."
+
+
+@pytest.fixture
+def reply():
+    return factories.conversation(factories.consenting_user(), ("How tall is it?", REPLY))
+
+
+def correct(reply, quote="300 m", right_text="330 m", **more):
+    given = {"source": "https://example.org/tower", "client_event_id": uuid.uuid4(), "now": timezone.now(), **more}
+    return correcting.correct(user=reply.conversation.user, message=reply, quote=quote, right_text=right_text, **given)
+
+
+def test_a_correction_is_kept_with_what_a_trainer_needs_and_rates_the_reply_down(reply):
+    correction = correct(reply)
+    assert correction.had_consent
+    assert correction.snapshot["content_sha256"]
+    assert correction.corrected_reply == REPLY.replace("300 m", "330 m")
+    rating = Rating.objects.get()
+    assert (rating.value, rating.reasons) == (-1, ["incorrect"])
+
+
+@pytest.mark.parametrize("quote", ["is 300 m tall", "tall.\nIt was built", "1889 & opened in May", "**300 m**", ""])
+def test_words_are_found_as_they_are_shown_and_as_they_are_written(reply, quote):
+    assert correct(reply, quote).quote == quote
+
+
+@pytest.mark.parametrize(
+    ("quote", "right_text"),
+    [("400 m", "330 m"), ("300 m", " "), ("300 m", "a\0b"), ("300 m", "x" * 40_000), ("x" * 5000, "330 m")],
+)
+def test_nonsense_is_refused_with_nothing_written(reply, quote, right_text):
+    with pytest.raises(capture.BadRating):
+        correct(reply, quote, right_text)
+    assert not Correction.objects.exists()
+    assert not Rating.objects.exists()
+
+
+def test_words_that_stand_twice_are_kept_but_not_put_in_for_the_reviewer(reply):
+    assert correct(reply, "in").corrected_reply == ""
+    assert correct(reply, "").corrected_reply == "330 m"
+
+
+def test_the_same_correction_twice_is_one(reply):
+    event_id = uuid.uuid4()
+    assert correct(reply, client_event_id=event_id) == correct(reply, client_event_id=event_id)
+    assert Correction.objects.count() == 1
+
+
+def test_a_rating_stays_as_it_was_and_is_reviewed_anew(reply):
+    rating = capture.rate(
+        user=reply.conversation.user,
+        message=reply,
+        value=1,
+        reasons=["clear"],
+        client_event_id=uuid.uuid4(),
+        now=timezone.now(),
+    )
+    review.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict="approved", now=timezone.now())
+    correct(reply)
+    rating.refresh_from_db()
+    assert (rating.value, rating.reasons, rating.verdict) == (1, ["clear"], "")
+
+
+def test_it_can_be_taken_back_and_nothing_else_changes(reply):
+    correction = correct(reply)
+    with pytest.raises(DatabaseError, match="only be withdrawn"), transaction.atomic():
+        Correction.objects.update(right_text="500 m")
+    correcting.withdraw(user=reply.conversation.user, correction_id=correction.pk, now=timezone.now())
+    assert correcting.standing(reply) == []
+    with pytest.raises(DatabaseError, match="only be withdrawn"), transaction.atomic():
+        Correction.objects.update(withdrawn_at=None)
+
+
+def test_the_form_takes_it_keeps_what_was_refused_and_takes_it_back(reply, client):
+    client.force_login(reply.conversation.user)
+    address = reverse("correct", args=[reply.pk])
+    fetch = {"X-Requested-With": "fetch"}
+    body = {"client_event_id": str(uuid.uuid4()), "quote": "400 m", "right_text": "330 m", "source": "a book"}
+    refused = client.post(address, body, headers=fetch)
+    assert refused.status_code == 400
+    assert "a book" in refused.content.decode()
+    taken = client.post(address, {**body, "quote": "300 m"}, headers=fetch).content.decode()
+    assert "1 correction" in taken
+    assert "a book" in taken
+    withdraw = reverse("withdraw-correction", args=[Correction.objects.get().pk])
+    assert "1 correction" not in client.post(withdraw, headers=fetch).content.decode()
+
+
+def test_somebody_else_can_neither_correct_nor_take_back(reply, client):
+    correction = correct(reply)
+    client.force_login(factories.UserFactory())
+    body = {"client_event_id": str(uuid.uuid4()), "right_text": "330 m"}
+    assert client.post(reverse("correct", args=[reply.pk]), body).status_code == 404
+    assert client.post(reverse("withdraw-correction", args=[correction.pk])).status_code == 404
+    assert Correction.objects.get().withdrawn_at is None
