@@ -63,7 +63,15 @@ def _client() -> httpx.Client:
 
 def count_tokens(messages: list[dict[str, str]], *, model: str | None = None) -> int:
     """Tokens of the templated prompt, counted by the model's own tokenizer. Raises `ModelUnavailable`."""
-    body = {"model": model or settings.CHAT_MODEL, "messages": messages}
+    return _count({"model": model or settings.CHAT_MODEL, "messages": messages})
+
+
+def count_text(text: str, *, model: str) -> int:
+    """Tokens of a bare text. Raises `ModelUnavailable`."""
+    return _count({"model": model, "prompt": text})
+
+
+def _count(body: dict[str, Any]) -> int:
     try:
         response = _client().post("/tokenize", json=body, headers=_headers())
         response.raise_for_status()

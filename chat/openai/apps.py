@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class OpenAIConfig(AppConfig):
+    name = "chat.openai"
+    label = "chat_openai"
+    verbose_name = "API"
