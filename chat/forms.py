@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy as _
 from billing.entitlements import Entitlement
 from chat import offer
 from chat.choices import Choices
+from chat.copying import Part
 from chat.library import Action
-from chat.models import Conversation, Instructions, SavedPrompt
+from chat.models import Conversation, Instructions, Message, SavedPrompt
 
 
 class MessageForm(forms.Form):
@@ -77,6 +78,43 @@ class SavedPromptForm(forms.ModelForm[SavedPrompt]):
         fields = ["name", "text"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4})}
         help_texts = {"text": _("Words in double braces, such as {{topic}}, are asked for when you use it.")}
+
+
+class ShareForm(forms.Form):
+    """Which turns of the shown path, under which title, for how long."""
+
+    title = forms.CharField(max_length=120, required=False, label=_("Title"))
+    first = forms.ChoiceField(label=_("From"))
+    last = forms.ChoiceField(label=_("To"))
+    days = forms.TypedChoiceField(
+        label=_("For how long"),
+        coerce=int,
+        empty_value=None,
+        required=False,
+        choices=[("30", _("30 days")), ("7", _("7 days")), ("1", _("1 day")), ("", _("Until I take it back"))],
+    )
+    is_anonymous = forms.BooleanField(required=False, initial=True, label=_("Without my name"))
+    is_indexed = forms.BooleanField(required=False, label=_("Search engines may list it"))
+
+    def __init__(self, data: Any = None, *, path: list[Message], title: str) -> None:
+        questions = [message for message in path if message.role == Message.Role.USER]
+        replies = [message for message in path if message.role == Message.Role.ASSISTANT]
+        ends = {"first": questions[0].pk, "last": replies[-1].pk} if questions and replies else {}
+        super().__init__(data, initial={"title": title, "days": "30", **ends})
+        self._by_id = {str(message.pk): message for message in path}
+        for name, messages in (("first", questions), ("last", replies)):
+            choices = [(str(one.pk), f"{number}. {one.content[:60]}") for number, one in enumerate(messages, start=1)]
+            self.fields[name] = forms.ChoiceField(label=self.base_fields[name].label, choices=choices)
+
+    def clean_first(self) -> Message:
+        return self._by_id[self.cleaned_data["first"]]
+
+    def clean_last(self) -> Message:
+        return self._by_id[self.cleaned_data["last"]]
+
+
+class ForkForm(forms.Form):
+    part = forms.ChoiceField(choices=[(part.value, part.value) for part in Part])
 
 
 class RegenerateForm(forms.Form):

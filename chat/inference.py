@@ -80,6 +80,20 @@ def _count(body: dict[str, Any]) -> int:
         raise ModelUnavailable("the model service did not count tokens") from error
 
 
+def complete(body: dict[str, Any], *, seconds: float = 60.0) -> str:
+    """The text of a whole completion. Raises `ModelUnavailable`, and `ModelRefused` on a 4xx."""
+    try:
+        response = _client().post("/v1/chat/completions", json=body, headers=_headers(), timeout=seconds)
+    except httpx.HTTPError as error:
+        raise ModelUnavailable(f"{type(error).__name__} while completing") from error
+    if response.status_code != httpx.codes.OK:
+        raise _error(response)
+    try:
+        return str(response.json()["choices"][0]["message"]["content"] or "")
+    except (ValueError, LookupError, TypeError) as error:
+        raise ModelUnavailable("the model service answered in another shape") from error
+
+
 def model_names() -> list[str]:
     """The models that the service offers. Raises `ModelUnavailable`."""
     try:

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing import quota
-from chat import inference, prompt, sending, streams
+from chat import inference, prompt, sending, streams, titles
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.writing import Draft, Outcome, Writer
@@ -116,6 +116,8 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
         transaction.on_commit(lambda: streams.publish_end(reply.pk, reply.ending), robust=True)
         for waiting in Reply.objects.filter(state=Reply.State.QUEUED, message__parent__parent=reply.pk):
             transaction.on_commit(lambda waiting=waiting: sending.wake(waiting), robust=True)  # type: ignore[misc]
+        if outcome.text:
+            transaction.on_commit(lambda: titles.ask_for(reply.pk), robust=True)
 
 
 def _record(reply: Reply, draft: Draft, outcome: Outcome, now: datetime) -> None:

@@ -5,8 +5,8 @@ import uuid
 from celery import shared_task
 from django.utils import timezone
 
+from chat import inference, retention, titles
 from chat import reply as replies
-from chat import retention
 
 
 @shared_task(name="chat.tasks.reply")
@@ -22,3 +22,8 @@ def sweep() -> None:
 @shared_task(name="chat.tasks.sweep_conversations")
 def sweep_conversations() -> None:
     retention.sweep(now=timezone.now())
+
+
+@shared_task(name="chat.tasks.title", autoretry_for=(inference.ModelUnavailable,), retry_backoff=5, max_retries=4)
+def title(conversation_id: str) -> None:
+    titles.make(uuid.UUID(conversation_id))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import library, pages, preferences, saying
+from chat.views import library, pages, preferences, saying, sharing, transfer
 
 CONVERSATION = "c/<uuid:conversation_id>"
 TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
@@ -12,6 +12,11 @@ urlpatterns = [
     path("chats/all", library.all_conversations, name="library"),
     path("chats/change", library.change, name="change-conversations"),
     path("chats/folders/<uuid:folder_id>", library.change_folder, name="change-folder"),
+    path("chats/transfer", transfer.transfer, name="transfer"),
+    path("chats/export/<slug:kind>", transfer.export_all, name="export-all"),
+    path("s/<slug:token>", sharing.shared_page, name="shared"),
+    path("s/<slug:token>/continue", sharing.continue_shared, name="continue-shared"),
+    path("shares/<uuid:share_id>/revoke", sharing.revoke, name="revoke"),
     path("settings/chat", preferences.preferences, name="chat-preferences"),
     path("settings/prompts", preferences.save_prompt, name="save-prompt"),
     path("settings/prompts/<uuid:prompt_id>", preferences.save_prompt, name="change-prompt"),
@@ -19,11 +24,15 @@ urlpatterns = [
     path(CONVERSATION, pages.conversation, name="conversation"),
     path(f"{CONVERSATION}/messages", saying.send, name="send"),
     path(f"{CONVERSATION}/manage", library.manage, name="manage"),
+    path(f"{CONVERSATION}/title", library.title, name="title"),
+    path(f"{CONVERSATION}/share", sharing.share, name="share"),
+    path(f"{CONVERSATION}/export/<slug:kind>", transfer.export, name="export"),
     path(f"{CONVERSATION}/settings", preferences.chat_settings, name="chat-settings"),
     path(f"{CONVERSATION}/rename", library.rename, name="rename"),
     path(f"{CONVERSATION}/delete", library.delete, name="delete"),
     path(TURN, pages.turn, name="turn"),
     path(f"{TURN}/regenerate", saying.regenerate, name="regenerate"),
+    path(f"{TURN}/fork", sharing.fork, name="fork"),
     path(f"{TURN}/continue", saying.continue_reply, name="continue"),
     path(f"{TURN}/delete", saying.delete_branch, name="delete-branch"),
     path(f"{TURN}/stop", saying.stop, name="stop"),

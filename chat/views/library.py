@@ -151,6 +151,15 @@ def _answer(request: HttpRequest, status: int, text: str, done: library.Change |
 
 
 @login_required
+@require_GET
+def title(request: HttpRequest, conversation_id: uuid.UUID) -> JsonResponse:
+    """The conversation's title now, for a page that waits for the model's."""
+    shown = own_conversation(request, conversation_id)
+    is_first_words = shown.title_source == Conversation.TitleSource.MESSAGE
+    return JsonResponse({"title": shown.title, "is_first_words": is_first_words})
+
+
+@login_required
 @require_POST
 def rename(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     shown = own_conversation(request, conversation_id)

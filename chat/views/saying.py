@@ -171,6 +171,8 @@ def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpR
             "url": reverse("conversation", args=[shown.pk]),
             "send_url": reverse("send", args=[shown.pk]),
             "rename_url": reverse("rename", args=[shown.pk]),
+            "share_url": reverse("share", args=[shown.pk]),
+            "manage_url": reverse("manage", args=[shown.pk]),
             "settings_url": reverse("chat-settings", args=[shown.pk]),
             "delete_url": reverse("delete", args=[shown.pk]),
             "draft_key": "" if shown.is_temporary else f"{reply.user_id}:{shown.pk}",

@@ -11,6 +11,7 @@ import { startSettings } from "./settings.js";
 import { startSidebar } from "./sidebar.js";
 import { shareWithTabs } from "./tabs.js";
 import { startThread } from "./thread.js";
+import { startTitles } from "./titles.js";
 import { startVariants } from "./variants.js";
 
 const chat = document.querySelector("[data-chat]");
@@ -22,6 +23,7 @@ const sidebar = startSidebar((ids, action) => {
 const post = startSending(chat, thread, sidebar, tabs);
 
 const composer = startComposer(chat, thread, post);
+startTitles(chat, sidebar);
 startPrompts(chat, composer.box);
 startSettings(chat);
 startEditing(chat, post);

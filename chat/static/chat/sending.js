@@ -57,6 +57,8 @@ export function startSending(chat, thread, sidebar, tabs) {
     rename.action = answer.rename_url;
     rename.elements.title.value = answer.title;
     document.querySelector("[data-delete]").action = answer.delete_url;
+    document.querySelector("[data-share]").href = answer.share_url;
+    document.querySelector("[data-export]").href = answer.manage_url;
     chat.dispatchEvent(new CustomEvent("parley:opened", { detail: answer }));
   }
 }

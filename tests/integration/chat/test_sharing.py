@@ -1,0 +1,167 @@
+"""Sharing a part, taking it back, going on from it, forking, and titles."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from chat import copying, sharing, titles, tree
+from chat.models import Conversation, Message, Reply, Share
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user(db):
+    return factories.UserFactory(name="Ann Example")
+
+
+@pytest.fixture
+def client(user):
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def talk(user):
+    factories.conversation(user, ("one?", "1"), ("two?", "2 **bold**"), ("three?", "3"))
+    return Conversation.objects.get()
+
+
+def find(content):
+    return Message.objects.get(content=content)
+
+
+def link(talk, first="one?", last="3", **more):
+    options = {"title": "Numbers", "is_anonymous": True, "is_indexed": False, "days": None, "now": timezone.now()}
+    return sharing.share(conversation=talk, first=find(first), last=find(last), **{**options, **more})
+
+
+def read(shared, client=None):
+    return (client or Client()).get(reverse("shared", args=[shared.token]))
+
+
+def test_anybody_with_the_link_reads_the_chosen_part_and_no_more(talk):
+    answer = read(link(talk, "two?", "2 **bold**"))
+    page = answer.content.decode()
+    assert "<strong>bold</strong>" in page
+    assert "one?" not in page
+    assert "three?" not in page
+    assert "Ann" not in page
+    assert "example.org" not in page
+    assert answer["X-Robots-Tag"] == "noindex, nofollow"
+    assert answer["Referrer-Policy"] == "same-origin"  # the link does not leak to where its links lead
+
+
+def test_what_is_written_later_is_not_shared(talk):
+    shared = link(talk, "one?", "1")
+    factories.reply_to(find("one?"), "a later variant")
+    assert "a later variant" not in read(shared).content.decode()
+
+
+def test_the_owner_may_show_the_name_and_let_it_be_indexed(talk):
+    answer = read(link(talk, is_anonymous=False, is_indexed=True))
+    assert "Shared by Ann Example." in answer.content.decode()
+    assert "X-Robots-Tag" not in answer
+    assert "noindex" not in answer.content.decode()
+
+
+def test_a_link_ends_when_taken_back_expired_or_deleted(client, talk):
+    kept, expiring = link(talk), link(talk, days=7)
+    Share.objects.filter(pk=expiring.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert read(expiring).status_code == 404
+    client.post(reverse("revoke", args=[kept.pk]))
+    assert read(kept).status_code == 404
+    deleted = link(talk)
+    Conversation.objects.update(deleted_at=timezone.now())
+    assert read(deleted).status_code == 404
+    assert Client().get(reverse("shared", args=["nothing-of-the-kind"])).status_code == 404
+
+
+def test_nobody_shares_or_takes_back_what_is_not_theirs(talk):
+    shared = link(talk)
+    stranger = Client()
+    stranger.force_login(factories.UserFactory())
+    assert stranger.get(reverse("share", args=[talk.pk])).status_code == 404
+    assert stranger.post(reverse("revoke", args=[shared.pk])).status_code == 404
+    assert read(shared).status_code == 200
+
+
+def test_the_form_makes_a_link_of_the_chosen_part(client, talk):
+    form = {"title": "T", "first": str(find("two?").pk), "last": str(find("3").pk), "days": "7", "is_anonymous": "on"}
+    assert client.post(reverse("share", args=[talk.pk]), form).status_code == 302
+    shared = Share.objects.get()
+    assert [message.content for message in sharing.messages_of(shared)] == ["two?", "2 **bold**", "three?", "3"]
+    assert shared.expires_at
+    assert shared.token in client.get(reverse("share", args=[talk.pk])).content.decode()
+    backwards = {**form, "first": str(find("three?").pk), "last": str(find("1").pk)}
+    assert "cannot be shared" in client.post(reverse("share", args=[talk.pk]), backwards).content.decode()
+
+
+def test_a_temporary_or_unfinished_chat_cannot_be_shared(talk):
+    Reply.objects.filter(pk=find("3").pk).update(state="queued", finished_at=None)
+    with pytest.raises(sharing.CannotShare):
+        link(talk)
+    Conversation.objects.update(is_temporary=True)
+    talk.refresh_from_db()
+    with pytest.raises(sharing.CannotShare):
+        link(talk, "one?", "1")
+
+
+def test_a_reader_goes_on_from_it_in_a_chat_of_their_own(talk):
+    reader = factories.UserFactory()
+    client = Client()
+    address = reverse("continue-shared", args=[link(talk, "two?", "3").token])
+    assert "/accounts/login" in client.post(address)["Location"]
+    client.force_login(reader)
+    client.post(address)
+    made = Conversation.objects.get(user=reader)
+    assert made.origin == "share"
+    assert [turn.message.content for turn in tree.current_path(made)] == ["two?", "2 **bold**", "three?", "3"]
+    assert set(Reply.objects.filter(message__conversation=made).values_list("user", flat=True)) == {reader.pk}
+    assert talk.messages.count() == 6
+
+
+@pytest.mark.parametrize(("part", "messages"), [("path", 4), ("branches", 5), ("everything", 7)])
+def test_a_fork_takes_the_path_its_variants_or_everything(client, talk, part, messages):
+    factories.reply_to(find("one?"), "1 again")
+    target = find("2 **bold**")
+    client.post(reverse("fork", args=[talk.pk, target.pk]), {"part": part})
+    made = Conversation.objects.get(origin="fork")
+    assert made.messages.count() == messages
+    assert tree.current_path(made)[-1].message.content == "2 **bold**"
+    assert talk.messages.count() == 7
+
+
+def test_a_copy_leaves_out_what_is_unfinished_and_what_hangs_below_it(user, talk):
+    Reply.objects.filter(pk=find("2 **bold**").pk).update(state="queued", finished_at=None)
+    made = copying.fork(conversation=talk, message=find("3"), part=copying.Part.EVERYTHING, now=timezone.now())
+    assert "2 **bold**" not in made.messages.values_list("content", flat=True)
+    assert not Reply.objects.unfinished().filter(message__conversation=made).exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ('"Ships and Water."', "Ships and Water"),
+        ("**Title: How ships float**\n\nThis is because", "How ships float"),
+        ("标题：船为什么能浮", "船为什么能浮"),
+        ("", ""),
+        ("\n\n", ""),
+        ("x" * 61, ""),
+    ],
+)
+def test_a_title_is_cleaned_or_refused(written, title):
+    assert titles.cleaned(written) == title
+
+
+def test_a_title_of_the_person_is_never_overwritten(user, talk, monkeypatch):
+    Conversation.objects.update(title="Mine", title_source="person")
+    titles.make(talk.pk)  # would reach for the model, which does not run here, if it meant to change it
+    titles.make(uuid.uuid4())
+    assert Conversation.objects.get().title == "Mine"
