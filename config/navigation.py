@@ -39,6 +39,7 @@ PLACES = [
     Place("plans", _("Plans"), "card"),
     Place("usage", _("Usage"), "chart"),
     Place("review", _("Review"), "list", "feedback.review"),
+    Place("dashboard", _("Dashboard"), "chart", "feedback.review"),
     Place("releases", _("Releases"), "package", "feedback.review"),
 ]
 

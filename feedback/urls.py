@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from feedback import comparison_views, correction_views, views
+from feedback import comparison_views, correction_views, dashboard_views, views
 
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
@@ -12,6 +12,8 @@ urlpatterns = [
         comparison_views.side,
         name="comparison-side",
     ),
+    path("dashboard/", dashboard_views.dashboard, name="dashboard"),
+    path("dashboard/<slug:key>.csv", dashboard_views.table_as_csv, name="dashboard-csv"),
     path("review/", views.review_queue, name="review"),
     path("review/<uuid:rating_id>", views.decide, name="decide"),
     path("releases/", views.releases, name="releases"),

@@ -1,0 +1,104 @@
+"""The dashboard counts what is there, says how sure it is, and gives every table as CSV."""
+
+import csv
+import io
+import uuid
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from feedback import capture, comparing, dashboard, review
+from feedback.intervals import wilson
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def rate(user, value, **more):
+    reply = factories.conversation(user, ("What is 2 + 2?", "Four."))
+    return capture.rate(user=user, message=reply, value=value, client_event_id=uuid.uuid4(), now=timezone.now(), **more)
+
+
+@pytest.fixture
+def reviewer():
+    user = factories.UserFactory()
+    user.user_permissions.add(Permission.objects.get(codename="review"))
+    return user
+
+
+@pytest.fixture
+def filled(reviewer):
+    user = factories.consenting_user()
+    ratings = [rate(user, 1), rate(user, 1, reasons=["clear"]), rate(user, -1, reasons=["incorrect", "too_long"])]
+    review.decide(rating_id=ratings[0].pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    for choice in ("left", "left", "skipped"):
+        reply = factories.conversation(user, ("Name a colour.", "Red."))
+        compared = comparing.compare(reply=reply.reply, now=timezone.now())
+        for side, text in zip(compared.sides, ("A long answer.", "Short."), strict=True):
+            side.content = text
+            side.save()
+            side.reply.state, side.reply.finished_at = "complete", timezone.now()
+            side.reply.save()
+        comparing.answer(comparison_id=compared.pk, user=user, choice=choice, now=timezone.now())
+
+
+def table(key):
+    return next(one for one in dashboard.tables(days=30, now=timezone.now()) if one.key == key)
+
+
+# A middle and the two ends: at 0 of 10 the upper bound is z² / (10 + z²) = 3.8415 / 13.8415.
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"), [(10, 100, 0.0552, 0.1744), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0)]
+)
+def test_intervals_are_wilsons(hits, total, low, high):
+    assert wilson(hits, total) == pytest.approx((low, high), abs=5e-4)
+
+
+def test_nothing_counted_means_nothing_known():
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("key", ["day", "version", "plan", "language"])
+def test_approval_is_counted(filled, key):
+    row = table(key).rows[0]
+    assert row[1:4] == [2, 3, 66.7]
+    assert row[4] < 66.7 < row[5]
+
+
+def test_reasons_are_counted_by_direction(filled):
+    assert sorted(row[1:] for row in table("reasons").rows) == [["down", 1], ["down", 1], ["up", 1]]
+
+
+def test_bias_of_comparisons_is_shown(filled):
+    left, longer, *_others, skipped = table("preferences").rows
+    assert left[1:4] == [2, 2, 100.0]
+    assert longer[1:3] == [2, 2]
+    assert skipped[1:3] == [1, 3]
+
+
+def test_review_is_counted_by_reviewer(filled, reviewer):
+    assert table("review").rows == [[reviewer.email, 1, 1, 100.0, "0 minutes"]]
+
+
+@pytest.mark.parametrize("days", ["7", "30", "nonsense", "-1"])
+def test_the_page_and_each_table_as_csv(filled, reviewer, client, days):
+    client.force_login(reviewer)
+    assert client.get(reverse("dashboard"), {"days": days}).status_code == 200
+    for one in dashboard.tables(days=30, now=timezone.now()):
+        answer = client.get(reverse("dashboard-csv", args=[one.key]), {"days": days})
+        lines = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        assert lines[0] == one.head
+        assert len(lines) == len(one.rows) + 1
+
+
+def test_an_empty_dashboard_is_a_page(reviewer, client):
+    client.force_login(reviewer)
+    assert "No figures yet." in client.get(reverse("dashboard")).content.decode()
+
+
+def test_others_may_not_look(client):
+    client.force_login(factories.UserFactory())
+    assert client.get(reverse("dashboard")).status_code == 403
+    assert client.get(reverse("dashboard-csv", args=["day"])).status_code == 403
