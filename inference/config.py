@@ -57,6 +57,13 @@ class ModelConfig:
         """Elements that one token keeps in the cache, over all layers, keys and values."""
         return 2 * self.layers * self.kv_size
 
+    @property
+    def parameters(self) -> int:
+        """Elements of all matrices, the vocabulary's table once more where the head is its own."""
+        attention = self.hidden_size * (2 * self.query_size + 2 * self.kv_size)
+        layer = attention + 3 * self.hidden_size * self.intermediate_size
+        return self.layers * layer + self.vocabulary * self.hidden_size * (1 if self.tied_head else 2)
+
     def layer_window(self, layer: int) -> int | None:
         """Tokens that `layer` may look back at, itself included; None for all."""
         return self.sliding_window if self.sliding_layers and self.sliding_layers[layer] else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 
 import torch
@@ -58,3 +59,27 @@ class KeyValueCache:
             end = (base + self._slot_bytes) // PAGE * PAGE
             if end > start:
                 self._memory.madvise(mmap.MADV_DONTNEED, start, end - start)
+
+
+class DeviceKeyValueCache(KeyValueCache):
+    """The same in a device's own memory, which is taken whole at once: nothing there is handed back by the page."""
+
+    def __init__(
+        self, config: ModelConfig, *, slots: int, positions: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.slots = slots
+        self.positions = positions
+        shape = (2, config.layers, slots, positions, config.kv_heads, config.head_size)
+        try:
+            whole = torch.zeros(shape, dtype=dtype, device=device)
+        except RuntimeError as error:
+            raise InferenceError(
+                f"The key/value cache of {slots} slots of {positions} tokens needs "
+                f"{math.prod(shape) * dtype.itemsize / 1e9:.1f} GB of {device}, which are not free. "
+                "Set INFERENCE_SLOTS or INFERENCE_CONTEXT lower."
+            ) from error
+        self.keys = list(whole[0].unbind(0))
+        self.values = list(whole[1].unbind(0))
+
+    def release(self, slot: int, *, keep: int = 0) -> None:
+        """The memory stays taken."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from inference.config import ModelConfig
-from inference.errors import ModelError
+from inference.errors import InferenceError, ModelError
 from inference.executor.base import Executor
 from inference.executor.fused_executor import FusedExecutor
 from inference.executor.torch_executor import TorchExecutor
@@ -18,6 +18,8 @@ from inference.kernels.build import KernelsUnavailableError
 from inference.kernels.decoder import UnsupportedModelError
 from inference.linear import DenseLinear, PackedLinear
 from inference.settings import Settings
+from inference.tensorrt import device
+from inference.tensorrt.device import Choice
 from inference.tokenizer import TextTokenizer, load_tokenizer
 from inference.weights import WeightSource, open_weights
 
@@ -36,6 +38,7 @@ class LoadedModel:
     grammars: GrammarCompiler
     executor: Executor
     max_len: int
+    device: Choice
 
     @property
     def template_sha256(self) -> str:
@@ -56,7 +59,7 @@ def load_model(settings: Settings) -> LoadedModel:
     config = source.config
     max_len = min(settings.context or config.window, config.window, settings.kv_tokens)
     try:
-        executor = make_executor(source, settings, positions=max_len)
+        executor, choice = place(source, settings, positions=max_len)
     except RuntimeError as error:
         raise ModelError(f"{settings.model} does not fit its config: {error}") from error
     logger.info(
@@ -64,17 +67,36 @@ def load_model(settings: Settings) -> LoadedModel:
         extra={
             "model": settings.model_name,
             "precision": executor.precision,
+            "device": choice.device,
+            "reason": choice.reason,
             "max_len": max_len,
             "slots": settings.slots,
             "seconds": round(time.monotonic() - began, 2),
         },
     )
     version = f"{settings.model_name}@{source.fingerprint()}"
-    return LoadedModel(version, config, tokenizer, GrammarCompiler(tokenizer), executor, max_len)
+    return LoadedModel(version, config, tokenizer, GrammarCompiler(tokenizer), executor, max_len, choice)
+
+
+def place(source: WeightSource, settings: Settings, *, positions: int) -> tuple[Executor, Choice]:
+    """The executor on the device that `settings.device` names or this machine suggests, and why that one.
+
+    A GPU that fails its check is left for the next best thing, loudly, unless it was asked for by name.
+    """
+    choice = device.choose(settings.device, device.look())
+    if choice.device == "cpu":
+        return make_executor(source, settings, positions=positions), choice
+    from inference.executor.gpu import make_gpu_executor
+
+    return make_gpu_executor(source, settings, choice, positions=positions)
 
 
 def make_executor(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     """The executor that `settings.engine` names; `auto` takes the kernels and, where they cannot be had, torch."""
+    if settings.precision == "float16" and settings.engine != "interpreter":
+        raise InferenceError("INFERENCE_PRECISION=float16 is for GPUs; on a CPU, choose bfloat16 or float32.")
+    if settings.engine == "interpreter":
+        return _interpreter(source, settings, positions=positions)
     if settings.engine != "torch" and settings.precision != "float32":
         try:
             return FusedExecutor(
@@ -91,6 +113,15 @@ def make_executor(source: WeightSource, settings: Settings, *, positions: int) -
     is_named = settings.precision in ("float32", "bfloat16")
     precision = settings.precision if is_named else faster_precision(source.config)
     return TorchExecutor(source, slots=settings.slots, positions=positions, precision=precision)
+
+
+def _interpreter(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
+    from inference.executor.interpreter_executor import make_interpreter_executor
+
+    precision = "bfloat16" if settings.precision == "auto" else settings.precision
+    return make_interpreter_executor(
+        source, slots=settings.slots, positions=positions, precision=precision, max_chunk=settings.chunk
+    )
 
 
 @torch.inference_mode()

@@ -37,6 +37,12 @@ ENVIRONMENT = {
 DEFAULT_PATH = CHAT_MODEL.path()
 DEFAULT_EMBEDDER = EMBEDDER.path()
 
+CHOICES = {
+    "device": ("auto", "cpu", "cuda", "tensorrt"),
+    "engine": ("auto", "fused", "torch", "interpreter"),
+    "precision": ("auto", "float32", "float16", "bfloat16", "quantised"),
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -73,12 +79,9 @@ class Settings:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be more than 0.")
         if not 0 <= self.port < 65536:
             raise InferenceError(f"{ENVIRONMENT['port']} must be between 0 and 65535.")
-        if self.device not in ("auto", "cpu"):
-            raise InferenceError(f"{ENVIRONMENT['device']} must be auto or cpu.")
-        if self.engine not in ("auto", "fused", "torch"):
-            raise InferenceError(f"{ENVIRONMENT['engine']} must be auto, fused or torch.")
-        if self.precision not in ("auto", "float32", "bfloat16", "quantised"):
-            raise InferenceError(f"{ENVIRONMENT['precision']} must be auto, float32, bfloat16 or quantised.")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InferenceError(f"{ENVIRONMENT[name]} must be one of {', '.join(choices)}.")
 
     @property
     def model_name(self) -> str:

@@ -31,6 +31,9 @@ class InterpretingRunner:
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         return self._interpreter.run(tensors)["logits"]
 
+    def forget(self) -> None:
+        """Nothing is recorded."""
+
     def close(self) -> None:
         """The network goes with the runner."""
 

@@ -1,45 +1,66 @@
-"""The executor for CPUs in torch: products by oneDNN, attention by torch's fused kernel, one call for each sequence."""
+"""The executor in torch: products by oneDNN or cuBLAS, attention by torch's fused kernel, once a sequence."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from inference.config import ModelConfig
 from inference.executor.base import Segment, logit_rows
-from inference.kv_cache import KeyValueCache
+from inference.kv_cache import DeviceKeyValueCache, KeyValueCache
 from inference.linear import DenseLinear, Linear, PackedLinear
 from inference.model import load_decoder
 from inference.weights import WeightSource
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+CPU = torch.device("cpu")
 
 
 class TorchExecutor:
-    """Runs a decoder over slots; `precision` is float32 or bfloat16."""
+    """Runs a decoder over slots; `precision` is one of PRECISIONS, of which float16 is for GPUs."""
 
-    def __init__(self, source: WeightSource, *, slots: int, positions: int, precision: str) -> None:
+    def __init__(
+        self, source: WeightSource, *, slots: int, positions: int, precision: str, device: torch.device = CPU
+    ) -> None:
         self.config = source.config
         self.slots = slots
         self.positions = positions
         self.vocabulary = source.config.vocabulary
         self.precision = precision
         self._dtype = PRECISIONS[precision]
-        with torch.inference_mode():
+        self._device = device
+        # What is made without a word about where is made on the device. The CPU needs no such word, which costs time.
+        self._there = contextlib.nullcontext() if device == CPU else device
+        with torch.inference_mode(), self._there:
             self._decoder = load_decoder(
-                source, make_linear=self._make_linear, make_head=_make_head, positions=positions
+                source if device == CPU else DeviceWeights(source, device),
+                make_linear=self._make_linear,
+                make_head=_make_head,
+                positions=positions,
             )
-            self._cache = KeyValueCache(source.config, slots=slots, positions=positions, dtype=self._dtype)
+            self._cache = self._make_cache()
+
+    def _make_cache(self) -> KeyValueCache:
+        sizes = {"slots": self.slots, "positions": self.positions}
+        if self._device == CPU:
+            return KeyValueCache(self.config, dtype=self._dtype, **sizes)
+        return DeviceKeyValueCache(self.config, dtype=self._dtype, device=self._device, **sizes)
 
     def _make_linear(self, weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
-        if self._dtype == torch.bfloat16 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        if self._dtype == torch.bfloat16 and self._device == CPU and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             return PackedLinear(weight, bias)
         return DenseLinear(weight, bias, self._dtype)
 
     @torch.inference_mode()
     def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        with self._there:
+            return self._forward(segments).cpu()
+
+    def _forward(self, segments: Sequence[Segment]) -> torch.Tensor:
         tokens = torch.tensor([token for segment in segments for token in segment.tokens])
         positions = torch.cat([torch.arange(segment.start, segment.end) for segment in segments])
         attention = SegmentAttention(self.config, self._cache, segments, positions)
@@ -57,6 +78,25 @@ class TorchExecutor:
     def close(self) -> None:
         del self._decoder
         del self._cache
+
+
+class DeviceWeights(WeightSource):
+    """Another source's tensors, on a device."""
+
+    def __init__(self, source: WeightSource, device: torch.device) -> None:
+        self.config = source.config
+        self.path = source.path
+        self._source = source
+        self._device = device
+
+    def load(self, name: str) -> torch.Tensor:
+        return self._source.load(name).to(self._device)
+
+    def names(self) -> set[str]:
+        return self._source.names()
+
+    def files(self) -> list[Path]:
+        return self._source.files()
 
 
 def _make_head(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:

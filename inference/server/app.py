@@ -84,7 +84,8 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> JSONResponse:
     """Every model on offer can take a request."""
     registry = _registry(request)
-    return JSONResponse({"models": registry.phases}, status_code=200 if registry.is_ready else 503)
+    answer = {"models": registry.phases, "devices": {engine.name: _device(engine) for engine in registry.engines}}
+    return JSONResponse(answer, status_code=200 if registry.is_ready else 503)
 
 
 @probes.get("/metrics", response_class=Response)
@@ -105,6 +106,15 @@ async def model(request: Request, name: str) -> dict[str, Any]:
     return _described(_registry(request).engine(name))
 
 
+def _device(engine: Engine) -> str:
+    """What the model runs on, and why: `cpu: torch finds no CUDA device`. Empty while it is loading."""
+    try:
+        choice = engine.model.device
+    except RequestError:
+        return ""
+    return f"{choice.device}: {choice.reason}"
+
+
 def _described(engine: Engine) -> dict[str, Any]:
     described: dict[str, Any] = {"id": engine.name, "object": "model", "created": engine.created, "owned_by": "parley"}
     described["phase"] = engine.phase.value
@@ -112,6 +122,7 @@ def _described(engine: Engine) -> dict[str, Any]:
         loaded = engine.model
         described |= {"max_model_len": loaded.max_len, "version": loaded.version}
         described |= {"precision": loaded.executor.precision, "template_sha256": loaded.template_sha256}
+        described |= {"device": loaded.device.device, "device_reason": loaded.device.reason}
     return described
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import prod
 
 from inference.executor.base import Segment
 from inference.tensorrt.contract import Contract, TensorSpec
@@ -99,6 +101,51 @@ def _prefill(index: int, segment: Segment, limits: Limits) -> Iterator[Launch]:
             logit_indices=indices or (len(chunk) - 1,),
             wanted=tuple((index, row) for row in range(len(indices))),
         )
+
+
+ADDRESS_STEP = 256
+"""Bytes: TensorRT wants the address of every tensor to be a multiple of this."""
+INTEGER = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """`shape` integers from the `offset`-th on."""
+
+    offset: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PackedStep:
+    """The numbers of one launch in one row of int32, so that a step is one copy to the device."""
+
+    values: tuple[int, ...]
+    parts: dict[str, Part]
+
+
+def pack(launch: Launch, tensors: Contract) -> PackedStep:
+    """Equal sizes give equal offsets, so a recorded graph finds its numbers where they were."""
+    values: list[int] = []
+    parts = {}
+    step = ADDRESS_STEP // INTEGER
+    for spec in tensors.step:
+        values.extend([0] * (-len(values) % step))
+        parts[spec.name] = Part(len(values), spec.sized(**launch.sizes))
+        given = getattr(launch, spec.name)
+        values.extend(chain.from_iterable(given) if isinstance(given[0], tuple) else given)
+    return PackedStep(tuple(values), parts)
+
+
+def packed_size(tensors: Contract, limits: Limits) -> int:
+    """Integers that the largest launch takes."""
+    step = ADDRESS_STEP // INTEGER
+    largest = 0
+    for ranges in limits.profiles:
+        sizes = {name: size.largest for name, size in ranges.items()}
+        counts = [prod(spec.sized(**sizes)) for spec in tensors.step]
+        largest = max(largest, sum(-(-count // step) * step for count in counts))
+    return largest
 
 
 def strides(shape: Sequence[int]) -> tuple[int, ...]:

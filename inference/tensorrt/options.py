@@ -20,3 +20,14 @@ def add_build_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plans", type=Path, metavar="DIR", help="where plans are kept; default: var/plans")
     command.add_argument("--list", action="store_true", help="show the plans there are")
     command.add_argument("--prune", type=int, nargs="?", const=0, metavar="MB", help="remove plans down to MB, or all")
+
+
+def add_check_arguments(command: argparse.ArgumentParser) -> None:
+    """The options of `python -m inference gpu-check`."""
+    command.add_argument("--model", type=Path, metavar="PATH", help="a model; default: the default model")
+    command.add_argument("--way", choices=["tensorrt", "cuda", "interpreter"], default="tensorrt", help="what to check")
+    command.add_argument("--precision", default="auto", metavar="NAME", help="float16 or bfloat16; default: the GPU's")
+    command.add_argument("--max-batch", type=int, default=32, metavar="N", help="replies at once; default: 32")
+    command.add_argument("--max-len", type=int, default=2048, metavar="N", help="tokens of a sequence; default: 2048")
+    command.add_argument("--short", action="store_true", help="only what the service asks before it turns ready")
+    command.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Protocol
 
 import torch
 
 from inference.executor.base import Segment
-from inference.tensorrt.bindings import Launch, launches
+from inference.tensorrt.bindings import Launch, launches, pack, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
 from inference.tensorrt.profiles import Limits
 from inference.tensorrt.weight_set import WeightSet
@@ -23,6 +24,10 @@ class PlanRunner(Protocol):
 
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         """Logits [logit_rows, vocabulary] for the launch; `tensors` holds every input. Caches change in place."""
+        ...
+
+    def forget(self) -> None:
+        """Weights have moved: what was recorded with their old addresses is void."""
         ...
 
     def close(self) -> None:
@@ -43,8 +48,10 @@ class SlotExecutor:
         self._runner = runner
         self.contract = tensors
         self._limits = limits
-        self._weights = weights
+        self.weights = weights
         self._capacity = capacity_for(limits.positions)
+        size = packed_size(tensors, limits)
+        self._numbers = torch.zeros(size, dtype=torch.int32, device=runner.device)
         self.caches: Tensors = {
             spec.name: torch.zeros(spec.sized(rows=self.slots), dtype=spec.dtype, device=runner.device)
             for spec in tensors.caches
@@ -62,16 +69,19 @@ class SlotExecutor:
 
     def swap_weights(self, weights: WeightSet) -> None:
         """Use another checkpoint of the same architecture from the next step on; what the slots hold is void."""
-        self._weights = weights
+        self.weights = weights
+        self._runner.forget()
 
     def _bound(self, launch: Launch) -> Tensors:
         """Every input of the launch: the step's numbers, the rows' part of the caches, the weights."""
-        bound = dict(self._weights)
+        bound = dict(self.weights)
         last = launch.first_slot + launch.rows
         bound |= {name: cache[launch.first_slot : last] for name, cache in self.caches.items()}
-        for spec in self.contract.step:
-            values = torch.tensor(getattr(launch, spec.name), dtype=spec.dtype)
-            bound[spec.name] = values.to(self._runner.device, non_blocking=True)
+        step = pack(launch, self.contract)
+        self._numbers[: len(step.values)].copy_(torch.tensor(step.values, dtype=torch.int32))
+        for name, part in step.parts.items():
+            last = part.offset + prod(part.shape)
+            bound[name] = self._numbers[part.offset : last].view(part.shape)
         return bound
 
     @torch.inference_mode()
@@ -85,4 +95,4 @@ class SlotExecutor:
     def close(self) -> None:
         self._runner.close()
         self.caches.clear()
-        self._weights = {}
+        self.weights = {}

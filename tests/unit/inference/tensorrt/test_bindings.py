@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from inference.config import ModelConfig
 from inference.executor.base import Segment
-from inference.tensorrt.bindings import Launch, batch_sizes, cache_regions, launches, strides
+from inference.tensorrt.bindings import (
+    ADDRESS_STEP,
+    Launch,
+    batch_sizes,
+    cache_regions,
+    launches,
+    pack,
+    packed_size,
+    strides,
+)
 from inference.tensorrt.contract import capacity_for, contract
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import DECODE, PREFILL, Limits
@@ -131,3 +140,22 @@ def test_any_number_of_rows_has_a_batch_size_at_most_twice_as_large(slots: int) 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4))
 def test_strides_are_those_of_a_dense_tensor(shape: list[int]) -> None:
     assert strides(shape) == torch.empty(shape).stride()
+
+
+@given(steps())
+def test_a_steps_numbers_are_packed_apart_at_addresses_that_tensorrt_takes(step: tuple[Limits, list[Segment]]) -> None:
+    limits, segments = step
+    tensors = contract(CONFIG, precision_named("float16"), positions=limits.positions)
+    for launch in made(limits, segments):
+        packed = pack(launch, tensors)
+        assert len(packed.values) <= packed_size(tensors, limits)
+        end = 0
+        for spec in tensors.step:
+            part = packed.parts[spec.name]
+            assert part.offset * 4 % ADDRESS_STEP == 0
+            assert part.offset >= end
+            end = part.offset + torch.Size(part.shape).numel()
+            values = torch.tensor(packed.values[part.offset : end]).view(part.shape)
+            assert torch.equal(values, torch.tensor(getattr(launch, spec.name)))
+        for spec in tensors.caches:
+            assert cache_regions(tensors, launch)[spec.name].offset % ADDRESS_STEP == 0

@@ -1,0 +1,92 @@
+"""A model on a GPU: TensorRT if its answers are right, else torch, else the operator is told why not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from inference.errors import InferenceError
+from inference.executor.base import Executor
+from inference.executor.torch_executor import TorchExecutor
+from inference.settings import Settings
+from inference.tensorrt.device import Choice, half_precision
+from inference.tensorrt.gpu_check import SHORT, Subject, examine
+from inference.weights import WeightSource
+
+logger = logging.getLogger(__name__)
+REFERENCE_POSITIONS = 64
+Make = Callable[[], Executor]
+
+
+def make_gpu_executor(
+    source: WeightSource, settings: Settings, choice: Choice, *, positions: int
+) -> tuple[Executor, Choice]:
+    """The checked executor and where it runs in the end. Raises InferenceError when nothing on the GPU is right."""
+    precision = gpu_precision(settings.precision)
+    sizes: dict[str, Any] = {"slots": settings.slots, "positions": positions}
+
+    def with_tensorrt() -> Executor:
+        from inference.executor.tensorrt_executor import make_tensorrt_executor
+
+        return make_tensorrt_executor(source, precision=precision, max_chunk=settings.chunk, **sizes)
+
+    def with_torch() -> Executor:
+        return TorchExecutor(source, precision=precision, device=torch.device("cuda"), **sizes)
+
+    ways: dict[str, Make] = {"tensorrt": with_tensorrt, "cuda": with_torch}
+    if choice.device == "cuda":
+        del ways["tensorrt"]
+    elif settings.device == "tensorrt":
+        del ways["cuda"]
+    return first_right(ways, lambda: make_reference(source), reason=choice.reason)
+
+
+def first_right(ways: dict[str, Make], reference: Make, *, reason: str) -> tuple[Executor, Choice]:
+    """The first way whose executor passes the short check. Raises InferenceError, with all reasons, when none does."""
+    failures: list[str] = []
+    for device, make in ways.items():
+        try:
+            executor = make()
+            problems = check(executor, reference)
+        except (InferenceError, RuntimeError) as error:  # RuntimeError: CUDA's own
+            problems = [str(error)]
+        if not problems:
+            return executor, Choice(device, "; ".join([reason, *failures]))
+        failures.append(f"{device} failed: {'; '.join(problems)}")
+        logger.error("this way to use the GPU failed", extra={"way": device, "reasons": problems})
+    raise InferenceError(f"The GPU cannot be used. {' '.join(failures)} Set INFERENCE_DEVICE=cpu to do without it.")
+
+
+def check(executor: Executor, reference: Make) -> list[str]:
+    """What the short check finds wrong with `executor`; it is closed then."""
+    against = reference()
+    try:
+        results = list(examine(Subject(executor, against), SHORT))
+    finally:
+        against.close()
+    for result in results:
+        logger.info("checked", extra={"question": result.name, "good": result.is_good, "detail": result.detail})
+    problems = [f"{result.name}: {result.detail}" for result in results if not result.is_good]
+    if problems:
+        executor.close()
+    return problems
+
+
+def make_reference(source: WeightSource) -> Executor:
+    """The model on the CPU, in float32 where that is small."""
+    elements = source.config.parameters
+    precision = "float32" if elements < 2e9 else "bfloat16"
+    return TorchExecutor(source, slots=2, positions=REFERENCE_POSITIONS, precision=precision)
+
+
+def gpu_precision(wanted: str) -> str:
+    """The precision on this GPU. Raises InferenceError for one that is not for GPUs."""
+    if wanted == "auto":
+        major, minor = torch.cuda.get_device_capability()
+        return half_precision(10 * major + minor)
+    if wanted not in ("float16", "bfloat16"):
+        raise InferenceError(f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16 or bfloat16.")
+    return wanted

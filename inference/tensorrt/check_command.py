@@ -1,0 +1,97 @@
+"""`python -m inference gpu-check`: puts every question to this machine's GPU and reports."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from math import prod
+from typing import Any
+
+import torch
+
+from inference.executor.base import Executor
+from inference.executor.torch_executor import TorchExecutor
+from inference.fetch import CHAT_MODEL
+from inference.tensorrt import device
+from inference.tensorrt.gpu_check import FULL, SHORT, Result, Subject, examine, throughput
+from inference.tensorrt.slot_executor import SlotExecutor
+from inference.weights import WeightSource, open_weights
+
+COPY_BYTES = 1 << 30
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check as asked and print; the exit status is 1 when an answer is wrong. Raises InferenceError."""
+    source = open_weights(options.model or CHAT_MODEL.path())
+    candidate = make_candidate(source, options)
+    positions = min(options.max_len, source.config.window)
+    reference = TorchExecutor(source, slots=2, positions=positions, precision="float32")
+    results = []
+    for result in examine(Subject(candidate, reference), SHORT if options.short else FULL):
+        _show(result)
+        results.append(result)
+    if options.way != "interpreter" and not options.short:
+        results.append(_throughput(candidate, source))
+        _show(results[-1])
+    if options.report:
+        options.report.write_text(json.dumps(_report(candidate, source, results), indent=1) + "\n")
+    return 0 if all(result.is_good for result in results) else 1
+
+
+def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executor:
+    """What is to be checked. Raises InferenceError when this machine has no such thing."""
+    sizes: dict[str, Any] = {"slots": options.max_batch, "positions": min(options.max_len, source.config.window)}
+    if options.way == "interpreter":
+        from inference.executor.interpreter_executor import make_interpreter_executor
+
+        precision = "bfloat16" if options.precision == "auto" else options.precision
+        return make_interpreter_executor(source, precision=precision, max_chunk=256, **sizes)
+    from inference.executor.gpu import gpu_precision
+
+    device.choose(options.way, device.look())
+    precision = gpu_precision(options.precision)
+    if options.way == "cuda":
+        return TorchExecutor(source, precision=precision, device=torch.device("cuda"), **sizes)
+    from inference.executor.tensorrt_executor import make_tensorrt_executor
+
+    return make_tensorrt_executor(source, precision=precision, max_chunk=256, **sizes)
+
+
+def _throughput(candidate: Executor, source: WeightSource) -> Result:
+    began = time.monotonic()
+    weight_bytes = 2 * source.config.parameters
+    is_good, detail = throughput(candidate, weight_bytes=weight_bytes, bytes_per_second=bytes_per_second())
+    return Result("throughput", is_good, detail, time.monotonic() - began)
+
+
+def bytes_per_second() -> float:
+    """What the GPU reads and writes in a second, seen by copying a gibibyte."""
+    source = torch.empty(COPY_BYTES, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    target.copy_(source)
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(10):
+        target.copy_(source)
+    torch.cuda.synchronize()
+    return 10 * 2 * COPY_BYTES / (time.perf_counter() - began)
+
+
+def _report(candidate: Executor, source: WeightSource, results: list[Result]) -> dict[str, Any]:
+    held = prod((candidate.slots, candidate.positions)) * source.config.kv_elements_per_token
+    return {
+        "machine": asdict(device.look()),
+        "torch": torch.__version__,
+        "model": source.fingerprint(),
+        "precision": candidate.precision,
+        "is_plan": isinstance(candidate, SlotExecutor),
+        "cache_elements": held,
+        "results": [asdict(result) for result in results],
+    }
+
+
+def _show(result: Result) -> None:
+    mark = "good" if result.is_good else "WRONG"
+    print(f"{mark:5}  {result.name}: {result.detail} ({result.seconds:.1f} s)", flush=True)  # noqa: T201

@@ -1,0 +1,166 @@
+"""Is what a GPU computes the model? Questions put to an executor, answered by the torch model on the CPU.
+
+They need no GPU to be asked: tests put them to the interpreter, and to executors that are wrong on purpose.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from inference.executor.base import Executor, Segment
+from inference.tensorrt.slot_executor import SlotExecutor
+
+LARGEST_DIVERGENCE = 0.05
+"""Nats: mean Kullback-Leibler divergence from the reference's distribution. Half precision stays near 0.001."""
+LARGEST_ERROR = 0.1
+"""Of the worst row: the size of its logits' error beside the size of its logits, their mean taken off."""
+PROMPT, CHUNK, STEPS = 48, 20, 8
+SLOWEST_OF_BOUND = 4.0
+LAUNCH_SECONDS = 2e-3
+
+
+@dataclass(frozen=True)
+class Result:
+    """One question's answer."""
+
+    name: str
+    is_good: bool
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is examined, and what it is held against. `reference` needs two slots, `candidate` three."""
+
+    candidate: Executor
+    reference: Executor
+
+    def compare(self, rounds: Sequence[tuple[list[Segment], list[Segment]]]) -> tuple[bool, str]:
+        """Run each round on both (slots may differ); are the distributions alike?"""
+        divergences, errors = [], []
+        for ours, theirs in rounds:
+            got, expected = self.candidate.forward(ours).double(), self.reference.forward(theirs).double()
+            if not len(expected):
+                continue
+            logs = got.log_softmax(-1)
+            truth = expected.log_softmax(-1)
+            divergences.append((truth.exp() * (truth - logs)).sum(-1))
+            centred = expected - expected.mean(-1, keepdim=True)
+            difference = got - got.mean(-1, keepdim=True) - centred
+            errors.append(difference.norm(dim=-1) / centred.norm(dim=-1))
+        divergence = float(torch.cat(divergences).mean())
+        error = float(torch.cat(errors).max())
+        is_good = divergence <= LARGEST_DIVERGENCE and error <= LARGEST_ERROR
+        return is_good, f"divergence {divergence:.2g} nats, worst row off by {error:.2%}"
+
+
+Question = Callable[[Subject], tuple[bool, str]]
+
+
+def text(length: int, vocabulary: int, *, seed: int) -> list[int]:
+    """A fixed text without meaning."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, vocabulary, (length,), generator=generator).tolist()
+
+
+def prefill(subject: Subject) -> tuple[bool, str]:
+    """A prompt at once."""
+    tokens = text(PROMPT, subject.candidate.vocabulary, seed=1)
+    both = [Segment(0, 0, tokens, logits=8)]
+    return subject.compare([(both, both)])
+
+
+def chunks(subject: Subject) -> tuple[bool, str]:
+    """A prompt in pieces: the causal mask of a later piece must be anchored at the end of the row (LOWER_RIGHT)."""
+    tokens = text(PROMPT, subject.candidate.vocabulary, seed=2)
+    first = [Segment(0, 0, tokens[:CHUNK], logits=1)]
+    rest = [Segment(0, CHUNK, tokens[CHUNK:], logits=8)]
+    return subject.compare([(first, first), (rest, rest)])
+
+
+def ragged_decode(subject: Subject) -> tuple[bool, str]:
+    """Rows of unequal length, one token a step, with an idle row between them, over slots that held longer texts."""
+    vocabulary = subject.candidate.vocabulary
+    stale = text(PROMPT, vocabulary, seed=3)
+    lengths = (17, 5)
+    texts = [text(length + STEPS, vocabulary, seed=length) for length in lengths]
+    rounds = [([Segment(slot, 0, stale, logits=0)], [Segment(slot // 2, 0, stale, logits=0)]) for slot in (0, 2)]
+    for step in range(STEPS):
+        ours, theirs = [], []
+        for index, (length, tokens) in enumerate(zip(lengths, texts, strict=True)):
+            start = 0 if step == 0 else length + step - 1
+            piece = tokens[start : length + step]
+            ours.append(Segment(2 * index, start, piece))
+            theirs.append(Segment(index, start, piece))
+        rounds.append((ours, theirs))
+    return subject.compare(rounds)
+
+
+def long_context(subject: Subject) -> tuple[bool, str]:
+    """As long a text as fits, in chunks, then one token more."""
+    length = min(subject.candidate.positions, subject.reference.positions, 4096) - 1
+    tokens = text(length + 1, subject.candidate.vocabulary, seed=4)
+    rounds = []
+    for start in range(0, length, 256):
+        piece = [Segment(0, start, tokens[start : min(start + 256, length)], logits=int(start + 256 >= length))]
+        rounds.append((piece, piece))
+    last = [Segment(0, length, tokens[length:])]
+    return subject.compare([*rounds, (last, last)])
+
+
+def swap(subject: Subject) -> tuple[bool, str]:
+    """Weights change by address: with the last norm doubled, and nothing else, every logit doubles."""
+    candidate = subject.candidate
+    if not isinstance(candidate, SlotExecutor):
+        return True, "not a plan: nothing to swap"
+    segments = [Segment(0, 0, text(5, candidate.vocabulary, seed=5))]
+    decode = [Segment(0, 5, [1])]
+    before = [candidate.forward(segments), candidate.forward(decode)]
+    weights = candidate.weights
+    candidate.swap_weights({**weights, "norm": weights["norm"] * 2})
+    doubled = [candidate.forward(segments), candidate.forward(decode)]
+    candidate.swap_weights(weights)
+    after = [candidate.forward(segments), candidate.forward(decode)]
+    error = max(float((two - 2 * one).abs().max() / one.abs().max()) for one, two in zip(before, doubled, strict=True))
+    is_back = all(torch.equal(one, three) for one, three in zip(before, after, strict=True))
+    return error < 0.02 and is_back, f"off by {error:.2g} of the largest logit; {'' if is_back else 'not '}back after"
+
+
+def repeatability(subject: Subject) -> tuple[bool, str]:
+    """The same step again, which on a GPU is first run and then replayed from its CUDA graph, gives the same."""
+    tokens = text(PROMPT, subject.candidate.vocabulary, seed=6)
+    subject.candidate.forward([Segment(1, 0, tokens[:-1], logits=0)])
+    rows = [subject.candidate.forward([Segment(1, PROMPT - 1, tokens[-1:])]) for _ in range(3)]
+    spread = max(float((row - rows[0]).abs().max()) for row in rows)
+    return spread <= 1e-3 * float(rows[0].abs().max()), f"runs differ by {spread:.2g}"
+
+
+SHORT: tuple[Question, ...] = (prefill, chunks, ragged_decode, repeatability)
+FULL: tuple[Question, ...] = (*SHORT, long_context, swap)
+
+
+def examine(subject: Subject, questions: Sequence[Question] = FULL) -> Iterator[Result]:
+    """Each question's result as it comes."""
+    for question in questions:
+        began = time.monotonic()
+        is_good, detail = question(subject)
+        yield Result(question.__name__.replace("_", " "), is_good, detail, time.monotonic() - began)
+
+
+def throughput(executor: Executor, *, weight_bytes: int, bytes_per_second: float, steps: int = 32) -> tuple[bool, str]:
+    """Full decode steps must come within a small factor of what reading the weights once a step would take."""
+    for slot in range(executor.slots):
+        executor.forward([Segment(slot, 0, [1, 2], logits=0)])
+    began = time.monotonic()
+    for step in range(steps):
+        executor.forward([Segment(slot, 2 + step, [3]) for slot in range(executor.slots)])
+    seconds = (time.monotonic() - began) / steps
+    bound = weight_bytes / bytes_per_second
+    limit = SLOWEST_OF_BOUND * bound + LAUNCH_SECONDS
+    speed = f"{executor.slots / seconds:.0f} tokens/s, {1e3 * seconds:.2f} ms a step"
+    return seconds <= limit, f"{speed}; reading alone {1e3 * bound:.2f} ms, at most {1e3 * limit:.2f} allowed"

@@ -1,0 +1,59 @@
+"""What a plan needs of a GPU's memory, counted before anything is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from inference.errors import InferenceError
+from inference.tensorrt.contract import Contract, TensorSpec
+from inference.tensorrt.profiles import Limits
+
+RUNTIME_BYTES = 700_000_000
+"""Set aside for CUDA's context, cuBLAS and NVIDIA's runtime. Not measured: no GPU was at hand."""
+GIGABYTE = 1e9
+
+
+class OutOfMemoryError(InferenceError):
+    """The plan does not fit the GPU; the message holds the numbers."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes by purpose."""
+
+    weights: int
+    cache: int
+    logits: int
+    scratch: int
+    runtime: int = RUNTIME_BYTES
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.cache + self.logits + self.scratch + self.runtime
+
+    def require(self, free: int, limits: Limits) -> None:
+        """Raises OutOfMemoryError when `free` bytes are too few."""
+        if self.total > free:
+            raise OutOfMemoryError(
+                f"{self.total / GIGABYTE:.1f} GB are needed and {free / GIGABYTE:.1f} GB are free: "
+                f"weights {self.weights / GIGABYTE:.1f}, cache {self.cache / GIGABYTE:.1f} "
+                f"({limits.max_batch} slots of {limits.positions} tokens), logits {self.logits / GIGABYTE:.2f}, "
+                f"scratch {self.scratch / GIGABYTE:.2f}, runtime {self.runtime / GIGABYTE:.1f}. "
+                "Set INFERENCE_SLOTS or INFERENCE_CONTEXT lower."
+            )
+
+
+def budget(tensors: Contract, limits: Limits, *, scratch: int) -> Budget:
+    """The memory for a plan with this contract; `scratch` is the larger of its profiles'."""
+    return Budget(
+        weights=_bytes(tensors.weights),
+        cache=_bytes(tensors.caches, rows=limits.max_batch),
+        logits=_bytes(tensors.outputs[:1], logit_rows=limits.max_batch),
+        scratch=scratch,
+    )
+
+
+def _bytes(specs: Iterable[TensorSpec], **sizes: int) -> int:
+    return sum(prod(spec.sized(**sizes)) * spec.dtype.itemsize for spec in specs)

@@ -1,0 +1,93 @@
+"""Runs a plan with NVIDIA's runtime. THIS FILE HAS NEVER RUN ON A GPU: it is the one unproven part of the GPU path.
+
+All arithmetic on shapes and addresses is in bindings.py, which is proven; here is only what calls the runtime.
+`python -m inference gpu-check` compares it with the torch model before the service turns ready.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from inference.errors import InferenceError
+from inference.tensorrt.api import TensorRT
+from inference.tensorrt.bindings import Launch
+from inference.tensorrt.contract import Contract
+from inference.tensorrt.profiles import DECODE, PREFILL
+from inference.tensorrt.slot_executor import Tensors
+
+
+class PlanRuntime:
+    """Runs launches of one plan on one GPU. Decode steps are recorded as CUDA graphs, one for each batch size."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, tensorrt: TensorRT, plan: bytes, tensors: Contract, *, uses_graphs: bool = True) -> None:
+        trt = tensorrt.trt
+        self._tensors = tensors
+        self._uses_graphs = uses_graphs
+        self._logger = trt.Logger(trt.Logger.WARNING)
+        self._runtime = trt.Runtime(self._logger)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise InferenceError("NVIDIA's runtime cannot load the plan: another GPU, driver or version? Prune it.")
+        sizes = [self._engine.get_device_memory_size_for_profile_v2(profile) for profile in (DECODE, PREFILL)]
+        size = max(*sizes, self._engine.device_memory_size_v2)
+        self._scratch = torch.empty(size, dtype=torch.uint8, device=self.device)
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._contexts = [self._make_context(trt, profile) for profile in (DECODE, PREFILL)]
+        self._graphs: dict[int, tuple[Any, torch.Tensor]] = {}
+
+    def _make_context(self, trt: Any, profile: int) -> Any:
+        context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        context.set_optimization_profile_async(profile, self._stream.cuda_stream)
+        self._stream.synchronize()
+        context.set_device_memory(self._scratch.data_ptr(), self._scratch.numel())
+        return context
+
+    def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            logits = self._run(launch, tensors)
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return logits
+
+    def _run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
+        if launch.profile != DECODE or not self._uses_graphs:
+            return self._enqueue(launch, tensors)
+        if launch.rows not in self._graphs:
+            # Kernels are chosen and compiled in the first run, which cannot be recorded. Running a step twice is
+            # harmless: it writes the same keys and values to the same places.
+            self._enqueue(launch, tensors)
+            self._stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=self._stream):
+                logits = self._enqueue(launch, tensors)
+            self._graphs[launch.rows] = (graph, logits)
+        graph, logits = self._graphs[launch.rows]
+        graph.replay()
+        return logits
+
+    def _enqueue(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
+        context = self._contexts[launch.profile]
+        output = self._tensors.outputs[0]
+        logits = torch.empty(output.sized(**launch.sizes), dtype=output.dtype, device=self.device)
+        addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()} | {output.name: logits.data_ptr()}
+        addresses |= {spec.name: addresses[spec.alias] for spec in self._tensors.outputs[1:]}
+        for name, address in addresses.items():
+            if not context.set_tensor_address(name, address):
+                raise InferenceError(f"TensorRT refused the address of {name}")
+        for spec in (*self._tensors.step, *self._tensors.caches):
+            if not context.set_input_shape(spec.name, tuple(tensors[spec.name].shape)):
+                raise InferenceError(f"TensorRT refused the shape {tuple(tensors[spec.name].shape)} of {spec.name}")
+        if not context.execute_async_v3(self._stream.cuda_stream):
+            raise InferenceError("TensorRT could not run the step; its log says why.")
+        return logits
+
+    def forget(self) -> None:
+        self._graphs.clear()
+
+    def close(self) -> None:
+        self._graphs.clear()
+        self._contexts.clear()

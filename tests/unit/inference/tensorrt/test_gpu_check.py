@@ -1,0 +1,166 @@
+"""The check passes what computes the model and catches each way of being wrong; no GPU is needed to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from inference.errors import InferenceError
+from inference.executor.base import Executor, Segment
+from inference.executor.gpu import first_right
+from inference.executor.interpreter_executor import make_interpreter_executor
+from inference.executor.torch_executor import TorchExecutor
+from inference.tensorrt import device, gpu_check
+from inference.tensorrt.device import Machine
+from inference.tensorrt.gpu_check import SHORT, Subject, examine
+from inference.tensorrt.slot_executor import SlotExecutor
+from inference.weights import open_weights
+from tests.unit.inference.test_model_agreement import save_random_checkpoint
+
+POSITIONS = 120
+GPU = Machine(gpu="NVIDIA L4", capability=89)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_random_checkpoint(folder, "Llama", {})
+    return folder
+
+
+def interpreted(checkpoint: Path) -> SlotExecutor:
+    return make_interpreter_executor(
+        open_weights(checkpoint), slots=4, positions=POSITIONS, precision="float32", max_chunk=64
+    )
+
+
+def reference(checkpoint: Path) -> Executor:
+    return TorchExecutor(open_weights(checkpoint), slots=2, positions=POSITIONS, precision="float32")
+
+
+class Wrong:
+    """An executor that spoils another's work in one way."""
+
+    def __init__(self, inner: SlotExecutor) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        return self.inner.forward(segments)
+
+
+class Forgetful(Wrong):
+    """Each chunk sees only itself, as under a mask anchored at the wrong corner."""
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        if any(len(segment.tokens) > 1 for segment in segments):
+            for cache in self.inner.caches.values():
+                cache.zero_()
+        return self.inner.forward(segments)
+
+
+class Crossed(Wrong):
+    """Rows of a decode step get each other's logits."""
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        return self.inner.forward(segments).flip(0)
+
+
+class Overlong(Wrong):
+    """Decode looks one token too far back to front: positions are off by one."""
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        return self.inner.forward(
+            [
+                Segment(segment.slot, segment.start + (len(segment.tokens) == 1), segment.tokens, segment.logits)
+                for segment in segments
+            ]
+        )
+
+
+class Noisy(Wrong):
+    """Runs of one step differ."""
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        logits = self.inner.forward(segments)
+        return logits + 0.01 * torch.randn_like(logits)
+
+
+def failed(candidate: Any, checkpoint: Path) -> set[str]:
+    results = examine(Subject(candidate, reference(checkpoint)), SHORT)
+    return {result.name for result in results if not result.is_good}
+
+
+def test_the_network_passes_every_question(checkpoint: Path, trt: Any) -> None:
+    results = list(examine(Subject(interpreted(checkpoint), reference(checkpoint))))
+    assert [(result.name, result.detail) for result in results if not result.is_good] == []
+    assert len(results) == len(gpu_check.FULL)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "question"),
+    [(Forgetful, "chunks"), (Crossed, "ragged decode"), (Overlong, "ragged decode"), (Noisy, "repeatability")],
+)
+def test_each_fault_is_caught(wrong: type[Wrong], question: str, checkpoint: Path, trt: Any) -> None:
+    assert question in failed(wrong(interpreted(checkpoint)), checkpoint)
+
+
+def test_a_way_that_computes_wrong_is_left_for_the_next(checkpoint: Path, trt: Any, caplog: Any) -> None:
+    ways: dict[str, Any] = {
+        "tensorrt": lambda: Crossed(interpreted(checkpoint)),
+        "cuda": lambda: interpreted(checkpoint),
+    }
+    executor, choice = first_right(ways, lambda: reference(checkpoint), reason="NVIDIA L4")
+    assert isinstance(executor, SlotExecutor)
+    assert choice.device == "cuda"
+    assert "tensorrt failed: " in choice.reason
+    assert "this way to use the GPU failed" in caplog.text
+
+
+def test_when_no_way_is_right_the_operator_is_told_all_reasons(checkpoint: Path, trt: Any) -> None:
+    def fail() -> Executor:
+        raise InferenceError("the plan does not fit.")
+
+    ways: dict[str, Any] = {"tensorrt": fail, "cuda": lambda: Crossed(interpreted(checkpoint))}
+    with pytest.raises(InferenceError, match=r"does not fit.*cuda failed.*INFERENCE_DEVICE=cpu"):
+        first_right(ways, lambda: reference(checkpoint), reason="")
+
+
+def test_the_torch_executor_computes_the_same_with_a_devices_own_cache(checkpoint: Path) -> None:
+    elsewhere = TorchExecutor(
+        open_weights(checkpoint), slots=3, positions=POSITIONS, precision="float32", device=torch.device("cpu", 0)
+    )
+    assert failed(elsewhere, checkpoint) == set()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "machine", "expected", "reason"),
+    [
+        ("auto", GPU, "tensorrt", "NVIDIA L4"),
+        ("auto", Machine(gpu="NVIDIA L4", no_tensorrt="not installed"), "cuda", "not installed"),
+        ("auto", Machine(no_gpu="torch finds no CUDA device"), "cpu", "no CUDA device"),
+        ("cpu", GPU, "cpu", "INFERENCE_DEVICE"),
+        ("cuda", GPU, "cuda", "INFERENCE_DEVICE"),
+    ],
+)
+def test_the_device_is_chosen_with_a_reason(wanted: str, machine: Machine, expected: str, reason: str) -> None:
+    choice = device.choose(wanted, machine)
+    assert choice.device == expected
+    assert reason in choice.reason
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "tensorrt"])
+def test_a_named_device_that_is_not_there_is_refused(wanted: str) -> None:
+    with pytest.raises(InferenceError, match="no CUDA device"):
+        device.choose(wanted, Machine(no_gpu="torch finds no CUDA device"))
+
+
+def test_this_machine_can_be_looked_at() -> None:
+    seen = device.look()
+    assert bool(seen.gpu) != bool(seen.no_gpu)
