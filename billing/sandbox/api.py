@@ -24,6 +24,7 @@ from billing.sandbox.resources import (
     portal,
     schedules,
     subscriptions,
+    test_clocks,
 )
 from billing.sandbox.store import Document, in_period, new_id
 
@@ -76,6 +77,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/invoices/create_preview"): subscriptions.preview,
     ("GET", "/v1/invoices"): invoices.listed,
     ("GET", "/v1/invoices/*"): invoices.retrieve,
+    ("POST", "/v1/invoices/*/pay"): invoices.pay_now,
     ("GET", "/v1/invoice_payments"): payments.list_invoice_payments,
     ("GET", "/v1/payment_intents/*"): payments.retrieve_payment_intent,
     ("GET", "/v1/payment_methods/*"): payments.retrieve_payment_method,
@@ -85,6 +87,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/refunds"): payments.list_refunds,
     ("GET", "/v1/refunds/*"): payments.retrieve_refund,
     ("GET", "/v1/disputes/*"): payments.retrieve_dispute,
+    ("POST", "/v1/test_helpers/test_clocks"): test_clocks.create,
+    ("GET", "/v1/test_helpers/test_clocks"): test_clocks.listed,
+    ("GET", "/v1/test_helpers/test_clocks/*"): test_clocks.retrieve,
+    ("POST", "/v1/test_helpers/test_clocks/*/advance"): test_clocks.advance,
+    ("DELETE", "/v1/test_helpers/test_clocks/*"): test_clocks.delete,
     ("GET", "/v1/events"): list_events,
     ("GET", "/v1/events/*"): retrieve_event,
 }

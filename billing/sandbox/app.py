@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -16,6 +17,7 @@ from starlette.templating import Jinja2Templates
 
 from billing.sandbox.account import Account
 from billing.sandbox.api import API
+from billing.sandbox.clock import Clock, move
 from billing.sandbox.events import Endpoint, Events
 from billing.sandbox.pages import Pages
 from billing.sandbox.resources import payments
@@ -33,17 +35,26 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
     templates.env.filters["as_date"] = lambda seconds: datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d")
     pages = Pages(account, templates)
     api = API(account, api_key=api_key)
+    clock = Clock(account)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         events.start()
+        clock.start()
         yield
+        clock.stop()
         events.stop()
 
     async def dispute(request: Request) -> Response:
         """What a bank does; no operation of Stripe's API opens a dispute."""
         with store.change():
             return JSONResponse(payments.open_dispute(account, request.path_params["charge_id"]))
+
+    async def pass_time(request: Request) -> Response:
+        """`{"seconds": n}`: as if so much time had passed; answers with the time it is then."""
+        seconds = int((await request.json())["seconds"])
+        happened = await run_in_threadpool(move, account, account.now() + seconds)
+        return JSONResponse({"now": account.now(), "happened": happened})
 
     both = ["GET", "POST"]
     return Starlette(
@@ -55,6 +66,7 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
             Route("/invoice/{invoice_id}", pages.invoice),
             Route("/invoice/{invoice_id}/pdf", pages.invoice_pdf),
             Route("/_ctl/disputes/{charge_id}", dispute, methods=["POST"]),
+            Route("/_ctl/time", pass_time, methods=["POST"]),
             Mount("/_static", StaticFiles(directory=HERE / "static"), name="static"),
             Route("/v1/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),
         ],

@@ -47,6 +47,7 @@ class Store:
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _SCHEMA)
         self._lock = threading.RLock()
         self._depth = 0
+        self._moment: int | None = None
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -109,16 +110,36 @@ class Store:
             documents = documents[: ids.index(before)][-limit:]
         return {"object": "list", "url": url, "has_more": len(documents) > limit, "data": documents[:limit]}
 
-    # The clock: real time, moved on by whoever tests what time does.
+    def newest_sequence(self) -> int:
+        """A mark for `made_after`."""
+        return int(self.execute("SELECT COALESCE(MAX(sequence), 0) FROM object")[0][0])
+
+    def made_after(self, sequence: int, kind: str) -> list[Document]:
+        rows = self.execute("SELECT data FROM object WHERE kind = ? AND sequence > ?", kind, sequence)
+        return [json.loads(data) for (data,) in rows]
+
+    # The clock: real time plus an offset, which only grows. See `billing.sandbox.clock`.
 
     def now(self) -> int:
+        if self._moment is not None:
+            return self._moment
         rows = self.execute("SELECT value FROM setting WHERE name = 'clock_offset'")
         return int(time.time()) + (int(rows[0][0]) if rows else 0)
 
-    def advance(self, seconds: int) -> int:
-        offset = self.now() - int(time.time()) + seconds
-        self.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('clock_offset', ?)", str(offset))
-        return self.now()
+    def set_time(self, moment: int) -> None:
+        """It is `moment` now."""
+        offset = str(moment - int(time.time()))
+        self.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('clock_offset', ?)", offset)
+
+    @contextmanager
+    def at(self, moment: int) -> Iterator[None]:
+        """Everything inside happens at `moment`."""
+        with self._lock:
+            self._moment = moment
+            try:
+                yield
+            finally:
+                self._moment = None
 
 
 def in_period(created: int, wanted: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
+from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
 from billing.sandbox.resources import payments
 from billing.sandbox.store import Document, in_period, new_id
@@ -41,18 +42,22 @@ def line(
 def draft(account: Account, subscription: Document, lines: list[Document], *, reason: str) -> Document:
     """An invoice of these lines that nobody has paid or stored yet."""
     total = sum(entry["amount"] for entry in lines)
+    # A credit from before (a negative balance) pays first; what the lines give back becomes credit.
+    credit = min(0, account.store.get("customer", subscription["customer"])["balance"])
+    due = max(0, total + credit)
     now = account.now()
     invoice_id = new_id("in")
     return {
         "id": invoice_id,
         "object": "invoice",
-        "amount_due": max(0, total),
+        "amount_due": due,
         "amount_overpaid": 0,
         "amount_paid": 0,
-        "amount_remaining": max(0, total),
+        "amount_remaining": due,
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": False,
+        "automatically_finalizes_at": None,
         "billing_reason": reason,
         "collection_method": "charge_automatically",
         "created": now,
@@ -61,6 +66,7 @@ def draft(account: Account, subscription: Document, lines: list[Document], *, re
         "customer_email": None,
         "description": None,
         "due_date": None,
+        "ending_balance": None,
         "hosted_invoice_url": f"{account.base_url}/invoice/{invoice_id}",
         "invoice_pdf": f"{account.base_url}/invoice/{invoice_id}/pdf",
         "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"},
@@ -74,7 +80,7 @@ def draft(account: Account, subscription: Document, lines: list[Document], *, re
         },
         "period_end": now,
         "period_start": now,
-        "starting_balance": 0,
+        "starting_balance": credit,
         "status": "draft",
         "status_transitions": {
             "finalized_at": None,
@@ -88,15 +94,54 @@ def draft(account: Account, subscription: Document, lines: list[Document], *, re
 
 
 def finalise(account: Account, invoice: Document) -> Document:
-    """Give it its number and open it for payment."""
+    """Give it its number, take the credit it uses, and open it for payment."""
     customer = account.store.get("customer", invoice["customer"])
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
-    account.store.save({**customer, "next_invoice_sequence": customer["next_invoice_sequence"] + 1})
-    transitions = {**invoice["status_transitions"], "finalized_at": account.now()}
-    invoice = {**invoice, "status": "open", "number": number, "status_transitions": transitions}
-    account.create(invoice, event="invoice.created")
-    account.events.emit("invoice.finalized", invoice)
-    return invoice
+    credit = min(0, customer["balance"])
+    due, left = max(0, invoice["total"] + credit), min(0, invoice["total"] + credit)
+    account.store.save({**customer, "next_invoice_sequence": customer["next_invoice_sequence"] + 1, "balance": left})
+    opened = {
+        **invoice,
+        "status": "open",
+        "number": number,
+        "amount_due": due,
+        "amount_remaining": due,
+        "starting_balance": credit,
+        "ending_balance": left,
+        "automatically_finalizes_at": None,
+        "status_transitions": {**invoice["status_transitions"], "finalized_at": account.now()},
+    }
+    if account.store.find("invoice", invoice["id"]):
+        account.store.save(opened)
+    else:
+        account.create(opened, event="invoice.created")
+    account.events.emit("invoice.finalized", opened)
+    return opened
+
+
+def keep_pending(account: Account, subscription: Document, lines: list[Document]) -> None:
+    """Prorations that the next invoice will carry."""
+    known = account.store.find("pending_lines", f"pending_{subscription['id']}")
+    document = {"id": f"pending_{subscription['id']}", "object": "pending_lines"}
+    if known:
+        account.store.save({**document, "lines": [*known["lines"], *lines]})
+    else:
+        account.store.insert({**document, "lines": lines})
+
+
+def take_pending(account: Account, subscription: Document) -> list[Document]:
+    """The kept prorations, for this invoice."""
+    known = account.store.find("pending_lines", f"pending_{subscription['id']}")
+    if not known:
+        return []
+    account.store.save({**known, "lines": []})
+    lines: list[Document] = known["lines"]
+    return lines
+
+
+def subscription_of(account: Account, invoice: Document) -> Document | None:
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return account.store.find("subscription", details.get("subscription"))
 
 
 def pay(account: Account, invoice: Document, method: Document | None, *, is_authenticated: bool = False) -> Document:
@@ -106,8 +151,7 @@ def pay(account: Account, invoice: Document, method: Document | None, *, is_auth
     )
     attempts = invoice["attempt_count"] + 1
     if not is_paid:
-        next_attempt = account.now() + 3 * 86_400
-        changes: dict[str, Any] = {"attempt_count": attempts, "attempted": True, "next_payment_attempt": next_attempt}
+        changes: dict[str, Any] = {"attempt_count": attempts, "attempted": True, "next_payment_attempt": None}
         return account.update(invoice, event="invoice.payment_failed", **changes)
     transitions = {**invoice["status_transitions"], "paid_at": account.now()}
     paid = account.update(
@@ -122,6 +166,21 @@ def pay(account: Account, invoice: Document, method: Document | None, *, is_auth
         status_transitions=transitions,
     )
     account.events.emit("invoice.payment_succeeded", paid)
+    return paid
+
+
+def pay_now(account: Account, params: Params, invoice_id: str) -> Document:
+    """Try to take the money at once, with another card if one is named."""
+    from billing.sandbox.resources import renewals
+
+    p.known(params, "payment_method", "off_session", "paid_out_of_band")
+    invoice = account.store.get("invoice", invoice_id)
+    if invoice["status"] != "open":
+        raise invalid(f"Invoice is {invoice['status']} and cannot be paid.", code="invoice_not_open")
+    renewals.collect(account, invoice)
+    paid = account.store.get("invoice", invoice_id)
+    if paid["status"] != "paid":
+        raise declined()
     return paid
 
 

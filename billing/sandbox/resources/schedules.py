@@ -104,3 +104,33 @@ def _active(account: Account, schedule_id: str) -> Document:
     if schedule["status"] not in ("active", "not_started"):
         raise invalid("You cannot update a subscription schedule that is not active.")
     return schedule
+
+
+def terms_from(account: Account, subscription: Document, start: int) -> tuple[str, int, str | None]:
+    """(price, quantity, schedule) of the period that begins at `start`: of the phase that begins there, if any.
+
+    Empty and 0 mean: as before. A schedule without further phases is released, and the subscription goes on.
+    """
+    schedule = account.store.find("subscription_schedule", subscription["schedule"])
+    if schedule is None or schedule["status"] != "active":
+        return "", 0, subscription["schedule"]
+    phase = next((one for one in schedule["phases"] if one["start_date"] <= start < one["end_date"]), None)
+    last = schedule["phases"][-1]
+    if phase is None or phase is last:
+        _finish(account, schedule)
+    else:
+        current = {"start_date": phase["start_date"], "end_date": phase["end_date"]}
+        account.update(schedule, event="subscription_schedule.updated", current_phase=current)
+    entry = (phase or last)["items"][0]
+    return entry["price"], entry["quantity"], None if phase is None or phase is last else schedule["id"]
+
+
+def _finish(account: Account, schedule: Document) -> None:
+    account.update(
+        schedule,
+        event="subscription_schedule.released",
+        status="released",
+        released_at=account.now(),
+        released_subscription=schedule["subscription"],
+        subscription=None,
+    )

@@ -29,6 +29,14 @@ def period_end(start: int, recurring: Document, *, count: int = 1) -> int:
     return int(begin.replace(year=year, month=month, day=day).timestamp())
 
 
+def next_period_end(anchor: int, recurring: Document, *, after: int) -> int:
+    """The first end of a period, counted from the anchor, that is after `after`; the anchor's day is never lost."""
+    count = 1
+    while (end := period_end(anchor, recurring, count=count)) <= after:
+        count += 1
+    return end
+
+
 def item(price: Document, *, quantity: int, start: int, end: int, subscription_id: str, now: int) -> Document:
     return {
         "id": new_id("si"),
@@ -102,7 +110,7 @@ def begin(
     }
     account.store.save({**account.store.get("customer", customer), "currency": price["currency"]})
     line = invoices.line(
-        text=_text(account, price, quantity),
+        text=description(account, price, quantity),
         amount=0 if trial_end else price["unit_amount"] * quantity,
         quantity=quantity,
         start=now,
@@ -120,7 +128,7 @@ def begin(
     return subscription
 
 
-def _text(account: Account, price: Document, quantity: int) -> str:
+def description(account: Account, price: Document, quantity: int) -> str:
     name = account.store.get("product", price["product"])["name"]
     amount, per = price["unit_amount"] / 100, price["recurring"]["interval"]
     return f"{quantity} × {name} (at {amount:.2f} {price['currency'].upper()} / {per})"
@@ -182,6 +190,7 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
     start, end = before["current_period_start"], before["current_period_end"]
     if not same_interval:
         start, end = at, period_end(at, price["recurring"])
+        subscription = {**subscription, "billing_cycle_anchor": at}
     after = {**before, "price": price, "quantity": quantity, "current_period_start": start, "current_period_end": end}
     changes: dict[str, Any] = {"items": {**subscription["items"], "data": [after]}}
     if behaviour == "always_invoice" or not same_interval:
@@ -197,6 +206,8 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
                 "trial_end": None,
                 "trial_from_plan": None,
             }
+    elif lines:
+        invoices.keep_pending(account, subscription, lines)
     return account.update(subscription, event="customer.subscription.updated", **changes)
 
 
@@ -218,7 +229,7 @@ def proration(account: Account, before: Document, *, price: Document, quantity: 
     unused = -_share(old, left, whole)
     common = {"start": at, "end": end, "is_proration": True}
     credit = invoices.line(
-        text=f"Unused time on {_text(account, before['price'], before['quantity'])}",
+        text=f"Unused time on {description(account, before['price'], before['quantity'])}",
         amount=unused,
         quantity=before["quantity"],
         price=before["price"],
@@ -227,7 +238,7 @@ def proration(account: Account, before: Document, *, price: Document, quantity: 
     new = price["unit_amount"] * quantity
     if price["recurring"]["interval"] != before["price"]["recurring"]["interval"]:
         fresh = invoices.line(
-            text=_text(account, price, quantity),
+            text=description(account, price, quantity),
             amount=new,
             quantity=quantity,
             start=at,
@@ -237,7 +248,7 @@ def proration(account: Account, before: Document, *, price: Document, quantity: 
         )
         return [credit, fresh]
     debit = invoices.line(
-        text=f"Remaining time on {_text(account, price, quantity)}",
+        text=f"Remaining time on {description(account, price, quantity)}",
         amount=_share(new, left, whole),
         quantity=quantity,
         price=price,

@@ -1,0 +1,132 @@
+"""The life of a subscription in time: trial, renewal, retries, the end.
+
+Source: Stripe's documentation of subscription life cycles and automatic collection. A renewal's invoice stays a draft
+for an hour. A failed payment is tried again after 3, 5 and 7 days more; then the subscription is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from billing.sandbox.account import Account
+from billing.sandbox.resources import invoices, schedules, subscriptions
+from billing.sandbox.store import Document
+
+DAY = 86_400
+DRAFT_SECONDS = 3_600
+RETRY_AFTER_DAYS = (3, 5, 7)
+TRIAL_NOTICE = 3 * DAY
+INCOMPLETE_SECONDS = 23 * 3_600
+
+
+def due_times(subscription: Document) -> Iterator[int]:
+    """When something happens to it next."""
+    status = subscription["status"]
+    if status in subscriptions.ENDED:
+        return
+    if status == "incomplete":
+        yield subscription["created"] + INCOMPLETE_SECONDS
+        return
+    end = subscription["items"]["data"][0]["current_period_end"]
+    yield end
+    if subscription["cancel_at"] and subscription["cancel_at"] < end:
+        yield subscription["cancel_at"]
+    if status == "trialing":
+        yield max(subscription["trial_end"] - TRIAL_NOTICE, subscription["created"] + 1)
+    if subscription["pending_update"]:
+        yield subscription["pending_update"]["expires_at"]
+
+
+def turn(account: Account, subscription: Document) -> None:
+    """Do what is due now."""
+    now, end = account.now(), subscription["items"]["data"][0]["current_period_end"]
+    if subscription["status"] == "incomplete":
+        _expire(account, subscription)
+    elif subscription["cancel_at"] and subscription["cancel_at"] <= now:
+        subscriptions.end(account, subscription, reason="cancellation_requested")
+    elif end <= now:
+        _renew(account, subscription)
+    elif subscription["pending_update"] and subscription["pending_update"]["expires_at"] <= now:
+        expired = account.store.save({**subscription, "pending_update": None})
+        account.events.emit("customer.subscription.pending_update_expired", expired)
+    else:
+        _announce_end_of_trial(account, subscription)
+
+
+def _expire(account: Account, subscription: Document) -> None:
+    """The first payment never came."""
+    expired = account.store.save({**subscription, "status": "incomplete_expired", "ended_at": account.now()})
+    account.events.emit("customer.subscription.updated", expired, previous={"status": "incomplete"})
+
+
+def _announce_end_of_trial(account: Account, subscription: Document) -> None:
+    """Three days before it ends, or at once for a shorter one; said once."""
+    said = f"said_{subscription['id']}"
+    if not account.store.find("trial_notice", said):
+        account.store.insert({"id": said, "object": "trial_notice"})
+        account.events.emit("customer.subscription.trial_will_end", subscription)
+
+
+def _renew(account: Account, subscription: Document) -> None:
+    """The next period, with a draft of its invoice that is opened and paid in an hour."""
+    before = subscription["items"]["data"][0]
+    start = before["current_period_end"]
+    price_id, quantity, schedule = schedules.terms_from(account, subscription, start)
+    price = account.store.get("price", price_id) if price_id else before["price"]
+    quantity = quantity or before["quantity"]
+    is_other_interval = price["recurring"] != before["price"]["recurring"]
+    anchor = start if is_other_interval else subscription["billing_cycle_anchor"]
+    end = subscriptions.next_period_end(anchor, price["recurring"], after=start)
+    after = {**before, "price": price, "quantity": quantity, "current_period_start": start, "current_period_end": end}
+    line = invoices.line(
+        text=subscriptions.description(account, price, quantity),
+        amount=price["unit_amount"] * quantity,
+        quantity=quantity,
+        start=start,
+        end=end,
+        price=price,
+        is_proration=False,
+    )
+    lines = [*invoices.take_pending(account, subscription), line]
+    invoice = invoices.draft(account, subscription, lines, reason="subscription_cycle")
+    invoice = {**invoice, "auto_advance": True, "automatically_finalizes_at": account.now() + DRAFT_SECONDS}
+    account.create(invoice, event="invoice.created")
+    account.update(
+        subscription,
+        event="customer.subscription.updated",
+        items={**subscription["items"], "data": [after]},
+        billing_cycle_anchor=anchor,
+        latest_invoice=invoice["id"],
+        schedule=schedule,
+        status="active" if subscription["status"] == "trialing" else subscription["status"],
+    )
+
+
+def collect(account: Account, invoice: Document) -> None:
+    """Open a draft whose hour is over, and try to take the money of an open invoice."""
+    if invoice["status"] == "draft":
+        invoice = invoices.finalise(account, invoice)
+    subscription = invoices.subscription_of(account, invoice)
+    method = subscriptions.method_of(account, subscription) if subscription else None
+    invoice = invoices.pay(account, invoice, method)
+    if subscription is None or subscription["status"] in subscriptions.ENDED:
+        return
+    if invoice["status"] == "paid":
+        _paid(account, subscription)
+    else:
+        _failed(account, subscription, invoice)
+
+
+def _paid(account: Account, subscription: Document) -> None:
+    if subscription["status"] in ("past_due", "unpaid"):
+        account.update(subscription, event="customer.subscription.updated", status="active")
+
+
+def _failed(account: Account, subscription: Document, invoice: Document) -> None:
+    tried = invoice["attempt_count"]
+    if tried > len(RETRY_AFTER_DAYS):
+        account.store.save({**invoice, "next_payment_attempt": None, "auto_advance": False})
+        subscriptions.end(account, subscription, reason="payment_failed")
+        return
+    account.store.save({**invoice, "next_payment_attempt": account.now() + RETRY_AFTER_DAYS[tried - 1] * DAY})
+    account.update(subscription, event="customer.subscription.updated", status="past_due")
