@@ -201,6 +201,7 @@ class Writer:
             "priority": draft.priority,
             "user": str(draft.user_id),
             "continue_final_message": bool(self._text),
+            "add_generation_prompt": not self._text,  # vLLM refuses both at once
             **draft.sampling,
         }
 
