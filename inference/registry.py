@@ -97,7 +97,8 @@ class ModelRegistry:
         engines = [*self._engines.values(), *self._retiring]
         for engine in engines:
             engine.drain()
-        await asyncio.gather(*(asyncio.to_thread(engine.join, seconds) for engine in engines))
+        alive = [engine for engine in engines if engine.phase is not Phase.FAILED]
+        await asyncio.gather(*(asyncio.to_thread(engine.join, seconds) for engine in alive))
 
     def _retire(self, engine: Engine) -> None:
         self._retiring.add(engine)

@@ -15,6 +15,7 @@ from inference.settings import Settings
 
 logger = logging.getLogger(__name__)
 CRASHED = 70
+UNREAD_BYTES = 1 << 18
 CRASH_GRACE_SECONDS = 0.5
 """Time for the last error events to reach the clients before a crashed process ends."""
 
@@ -22,6 +23,7 @@ CRASH_GRACE_SECONDS = 0.5
 def serve(settings: Settings) -> int:
     """Serve until a signal. Returns the exit status: 0, or 70 when an engine died. Raises InferenceError."""
     listener = take_port(settings.host, settings.port)
+    limit_unread(listener, settings.reader_seconds)
     return asyncio.run(_serve(settings, listener))
 
 
@@ -38,6 +40,17 @@ def take_port(host: str, port: int) -> socket.socket:
             f"The address {host}:{port} cannot be used ({error.strerror}). Stop what uses it, or set INFERENCE_PORT."
         ) from error
     return listener
+
+
+def limit_unread(listener: socket.socket, seconds: float) -> None:
+    """Bound what the system keeps for a client that does not read, and for how long, on connections to `listener`.
+
+    Closing a connection waits until all that was written is read, which such a client never does; so the system is
+    told to end it, where it can (Linux).
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from inference.embedding import Embedder
 from inference.engine import Engine
 from inference.errors import RequestError, ServiceFault
+from inference.loading import LoadedModel
 from inference.metrics import Metrics
 from inference.registry import ModelRegistry
 from inference.server.embeddings import EmbeddingRequest, embed
@@ -37,8 +38,9 @@ from inference.server.shapes import ChatShape, Shape, TextShape
 from inference.server.streaming import EventStream, error_body
 from inference.settings import Settings
 
+Asked = TypeVar("Asked", bound=GenerationRequest)
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
 }
 probes = APIRouter()
 openai = APIRouter(dependencies=[Depends(require_key)], responses=ERRORS)
@@ -129,16 +131,14 @@ def _described(engine: Engine) -> dict[str, Any]:
 @openai.post("/v1/chat/completions")
 async def chat_completions(request: Request, body: ChatCompletionRequest) -> Response:
     """A chat completion in OpenAI's shape, whole or streamed."""
-    engine = _registry(request).engine(body.model)
-    job = await chat_job(body, engine.model, engine.settings)
+    engine, job = await _job_for(request, body, chat_job)
     return await _answer(request, body, engine, job, ChatShape)
 
 
 @openai.post("/v1/completions")
 async def completions(request: Request, body: CompletionRequest) -> Response:
     """A bare completion in OpenAI's shape, whole or streamed."""
-    engine = _registry(request).engine(body.model)
-    job = await completion_job(body, engine.model, engine.settings)
+    engine, job = await _job_for(request, body, completion_job)
     return await _answer(request, body, engine, job, TextShape)
 
 
@@ -173,6 +173,18 @@ async def unload_model(request: Request, name: str) -> dict[str, Any]:
     """Take a model off the offer; replies in the making are finished."""
     _registry(request).unload(name)
     return {"id": name, "object": "model", "deleted": True}
+
+
+async def _job_for(
+    request: Request, body: Asked, make_job: Callable[[Asked, LoadedModel, Settings], Awaitable[Job]]
+) -> tuple[Engine, Job]:
+    """The job for the engine that serves the model now: made anew when another version took the name meanwhile."""
+    registry = _registry(request)
+    while True:
+        engine = registry.engine(body.model)
+        job = await make_job(body, engine.model, engine.settings)
+        if registry.engine(body.model) is engine:
+            return engine, job
 
 
 async def _answer(

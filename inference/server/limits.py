@@ -72,8 +72,11 @@ class BodyLimit:
         await send({"type": "http.response.body", "body": body})
 
 
-def require_key(request: Request) -> None:
-    """Raises Forbidden unless the caller has the key, where one is set."""
+async def require_key(request: Request) -> None:
+    """Raises Forbidden unless the caller has the key, where one is set.
+
+    Like `require_operator` it is asynchronous only so that FastAPI does not start a thread for it.
+    """
     settings: Settings = request.app.state.settings
     if not settings.api_key:
         return
@@ -84,11 +87,11 @@ def require_key(request: Request) -> None:
         )
 
 
-def require_operator(request: Request) -> None:
+async def require_operator(request: Request) -> None:
     """Raises Forbidden unless the caller has the key or, where none is set, is on this machine."""
     settings: Settings = request.app.state.settings
     if settings.api_key:
-        require_key(request)
+        await require_key(request)
     elif request.client is None or not _is_loopback(request.client.host):
         raise Forbidden("Set INFERENCE_API_KEY to manage models from another machine.", code="operator_only")
 

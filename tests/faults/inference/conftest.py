@@ -1,5 +1,5 @@
 """The same real server that the integration tests use."""
 
-from tests.integration.inference.conftest import client, default_model, server
+from tests.integration.inference.conftest import default_model, server
 
-__all__ = ["client", "default_model", "server"]
+__all__ = ["default_model", "server"]

@@ -1,41 +1,23 @@
-"""What goes wrong around the model service: clients that leave, floods, swaps under load, and being told to stop."""
+"""What goes wrong around the model service: floods, being killed, being told to stop, and no network."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import threading
-import time
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.integration.inference.conftest import Server, start_server
-
-PATH = "/v1/chat/completions"
+from tests.integration.inference.conftest import PATH, ROOT, Server, start_server, wait_for
 
 
 def body(text: str = "Count from 1 to 200.", **more: object) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": text}], "ignore_eos": True, "max_tokens": 200, **more}
-
-
-def wait_for(condition: object, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
-
-
-def test_a_client_that_leaves_frees_its_slot(server: Server) -> None:
-    before = server.metric("inference_requests_finished_total{")
-    with server.client.stream("POST", PATH, json=body(stream=True, max_tokens=4000)) as answer:
-        lines = answer.iter_lines()
-        next(line for line in lines if '"content":"' in line)
-        assert server.busy_slots() == 1
-    wait_for(lambda: server.busy_slots() == 0)
-    assert server.metric("inference_requests_finished_total{") == before + 1
 
 
 async def test_a_flood_of_500_requests_is_served_or_refused_and_leaks_nothing(server: Server) -> None:
@@ -43,50 +25,12 @@ async def test_a_flood_of_500_requests_is_served_or_refused_and_leaks_nothing(se
     async with httpx.AsyncClient(base_url=server.url, timeout=120.0, limits=limits) as flood:
         request = body("Hi", max_tokens=2)
         answers = await asyncio.gather(*(flood.post(PATH, json=request) for _ in range(500)))
-    statuses = {answer.status_code for answer in answers}
-    assert statuses <= {200, 429}
-    assert all(answer.headers["Retry-After"] for answer in answers if answer.status_code == 429)
+    statuses = Counter(answer.status_code for answer in answers)
+    assert set(statuses) <= {200, 429}
+    assert statuses[200] >= 400  # the queue holds 512, and answers while they come
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 429)
     wait_for(lambda: server.busy_slots() == 0)
     assert server.client.get("/readyz").status_code == 200
-
-
-def test_a_deadline_that_passes_in_the_queue_is_answered_503(server: Server) -> None:
-    busy = [
-        threading.Thread(target=server.client.post, args=(PATH,), kwargs={"json": body(max_tokens=100)})
-        for _ in range(8)
-    ]
-    for thread in busy:
-        thread.start()
-    wait_for(lambda: server.busy_slots() == 8)
-    for stream in (False, True):
-        answer = server.client.post(PATH, json=body(deadline=0.05, stream=stream))
-        assert answer.status_code == 503
-        assert answer.json()["error"]["code"] == "deadline_exceeded"
-    for thread in busy:
-        thread.join()
-
-
-def test_swapping_the_model_drops_no_request(server: Server, default_model: Path) -> None:
-    codes: list[str] = []
-
-    def ask() -> None:
-        answer = server.client.post(PATH, json=body(max_tokens=60)).json()
-        codes.append(answer["choices"][0]["finish_reason"])
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    name = "smollm2-135m-instruct"
-    swap = {"name": name, "path": str(default_model)}
-    assert server.client.post("/admin/models", json=swap).json()["phase"] == "ready"
-    beside = {"name": "beside", "path": str(default_model)}
-    assert server.client.post("/admin/models", json=beside).status_code == 200
-    assert server.client.post(PATH, json=body(model="beside", max_tokens=2)).json()["model"] == "beside"
-    assert server.client.delete("/admin/models/beside").json()["deleted"]
-    for thread in threads:
-        thread.join()
-    assert codes == ["length"] * 4
-    assert server.client.post("/admin/models", json={"name": "x", "path": "/nowhere"}).status_code == 400
 
 
 def test_sigterm_lets_a_running_reply_finish(tmp_path: Path, default_model: Path) -> None:
@@ -102,6 +46,43 @@ def test_sigterm_lets_a_running_reply_finish(tmp_path: Path, default_model: Path
         assert running.process.wait(20) == 0
     finally:
         running.stop()
+
+
+def test_a_killed_service_breaks_the_stream_and_answers_again_at_the_same_address(
+    tmp_path: Path, default_model: Path
+) -> None:
+    running = start_server(tmp_path, default_model)
+    running.wait_until_ready()
+    with running.client.stream("POST", PATH, json=body(stream=True, max_tokens=4000)) as answer:
+        lines = answer.iter_lines()
+        next(line for line in lines if '"content":"' in line)
+        running.process.kill()
+        running.process.wait()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(lines)
+    port = running.url.rsplit(":", 1)[1]
+    again = start_server(tmp_path, default_model, INFERENCE_PORT=port)
+    again.url = running.url
+    again.client.base_url = running.url
+    try:
+        again.wait_until_ready()
+        assert again.client.post(PATH, json=body(max_tokens=3)).status_code == 200
+    finally:
+        again.stop()
+
+
+def test_fetching_without_a_network_says_what_to_do(tmp_path: Path) -> None:
+    unreachable = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": ""}
+    command = [sys.executable, "-m", "inference", "fetch", "--to", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment | unreachable, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 1
+    assert "Check the network" in result.stderr
+    assert "--wheel" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
 
 
 def test_a_missing_model_ends_the_process_with_a_reason(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from inference.fetch import fetch
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 120.0
+PATH = "/v1/chat/completions"
+STRICT_KEY = "key-of-the-tests"
 
 
 def free_port() -> int:
@@ -55,6 +57,23 @@ class Server:
 
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def hold_slots(self, count: int, **more: object) -> contextlib.ExitStack:
+        """Start `count` long replies and wait until each has a slot; leaving the result ends them."""
+        held = contextlib.ExitStack()
+        for _ in range(count):
+            body = {"messages": [{"role": "user", "content": "Count."}], "stream": True, "ignore_eos": True}
+            answer = held.enter_context(self.client.stream("POST", PATH, json={**body, "max_tokens": 1000, **more}))
+            assert answer.status_code == 200
+            lines = answer.iter_lines()
+            next(line for line in lines if '"content":"' in line)
+            held.callback(lines.close)  # and until then keeps it, for its end would close the connection
+        return held
+
+    def sockets(self) -> int:
+        """Sockets that the process has open."""
+        links = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return sum(str(link.readlink()).startswith("socket:") for link in links)
 
     def busy_slots(self) -> float:
         return self.metric("inference_slots_busy")
@@ -90,6 +109,16 @@ def start_server(folder: Path, model: Path, **environment: str) -> Server:
     return Server(process, f"http://127.0.0.1:{port}", log)
 
 
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return as soon as `condition` holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
 @pytest.fixture(scope="session")
 def default_model() -> Path:
     """The default model's folder, fetched once for this checkout."""
@@ -99,6 +128,27 @@ def default_model() -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Server]:
     running = start_server(tmp_path_factory.mktemp("inference"), default_model)
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def strict_server(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Server]:
+    """A server with a key and narrow limits; its client has the key."""
+    running = start_server(
+        tmp_path_factory.mktemp("strict"),
+        default_model,
+        INFERENCE_API_KEY=STRICT_KEY,
+        INFERENCE_SLOTS="4",
+        INFERENCE_QUEUE_LIMIT="4",
+        INFERENCE_READER_SECONDS="1",
+        INFERENCE_LARGEST_N="4",
+        INFERENCE_CONTEXT="2048",
+    )
+    running.client.headers["Authorization"] = f"Bearer {STRICT_KEY}"
     try:
         running.wait_until_ready()
         yield running
