@@ -13,7 +13,7 @@ from starlette.templating import Jinja2Templates
 from billing.sandbox import invoice_pdf
 from billing.sandbox.account import Account
 from billing.sandbox.errors import APIError
-from billing.sandbox.resources import checkout, customers, invoices, payments, subscriptions
+from billing.sandbox.resources import checkout, customers, payments, renewals, subscriptions
 from billing.sandbox.store import Document
 from billing.sandbox.words import language_of, translator
 
@@ -131,7 +131,7 @@ class Pages:
             if subscription["status"] not in subscriptions.ENDED:
                 account.update(subscription, default_payment_method=card["id"])
         for invoice in account.store.all("invoice", lambda i: i["customer"] == customer_id and i["status"] == "open"):
-            invoices.pay(account, invoice, card)
+            renewals.collect(account, invoice)
 
     def _portal_page(self, request: Request, session: Document, error: str) -> Response:
         store, customer_id = self._account.store, session["customer"]

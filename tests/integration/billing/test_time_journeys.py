@@ -1,0 +1,143 @@
+"""What months do to a customer: renewals, trials, cards that fail and are mended, plans that run out."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from billing import checkout, subscriptions, webhooks
+from billing.entitlements import GRACE, Reason, entitlement_of
+from billing.models import Invoice, Plan, Subscription
+from tests.stack.customers import PAID, buy, come_back, newcomer, open_checkout, pay, price
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FAILS_WHEN_CHARGED = "4000000000000341"
+
+
+class Time:
+    """The time of the simulated Stripe; we hear of what it brings by asking for missed events."""
+
+    def __init__(self, url):
+        self._url = url
+        self.now = self._move(0)
+
+    def _move(self, seconds):
+        answer = httpx.post(f"{self._url}/_ctl/time", json={"seconds": round(seconds)}, timeout=60)
+        return datetime.fromtimestamp(answer.json()["now"], tz=UTC)
+
+    def passes(self, **duration):
+        before = self.now
+        self.now = self._move(timedelta(**duration).total_seconds())
+        webhooks.backfill(now=self.now, since=before - timedelta(minutes=1))
+        while webhooks.process_waiting(now=lambda: self.now):
+            pass
+
+
+@pytest.fixture
+def time(at_simulated_stripe):
+    return Time(at_simulated_stripe)
+
+
+@pytest.fixture
+def ann():
+    return newcomer("ann")
+
+
+def entitlement(user, time):
+    return entitlement_of(user, now=time.now)
+
+
+def buy_with_a_card_that_fails_later(user):
+    """The first month is free, as the card would not pay even that."""
+    Plan.objects.filter(key="plus").update(trial_days=14)
+    bought = come_back(user, pay(open_checkout(user), FAILS_WHEN_CHARGED))
+    assert bought.status == "trialing"
+    return bought
+
+
+def test_a_renewal_goes_on_without_a_gap(ann, time):
+    subscription = buy(ann)
+    for months in (1, 2, 3):
+        time.passes(seconds=(subscription.period_end - time.now).total_seconds() + 7200)
+        subscription.refresh_from_db()
+        assert subscription.period_end > time.now
+        assert entitlement(ann, time).plan_key == "plus"
+        assert Invoice.objects.filter(status="paid").count() == months + 1
+
+
+def test_the_plan_goes_on_while_the_renewal_is_still_a_draft(ann, time):
+    subscription = buy(ann)
+    time.passes(seconds=(subscription.period_end - time.now).total_seconds() + 600)
+    assert entitlement(ann, time).plan_key == "plus"
+    time.passes(hours=2)
+    assert entitlement(ann, time).reason == Reason.SUBSCRIBED
+
+
+def test_a_trial_becomes_a_paid_plan_and_there_is_no_second_one(ann, time):
+    Plan.objects.filter(key="plus").update(trial_days=14)
+    subscription = buy(ann)
+    assert (subscription.status, entitlement(ann, time).reason) == ("trialing", Reason.TRIAL)
+    time.passes(days=14, hours=3)
+    subscription.refresh_from_db()
+    assert (subscription.status, entitlement(ann, time).reason) == ("active", Reason.SUBSCRIBED)
+    assert sorted(Invoice.objects.values_list("amount_paid", flat=True)) == [0, 2000]
+    subscriptions.end_now(subscription=subscription, why="test", now=time.now)
+    assert not checkout.may_try(ann, price())
+
+
+def test_a_failed_payment_is_told_once_and_costs_the_plan_only_after_the_grace(ann, time, mailoutbox):
+    subscription = buy_with_a_card_that_fails_later(ann)
+    time.passes(days=14, hours=2)
+    assert entitlement(ann, time).reason == Reason.GRACE
+    assert entitlement(ann, time).plan_key == "plus"
+    time.passes(days=4)
+    assert [letter.to for letter in mailoutbox] == [[ann.email]]
+    assert "/billing/portal" in mailoutbox[0].body
+    grace_ends = entitlement(ann, time).grace_until
+    assert abs(grace_ends - (subscription.period_end + GRACE)) < timedelta(hours=2)
+    time.passes(seconds=(grace_ends - time.now).total_seconds() + 60)
+    assert entitlement(ann, time).plan_key == "free"
+    time.passes(days=12)
+    subscription.refresh_from_db()
+    assert subscription.status == "canceled"
+    assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("days_late", [1, 9])
+def test_a_new_card_brings_the_plan_back(ann, time, days_late):
+    subscription = buy_with_a_card_that_fails_later(ann)
+    time.passes(days=14 + days_late, hours=2)
+    assert entitlement(ann, time).plan_key == ("plus" if days_late < 7 else "free")
+    address = checkout.portal(user=ann, wish_id=uuid.uuid4(), flow="payment_method_update", now=time.now)
+    card = {"action": "card", "number": PAID, "expiry": "12/40", "cvc": "123"}
+    assert httpx.post(address, data=card, timeout=30).status_code < 400
+    time.passes(days=8)
+    subscription.refresh_from_db()
+    assert subscription.status == "active"
+    assert entitlement(ann, time).reason == Reason.SUBSCRIBED
+
+
+def test_a_cancelled_plan_lasts_to_its_last_second(ann, time):
+    subscription = buy(ann)
+    subscriptions.cancel(subscription=subscription, reason="unused", comment="", wish_id=uuid.uuid4(), now=time.now)
+    subscription.refresh_from_db()
+    time.passes(seconds=(subscription.cancels_at - time.now).total_seconds() - 120)
+    assert entitlement(ann, time).plan_key == "plus"
+    time.passes(minutes=5)
+    assert entitlement(ann, time).plan_key == "free"
+    assert Subscription.objects.get().status == "canceled"
+
+
+def test_a_downgrade_comes_with_the_next_period(ann, time):
+    subscription = buy(ann, price=price("pro"))
+    subscriptions.change(
+        subscription=subscription, price=price("plus"), quantity=1, wish_id=uuid.uuid4(), at=time.now, now=time.now
+    )
+    time.passes(seconds=(subscription.period_end - time.now).total_seconds() - 600)
+    assert entitlement(ann, time).plan_key == "pro"
+    time.passes(hours=3)
+    assert entitlement(ann, time).plan_key == "plus"
+    paid = Invoice.objects.order_by("created_at").values_list("amount_paid", flat=True)
+    assert list(paid) == [price("pro").unit_amount, price("plus").unit_amount]
