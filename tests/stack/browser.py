@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.stack import chromium
 from tests.stack.processes import ROOT, Stack
@@ -42,7 +44,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         for number, page in enumerate(getattr(item, "_pages", [])):
             FAILURES.mkdir(parents=True, exist_ok=True)
             name = re.sub(r"[^\w.-]+", "-", item.name)
-            page.screenshot(path=FAILURES / f"{name}-{number}.png", full_page=True)
+            with suppress(PlaywrightError):  # a page too large to picture must not end the whole run
+                page.screenshot(path=FAILURES / f"{name}-{number}.png", full_page=True)
     return report
 
 
