@@ -5,4 +5,6 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import api_description  # noqa: F401 - registers how the schema describes keys
+        from accounts import activity, api_description  # noqa: F401 - describes keys in the API's schema
+
+        activity.listen()

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import keys, preferences
+from accounts.views import keys, leaving, preferences
 
 urlpatterns = [
     path("settings/", preferences.settings_page, name="settings"),
@@ -12,4 +12,10 @@ urlpatterns = [
     path("settings/keys/new", keys.new_key, name="key-new"),
     path("settings/keys/<uuid:key_id>/replace", keys.replace_key, name="key-replace"),
     path("settings/keys/<uuid:key_id>/revoke", keys.revoke_key, name="key-revoke"),
+    path("settings/activity", leaving.activity_page, name="activity"),
+    path("settings/data", leaving.your_data, name="your_data"),
+    path("settings/data/copy", leaving.ask_for_copy, name="data-copy-ask"),
+    path("settings/data/copy/<str:token>", leaving.download_copy, name="data-copy"),
+    path("settings/data/delete", leaving.ask_for_deletion, name="deletion-ask"),
+    path("settings/data/keep", leaving.call_deletion_off, name="deletion-off"),
 ]

@@ -210,6 +210,12 @@ def _find_refund(values: Values, command_id: str) -> Values | None:
     return {"id": found} if found else None
 
 
+def _delete_customer(values: Values, _key: str) -> Values:
+    """Ends the subscriptions too; a customer that is gone already counts as deleted."""
+    stripe.delete_customer(values["customer"])
+    return {"id": values["customer"]}
+
+
 OPERATIONS = {
     "create_customer": Operation(_create_customer, _find_customer),
     "create_checkout": Operation(_create_checkout, _find_checkout),
@@ -218,5 +224,6 @@ OPERATIONS = {
     "cancel_subscription": Operation(_cancel_subscription),
     "schedule_price": Operation(_schedule_price),
     "release_schedule": Operation(_release_schedule),
+    "delete_customer": Operation(_delete_customer),
     "create_refund": Operation(_create_refund, _find_refund),
 }

@@ -6,3 +6,9 @@ class ConfigConfig(AppConfig):
 
     name = "config"
     verbose_name = "Parley"
+
+    def ready(self) -> None:
+        from accounts.signals import person_leaving
+        from config import mail
+
+        person_leaving.connect(mail.forget_letters, dispatch_uid="config")

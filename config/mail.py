@@ -4,10 +4,13 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
+
+from accounts.models import User
 
 logger = logging.getLogger("mail")
 
@@ -25,3 +28,10 @@ class LogAndFileBackend(BaseEmailBackend):
             path.write_bytes(message.message().as_bytes())
             logger.info("To %s: %s\n%s\n(kept in %s)", ", ".join(message.to), message.subject, message.body, path)
         return len(email_messages)
+
+
+def forget_letters(*, user: User, **_arguments: Any) -> None:
+    """Remove the kept letters to a person who leaves."""
+    for path in Path(settings.EMAIL_FILE_PATH).glob("*.eml") if hasattr(settings, "EMAIL_FILE_PATH") else ():
+        if user.email.encode() in path.read_bytes():
+            path.unlink(missing_ok=True)

@@ -256,6 +256,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-replies": {"task": "chat.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "sweep-conversations": {"task": "chat.tasks.sweep_conversations", "schedule": 300.0, "options": {"expires": 200}},
     "sweep-completions": {"task": "chat.openai.tasks.sweep", "schedule": 60.0, "options": {"expires": 50}},
+    "tidy-accounts": {"task": "accounts.tasks.tidy", "schedule": 600.0, "options": {"expires": 500}},
     "process-stripe-events": {"task": "billing.tasks.process_events", "schedule": 5.0, "options": {"expires": 20}},
     "run-stripe-commands": {"task": "billing.tasks.run_commands", "schedule": 30.0, "options": {"expires": 60}},
     "release-abandoned": {"task": "billing.tasks.release_abandoned", "schedule": 30.0, "options": {"expires": 60}},

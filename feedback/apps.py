@@ -5,4 +5,7 @@ class FeedbackConfig(AppConfig):
     name = "feedback"
 
     def ready(self) -> None:
-        from feedback import comparing  # noqa: F401 - its receivers are connected
+        from accounts.signals import person_leaving
+        from feedback import comparing, leaving  # noqa: F401 - its receivers are connected
+
+        person_leaving.connect(leaving.forget, dispatch_uid="feedback")

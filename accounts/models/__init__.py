@@ -1,6 +1,19 @@
-"""Who you are, by topic: the person and their consent, the keys of the API, what happened to the account."""
+"""Who you are, by topic: the person and their consent, the keys of the API, what happened to the account, its end."""
 
+from accounts.models.activity import ActivityEvent
 from accounts.models.keys import ApiKey, ApiKeyQuerySet
+from accounts.models.leaving import DataCopy, Deletion, ErasureReceipt
 from accounts.models.people import ConsentEvent, User, UserManager, new_id
 
-__all__ = ["ApiKey", "ApiKeyQuerySet", "ConsentEvent", "User", "UserManager", "new_id"]
+__all__ = [
+    "ActivityEvent",
+    "ApiKey",
+    "ApiKeyQuerySet",
+    "ConsentEvent",
+    "DataCopy",
+    "Deletion",
+    "ErasureReceipt",
+    "User",
+    "UserManager",
+    "new_id",
+]

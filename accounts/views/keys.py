@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import api_keys
+from accounts import activity, api_keys
 from accounts.forms import ApiKeyForm
-from accounts.models import ApiKey, User
+from accounts.models import ActivityEvent, ApiKey, User
 
 
 @login_required
@@ -46,6 +46,7 @@ def new_key(request: HttpRequest) -> HttpResponse:
         except ValidationError as refusal:
             form.add_error(None, refusal)
         else:
+            _record(request, key, ActivityEvent.Kind.KEY_MADE)
             return render(request, "accounts/key_made.html", {"key": key, "text": text}, status=201)
     return render(request, "accounts/key_new.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -64,6 +65,7 @@ def replace_key(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
         messages.error(request, refusal.messages[0])
         return redirect("keys")
     key.refresh_from_db()
+    _record(request, key, ActivityEvent.Kind.KEY_REPLACED)
     return render(request, "accounts/key_made.html", {"key": successor, "text": text, "replaced": key}, status=201)
 
 
@@ -73,9 +75,15 @@ def revoke_key(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
     """Closing a door asks for nothing but the session."""
     key = _own(request, key_id)
     api_keys.revoke(key=key, now=timezone.now())
+    _record(request, key, ActivityEvent.Kind.KEY_REVOKED)
     messages.success(request, _("The key %(name)s no longer works.") % {"name": key.name})
     return redirect("keys")
 
 
 def _own(request: HttpRequest, key_id: uuid.UUID) -> ApiKey:
     return get_object_or_404(ApiKey.objects.of(cast(User, request.user)), pk=key_id)
+
+
+def _record(request: HttpRequest, key: ApiKey, kind: ActivityEvent.Kind) -> None:
+    address = activity.address_of(request)
+    activity.record(user=key.user, kind=kind, now=timezone.now(), detail=str(key), address=address)

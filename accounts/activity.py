@@ -1,0 +1,53 @@
+"""Write down what happened to an account, where its person can read it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from allauth.account import signals as account_signals
+from allauth.account.adapter import get_adapter
+from allauth.mfa import signals as mfa_signals
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import ActivityEvent, User
+
+Kind = ActivityEvent.Kind
+
+
+def record(
+    *, user: User, kind: Kind, now: datetime, actor: User | None = None, detail: str = "", address: str | None = None
+) -> None:
+    """`actor` is the staff member, when it was not the person."""
+    ActivityEvent.objects.create(
+        user=user, kind=kind, actor=actor, detail=detail[:300], address=address or None, created_at=now
+    )
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """Where the request came from, as the sign-in limits see it."""
+    found: str | None = get_adapter().get_client_ip(request)
+    return found
+
+
+def listen() -> None:
+    """Connect to what django-allauth says has happened."""
+    for signal, kind in (
+        (account_signals.user_logged_in, Kind.SIGNED_IN),
+        (account_signals.password_set, Kind.PASSWORD_CHANGED),
+        (account_signals.password_changed, Kind.PASSWORD_CHANGED),
+        (account_signals.password_reset, Kind.PASSWORD_CHANGED),
+        (account_signals.email_changed, Kind.EMAIL_CHANGED),
+        (mfa_signals.authenticator_added, Kind.SECOND_STEP_ADDED),
+        (mfa_signals.authenticator_removed, Kind.SECOND_STEP_REMOVED),
+        (mfa_signals.authenticator_reset, Kind.RECOVERY_CODES_RENEWED),
+    ):
+        signal.connect(_recorder(kind), weak=False, dispatch_uid=f"accounts.activity.{kind}.{id(signal)}")
+
+
+def _recorder(kind: Kind) -> Any:
+    def hear(*, request: HttpRequest, user: User, **_arguments: object) -> None:
+        record(user=user, kind=kind, now=timezone.now(), address=address_of(request))
+
+    return hear

@@ -1,0 +1,111 @@
+"""The end of an account: asked for, cooled off, then everything goes, and a receipt says what went."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from datetime import datetime, timedelta
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.files.storage import default_storage
+from django.core.mail import send_mail
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts import activity, belongings, data_copies
+from accounts.models import ActivityEvent, Deletion, ErasureReceipt, User
+from accounts.signals import person_leaving
+
+COOLING_OFF = timedelta(days=14)
+
+
+@transaction.atomic
+def ask(*, user: User, now: datetime, address: str | None = None) -> Deletion:
+    """Wish the account deleted in a fortnight; asking again changes nothing."""
+    deletion, is_new = Deletion.objects.get_or_create(
+        user=user, defaults={"asked_at": now, "due_at": now + COOLING_OFF}
+    )
+    if is_new:
+        activity.record(user=user, kind=ActivityEvent.Kind.DELETION_ASKED, now=now, address=address)
+        transaction.on_commit(lambda: _warn(user, deletion), robust=True)
+    return deletion
+
+
+@transaction.atomic
+def call_off(*, user: User, now: datetime, address: str | None = None) -> None:
+    """Keep the account after all; harmless when nothing was asked."""
+    deleted, _counts = Deletion.objects.filter(user=user).delete()
+    if deleted:
+        activity.record(user=user, kind=ActivityEvent.Kind.DELETION_CALLED_OFF, now=now, address=address)
+
+
+def erase_due(*, now: datetime) -> int:
+    """Erase everybody whose time to change their mind is over; returns how many."""
+    due = list(Deletion.objects.filter(due_at__lte=now).values_list("user_id", flat=True)[:100])
+    return sum(1 for user_id in due if erase(user_id, now=now))
+
+
+def erase(user_id: uuid.UUID, *, now: datetime) -> ErasureReceipt | None:
+    """Remove the person and everything that is theirs; None when they are gone already.
+
+    One transaction: either all of it goes or nothing does, and it is tried again.
+    """
+    with transaction.atomic():
+        user = User.objects.select_for_update().filter(pk=user_id).first()
+        if user is None:
+            return None
+        return _remove(user, now)
+
+
+def _remove(user: User, now: datetime) -> ErasureReceipt:
+    email, name, language = user.email, user.get_short_name(), user.language
+    copies = [copy.pk for copy in user.data_copies.all()]
+    counts = Counter({label: len(rows) for label, rows in belongings.of(user).items()})
+    answers = person_leaving.send(sender=User, user=user, now=now)
+    kept = [sentence for _receiver, sentences in answers for sentence in sentences or []]
+    _end_sessions(user)
+    user.delete()
+    receipt = ErasureReceipt.objects.create(erased_at=now, counts=dict(counts), kept=[str(line) for line in kept])
+
+    def afterwards() -> None:
+        for copy_id in copies:
+            default_storage.delete(data_copies.path_of(copy_id))
+        _send_receipt(receipt, email=email, name=name, language=language)
+
+    transaction.on_commit(afterwards)
+    return receipt
+
+
+def _end_sessions(user: User) -> None:
+    keys = UserSession.objects.filter(user=user).values_list("session_key", flat=True)
+    Session.objects.filter(session_key__in=list(keys)).delete()
+
+
+def _warn(user: User, deletion: Deletion) -> None:
+    context = {
+        "name": user.get_short_name(),
+        "due_at": deletion.due_at,
+        "url": settings.SITE_URL + reverse("your_data"),
+        "site_name": settings.SITE_NAME,
+    }
+    with translation.override(user.language or settings.LANGUAGE_CODE):
+        subject = _("Your account will be deleted")
+        send_mail(subject, render_to_string("accounts/mail/deletion.txt", context), None, [user.email])
+
+
+def _send_receipt(receipt: ErasureReceipt, *, email: str, name: str, language: str) -> None:
+    context = {
+        "name": name,
+        "receipt": receipt,
+        "rows": sorted(receipt.counts.items()),
+        "site_name": settings.SITE_NAME,
+    }
+    with translation.override(language or settings.LANGUAGE_CODE):
+        subject = _("Your account is deleted")
+        text = render_to_string("accounts/mail/erased.txt", context)
+    send_mail(subject, text, None, [email])

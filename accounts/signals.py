@@ -1,0 +1,10 @@
+"""What apps above this one hear about a person's end.
+
+`person_leaving` is sent inside the transaction that erases a person, before their rows go; keywords `user` and `now`.
+A receiver removes or blinds what no foreign key reaches (streams, files, copies at other services), after the commit
+where that cannot be rolled back, and returns what the law keeps, as a list of plain sentences, or None.
+"""
+
+from django.dispatch import Signal
+
+person_leaving = Signal()

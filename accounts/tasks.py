@@ -1,0 +1,24 @@
+"""Celery's way in: each task calls one function that could as well be called by hand."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import shared_task
+from django.utils import timezone
+
+from accounts import data_copies, erasure
+
+
+@shared_task
+def make_data_copy(copy_id: str) -> None:
+    data_copies.make(uuid.UUID(copy_id), now=timezone.now())
+
+
+@shared_task
+def tidy() -> None:
+    """Erase who asked for it a fortnight ago; remove copies of data that expired; make again what a crash left."""
+    now = timezone.now()
+    erasure.erase_due(now=now)
+    data_copies.remove_expired(now=now)
+    data_copies.resume(now=now)
