@@ -38,9 +38,9 @@ def parser() -> argparse.ArgumentParser:
     from inference.tensorrt.options import add_build_arguments, add_check_arguments
 
     build = "compile a model's architecture for an NVIDIA GPU"
-    add_build_arguments(commands.add_parser("build", help=build, description=f"{build.capitalize()}."))
+    add_build_arguments(commands.add_parser("build", help=build, description=f"{build[0].upper()}{build[1:]}."))
     examine = "see whether this machine's GPU computes the model"
-    add_check_arguments(commands.add_parser("gpu-check", help=examine, description=f"{examine.capitalize()}."))
+    add_check_arguments(commands.add_parser("gpu-check", help=examine, description=f"{examine[0].upper()}{examine[1:]}."))
 
     add_arguments(
         commands.add_parser("bench", help="measure it beside others", description="Measure it beside others.")

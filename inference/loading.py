@@ -118,7 +118,7 @@ def make_executor(source: WeightSource, settings: Settings, *, positions: int) -
 def _interpreter(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     from inference.executor.interpreter_executor import make_interpreter_executor
 
-    precision = "bfloat16" if settings.precision == "auto" else settings.precision
+    precision = {"auto": "bfloat16", "quantised": "bfloat16-int8"}.get(settings.precision, settings.precision)
     return make_interpreter_executor(
         source, slots=settings.slots, positions=positions, precision=precision, max_chunk=settings.chunk
     )

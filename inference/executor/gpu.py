@@ -34,7 +34,7 @@ def make_gpu_executor(
         return make_tensorrt_executor(source, precision=precision, max_chunk=settings.chunk, **sizes)
 
     def with_torch() -> Executor:
-        return TorchExecutor(source, precision=precision, device=torch.device("cuda"), **sizes)
+        return TorchExecutor(source, precision=precision.split("-")[0], device=torch.device("cuda"), **sizes)
 
     ways: dict[str, Make] = {"tensorrt": with_tensorrt, "cuda": with_torch}
     if choice.device == "cuda":
@@ -84,9 +84,11 @@ def make_reference(source: WeightSource) -> Executor:
 
 def gpu_precision(wanted: str) -> str:
     """The precision on this GPU. Raises InferenceError for one that is not for GPUs."""
-    if wanted == "auto":
-        major, minor = torch.cuda.get_device_capability()
-        return half_precision(10 * major + minor)
-    if wanted not in ("float16", "bfloat16"):
-        raise InferenceError(f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16 or bfloat16.")
-    return wanted
+    major, minor = torch.cuda.get_device_capability()
+    half = half_precision(10 * major + minor)
+    known = {"auto": half, "float16": "float16", "bfloat16": "bfloat16", "quantised": f"{half}-int8"}
+    if wanted not in known:
+        raise InferenceError(
+            f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16, bfloat16 or quantised."
+        )
+    return known[wanted]

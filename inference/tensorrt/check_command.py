@@ -46,7 +46,8 @@ def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executo
     if options.way == "interpreter":
         from inference.executor.interpreter_executor import make_interpreter_executor
 
-        precision = "bfloat16" if options.precision == "auto" else options.precision
+        names = {"auto": "bfloat16", "quantised": "bfloat16-int8"}
+        precision = names.get(options.precision, options.precision)
         return make_interpreter_executor(source, precision=precision, max_chunk=256, **sizes)
     from inference.executor.gpu import gpu_precision
 

@@ -103,6 +103,10 @@ def _weights(config: ModelConfig, precision: Precision, capacity: int) -> Iterat
 
 
 def _linear(name: str, outputs: int, inputs: int, has_bias: bool, precision: Precision) -> Iterator[TensorSpec]:
-    yield TensorSpec(name, precision.activations, (1, outputs, inputs))
+    if precision.weights == "int8":
+        yield TensorSpec(name, torch.int8, (inputs, outputs))  # the way round that needs no turning at every step
+        yield TensorSpec(f"{name}.scale", precision.activations, (outputs,))
+    else:
+        yield TensorSpec(name, precision.activations, (1, outputs, inputs))
     if has_bias:
         yield TensorSpec(f"{name}.bias", precision.activations, (1, 1, outputs))

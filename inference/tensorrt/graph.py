@@ -106,6 +106,17 @@ class _Definition:
         return self.writer.rms_norm(x, self.inputs[name], epsilon=self.config.norm_epsilon, to=self.working)
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
-        product = self.writer.matmul(x, self.inputs[name], is_transposed=True)
+        scale = self.inputs.get(f"{name}.scale")
+        if scale is not None:
+            product = self._quantised_product(x, self.inputs[name], scale)
+        else:
+            product = self.writer.matmul(x, self.inputs[name], is_transposed=True)
         bias = self.inputs.get(f"{name}.bias")
         return product if bias is None else self.writer.add(product, bias)
+
+    def _quantised_product(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+        """Two-dimensional: given a third axis of 1, the compiler copies the weight to take it off, at every step."""
+        inputs, outputs = weight.shape
+        exact = self.writer.dequantised(weight, scale, self.working)
+        product = self.writer.matmul(self.writer.flattened(x, inputs), exact, is_transposed=False)
+        return self.writer.unflattened(product, self.lead, outputs)

@@ -18,6 +18,7 @@ PROFILE = re.compile(r"_myl(\d+)_\d+$")
 ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
 ATTENTION_KERNELS = ("_gemv_mha", "_gemm_mha")
 """Of decode and of prefill."""
+NOT_KERNELS = ("shape_call", "copy", "signal", "wait")
 PRODUCTS = ("gemm", "runtime_fusion")
 """A matrix product alone, and one with what follows it. Both are one kernel."""
 
@@ -86,7 +87,7 @@ def _tensor(match: re.Match[str]) -> TensorLine:
 
 def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int) -> ProfileReport:
     own = [layer for layer in layers if (found := PROFILE.search(layer["name"])) and int(found[1]) == index]
-    kernels = [layer for layer in own if layer["type"] not in ("shape_call", "copy")]
+    kernels = [layer for layer in own if layer["type"] not in NOT_KERNELS]
     return ProfileReport(
         kernels=len(kernels),
         attention=sum(any(kernel in layer["name"] for kernel in ATTENTION_KERNELS) for layer in kernels),

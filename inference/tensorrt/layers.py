@@ -27,6 +27,7 @@ class NetworkWriter:
             torch.float32: trt.DataType.FLOAT,
             torch.float16: trt.DataType.HALF,
             torch.bfloat16: trt.DataType.BF16,
+            torch.int8: trt.DataType.INT8,
             torch.int32: trt.DataType.INT32,
             torch.int64: trt.DataType.INT64,
         }
@@ -63,6 +64,12 @@ class NetworkWriter:
         operation = self.trt.MatrixOperation
         second = operation.TRANSPOSE if is_transposed else operation.NONE
         return _first(self.network.add_matrix_multiply(x, operation.NONE, weight, second))
+
+    def dequantised(self, weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        """[inputs, outputs] of int8, with a scale for each output, in `dtype`."""
+        layer = _made(self.network.add_dequantize(weight, scale, self._types[dtype]), "dequantise")
+        layer.axis = 1
+        return layer.get_output(0)
 
     def silu(self, x: Tensor) -> Tensor:
         gate = _first(self.network.add_activation(x, self.trt.ActivationType.SIGMOID))
@@ -113,6 +120,13 @@ class NetworkWriter:
         """[rows, tokens, size] -> [rows * tokens, size]."""
         layer = _made(self.network.add_shuffle(x), "shuffle")
         layer.reshape_dims = [-1, size]
+        return layer.get_output(0)
+
+    def unflattened(self, x: Tensor, lead: Tensor, size: int) -> Tensor:
+        """[rows * tokens, size] -> [rows, tokens, size]; `lead` holds rows and tokens."""
+        shape = _first(self.network.add_concatenation([lead, self.constant([size], torch.int64)]))
+        layer = _made(self.network.add_shuffle(x), "shuffle")
+        layer.set_input(1, shape)
         return layer.get_output(0)
 
     def rotate(self, x: Tensor, cosines: Tensor, sines: Tensor, positions: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ def add_build_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-batch", type=int, default=64, metavar="N", help="replies at once; default: 64")
     command.add_argument("--max-len", type=int, default=4096, metavar="N", help="tokens of a sequence; default: 4096")
     command.add_argument("--max-chunk", type=int, default=512, metavar="N", help="tokens of a prefill; default: 512")
-    command.add_argument("--precision", default="bfloat16", metavar="NAME", help="float16 or bfloat16, the default")
+    command.add_argument("--precision", default="bfloat16", metavar="NAME", help="float16 or bfloat16; also with -int8")
     command.add_argument(
         "--package", default="", metavar="NAME", help="tensorrt or tensorrt_rtx; default: what is here"
     )
@@ -26,7 +26,7 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
     """The options of `python -m inference gpu-check`."""
     command.add_argument("--model", type=Path, metavar="PATH", help="a model; default: the default model")
     command.add_argument("--way", choices=["tensorrt", "cuda", "interpreter"], default="tensorrt", help="what to check")
-    command.add_argument("--precision", default="auto", metavar="NAME", help="float16 or bfloat16; default: the GPU's")
+    command.add_argument("--precision", default="auto", metavar="NAME", help="default: what suits the GPU")
     command.add_argument("--max-batch", type=int, default=32, metavar="N", help="replies at once; default: 32")
     command.add_argument("--max-len", type=int, default=2048, metavar="N", help="tokens of a sequence; default: 2048")
     command.add_argument("--short", action="store_true", help="only what the service asks before it turns ready")

@@ -34,6 +34,8 @@ PRECISIONS = {
         Precision("float32", torch.float32),
         Precision("float16", torch.float16),
         Precision("bfloat16", torch.bfloat16),
+        Precision("float16-int8", torch.float16, "int8"),
+        Precision("bfloat16-int8", torch.bfloat16, "int8"),
     )
 }
 

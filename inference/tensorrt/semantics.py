@@ -13,6 +13,7 @@ CLASSES = {
     "CAST": "ICastLayer",
     "CONCATENATION": "IConcatenationLayer",
     "CONSTANT": "IConstantLayer",
+    "DEQUANTIZE": "IDequantizeLayer",
     "ELEMENTWISE": "IElementWiseLayer",
     "GATHER": "IGatherLayer",
     "KV_CACHE_UPDATE": "IKVCacheUpdateLayer",
@@ -39,6 +40,7 @@ class Operations:
             trt.DataType.FLOAT: torch.float32,
             trt.DataType.HALF: torch.float16,
             trt.DataType.BF16: torch.bfloat16,
+            trt.DataType.INT8: torch.int8,
             trt.DataType.INT32: torch.int32,
             trt.DataType.INT64: torch.int64,
         }
@@ -61,6 +63,11 @@ class Operations:
 
     def concatenation(self, layer: Any, *parts: torch.Tensor) -> torch.Tensor:
         return torch.cat(parts, layer.axis)
+
+    def dequantize(self, layer: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Whole numbers times the scale of their column."""
+        _require(layer.axis == 1 and x.dim() == 2 and scale.shape == x.shape[1:], layer)
+        return (x.float() * scale.float()).to(self.dtypes[layer.get_output(0).dtype])
 
     def elementwise(self, layer: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         _require(layer.op in self.elementwise_functions and a.dtype == b.dtype, layer)
@@ -91,11 +98,11 @@ class Operations:
     def shape(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
         return torch.tensor(x.shape)
 
-    def shuffle(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
-        """Permute, reshape (0 keeps a size), permute."""
+    def shuffle(self, layer: Any, x: torch.Tensor, shape: torch.Tensor | None = None) -> torch.Tensor:
+        """Permute, reshape (0 keeps a size, unless the sizes are computed), permute."""
         x = x.permute(list(layer.first_transpose)[: x.dim()])
-        sizes = list(layer.reshape_dims)
-        if layer.zero_is_placeholder:
+        sizes = list(layer.reshape_dims) if shape is None else shape.tolist()
+        if layer.zero_is_placeholder and shape is None:
             sizes = [x.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
         return x.reshape(sizes).permute(list(layer.second_transpose)[: len(sizes)])
 

@@ -23,6 +23,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
     "down": ("mlp.down_proj",),
 }
+LARGEST_INT8 = 127
+SMALLEST_SCALE = 1e-5
 Progress = Callable[[int, int], None]
 
 
@@ -39,6 +41,16 @@ def load_weight_set(
     return weights
 
 
+def scales(matrix: torch.Tensor) -> torch.Tensor:
+    """The worth of one in int8 for each row of [outputs, inputs]."""
+    return matrix.float().abs().amax(1).clamp(min=SMALLEST_SCALE) / LARGEST_INT8
+
+
+def quantised(matrix: torch.Tensor) -> torch.Tensor:
+    """[outputs, inputs] in int8, each row in units of its scale."""
+    return (matrix.float() / scales(matrix).unsqueeze(1)).round().clamp(-LARGEST_INT8, LARGEST_INT8).to(torch.int8)
+
+
 class _Loader:
     """Finds what goes into each tensor of a contract."""
 
@@ -51,6 +63,8 @@ class _Loader:
 
     def load(self, spec: TensorSpec) -> torch.Tensor:
         tensor = self._found(spec.name)
+        if spec.dtype == torch.int8:
+            tensor = quantised(tensor).t()
         if tensor.numel() != torch.Size(spec.sized()).numel():
             raise ModelError(f"{self.source.path}: {spec.name} has shape {tuple(tensor.shape)}, not {spec.shape}")
         return tensor.to(spec.dtype).reshape(spec.sized()).contiguous()
@@ -65,8 +79,12 @@ class _Loader:
         if name == "lm_head":
             has_own = not self.source.config.tied_head and "lm_head.weight" in self.names
             return self.source.load("lm_head.weight" if has_own else "model.embed_tokens.weight").t()
-        _, layer, part, *bias = name.split(".")
-        return self._joined(f"model.layers.{layer}", PARTS[part], "bias" if bias else "weight")
+        _, layer, part, *kind = name.split(".")
+        prefix = f"model.layers.{layer}"
+        if kind == ["bias"]:
+            return self._joined(prefix, PARTS[part], "bias")
+        matrix = self._joined(prefix, PARTS[part], "weight")
+        return scales(matrix) if kind == ["scale"] else matrix
 
     def _joined(self, prefix: str, parts: Sequence[str], kind: str) -> torch.Tensor:
         loaded = [self.source.load(f"{prefix}.{part}.{kind}") for part in parts]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from inference.errors import InferenceError
 from inference.executor.base import Executor, Segment
@@ -109,6 +110,25 @@ def test_the_network_passes_every_question(checkpoint: Path, trt: Any) -> None:
 )
 def test_each_fault_is_caught(wrong: type[Wrong], question: str, checkpoint: Path, trt: Any) -> None:
     assert question in failed(wrong(interpreted(checkpoint)), checkpoint)
+
+
+def test_a_model_that_8_bits_spoil_is_refused(tmp_path: Path, trt: Any) -> None:
+    save_random_checkpoint(tmp_path, "Llama", {})
+    weights = load_file(tmp_path / "model.safetensors")
+    for name, matrix in weights.items():
+        if name.endswith("up_proj.weight"):
+            matrix[:, 0] *= 200.0  # one large weight in each row leaves a few steps for all others
+            weights[name.replace("up_proj", "gate_proj")][:, 0] *= 200.0
+        if name.endswith("post_attention_layernorm.weight"):
+            matrix[0] /= 200.0
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+
+    def made(precision: str) -> SlotExecutor:
+        source = open_weights(tmp_path)
+        return make_interpreter_executor(source, slots=4, positions=POSITIONS, precision=precision, max_chunk=64)
+
+    assert failed(made("float16"), tmp_path) == set()
+    assert "prefill" in failed(made("float16-int8"), tmp_path)
 
 
 def test_a_way_that_computes_wrong_is_left_for_the_next(checkpoint: Path, trt: Any, caplog: Any) -> None:

@@ -13,7 +13,7 @@ from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.tensorrt.graph import UnsupportedByTensorRTError
 from inference.tensorrt.slot_executor import SlotExecutor
-from inference.tensorrt.weight_set import load_weight_set
+from inference.tensorrt.weight_set import load_weight_set, quantised, scales
 from inference.weights import open_weights
 from tests.unit.inference.test_model_agreement import CASES, save_random_checkpoint
 
@@ -112,6 +112,19 @@ def test_half_precisions_stay_near(precision: str, limit: float, tmp_path: Path,
     expected = reference.forward(segments)
     difference = (interpreted.forward(segments) - expected).norm() / expected.norm()
     assert difference < limit
+
+
+def test_weights_of_8_bits_stay_near_and_are_within_half_a_step_of_their_own(tmp_path: Path, trt: Any) -> None:
+    save_random_checkpoint(tmp_path, "Qwen2", {})
+    interpreted, reference = executors(tmp_path, precision="float16-int8")
+    segments = [Segment(slot, 0, text) for slot, text in enumerate(prompts(25, 3, 14))]
+    expected = reference.forward(segments)
+    difference = (interpreted.forward(segments) - expected).norm() / expected.norm()
+    assert difference < 0.05
+
+    matrix = torch.randn(5, 40)
+    error = (quantised(matrix) * scales(matrix).unsqueeze(1) - matrix).abs()
+    assert (error <= scales(matrix).unsqueeze(1) / 2 + 1e-7).all()
 
 
 def test_a_sliding_window_that_matters_is_refused(tmp_path: Path, trt: Any) -> None:

@@ -80,6 +80,8 @@ CASES = [
     ("small", SMALL, "bfloat16", 89),
     ("small", SMALL, "float16", 120),
     ("8 B", EIGHT_BILLION, "bfloat16", 89),
+    ("small, int8", SMALL, "float16-int8", 86),
+    ("8 B, int8", EIGHT_BILLION, "bfloat16-int8", 89),
     ("qwen3", QWEN3, "bfloat16", 89),
     ("qwen2", QWEN2, "float16", 86),
 ]
