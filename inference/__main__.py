@@ -37,10 +37,12 @@ def parser() -> argparse.ArgumentParser:
     from inference.bench.options import add_arguments
     from inference.tensorrt.options import add_build_arguments, add_check_arguments
 
-    build = "compile a model's architecture for an NVIDIA GPU"
-    add_build_arguments(commands.add_parser("build", help=build, description=f"{build[0].upper()}{build[1:]}."))
-    examine = "see whether this machine's GPU computes the model"
-    add_check_arguments(commands.add_parser("gpu-check", help=examine, description=f"{examine[0].upper()}{examine[1:]}."))
+    building = commands.add_parser("build", help="compile a model's network for a GPU")
+    building.description = "Compile a model's network for an NVIDIA GPU, which need not be here."
+    add_build_arguments(building)
+    checking = commands.add_parser("gpu-check", help="see whether this machine's GPU computes the model")
+    checking.description = "See whether this machine's GPU computes the model."
+    add_check_arguments(checking)
 
     add_arguments(
         commands.add_parser("bench", help="measure it beside others", description="Measure it beside others.")
