@@ -48,8 +48,9 @@ class Hub:
         try:
             async with self._changing:
                 if channel not in self._confirmed:
-                    await self._pubsub.subscribe(channel)
+                    # Before the request: its confirmation may be read before the request returns.
                     self._confirmed[channel] = asyncio.Event()
+                    await self._pubsub.subscribe(channel)
             if self._reader is None or self._reader.done():
                 self._reader = asyncio.create_task(self._read())
             await asyncio.wait_for(self._confirmed[channel].wait(), 5)
@@ -108,7 +109,7 @@ async def follow(reply_id: uuid.UUID, *, last_event_id: str) -> AsyncIterator[by
         async for part in _follow(_hub(), reply_id, position):
             yield part
     except (redis.RedisError, OSError, TimeoutError):
-        logger.warning("Lost Valkey while following a reply; the browser will come back")
+        logger.warning("Lost Valkey while following a reply; the browser will come back", exc_info=True)
 
 
 async def _follow(hub: Hub, reply_id: uuid.UUID, position: str) -> AsyncIterator[bytes]:

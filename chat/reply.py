@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 def write(reply_id: uuid.UUID) -> None:
     """Do all the work of one reply, or nothing when it is finished or somebody else has it."""
     draft = _claim(reply_id, now=timezone.now())
+    give_back()  # a reply takes minutes: its thread must not hold one of the pool's few connections meanwhile
     if draft is None:
         return
     try:

@@ -22,6 +22,7 @@ from django.conf import settings
 
 KEEP_SECONDS = 24 * 3600
 KEEP_AFTER_END_SECONDS = 600
+CONNECTIONS = 64
 
 Event = tuple[str, dict[str, Any]]
 
@@ -149,7 +150,13 @@ class Publisher:
 
 
 def async_connection() -> redis.asyncio.Redis:
-    """A pool for one event loop."""
-    return redis.asyncio.Redis.from_url(
-        settings.VALKEY_URL, decode_responses=True, socket_timeout=10, health_check_interval=30
+    """A pool for one event loop. Whoever finds it exhausted waits: a thousand viewers may wake at once."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        settings.VALKEY_URL,
+        decode_responses=True,
+        socket_timeout=10,
+        health_check_interval=30,
+        max_connections=CONNECTIONS,
+        timeout=30,
     )
+    return redis.asyncio.Redis.from_pool(pool)

@@ -1,0 +1,36 @@
+"""A network that breaks every second through a long reply: the text is the same, without gap or repeat.
+
+`DROPS_REPLIES` (3) says how many replies; 100 is what the figure in docs/performance.md is made of.
+"""
+
+import os
+import time
+import uuid
+
+import pytest
+
+from accounts.models import User
+from billing.models import Plan
+from chat.models import Message
+from chat.rendering import render_blocks
+from tests.faults.chat.test_kills import LONG, Reader
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+REPLIES = int(os.environ.get("DROPS_REPLIES", "3"))
+
+
+def test_the_text_is_whole_however_often_the_connection_drops(stack):
+    Plan.objects.update(messages_per_window=1000)
+    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+    drops = 0
+    for _number in range(REPLIES):
+        reader = Reader(stack, user)
+        reply_id = reader.ask(LONG)
+        while reader.end is None:
+            drop_at = time.monotonic() + 1
+            reader.follow(until=lambda _reader, drop_at=drop_at: time.monotonic() > drop_at)
+            drops += 1
+        assert reader.html == render_blocks(Message.objects.get(pk=reply_id).content)
+    print(f"\n{REPLIES} replies, {drops} dropped connections: every text whole")
+    assert drops > REPLIES
