@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import library, pages, preferences, saying, sharing, transfer
+from chat.views import library, pages, preferences, saying, sharing, support, transfer
 
 CONVERSATION = "c/<uuid:conversation_id>"
 TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
@@ -36,4 +36,5 @@ urlpatterns = [
     path(f"{TURN}/continue", saying.continue_reply, name="continue"),
     path(f"{TURN}/delete", saying.delete_branch, name="delete-branch"),
     path(f"{TURN}/stop", saying.stop, name="stop"),
+    path("support/conversations/<uuid:conversation_id>", support.read_conversation, name="support-conversation"),
 ]

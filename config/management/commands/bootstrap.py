@@ -17,6 +17,7 @@ from django.db import transaction
 
 from accounts.models import User
 from billing.plans import seed_plans
+from config import roles
 
 SIGN_INS = {"user@parley.local": False, "admin@parley.local": True}
 
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         self._collect_static()
         self._step("Creating the plans")
         seed_plans()
+        roles.ensure()
         if options["sign_ins"]:
             self._create_sign_ins()
 

@@ -1,0 +1,36 @@
+"""What people write and the keys they use stand in no log of any process."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import openai
+import pytest
+
+from accounts.models import ApiKey
+from tests.integration.api.conftest import MODEL, ask
+from tests.stack.processes import PARTS, Stack
+
+QUESTION = "xylophone-marker-of-a-question"
+ALMOST_A_KEY = "parley_marker-of-a-key"
+PASSWORD = "marker-of-a-password-9"
+
+
+def test_no_text_and_no_secret_is_logged(client: openai.OpenAI, key: tuple[ApiKey, str], stack: Stack) -> None:
+    ask(client, QUESTION)
+    list(ask(client, QUESTION, stream=True))
+    for given in ({"temperature": 1e9}, {"model": QUESTION}, {"n": 99}):
+        whole: Any = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], **given}
+        with pytest.raises(openai.APIStatusError):
+            client.chat.completions.create(**whole)
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key=ALMOST_A_KEY).models.list()
+    web = client._client
+    web.post(f"{stack.url}/accounts/login/", data={"login": "nobody@example.org", "password": PASSWORD})
+    web.post(f"{stack.url}/api/conversations", json={"client_id": str(uuid.uuid4()), "content": QUESTION})
+    logs = {part: stack.logs(part) for part in PARTS}
+    assert "completion" in logs["inference"], "the logs are read from the right place"
+    for part, log in logs.items():
+        for secret in (QUESTION, ALMOST_A_KEY, PASSWORD, key[1]):
+            assert secret not in log, f"{secret} in the log of {part}"

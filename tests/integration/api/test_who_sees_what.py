@@ -1,0 +1,204 @@
+"""Every address with an id, for everybody whose it is not: nothing is shown, nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+from django.utils import timezone
+
+from accounts import api_keys, belongings
+from accounts.models import ActivityEvent, User
+from billing.models import Customer, Invoice, Plan, Subscription
+from billing.models.teams import Team
+from chat.models import Conversation, Folder, SavedPrompt, Share
+from config import roles
+from feedback import capture
+from feedback.models import Comparison, Correction
+from tests import factories, signing_in
+
+MARKER = "the-secret-of-ann"
+# Whoever knows the token may open it: that is what it is for. Their guessing is the tests' of each feature.
+CAPABILITIES = {
+    "shared", "continue-shared", "team-invitation", "account_confirm_email", "account_reset_password_from_key",
+    "release-file", "data-copy",
+}  # fmt: skip
+NO_PERSONS = {"export-all", "v1-model", "v1-nothing", "dashboard-csv"}
+# What staff are there for, with the permission that opens it.
+STAFF_ONLY = {"decide": {"reviewer", "admin"}, "support-conversation": {"support", "admin"}}
+REFUSED = {302, 401, 403, 404, 405}
+
+pytestmark = pytest.mark.django_db
+
+
+def patterns(found: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in found or get_resolver().url_patterns:
+        if getattr(pattern, "namespace", None) == "admin":
+            continue
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield route, pattern
+        else:
+            yield from patterns(pattern.url_patterns, route)
+
+
+WITH_IDS = {
+    pattern.name: route
+    for route, pattern in patterns()
+    if ("<" in route) and pattern.name not in CAPABILITIES | NO_PERSONS
+}
+
+
+@pytest.fixture
+def ann(db: None) -> User:
+    return signing_in.person("ann@example.org", name="Ann")
+
+
+@pytest.fixture
+def ids(ann: User) -> dict[str, str]:
+    """One of everything that is Ann's, by the name that addresses give it."""
+    now = timezone.now()
+    reply = factories.conversation(ann, (MARKER, MARKER))
+    conversation = reply.conversation
+    Conversation.objects.filter(pk=conversation.pk).update(title=MARKER)
+    side = factories.reply_to(reply.parent, MARKER)
+    capture.rate(user=ann, message=reply, value=1, client_event_id=uuid.uuid4(), now=now)
+    customer = Customer.objects.create(user=ann, stripe_id="cus_ann")
+    invoice = Invoice.objects.create(
+        stripe_id="in_ann",
+        customer=customer,
+        status="paid",
+        currency="usd",
+        total=1,
+        amount_due=0,
+        amount_paid=1,
+        created_at=now,
+    )
+    team = Team.objects.create(owner=ann, name=MARKER)
+    invitation = team.invitations.create(email="x@example.org", token_hash="0" * 64, expires_at=now + timedelta(days=1))
+    return {
+        "conversation_id": str(conversation.pk),
+        "message_id": str(reply.pk),
+        "reply_id": str(reply.pk),
+        "rating_id": str(ann.ratings.get().pk),
+        "folder_id": str(Folder.objects.create(user=ann, name=MARKER).pk),
+        "prompt_id": str(SavedPrompt.objects.create(user=ann, name=MARKER, text=MARKER).pk),
+        "share_id": str(Share.objects.create(user=ann, conversation=conversation, first=reply.parent, last=reply).pk),
+        "key_id": str(api_keys.create(user=ann, name=MARKER, scopes=["chat"], now=now)[0].pk),
+        "correction_id": str(
+            Correction.objects.create(
+                client_event_id=uuid.uuid4(), user=ann, message=reply, right_text=MARKER, had_consent=False,
+                snapshot={}, locale="en",
+            ).pk
+        ),
+        "comparison_id": str(
+            Comparison.objects.create(user=ann, question=reply.parent, left=reply, right=side).pk
+        ),
+        "invoice_id": invoice.pk,
+        "invitation_id": str(invitation.pk),
+        "user_id": str(ann.pk),
+        "pk": str(ann.authenticator_set.create(type="webauthn", data={"name": MARKER}).pk),
+        "kind": "md",
+        "name": "left",
+    }  # fmt: skip
+
+
+def visitor(who: str) -> Client:
+    if who == "anonymous":
+        return Client()
+    person = signing_in.person(f"{who}@example.org", is_staff=who in {"support", "reviewer", "admin"})
+    roles.ensure()
+    if group := Group.objects.filter(name=who).first():
+        person.groups.add(group)
+    if who == "lapsed":
+        customer = Customer.objects.create(user=person, stripe_id="cus_lapsed")
+        Subscription.objects.create(
+            stripe_id="sub_lapsed",
+            customer=customer,
+            plan=Plan.objects.get(key="pro"),
+            status="canceled",
+            quantity=1,
+            started_at=timezone.now() - timedelta(days=90),
+        )
+    return signing_in.just_now(person)
+
+
+def address(name: str, ids: dict[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        return ids[match.group(1)]
+
+    route = re.sub(r"\(\?P<(\w+)>[^)]*\)", value, WITH_IDS[name])
+    route = re.sub(r"<(?:\w+:)?(\w+)>", value, route)
+    return "/" + route.replace("^", "").replace("$", "")
+
+
+def body(ids: dict[str, str]) -> dict[str, Any]:
+    """What would do something, were it let in."""
+    return {
+        "client_id": str(uuid.uuid4()), "client_event_id": str(uuid.uuid4()), "content": "Mine", "title": "Mine",
+        "name": "Mine", "text": "Mine", "value": 1, "choice": "left", "right_text": "Mine", "verdict": "approved",
+        "message": ids["message_id"], "last": ids["message_id"], "event": "", "action": "delete", "folder": "",
+    }  # fmt: skip
+
+
+def belongs_to(user: User) -> str:
+    """All of Ann's rows, but for what merely time changes."""
+    rows = {label: list(belongings.as_plain_rows(label, found)) for label, found in belongings.of(user).items()}
+    return json.dumps(rows, default=str, sort_keys=True)
+
+
+def try_everything(client: Client, url: str, given: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "GET", client.get(url)
+    if url.startswith("/api/"):
+        for method in ("post", "patch", "put", "delete"):
+            yield method, getattr(client, method)(url, json.dumps(given), content_type="application/json")
+    else:
+        yield "POST", client.post(url, {name: value for name, value in given.items() if value is not None})
+
+
+@pytest.mark.parametrize("who", ["anonymous", "other", "lapsed", "support", "reviewer", "admin"])
+def test_nobody_else_sees_or_changes_it(ann: User, ids: dict[str, str], who: str) -> None:
+    client = visitor(who)
+    before = belongs_to(ann)
+    for name in WITH_IDS:
+        if who in STAFF_ONLY.get(name, ()):
+            continue
+        for method, answer in try_everything(client, address(name, ids), body(ids)):
+            where = f"{method} {name} as {who}: {answer.status_code}"
+            assert answer.status_code in REFUSED, where
+            assert MARKER not in (b"" if answer.streaming else answer.content).decode(), where
+            if answer.status_code == 302:
+                assert not re.search(r"/c/[0-9a-f-]{36}", answer.headers["location"].split("?")[0]), where
+    assert belongs_to(ann) == before, f"{who} changed something"
+
+
+def test_the_addresses_are_right_because_their_owner_gets_in(ann: User, ids: dict[str, str]) -> None:
+    """Else the test above would be pleased with addresses that nobody can open."""
+    client = signing_in.long_ago(ann)
+    for name in WITH_IDS:
+        if name in STAFF_ONLY or name == "reply-events":  # an endless stream
+            continue
+        answer = client.get(address(name, ids))
+        assert answer.status_code in (200, 302, 405, 503), f"{name}: {answer.status_code}"
+        assert not answer.headers.get("location", "").startswith("/accounts/login/"), name
+
+
+def test_support_reads_a_conversation_only_with_a_reason_that_its_person_sees(ann: User, ids: dict[str, str]) -> None:
+    support = visitor("support")
+    url = address("support-conversation", ids)
+    assert MARKER not in support.get(url).content.decode()
+    assert support.post(url, {"reason": "because"}).status_code == 422
+    assert not ActivityEvent.objects.filter(kind="staff_looked").exists()
+    reason = "Ticket 4711: asks why the reply broke off"
+    assert MARKER in support.post(url, {"reason": reason}).content.decode()
+    event = ActivityEvent.objects.get(user=ann, kind="staff_looked")
+    assert (event.detail, event.actor.email) == (reason, "support@example.org")
+    assert reason in signing_in.long_ago(ann).get("/settings/activity").content.decode()
