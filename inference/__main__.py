@@ -79,6 +79,7 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     )
     add("--slots", "INFERENCE_SLOTS", "replies made at once; default: 32", type=int, metavar="N")
     add("--kv-tokens", "INFERENCE_KV_TOKENS", "tokens kept in memory; default: 65536", type=int, metavar="N")
+    add("--draft-tokens", "INFERENCE_DRAFT_TOKENS", "guessed ahead; 0: none; default: 3", type=int, metavar="N")
     add("--context", "INFERENCE_CONTEXT", "longest prompt and reply; default: the model's", type=int, metavar="N")
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from inference.admission import AdmissionPolicy
 from inference.detokenizer import Detokenizer
 from inference.errors import InferenceError, Overloaded, Unavailable
+from inference.executor.fused_executor import FusedExecutor
 from inference.generation import Delta, Generation, Listener, Order
 from inference.loading import LoadedModel, load_model
 from inference.metrics import Metrics
@@ -139,7 +140,11 @@ class Engine:
                 ageing_seconds=self.settings.ageing_seconds,
                 user_slots=self.settings.user_slots,
             ),
-            limits=StepLimits(chunk=self.settings.chunk),
+            limits=StepLimits(
+                chunk=self.settings.chunk,
+                # Only our kernels compute a row alike, to the last bit, alone and among guesses.
+                draft_tokens=self.settings.draft_tokens if isinstance(model.executor, FusedExecutor) else 0,
+            ),
             budget=self.settings.kv_tokens,
             clock=time.monotonic,
             deliver=self._deliver,

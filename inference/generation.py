@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from inference.detokenizer import Detokenizer
+from inference.drafting import Drafter
 from inference.grammar import Grammar
 from inference.sampling import Sampler, SamplingParameters, TokenLogprob
 
@@ -72,6 +73,7 @@ class Generation:
         self.order = order
         self.tokens: list[int] = list(order.prompt)
         self.sampler = Sampler(order.sampling, order.prompt)
+        self.drafter: Drafter | None = None
         self.detokenizer = detokenizer
         self.listener = listener
         self.state = State.QUEUED

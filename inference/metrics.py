@@ -37,5 +37,6 @@ class Metrics:
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens taken in")
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens that were in the cache already")
         self.reply_tokens = counter("reply_tokens", "Tokens of replies made")
+        self.drafted_tokens = counter("drafted_tokens", "Tokens guessed ahead, by outcome", "outcome")
         self.finished = counter("requests_finished", "Replies ended, by reason", "reason")
         self.rejected = counter("requests_rejected", "Requests turned away, by reason", "reason")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
+from inference.drafting import Drafter
 from inference.executor.base import Executor, Segment
 from inference.generation import Delta, Generation, State
 from inference.metrics import Metrics
@@ -28,9 +29,14 @@ STALE_TOKENS = 256
 
 @dataclass(frozen=True)
 class StepLimits:
-    """`chunk` is the number of prompt tokens in one step."""
+    """`chunk` is the number of prompt tokens in one step.
+
+    While at most `drafting_replies` are being made, each step also checks up to `draft_tokens` guesses for each.
+    """
 
     chunk: int = 256
+    draft_tokens: int = 0
+    drafting_replies: int = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Work:
 
     generation: Generation
     segment: Segment
+    draft: Sequence[int] = ()
+    """Guesses at the end of the segment."""
 
 
 class Scheduler:
@@ -168,35 +176,60 @@ class Scheduler:
     def _plan(self) -> Iterator[Work]:
         """Every decoding reply, then prompts in order of admission while the chunk lasts."""
         room = self._limits.chunk
-        for generation in self.running:
-            if generation.is_decoding:
-                yield Work(generation, self._segment(generation, generation.uncomputed))
+        decoding = [generation for generation in self.running if generation.is_decoding]
+        for generation in decoding:
+            draft = self._draft(generation) if len(decoding) <= self._limits.drafting_replies else []
+            yield Work(generation, self._segment(generation, generation.uncomputed, draft), draft)
         for generation in self.running:
             if not generation.is_decoding and room > 0:
                 count = min(room, generation.uncomputed)
                 room -= count
                 yield Work(generation, self._segment(generation, count))
 
+    def _draft(self, generation: Generation) -> list[int]:
+        if not self._limits.draft_tokens:
+            return []
+        if generation.drafter is None:
+            generation.drafter = Drafter(self._limits.draft_tokens)
+        room = generation.order.max_tokens - generation.produced - 1
+        return generation.drafter.draft(generation.tokens, room=room)
+
     @staticmethod
-    def _segment(generation: Generation, count: int) -> Segment:
+    def _segment(generation: Generation, count: int, draft: Sequence[int] = ()) -> Segment:
         start, end = generation.computed, generation.computed + count
         assert generation.slot is not None  # noqa: S101 - a running generation has a slot
         is_last = end == len(generation.tokens)
-        return Segment(generation.slot, start, generation.tokens[start:end], logits=int(is_last))
+        tokens = [*generation.tokens[start:end], *draft]
+        return Segment(generation.slot, start, tokens, logits=int(is_last) + len(draft))
 
     def _run(self, works: Sequence[Work]) -> None:
         began = self._clock()
         logits = self.executor.forward([work.segment for work in works])
         row = 0
         for work in works:
-            generation, segment = work.generation, work.segment
-            generation.computed = segment.end
-            self.table.slots[segment.slot].tokens.extend(segment.tokens)
-            if segment.logits:
-                self._extend_or_fail(generation, logits[row])
-                row += segment.logits
+            self._take(work, logits[row : row + work.segment.logits])
+            row += work.segment.logits
         self._metrics.batch_size.labels(self._model).observe(len(works))
         self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
+
+    def _take(self, work: Work, rows: torch.Tensor) -> None:
+        """Move a generation on by what was computed of it: a token for the first row, and one for each right guess."""
+        generation, segment, slot = work.generation, work.segment, self.table.slots[work.segment.slot]
+        sure = len(segment.tokens) - len(work.draft)
+        generation.computed = segment.start + sure
+        slot.tokens.extend(segment.tokens[:sure])
+        accepted = 0
+        for row, guess in zip(rows, [*work.draft, None], strict=False):
+            self._extend_or_fail(generation, row)
+            if generation.state is not State.RUNNING or generation.tokens[-1] != guess:
+                break
+            accepted += 1
+            generation.computed += 1
+            slot.tokens.append(guess)
+        if generation.drafter and work.draft:
+            generation.drafter.learn(drafted=len(work.draft), accepted=accepted)
+            self._metrics.drafted_tokens.labels(self._model, "accepted").inc(accepted)
+            self._metrics.drafted_tokens.labels(self._model, "rejected").inc(len(work.draft) - accepted)
 
     def _extend_or_fail(self, generation: Generation, logits: torch.Tensor) -> None:
         """What goes wrong while choosing one reply's token ends that reply alone."""

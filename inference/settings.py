@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "kv_tokens": "INFERENCE_KV_TOKENS",
     "context": "INFERENCE_CONTEXT",
     "chunk": "INFERENCE_PREFILL_CHUNK",
+    "draft_tokens": "INFERENCE_DRAFT_TOKENS",
     "queue_limit": "INFERENCE_QUEUE_LIMIT",
     "user_slots": "INFERENCE_USER_SLOTS",
     "ageing_seconds": "INFERENCE_AGEING_SECONDS",
@@ -62,6 +63,7 @@ class Settings:
     kv_tokens: int = 65_536
     context: int = 0
     chunk: int = 256
+    draft_tokens: int = 3
     queue_limit: int = 512
     user_slots: int = 8
     ageing_seconds: float = 5.0
@@ -74,8 +76,10 @@ class Settings:
         for name in ("slots", "kv_tokens", "chunk", "queue_limit", "user_slots", "largest_body", "largest_n"):
             if getattr(self, name) < 1:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be at least 1.")
+        if self.draft_tokens < 0:
+            raise InferenceError(f"{ENVIRONMENT['draft_tokens']} must be 0 (none) or more.")
         for name in ("ageing_seconds", "reader_seconds", "drain_seconds"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be more than 0.")
         if not 0 <= self.port < 65536:
             raise InferenceError(f"{ENVIRONMENT['port']} must be between 0 and 65535.")

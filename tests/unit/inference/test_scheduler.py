@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,18 +28,24 @@ class Bench:
     """A scheduler on a clock that the test turns."""
 
     def __init__(
-        self, *, slots: int = 3, budget: int = 400, chunk: int = 16, policy: AdmissionPolicy | None = None
+        self,
+        *,
+        slots: int = 3,
+        budget: int = 400,
+        chunk: int = 16,
+        policy: AdmissionPolicy | None = None,
+        executor: NullExecutor | None = None,
     ) -> None:
         self.now = 0.0
         self.deltas: dict[int, list[Delta]] = {}
         self.generations: list[Generation] = []
         self.metrics = Metrics()
-        self.executor = NullExecutor(slots=slots, positions=200, vocabulary=VOCABULARY)
+        self.executor = executor or NullExecutor(slots=slots, positions=200, vocabulary=VOCABULARY)
         self.scheduler = Scheduler(
             self.executor,
             end_tokens=END,
             policy=policy or AdmissionPolicy(user_slots=2),
-            limits=StepLimits(chunk=chunk),
+            limits=StepLimits(chunk=chunk, draft_tokens=3),
             budget=budget,
             clock=lambda: self.now,
             deliver=self._deliver,
@@ -80,9 +88,16 @@ class Bench:
         raise AssertionError("work is left over: something starved or leaked")
 
 
-def alone(order: Order) -> list[int]:
+class ForgetfulExecutor(NullExecutor):
+    """What follows depends on the last two tokens alone, so that replies go in circles and guesses come true."""
+
+    def row(self, tokens: Sequence[int]) -> torch.Tensor:
+        return super().row([token % 6 for token in tokens[-2:]])
+
+
+def alone(order: Order, kind: type[NullExecutor] = NullExecutor) -> list[int]:
     """The reply that the model gives to this order and nothing else."""
-    executor = NullExecutor(slots=1, positions=10_000, vocabulary=VOCABULARY)
+    executor = kind(slots=1, positions=10_000, vocabulary=VOCABULARY)
     tokens = list(order.prompt)
     reply: list[int] = []
     while len(reply) < order.max_tokens:
@@ -156,6 +171,27 @@ def test_company_changes_no_reply(script: list[Order]) -> None:
     bench.run()
     for generation in generations:
         assert bench.said(generation) == alone(generation.order)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(orders, min_size=1, max_size=6))
+def test_guesses_that_come_true_or_not_change_no_reply_and_no_slot(script: list[Order]) -> None:
+    bench = Bench(executor=ForgetfulExecutor(slots=3, positions=200, vocabulary=VOCABULARY))
+    generations = [bench.add(order) for order in script]
+    bench.run()
+    for generation in generations:
+        assert bench.said(generation) == alone(generation.order, ForgetfulExecutor)
+    for slot in bench.scheduler.table.slots:
+        assert slot.tokens == bench.executor.cache[slot.index][: len(slot.tokens)]
+
+
+def test_a_reply_that_repeats_itself_takes_fewer_steps_than_it_has_tokens() -> None:
+    bench = Bench(executor=ForgetfulExecutor(slots=3, positions=200, vocabulary=VOCABULARY))
+    repeating = bench.add(order([1, 2, 3], max_tokens=100))
+    bench.run()
+    assert len(bench.said(repeating)) == 100
+    assert bench.executor.steps < 60
+    assert bench.counted("inference_drafted_tokens_total") >= 40
 
 
 @settings(max_examples=40, deadline=None)
