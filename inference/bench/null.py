@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from inference.executor.base import Segment, logit_rows
+from inference.tensorrt.bindings import Launch
 
 VOCABULARY = 49_152
 SPREAD = 4.0
@@ -72,5 +74,55 @@ def host_milliseconds(replies: int, *, temperature: float, steps: int = 100) -> 
     for _ in range(steps):
         began = time.perf_counter()
         scheduler.step()
+        times.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(times)
+
+
+class IdleRunner:
+    """A plan that is done at once."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, rows: int) -> None:
+        self._logits = torch.zeros(rows, 8)
+
+    def run(self, launch: Launch, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self._logits[: launch.rows]
+
+    def forget(self) -> None:
+        """Nothing is recorded."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def binding_milliseconds(rows: int, *, steps: int = 200) -> float:
+    """The median time that a decode step of a plan takes on the host besides the plan: numbers, addresses, rows."""
+    from inference.config import ModelConfig
+    from inference.tensorrt.contract import contract
+    from inference.tensorrt.precision import precision_named
+    from inference.tensorrt.profiles import Limits
+    from inference.tensorrt.slot_executor import SlotExecutor
+
+    sizes: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "layers": 32,
+        "heads": 2,
+        "kv_heads": 1,
+        "head_size": 32,
+    }
+    config = ModelConfig(
+        family="llama", layers=32, vocabulary=8, window=steps + 64, norm_epsilon=1e-5, rope_base=1e4, **sizes
+    )
+    limits = Limits(max_batch=rows, max_chunk=64, positions=steps + 64)
+    tensors = contract(config, precision_named("bfloat16"), positions=limits.positions)
+    weights = {spec.name: torch.zeros(spec.sized(), dtype=spec.dtype) for spec in tensors.weights}
+    executor = SlotExecutor(IdleRunner(rows), tensors, weights, limits=limits, precision="none")
+    times = []
+    for step in range(steps):
+        segments = [Segment(slot, step, [1]) for slot in range(rows)]
+        began = time.perf_counter()
+        executor.forward(segments)
         times.append(time.perf_counter() - began)
     return 1e3 * statistics.median(times)

@@ -75,8 +75,8 @@ def _decode(single: Sequence[tuple[int, Segment]], limits: Limits, capacity: int
     return Launch(
         profile=DECODE,
         first_slot=0,
-        token_ids=tuple((token,) for token in tokens),
-        positions=tuple((position,) for position in positions),
+        token_ids=tuple(zip(tokens)),  # rows of one
+        positions=tuple(zip(positions)),
         write_indices=tuple(writes),
         kv_lengths=tuple(lengths),
         logit_indices=tuple(range(rows)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from inference.executor.base import Segment
@@ -50,6 +51,7 @@ class SlotExecutor:
         self._limits = limits
         self.weights = weights
         self._capacity = capacity_for(limits.positions)
+        self._rows: dict[tuple[int, int], Tensors] = {}
         size = packed_size(tensors, limits)
         self._numbers = torch.zeros(size, dtype=torch.int32, device=runner.device)
         self.caches: Tensors = {
@@ -59,13 +61,18 @@ class SlotExecutor:
 
     @torch.inference_mode()
     def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        rows: list[list[torch.Tensor]] = [[] for _ in segments]
+        parts: list[torch.Tensor] = []
+        owners: list[int] = []
         for launch in launches(segments, self._limits, self._capacity):
             logits = self._runner.run(launch, self._bound(launch))
-            for index, row in launch.wanted:
-                rows[index].append(logits[row])
-        found = [row for segment_rows in rows for row in segment_rows]
-        return torch.stack(found).cpu() if found else torch.empty(0, self.vocabulary)
+            if launch.wanted:
+                parts.append(_rows_of(logits, [row for _, row in launch.wanted]))
+                owners.extend(index for index, _ in launch.wanted)
+        if not parts:
+            return torch.empty(0, self.vocabulary)
+        found = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu()
+        order = sorted(range(len(owners)), key=owners.__getitem__)
+        return _rows_of(found, order)
 
     def swap_weights(self, weights: WeightSet) -> None:
         """Use another checkpoint of the same architecture from the next step on; what the slots hold is void."""
@@ -74,15 +81,21 @@ class SlotExecutor:
 
     def _bound(self, launch: Launch) -> Tensors:
         """Every input of the launch: the step's numbers, the rows' part of the caches, the weights."""
-        bound = dict(self.weights)
-        last = launch.first_slot + launch.rows
-        bound |= {name: cache[launch.first_slot : last] for name, cache in self.caches.items()}
+        bound = {**self.weights, **self._cache_rows(launch.first_slot, launch.rows)}
         step = pack(launch, self.contract)
-        self._numbers[: len(step.values)].copy_(torch.tensor(step.values, dtype=torch.int32))
+        self._numbers[: len(step.values)].copy_(torch.from_numpy(np.array(step.values, np.int32)))
         for name, part in step.parts.items():
             last = part.offset + prod(part.shape)
             bound[name] = self._numbers[part.offset : last].view(part.shape)
         return bound
+
+    def _cache_rows(self, first: int, rows: int) -> Tensors:
+        """The part of every cache that belongs to these slots; the same few are asked for again and again."""
+        found = self._rows.get((first, rows))
+        if found is None:
+            found = {name: cache[first : first + rows] for name, cache in self.caches.items()}
+            self._rows[first, rows] = found
+        return found
 
     @torch.inference_mode()
     def copy_prefix(self, *, source: int, target: int, length: int) -> None:
@@ -95,4 +108,13 @@ class SlotExecutor:
     def close(self) -> None:
         self._runner.close()
         self.caches.clear()
+        self._rows.clear()
         self.weights = {}
+
+
+def _rows_of(x: torch.Tensor, rows: list[int]) -> torch.Tensor:
+    """Those rows of `x`; a run of neighbours is not gathered but taken as it lies."""
+    first = rows[0]
+    if rows == list(range(first, first + len(rows))):
+        return x[first : first + len(rows)]
+    return x[torch.tensor(rows, device=x.device)]
