@@ -112,9 +112,7 @@ def binding_milliseconds(rows: int, *, steps: int = 200) -> float:
         "kv_heads": 1,
         "head_size": 32,
     }
-    config = ModelConfig(
-        family="llama", layers=32, vocabulary=8, window=steps + 64, norm_epsilon=1e-5, rope_base=1e4, **sizes
-    )
+    config = ModelConfig(family="llama", vocabulary=8, window=steps + 64, norm_epsilon=1e-5, rope_base=1e4, **sizes)
     limits = Limits(max_batch=rows, max_chunk=64, positions=steps + 64)
     tensors = contract(config, precision_named("bfloat16"), positions=limits.positions)
     weights = {spec.name: torch.zeros(spec.sized(), dtype=spec.dtype) for spec in tensors.weights}
