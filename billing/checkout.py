@@ -37,12 +37,13 @@ def start(*, user: User, price: Price, quantity: int, wish_id: uuid.UUID, langua
     if customer.currency and customer.currency != price.currency and customer.subscriptions.exists():
         raise CannotCheckOut("currency")
     price = catalogue.ensure_at_stripe(price)
-    stripe.expire_open_checkouts(customer.stripe_id)
+    key = f"checkout:{user.pk}:{wish_id}"
+    stripe.expire_open_checkouts(customer.stripe_id, but_of_command=commands.id_of(key))
     session = _session(user, customer, price, quantity, language)
     try:
         made = commands.run(
             kind="create_checkout",
-            key=f"checkout:{user.pk}:{wish_id}",
+            key=key,
             user=user,
             parameters={"session": session},
             now=now,

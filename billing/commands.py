@@ -63,6 +63,11 @@ def run(*, kind: str, key: str, user: User | None, parameters: Values, now: date
     raise CommandRefused(command.error_code)
 
 
+def id_of(key: str) -> str:
+    """The id of the command with this key, which what it made at Stripe carries; empty when there is none yet."""
+    return str(StripeCommand.objects.filter(key=key).values_list("id", flat=True).first() or "")
+
+
 def execute(command: StripeCommand, *, now: datetime) -> None:
     """One attempt. Raises `stripe.StripeUnavailable` when it has to be tried again."""
     operation = OPERATIONS[command.kind]
@@ -123,7 +128,16 @@ def _key(command: StripeCommand, now: datetime) -> str:
 
 
 def _signed(command: StripeCommand) -> Values:
-    return {**command.parameters, "command": str(command.id)}
+    """The parameters in one order: the database keeps another than the caller's, and Stripe answers a key only when
+    everything else about the request is the same too."""
+    signed: Values = _ordered({**command.parameters, "command": str(command.id)})
+    return signed
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    return [_ordered(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _finish(
@@ -180,6 +194,12 @@ def _cancel_subscription(values: Values, key: str) -> Values:
     return {"id": stripe.cancel_subscription(values["subscription"], values["options"], key=key).id}
 
 
+def _find_cancelled(values: Values, _command_id: str) -> Values | None:
+    """Stripe keeps no keys of cancellations, and refuses to end twice."""
+    is_ended = stripe.retrieve_subscription(values["subscription"]).status == "canceled"
+    return {"id": values["subscription"]} if is_ended else None
+
+
 def _schedule_price(values: Values, key: str) -> Values:
     made = stripe.schedule_price(
         subscription_id=values["subscription"],
@@ -194,6 +214,10 @@ def _schedule_price(values: Values, key: str) -> Values:
 def _release_schedule(values: Values, key: str) -> Values:
     stripe.release_schedule(values["schedule"], key=key)
     return {"id": values["schedule"]}
+
+
+def _find_released(values: Values, _command_id: str) -> Values | None:
+    return {"id": values["schedule"]} if stripe.is_released(values["schedule"]) else None
 
 
 def _create_refund(values: Values, key: str) -> Values:
@@ -221,9 +245,9 @@ OPERATIONS = {
     "create_checkout": Operation(_create_checkout, _find_checkout),
     "create_portal": Operation(_create_portal),
     "update_subscription": Operation(_update_subscription),
-    "cancel_subscription": Operation(_cancel_subscription),
+    "cancel_subscription": Operation(_cancel_subscription, _find_cancelled),
     "schedule_price": Operation(_schedule_price),
-    "release_schedule": Operation(_release_schedule),
+    "release_schedule": Operation(_release_schedule, _find_released),
     "delete_customer": Operation(_delete_customer),
     "create_refund": Operation(_create_refund, _find_refund),
 }

@@ -57,6 +57,11 @@ def subscription_of_schedule(schedule_id: str) -> str:
     return id_of(asked(api().subscription_schedules.retrieve)(schedule_id).subscription)
 
 
+def is_released(schedule_id: str) -> bool:
+    """Whether the schedule has let go of its subscription."""
+    return str(asked(api().subscription_schedules.retrieve)(schedule_id).status) == "released"
+
+
 def next_price_of_schedule(schedule_id: str, *, now: datetime) -> str:
     """The price of the phase that follows the present one; empty when nothing follows."""
     schedule = asked(api().subscription_schedules.retrieve)(schedule_id)

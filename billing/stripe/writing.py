@@ -40,10 +40,11 @@ def find_checkout(*, customer_id: str, command_id: str) -> CheckoutFacts | None:
     return None
 
 
-def expire_open_checkouts(customer_id: str) -> None:
-    """End every Checkout page the customer has open, so that two of them can never both be paid."""
+def expire_open_checkouts(customer_id: str, *, but_of_command: str) -> None:
+    """End every other Checkout page the customer has open, so that two of them can never both be paid."""
     for session in list(pages(api().checkout.sessions.list, {"customer": customer_id, "status": "open"})):
-        asked(api().checkout.sessions.expire)(session.id)
+        if not but_of_command or metadata_of(session).get("command") != but_of_command:
+            asked(api().checkout.sessions.expire)(session.id)
 
 
 def create_portal(parameters: Parameters, *, key: str) -> str:
@@ -64,6 +65,8 @@ def cancel_subscription(subscription_id: str, parameters: Parameters, *, key: st
 def schedule_price(*, subscription_id: str, schedule_id: str, price_id: str, quantity: int, key: str) -> str:
     """Let the present period run out at its price and go on with `price_id`; returns the schedule."""
     schedules = api().subscription_schedules
+    # An attempt whose answer was lost may have made it already.
+    schedule_id = schedule_id or id_of(asked(api().subscriptions.retrieve)(subscription_id).schedule)
     if not schedule_id:
         schedule = asked(schedules.create)({"from_subscription": subscription_id}, {"idempotency_key": f"{key}:new"})
     else:
