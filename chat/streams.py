@@ -133,6 +133,11 @@ class Publisher:
             raise LeaseLost
         return outcome == "stop"
 
+    async def replace(self, text: str) -> bool:
+        """The text is another now, as after a loop was cut off; returns whether a stop was asked for."""
+        await self._rewrite(text)
+        return await self.is_stop_requested()
+
     async def is_stop_requested(self) -> bool:
         return bool(await self._client.exists(self._keys["stop"]))
 

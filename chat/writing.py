@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from chat import inference, streams
+from chat import inference, repetition, streams
 from chat.inference import Chunk
 from chat.models import Reply
 from chat.rendering import BlockRenderer
@@ -32,6 +32,8 @@ STOP_CHECK_SECONDS = 0.1
 # How long a reply waits for a model service that is restarting before it gives up.
 PATIENCE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 2.0
+# How the rest of a reply that ran into a loop is sampled, once.
+OUT_OF_A_LOOP = {"repetition_penalty": 1.15, "frequency_penalty": 0.2, "temperature": 0.8}
 
 
 @dataclass
@@ -67,6 +69,14 @@ class Outcome:
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     timings: dict[str, Any] = field(default_factory=dict)
+
+
+class _Looping(Exception):  # noqa: N818
+    """The model goes round in circles; the text makes sense up to `end`."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__()
+        self.end = end
 
 
 class _Stopped(Exception):  # noqa: N818
@@ -111,6 +121,7 @@ class Writer:
         self._is_lost = False
         self._is_stop_requested = False
         self._was_resumed = False
+        self._out_of_a_loop: dict[str, float] = {}
 
     async def write(self) -> Outcome:
         """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
@@ -160,6 +171,12 @@ class Writer:
             length = len(self._text)
             try:
                 return await self._stream_once()
+            except _Looping as loop:
+                await self._cut(loop.end)
+                if self._out_of_a_loop:
+                    self._finish_reason = "repetition"
+                    return None
+                self._out_of_a_loop = OUT_OF_A_LOOP
             except inference.ModelUnavailable as error:
                 if len(self._text) > length:
                     give_up_at, pause = time.monotonic() + PATIENCE_SECONDS, 0.0
@@ -185,6 +202,8 @@ class Writer:
                 self._first_token_at = self._first_token_at or timezone.now()
                 self._text += chunk.text
                 if time.monotonic() >= self._next_flush:
+                    if (end := repetition.loop_start(self._text)) is not None:
+                        raise _Looping(end)
                     await self._flush()
 
     async def _request_body(self) -> dict[str, Any]:
@@ -203,6 +222,7 @@ class Writer:
             "continue_final_message": bool(self._text),
             "add_generation_prompt": not self._text,  # vLLM refuses both at once
             **draft.sampling,
+            **self._out_of_a_loop,
         }
 
     async def _count_resumed(self, messages: list[dict[str, str]]) -> None:
@@ -265,6 +285,16 @@ class Writer:
         self._next_flush = time.monotonic() + max(FLUSH_SECONDS, 4 * cost)
         await self._publish([("block", {"index": index, "html": html}) for index, html in changed])
 
+    async def _cut(self, end: int) -> None:
+        """Take back what was shown after `end`: the blocks that go come back empty."""
+        self._text = self._text[:end]
+        self._renderer = BlockRenderer()
+        shown, self._blocks = self._blocks, dict(self._renderer.render(self._text))
+        await self._with_valkey(lambda: self._publisher.replace(self._text))
+        self._published_characters = len(self._text)
+        gone: list[streams.Event] = [("block", {"index": index, "html": ""}) for index in shown.keys() - self._blocks]
+        await self._publish([*self._every_block(), *gone])
+
     async def _publish(self, events: list[streams.Event]) -> None:
         if self._is_lost:
             raise streams.LeaseLost
@@ -313,6 +343,8 @@ class Writer:
             "ttft_ms": _milliseconds(first_token_at - queued_at) if first_token_at and not self._was_resumed else None,
             "total_ms": _milliseconds(now - queued_at),
             "model": self._receipt.get("timings", {}),
+            "repetition": repetition.rate(self._text),
+            "left_a_loop": bool(self._out_of_a_loop),
         }
         return Outcome(
             state=state,
