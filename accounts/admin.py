@@ -6,7 +6,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ConsentEvent, User
+from accounts.models import ActivityEvent, ApiKey, ConsentEvent, Deletion, ErasureReceipt, User
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -51,3 +51,36 @@ class ConsentEventAdmin(ReadOnlyAdmin):
     list_filter = ("scope", "is_granted", "policy_version")
     search_fields = ("user__email", "subject_id")
     date_hierarchy = "created_at"
+
+
+@admin.register(ActivityEvent)
+class ActivityEventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "user", "kind", "detail", "actor", "address")
+    list_filter = ("kind",)
+    search_fields = ("user__email", "actor__email", "detail")
+    list_select_related = ("user", "actor")
+    date_hierarchy = "created_at"
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Names and dates of keys; the digest is no use to anybody and stays out of sight."""
+
+    list_display = ("prefix", "user", "name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
+    list_filter = ("created_at", "revoked_at")
+    search_fields = ("user__email", "name", "prefix")
+    list_select_related = ("user",)
+    exclude = ("digest",)
+
+
+@admin.register(Deletion)
+class DeletionAdmin(ReadOnlyAdmin):
+    list_display = ("user", "asked_at", "due_at")
+    search_fields = ("user__email",)
+
+
+@admin.register(ErasureReceipt)
+class ErasureReceiptAdmin(ReadOnlyAdmin):
+    list_display = ("id", "erased_at")
+    search_fields = ("id",)
+    date_hierarchy = "erased_at"
