@@ -39,5 +39,5 @@ class ReviewDecisionAdmin(ReadOnly):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnly):
-    list_display = ["version", "state", "rows_done", "created_at", "finished_at"]
+    list_display = ["name", "state", "rows_done", "created_at", "finished_at"]
     list_filter = ["state"]

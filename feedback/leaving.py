@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from feedback.models import ReleaseRow
+from feedback import releasing
+from feedback.models import Release, ReleaseRow
 
 
 def forget(*, user: User, **_arguments: Any) -> list[str]:
-    """Their row stays counted, empty; files that were sealed before are fixed, and later releases lack the words."""
-    emptied = ReleaseRow.objects.filter(user=user).update(content={}, source_events=[], user=None)
+    """Releases being made of their words are cancelled; in those made before, their rows lose the way back to them."""
+    for release in Release.objects.unfinished().filter(candidates__user_id=user.pk).distinct():
+        with contextlib.suppress(releasing.NotNow):  # it was finished meanwhile
+            releasing.cancel(release, now=timezone.now())
+    emptied = ReleaseRow.objects.filter(user=user).update(source_events=[], user=None)
     return [_("Copies in data sets that were published before, without your name.")] if emptied else []

@@ -17,9 +17,30 @@ from accounts.models import new_id
 from chat.models import Message
 from feedback import reasons as known_reasons
 from feedback.consent import IN_FORCE
+from feedback.release.models import (
+    CandidateRow,
+    Release,
+    ReleaseChunk,
+    ReleaseDownload,
+    ReleaseMember,
+    ReleaseRow,
+)
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+__all__ = [
+    "CandidateRow",
+    "Comparison",
+    "FeedbackEvent",
+    "Rating",
+    "Release",
+    "ReleaseChunk",
+    "ReleaseDownload",
+    "ReleaseMember",
+    "ReleaseRow",
+    "ReviewDecision",
+]
 
 MAX_COMMENT_CHARACTERS = 4_000
 
@@ -241,61 +262,3 @@ class Comparison(models.Model):
     @property
     def preferred(self) -> Message | None:
         return {"left": self.left, "right": self.right}.get(self.choice)
-
-
-class Release(models.Model):
-    """A versioned data set: what went in is frozen when it is made, and its files never change afterwards."""
-
-    class State(models.TextChoices):
-        QUEUED = "queued", _("Waiting")
-        BUILDING = "building", _("Being made")
-        SEALED = "sealed", _("Ready")
-        FAILED = "failed", _("Failed")
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    version = models.PositiveIntegerField(unique=True)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
-    specification = models.JSONField(default=dict)
-    counts = models.JSONField(default=dict)
-    rows_done = models.PositiveIntegerField(default=0)
-    content_sha256 = models.CharField(max_length=64)
-    manifest_sha256 = models.CharField(max_length=64, blank=True)
-    error = models.TextField(blank=True)
-    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-version"]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def name(self) -> str:
-        return f"v{self.version:04d}"
-
-    @property
-    def folder(self) -> str:
-        """Where its files lie. `datasets` caches by the folder's name alone, so the name says what is in it."""
-        return f"chatpref-{self.name}-{self.content_sha256[:12]}"
-
-
-class ReleaseRow(models.Model):
-    """One row of a release, frozen: who it came from and what the trainers will read."""
-
-    id = models.BigAutoField(primary_key=True)
-    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="rows")
-    config = models.CharField(max_length=12)
-    split = models.CharField(max_length=10)
-    row_id = models.CharField(max_length=64)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    source_events = ArrayField(models.UUIDField())
-    content = models.JSONField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["release", "config", "row_id"], name="release_row_once")]
-        indexes = [models.Index(fields=["release", "config", "split", "row_id"], name="release_rows_in_order")]
-
-    def __str__(self) -> str:
-        return f"{self.config}/{self.split}/{self.row_id}"

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from feedback import comparison_views, correction_views, dashboard_views, views
+from feedback import comparison_views, correction_views, dashboard_views, release_views, views
 
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
@@ -16,7 +16,10 @@ urlpatterns = [
     path("dashboard/<slug:key>.csv", dashboard_views.table_as_csv, name="dashboard-csv"),
     path("review/", views.review_queue, name="review"),
     path("review/<uuid:rating_id>", views.decide, name="decide"),
-    path("releases/", views.releases, name="releases"),
-    path("releases/make", views.make_release, name="make-release"),
-    path("releases/files/<str:token>", views.download, name="release-file"),
+    path("releases/", release_views.releases, name="releases"),
+    path("releases/make", release_views.make_release, name="make-release"),
+    path("releases/<uuid:release_id>", release_views.release_detail, name="release"),
+    path("releases/<uuid:release_id>/cancel", release_views.cancel_release, name="cancel-release"),
+    path("releases/<uuid:release_id>/retry", release_views.retry_release, name="retry-release"),
+    path("releases/files/<str:token>", release_views.download, name="release-file"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of the loop: rating a reply, reviewing ratings, making releases."""
+"""The pages of the loop: rating a reply and reviewing ratings."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core import signing
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST
 
 from accounts.models import User
 from chat import tree
 from chat.models import Message
-from feedback import capture, correcting, releasing, review
+from feedback import capture, correcting, review
 from feedback.forms import DecisionForm, RatingForm
-from feedback.models import Rating, Release
-from feedback.release import funnel, membership, store, verify
+from feedback.models import Rating
 from feedback.templatetags.feedback import widget_context
-
-DOWNLOAD_SECONDS = 3600
 
 
 def own_reply(request: HttpRequest, message_id: uuid.UUID) -> Message:
@@ -120,67 +116,6 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
     else:
         messages.success(request, _("Decided."))
     return redirect("review")
-
-
-@login_required
-@permission_required("feedback.review", raise_exception=True)
-@require_GET
-def releases(request: HttpRequest) -> HttpResponse:
-    made = list(Release.objects.all()[:50])
-    for release in made:
-        release.links = _links(release) if release.state == Release.State.SEALED else []  # type: ignore[attr-defined]
-    is_busy = any(release.state in (Release.State.QUEUED, Release.State.BUILDING) for release in made)
-    context = {"releases": made, "funnel": funnel.labelled(membership.preview()), "is_busy": is_busy}
-    return render(request, "feedback/releases.html", context)
-
-
-@login_required
-@permission_required("feedback.review", raise_exception=True)
-@require_POST
-def make_release(request: HttpRequest) -> HttpResponse:
-    try:
-        release = releasing.make_release(made_by=_person(request), now=timezone.now())
-    except membership.NothingToRelease:
-        messages.warning(
-            request,
-            _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent."),
-        )
-    else:
-        messages.success(request, _("Release %(name)s is being made.") % {"name": release.name})
-    return redirect("releases")
-
-
-@require_GET
-def download(_request: HttpRequest, token: str) -> HttpResponse:
-    """One file of a release by a signed link that expires; made only for people who may see releases."""
-    try:
-        path = signing.loads(token, salt="release-file", max_age=DOWNLOAD_SECONDS)
-    except signing.BadSignature as bad:
-        raise Http404 from bad
-    try:
-        data = store.read(path)
-    except FileNotFoundError as gone:
-        raise Http404 from gone
-    name = path.replace("/", "-")
-    return HttpResponse(
-        data,
-        content_type="application/octet-stream",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
-    )
-
-
-def _links(release: Release) -> list[tuple[str, str, int]]:
-    files = verify.manifest_of(release)["files"]
-    assert isinstance(files, list)  # noqa: S101 - our own manifest
-    entries = [*files, {"path": "manifest.json", "rows": 0}]
-    return [
-        (
-            entry["path"],
-            reverse("release-file", args=[signing.dumps(f"{release.folder}/{entry['path']}", salt="release-file")]),
-            entry["rows"],
-        )
-        for entry in entries
-    ]
 
 
 def _person(request: HttpRequest) -> User:

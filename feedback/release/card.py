@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from feedback.release.files import File
+from feedback.release.shards import File
+from feedback.release.tables import COLUMNS
 
-_USE = {
+USES = {
     "preference": "DPOTrainer, RewardTrainer",
     "unpaired": "KTOTrainer",
     "sft": "SFTTrainer",
     "prompts": "GRPO and other online methods",
 }
+_METADATA = {
+    **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
+    "rule_version": "int32",
+    "confidence": "float32",
+    "n_reviews": "int32",
+}
 
 
-def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
+def shards_of(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
+    """The Parquet files by config and split."""
+    found: dict[str, dict[str, list[File]]] = defaultdict(lambda: defaultdict(list))
+    for file in files:
+        config, _slash, name = file.path.partition("/")
+        if config in COLUMNS:
+            found[config][name.partition("-")[0]].append(file)
+    return {config: found[config] for config in COLUMNS if config in found}
+
+
+def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int], languages: Sequence[str]) -> str:
     """README.md of a release."""
-    configs = sorted({file.path.partition("/")[0] for file in files})
-    default = "preference" if "preference" in configs else configs[0]
-    lines = ["---", "configs:"]
-    for config in configs:
-        lines += [f"- config_name: {config}", *(["  default: true"] if config == default else []), "  data_files:"]
-        for file in files:
-            kind, _slash, shard = file.path.partition("/")
-            if kind == config:
-                lines += [f"  - split: {shard.partition('-')[0]}", f"    path: {file.path}"]
-    lines += [
+    shards = shards_of(files)
+    default = "preference" if "preference" in shards else next(iter(shards))
+    rows = {config: sum(file.rows for parts in splits.values() for file in parts) for config, splits in shards.items()}
+    lines = [
+        "---",
+        *_configs(shards, default),
+        *_dataset_info(shards),
         "license: other",
-        f"size_categories: [{_size(sum(file.rows for file in files))}]",
+        "license_name: operator-internal",
+        *(["language:", *(f"- {language}" for language in languages)] if languages else []),
+        f"size_categories: [{_size(sum(rows.values()))}]",
+        "task_categories: [text-generation, reinforcement-learning]",
         "tags: [trl, dpo, kto, human-feedback]",
         f"pretty_name: Parley preference data {name}",
         "---",
@@ -39,14 +57,20 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
         "",
         "| config | rows | for |",
         "|---|---|---|",
-    ]
-    lines += [f"| `{c}` | {sum(f.rows for f in files if f.path.startswith(c + '/'))} | {_USE[c]} |" for c in configs]
-    lines += ["", "## From ratings to rows", "", "| step | count |", "|---|---|"]
-    lines += [f"| {step} | {count} |" for step, count in sorted(counts.items())]
-    lines += [
+        *(f"| `{config}` | {count} | {USES[config]} |" for config, count in rows.items()),
+        "",
+        "The same rows for other trainers: `openai_dpo/`, `openai_sft/`, `llamafactory/` (with its"
+        " `dataset_info.json`), `axolotl.yaml`, `train_trl.yaml`.",
+        "",
+        "## From ratings to rows",
+        "",
+        "| step | count |",
+        "|---|---|",
+        *(f"| {step} | {count} |" for step, count in sorted(counts.items())),
         "",
         "```python",
         "from datasets import load_dataset",
+        "",
         f'dataset = load_dataset("path/to/{folder}", "{default}")',
         "```",
         "",
@@ -54,8 +78,44 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
     return "\n".join(lines)
 
 
+def _configs(shards: Mapping[str, Mapping[str, list[File]]], default: str) -> list[str]:
+    lines = ["configs:"]
+    for config, splits in shards.items():
+        lines += [f"- config_name: {config}", *(["  default: true"] if config == default else []), "  data_files:"]
+        for split in _in_order(splits):
+            lines += [f"  - split: {split}", f"    path: {config}/{split}-*.parquet"]
+    return lines
+
+
+def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]]) -> list[str]:
+    lines = ["dataset_info:"]
+    for config, splits in shards.items():
+        lines += [f"- config_name: {config}", "  features:", "  - name: id", "    dtype: string"]
+        for column in COLUMNS[config]:
+            lines += [f"  - name: {column}", *(["    dtype: bool"] if column == "label" else _messages())]
+        lines += ["  - name: metadata", "    struct:"]
+        for field, kind in _METADATA.items():
+            lines += [f"    - name: {field}", f"      dtype: {kind}"]
+        lines += ["    - name: reasons", "      list: string", "  splits:"]
+        for split in _in_order(splits):
+            count, size = sum(file.rows for file in splits[split]), sum(file.bytes for file in splits[split])
+            lines += [f"  - name: {split}", f"    num_bytes: {size}", f"    num_examples: {count}"]
+        total = sum(file.bytes for parts in splits.values() for file in parts)
+        lines += [f"  download_size: {total}", f"  dataset_size: {total}"]
+    return lines
+
+
+def _messages() -> list[str]:
+    return [
+        "    list:",
+        *(line for key in ("role", "content") for line in (f"    - name: {key}", "      dtype: string")),
+    ]
+
+
+def _in_order(splits: Mapping[str, list[File]]) -> list[str]:
+    return [split for split in ("train", "validation", "test") if split in splits]
+
+
 def _size(rows: int) -> str:
-    for limit, label in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
-        if rows < limit:
-            return label
-    return "1M<n<10M"
+    limits = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    return next((label for limit, label in limits if rows < limit), "1M<n<10M" if rows < 10_000_000 else "10M<n<100M")

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 from django.conf import settings
 
 ROOT = "releases"
-# A file system has one transaction at a time, and the worker's threads share it.
-_writing = threading.Lock()
+UNFINISHED = ".unfinished-"
+
+
+class Sink:
+    """A file being written: counts and hashes what goes through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._file.write(view)
+        self._hash.update(view)
+        self.bytes += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -25,17 +66,64 @@ def location(path: str) -> str:
     return f"{root}/{ROOT}/{path}"
 
 
-def write(path: str, data: bytes) -> None:
-    """Write a whole file; a reader sees the old one or the new one, never half."""
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[Sink]:
+    """A sink whose file takes its name only when it is whole: a reader sees the old one or the new one, never half."""
     system, _root = _filesystem()
     target = location(path)
-    system.makedirs(target.rpartition("/")[0], exist_ok=True)
-    with _writing, system.transaction, system.open(target, "wb") as sink:
+    folder, _slash, name = target.rpartition("/")
+    system.makedirs(folder, exist_ok=True)
+    unfinished = f"{folder}/{UNFINISHED}{uuid.uuid4().hex}-{name}"
+    try:
+        with system.open(unfinished, "wb") as file:
+            sink = Sink(file)
+            yield sink
+        system.mv(unfinished, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            system.rm_file(unfinished)
+        raise
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a whole file."""
+    with writing(path) as sink:
         sink.write(data)
 
 
 def read(path: str) -> bytes:
     """The bytes of a file. Raises `FileNotFoundError`."""
-    system, _root = _filesystem()
-    with system.open(location(path), "rb") as source:
+    with reading(path) as source:
         return bytes(source.read())
+
+
+def reading(path: str) -> Any:
+    """The file, open for reading in pieces and at any place. Raises `FileNotFoundError`."""
+    system, _root = _filesystem()
+    return system.open(location(path), "rb")
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a file within the store, by the store itself where it can."""
+    system, _root = _filesystem()
+    system.makedirs(location(target).rpartition("/")[0], exist_ok=True)
+    system.cp_file(location(source), location(target))
+
+
+def paths(folder: str) -> list[str]:
+    """Every file below a folder, relative to it; none when there is no such folder."""
+    system, _root = _filesystem()
+    base = location(folder)
+    system.invalidate_cache()
+    with contextlib.suppress(FileNotFoundError):
+        found = system.find(base)
+        start = len(system._strip_protocol(base)) + 1
+        return sorted(path[start:] for path in found)
+    return []
+
+
+def remove(path: str) -> None:
+    """Delete a file; nothing happens when it is gone already."""
+    system, _root = _filesystem()
+    with contextlib.suppress(FileNotFoundError):
+        system.rm_file(location(path))

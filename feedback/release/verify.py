@@ -1,18 +1,43 @@
-"""Hold a release against its manifest."""
+"""Hold a release against its manifest, and two releases against each other."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
+from typing import Any
 
-from feedback.models import Release
+from django.db import connection
+
 from feedback.release import store
-from feedback.release.build import MANIFEST
+from feedback.release.models import Release
+from feedback.release.sealing import MANIFEST
+
+PIECE_BYTES = 1024 * 1024
+
+_DIFFERENCE = """
+SELECT COALESCE(old.config, new.config) AS config,
+    count(*) FILTER (WHERE old.row_id IS NULL), count(*) FILTER (WHERE new.row_id IS NULL),
+    count(*) FILTER (WHERE old.row_id = new.row_id)
+FROM (SELECT config, row_id FROM feedback_releaserow WHERE release_id = %s) old
+FULL JOIN (SELECT config, row_id FROM feedback_releaserow WHERE release_id = %s) new USING (config, row_id)
+GROUP BY 1 ORDER BY 1
+"""
 
 
-def manifest_of(release: Release) -> dict[str, object]:
+@dataclass(frozen=True)
+class Difference:
+    """Of one config how many rows one release has more than the other, and how many both have."""
+
+    config: str
+    added: int
+    removed: int
+    kept: int
+
+
+def manifest_of(release: Release) -> dict[str, Any]:
     """The parsed manifest. Raises `FileNotFoundError` when the release is not whole."""
-    parsed: dict[str, object] = json.loads(store.read(f"{release.folder}/{MANIFEST}"))
+    parsed: dict[str, Any] = json.loads(store.read(f"{release.folder}/{MANIFEST}"))
     return parsed
 
 
@@ -23,12 +48,27 @@ def problems(release: Release) -> list[str]:
     except FileNotFoundError:
         return ["the manifest is missing"]
     found = [] if hashlib.sha256(raw).hexdigest() == release.manifest_sha256 else ["the manifest was changed"]
-    for entry in json.loads(raw)["files"]:
+    entries = json.loads(raw)["files"]
+    for entry in entries:
         try:
-            data = store.read(f"{release.folder}/{entry['path']}")
+            if _sha256_of(f"{release.folder}/{entry['path']}") != entry["sha256"]:
+                found.append(f"{entry['path']} was changed")
         except FileNotFoundError:
             found.append(f"{entry['path']} is missing")
-            continue
-        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            found.append(f"{entry['path']} was changed")
-    return found
+    known = {entry["path"] for entry in entries} | {MANIFEST}
+    return found + [f"{path} is not in the manifest" for path in store.paths(release.folder) if path not in known]
+
+
+def differences(*, old: Release, new: Release) -> list[Difference]:
+    """What changed from one release to another, config by config."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DIFFERENCE, [old.pk, new.pk])
+        return [Difference(*row) for row in cursor.fetchall()]
+
+
+def _sha256_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with store.reading(path) as source:
+        while piece := source.read(PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

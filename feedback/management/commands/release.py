@@ -1,75 +1,98 @@
-"""`manage.py release make|list|verify|load-check`: data sets from the command line."""
+"""`manage.py release make|verify|diff|list|load-check`: data sets from the command line."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from feedback import releasing
 from feedback.models import Release
-from feedback.release import membership, store, verify
-from feedback.release.build import build
-from feedback.release.files import SCHEMAS
+from feedback.release import building, funnel, store, verify
+from feedback.release.freezing import NothingToRelease
+from feedback.release.specification import BadSpecification, specification
 
 
 class Command(BaseCommand):
-    help = "Make, list and verify releases of preference data."
+    help = "Make, verify, compare and list releases of preference data."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         make = actions.add_parser("make", help="freeze what may be used now and write its files")
-        make.add_argument("--dry-run", action="store_true", help="show the funnel and change nothing")
+        make.add_argument("--dry-run", action="store_true", help="show the funnel and make nothing")
+        make.add_argument("--spec", default="{}", metavar="JSON", help="""such as '{"test_share": 0.1}'""")
         actions.add_parser("list", help="every release, newest first")
         for name, text in (
             ("verify", "hold the files against the manifest"),
             ("load-check", "open it with `datasets`"),
         ):
             actions.add_parser(name, help=text).add_argument("version", type=int)
+        diff = actions.add_parser("diff", help="what changed from one release to another")
+        diff.add_argument("version", type=int)
+        diff.add_argument("other", type=int)
 
     def handle(self, *_args: Any, action: str, **options: Any) -> None:
         if action == "make":
-            self._make(is_dry=options["dry_run"])
+            self._make(options["spec"], is_dry_run=options["dry_run"])
         elif action == "list":
-            for release in Release.objects.all():
-                self.stdout.write(
-                    f"{release.name}  {release.state:9} {release.created_at:%Y-%m-%d %H:%M}  {release.rows_done} rows"
-                )
+            self._list()
         elif action == "verify":
             self._verify(_release(options["version"]))
+        elif action == "diff":
+            self._diff(_release(options["version"]), _release(options["other"]))
         else:
             self._load(_release(options["version"]))
 
-    def _make(self, *, is_dry: bool) -> None:
-        if is_dry:
-            self._funnel(membership.preview())
-            return
+    def _make(self, given: str, *, is_dry_run: bool) -> None:
         try:
-            release = membership.freeze(made_by=None, now=timezone.now())
-        except membership.NothingToRelease as nothing:
+            frozen = releasing.make_release(
+                specification=specification(json.loads(given)),
+                made_by=None,
+                now=timezone.now(),
+                is_dry_run=is_dry_run,
+            )
+        except (BadSpecification, json.JSONDecodeError) as bad:
+            raise CommandError(f"--spec is not a specification: {bad}") from bad
+        except NothingToRelease as nothing:
             self._funnel(nothing.funnel)
             raise CommandError("There is nothing to release: no rating is approved with consent.") from nothing
-        build(release.pk, now=timezone.now())
+        release = building.work_off(frozen.release.pk)
         self._funnel(release.counts)
-        self.stdout.write(self.style.SUCCESS(f"{release.name} lies in {store.location(release.folder)}"))
+        if release.state == Release.State.FAILED:
+            raise CommandError(release.error)
+        if release.state == Release.State.SEALED:
+            where = store.location(release.folder)
+            words = "lies in" if frozen.is_new else "is the same data already, and lies in"
+            self.stdout.write(self.style.SUCCESS(f"{release.name} {words} {where}"))
 
-    def _funnel(self, counts: Any) -> None:
-        for step, count in sorted(counts.items()):
-            self.stdout.write(f"{count:>8}  {step}")
+    def _funnel(self, counts: Mapping[str, int]) -> None:
+        for step, count in funnel.labelled(counts):
+            self.stdout.write(f"{count:>10,}  {step}")
+
+    def _list(self) -> None:
+        for release in Release.objects.data_sets():
+            made = f"{release.created_at:%Y-%m-%d %H:%M}"
+            self.stdout.write(f"{release.name}  {release.state:10} {made}  {release.rows_done:,} rows")
 
     def _verify(self, release: Release) -> None:
         if found := verify.problems(release):
             raise CommandError("; ".join(found))
         self.stdout.write(self.style.SUCCESS(f"{release.name} is whole"))
 
+    def _diff(self, old: Release, new: Release) -> None:
+        for changed in verify.differences(old=old, new=new):
+            self.stdout.write(f"{changed.config:12} +{changed.added:,} -{changed.removed:,} ={changed.kept:,}")
+
     def _load(self, release: Release) -> None:
         try:
             from datasets import load_dataset
         except ImportError as missing:
             raise CommandError("This needs the `train` extra: pip install parley[train]") from missing
-        for config in SCHEMAS:
-            if release.rows.filter(config=config).exists():
-                self.stdout.write(f"{config}: {load_dataset(store.location(release.folder), config)}")
+        for config in sorted(set(release.rows.values_list("config", flat=True))):
+            self.stdout.write(f"{config}: {load_dataset(store.location(release.folder), config)}")
 
 
 def _release(version: int) -> Release:

@@ -54,7 +54,6 @@ def person() -> User:
         row_id="1",
         user=user,
         source_events=[uuid.uuid4()],
-        content={"prompt": WORDS},
     )
     Customer.objects.create(user=user, stripe_id="cus_marker")
     StripeEvent.objects.create(stripe_id="evt_1", type="customer.created", occurred_at=now, source="webhook",
@@ -120,7 +119,7 @@ def test_nothing_of_the_person_is_left(person: User, client: Client, django_capt
     assert not default_storage.exists(path)
     assert receipt.counts["accounts.user"] == 1
     assert receipt.counts["chat.message"] == 2
-    assert ReleaseRow.objects.get().content == {}
+    assert ReleaseRow.objects.get().source_events == []
     command = StripeCommand.objects.get()
     assert (command.kind, command.parameters) == ("delete_customer", {"customer": "cus_marker"})
     letter = mail.outbox[-1]

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from accounts import consent
 from accounts.models import User
-from feedback import capture, review
+from feedback import capture, releasing, review
 from feedback.models import Rating, Release
-from feedback.release import membership, store, verify
-from feedback.release.build import build
+from feedback.release import building, store, verify
+from feedback.release.freezing import NothingToRelease
+from feedback.release.specification import Specification
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -54,11 +55,12 @@ def some_ratings(reviewer, people=6):
         rated(bad, -1, reviewer, ideal=f"Green, like grass {number}.")
 
 
-def sealed(**options):
-    release = membership.freeze(made_by=None, now=timezone.now(), **options)
-    build(release.pk, now=timezone.now())
-    release.refresh_from_db()
-    return release
+def frozen(**choices):
+    return releasing.make_release(specification=Specification(**choices), made_by=None, now=timezone.now()).release
+
+
+def sealed(**choices):
+    return building.work_off(frozen(**choices).pk)
 
 
 def test_a_release_holds_pairs_labels_and_demonstrations(reviewer):
@@ -86,22 +88,32 @@ def test_what_may_not_be_used_is_left_out_and_counted(reviewer, why):
     if why == "deleted":
         reply.conversation.deleted_at = timezone.now()
         reply.conversation.save()
-    with pytest.raises(membership.NothingToRelease) as nothing:
+    with pytest.raises(NothingToRelease) as nothing:
         sealed()
-    dropped = {step: count for step, count in nothing.value.funnel.items() if step.startswith("dropped")}
+    dropped = {step: count for step, count in nothing.value.funnel.items() if step.startswith("left out")}
     assert list(dropped.values()) == [1]
     assert not Release.objects.exists()
 
 
+def test_the_same_specification_over_the_same_ratings_is_the_same_release(reviewer):
+    some_ratings(reviewer, 2)
+    first = sealed()
+    assert sealed() == first
+    assert sealed(test_share=0.2).version == 2
+
+
+def sums(release):
+    files = verify.manifest_of(release)["files"]
+    return {file["path"]: file["sha256"] for file in files if "/" in file["path"]}
+
+
 def test_the_same_ratings_give_the_same_bytes(reviewer):
     some_ratings(reviewer)
-    first, second = sealed(), sealed()
-
-    def parquet_sums(release):
-        files = verify.manifest_of(release)["files"]
-        return {file["path"]: file["sha256"] for file in files if file["path"].endswith(".parquet")}
-
-    assert parquet_sums(first) == parquet_sums(second)
+    first = sealed()
+    Release.objects.filter(pk=first.pk).update(specification_sha256="another")
+    second = sealed()
+    assert first != second
+    assert sums(first) == sums(second)
 
 
 def test_two_first_releases_of_different_content_are_never_mixed_up(reviewer, settings, tmp_path):
@@ -122,18 +134,19 @@ def test_building_twice_changes_nothing(reviewer):
     some_ratings(reviewer, 2)
     release = sealed()
     before = store.read(f"{release.folder}/manifest.json")
-    build(release.pk, now=timezone.now())
+    building.work(release.pk)
     assert store.read(f"{release.folder}/manifest.json") == before
 
 
-def test_a_build_that_was_cut_off_is_made_whole(reviewer, storage):
+def test_a_build_that_was_cut_off_is_made_whole_and_cleared_of_halves(reviewer):
     some_ratings(reviewer, 2)
-    release = membership.freeze(made_by=None, now=timezone.now())
-    Release.objects.update(state="building")
-    store.write(f"{release.folder}/preference/train-00000-of-00001.parquet", b"half")
-    build(release.pk, now=timezone.now())
+    release = frozen()
+    while not release.chunks.filter(stage="files").exists():
+        building._take(building._claim(release.pk, now=timezone.now()), timezone.now)
     release.refresh_from_db()
-    assert verify.problems(release) == []
+    store.write(f"{release.folder}/preference/train-00000-of-00001.parquet", b"half")
+    store.write(f"{release.folder}/preference/.unfinished-1-train", b"half")
+    assert verify.problems(building.work_off(release.pk)) == []
 
 
 def test_a_changed_file_is_noticed(reviewer):
@@ -156,7 +169,7 @@ def test_all_rows_of_a_person_are_in_one_split(reviewer):
     release = sealed()
     splits = {}
     for row in release.rows.all():
-        splits.setdefault(row.user_id, set()).add(row.split)
+        splits.setdefault(row.user_id, set()).add(row.split)  # whatever the config
     assert all(len(split) == 1 for split in splits.values())
 
 
@@ -166,7 +179,9 @@ def test_no_row_names_a_person_or_quotes_a_comment(reviewer):
     capture.rate(user=user, message=reply, value=1, comment="SECRET", client_event_id=uuid.uuid4(), now=timezone.now())
     review.decide(rating_id=Rating.objects.get().pk, reviewer=reviewer, verdict="approved", now=timezone.now())
     release = sealed()
-    text = json.dumps(list(release.rows.values_list("content", flat=True)))
+    text = json.dumps(
+        [row for split in load_dataset(store.location(release.folder), "unpaired").values() for row in split]
+    )
     assert "SECRET" not in text
     assert user.email not in text
     assert str(user.pk) not in text
@@ -187,18 +202,24 @@ def test_files_are_downloaded_by_signed_links(reviewer):
     release = sealed()
     client = Client()
     client.force_login(reviewer)
-    page = client.get(reverse("releases"))
-    links = {path: url for path, url, _rows in page.context["releases"][0].links}
-    assert Client().get(links["manifest.json"]).content == store.read(f"{release.folder}/manifest.json")
+    page = client.get(reverse("release", args=[release.pk]))
+    links = {link.path: link.url for link in page.context["links"]}
+    answer = Client().get(links["manifest.json"])
+    assert b"".join(answer.streaming_content) == store.read(f"{release.folder}/manifest.json")
     assert Client().get(links["manifest.json"][:-2] + "xx").status_code == 404
+    assert [(taken.path, taken.user) for taken in release.downloads.all()] == [("manifest.json", reviewer)]
+    assert "manifest.json" in client.get(reverse("release", args=[release.pk])).content.decode()
+    User.objects.filter(pk=reviewer.pk).update(is_superuser=False)
+    assert Client().get(links["README.md"]).status_code == 404
 
 
 def test_the_command_makes_verifies_and_opens_a_release(reviewer, capsys):
     some_ratings(reviewer, 2)
     call_command("release", "make", "--dry-run")
-    assert not Release.objects.exists()
+    assert not Release.objects.data_sets().exists()
     call_command("release", "make")
     call_command("release", "verify", "1")
     call_command("release", "load-check", "1")
+    call_command("release", "diff", "1", "1")
     call_command("release", "list")
     assert "v0001 is whole" in capsys.readouterr().out

@@ -1,0 +1,222 @@
+"""Make a release step by step: any number of workers take steps under leases, and whoever ends a stage begins the next.
+
+    rows (one a batch of ratings) -> choice -> files (one a shard) -> seal
+
+A step reads what never changes and writes the same bytes each time, so a step that was cut off, or done twice, does no
+harm. What a step found is written in one transaction that first looks whether the step is still its worker's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from feedback.release import candidates, choice, reading, sealing, shards, tables
+from feedback.release.models import CandidateRow, Release, ReleaseChunk, ReleaseMember, lease
+from feedback.release.specification import Specification, specification
+from feedback.release.waking import enqueue
+
+logger = logging.getLogger(__name__)
+
+Stage = ReleaseChunk.Stage
+Beat = Callable[[], None]
+Commit = Callable[[], None]
+POLL_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 60
+
+
+class StepLostError(Exception):
+    """Another worker has the step, or the release was cancelled."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that is this worker's until its lease runs out."""
+
+    chunk: ReleaseChunk
+    release: Release
+    specification: Specification
+    beat: Beat
+
+
+def work(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.now) -> int:
+    """Take steps of a release until none is free; returns how many were done."""
+    done = 0
+    while chunk := _claim(release_id, now=clock()):
+        done += _take(chunk, clock)
+    return done
+
+
+def work_off(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.now) -> Release:
+    """Stay until the release is made, failed or cancelled, working and waiting for the steps that others have."""
+    while True:
+        work(release_id, clock=clock)
+        release = Release.objects.get(pk=release_id)
+        if not release.is_unfinished:
+            return release
+        time.sleep(POLL_SECONDS)
+
+
+def _claim(release_id: uuid.UUID, *, now: datetime) -> ReleaseChunk | None:
+    with transaction.atomic():
+        free = ReleaseChunk.objects.claimable(now=now).filter(release=release_id)
+        chunk = free.select_for_update(skip_locked=True, of=("self",)).select_related("release").order_by("id").first()
+        if chunk is None:
+            return None
+        chunk.lease_until, chunk.attempts = lease(now), chunk.attempts + 1
+        chunk.save(update_fields=["lease_until", "attempts"])
+        Release.objects.filter(pk=release_id, state=Release.State.QUEUED).update(state=Release.State.BUILDING)
+        return chunk
+
+
+def _take(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> bool:
+    chosen = specification(chunk.release.specification)
+    step = Step(chunk, chunk.release, chosen, _beating(chunk, clock))
+    try:
+        commit = _STEPS[Stage(chunk.stage)](step)
+        _finish(step, commit, now=clock())
+    except StepLostError:
+        logger.info("Step %s of %s went to another worker", chunk, chunk.release)
+        return False
+    except Exception as error:
+        logger.exception("Step %s of %s failed", chunk, chunk.release)
+        _fail(chunk, error, now=clock())
+        return False
+    return True
+
+
+def _beating(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> Beat:
+    """Keeps the lease; call it often, it writes seldom."""
+    due = threading.local()
+    due.at = time.monotonic() + 1
+
+    def beat() -> None:
+        if time.monotonic() < due.at:
+            return
+        due.at = time.monotonic() + 1
+        mine = ReleaseChunk.objects.filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None)
+        if not mine.filter(release__state__in=Release.UNFINISHED).update(lease_until=lease(clock())):
+            raise StepLostError
+
+    return beat
+
+
+# The steps: each does the long part and returns what is left to write ------------------------------------------------
+
+
+def _rows(step: Step) -> Commit:
+    found = candidates.candidates_of(step.release, step.chunk.number, step.specification)
+    return lambda: candidates.store(step.release, step.chunk.number, found)
+
+
+def _choice(step: Step) -> Commit:
+    chosen = choice.compare(step.release, step.specification, step.beat)
+
+    def commit() -> None:
+        choice.write(step.release, step.specification, chosen)
+        if step.release.is_dry_run:
+            _end(step.release, Release.State.COUNTED)
+
+    return commit
+
+
+def _files(step: Step) -> Commit:
+    chunk = step.chunk
+    siblings = ReleaseChunk.objects.filter(
+        release=step.release, stage=Stage.FILES, config=chunk.config, split=chunk.split
+    )
+    shard = shards.Shard(
+        chunk.config, chunk.split, siblings.filter(first_ordinal__lt=chunk.first_ordinal).count(), siblings.count()
+    )
+    span = reading.Span(step.release.pk, chunk.config, chunk.split, chunk.first_ordinal, chunk.end_ordinal)
+    pieces = (tables.nested(chunk.config, piece) for piece in reading.pieces(span))
+    written = shards.write(step.release.folder, shard, pieces, step.beat)
+    chunk.files, chunk.rows = [file.as_json() for file in written], written[0].rows
+    return lambda: chunk.save(update_fields=["files", "rows"])
+
+
+def _seal(step: Step) -> Commit:
+    release = step.release
+    manifest = sealing.seal(release, sealing.files_of(release))
+
+    def commit() -> None:
+        release.manifest_sha256 = manifest
+        release.rows_done = sum(chunk.rows for chunk in release.chunks.filter(stage=Stage.FILES))
+        release.save(update_fields=["manifest_sha256", "rows_done"])
+        _end(release, Release.State.SEALED)
+
+    return commit
+
+
+_STEPS: dict[ReleaseChunk.Stage, Callable[[Step], Commit]] = {
+    Stage.ROWS: _rows,
+    Stage.CHOICE: _choice,
+    Stage.FILES: _files,
+    Stage.SEAL: _seal,
+}
+
+
+# Ending a step, a stage, a release -----------------------------------------------------------------------------------
+
+
+def _finish(step: Step, commit: Commit, *, now: datetime) -> None:
+    chunk = step.chunk
+    with transaction.atomic():
+        mine = ReleaseChunk.objects.select_for_update().filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None)
+        if not mine.exists():
+            raise StepLostError
+        commit()
+        mine.update(done_at=now, lease_until=None)
+        # Taken last and held shortly: of two workers that end a stage together the later one sees both ends.
+        release = Release.objects.select_for_update().get(pk=chunk.release_id)
+        if release.state != Release.State.BUILDING:
+            if release.state in (Release.State.CANCELLED, Release.State.FAILED):
+                raise StepLostError
+            return
+        if not release.chunks.filter(done_at=None).exists():
+            _begin_next(release, Stage(chunk.stage), step.specification)
+
+
+def _begin_next(release: Release, ended: ReleaseChunk.Stage, chosen: Specification) -> None:
+    if ended == Stage.ROWS:
+        ReleaseChunk.objects.create(release=release, stage=Stage.CHOICE, number=0)
+    elif ended == Stage.CHOICE:
+        ReleaseChunk.objects.bulk_create(choice.plan(release, chosen))
+    elif ended == Stage.FILES:
+        ReleaseChunk.objects.create(release=release, stage=Stage.SEAL, number=0)
+    transaction.on_commit(lambda: enqueue(release), robust=True)
+
+
+def _end(release: Release, state: Release.State) -> None:
+    Release.objects.filter(pk=release.pk, state__in=Release.UNFINISHED).update(
+        state=state, finished_at=timezone.now(), error=""
+    )
+    clear(release)
+
+
+def clear(release: Release) -> None:
+    """Forget the words of a release that is made or given up; who gave which row stays, unless it was a dry run."""
+    CandidateRow.objects.filter(release=release)._raw_delete("default")
+    if release.is_dry_run:
+        release.rows.all()._raw_delete("default")
+        ReleaseMember.objects.filter(release=release)._raw_delete("default")
+
+
+def _fail(chunk: ReleaseChunk, error: Exception, *, now: datetime) -> None:
+    failures = chunk.failures + 1
+    pause = timedelta(seconds=min(2**failures, LONGEST_PAUSE_SECONDS))
+    mine = ReleaseChunk.objects.filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None)
+    if not mine.update(failures=failures, lease_until=now + pause):
+        return
+    if failures >= ReleaseChunk.MAX_FAILURES or isinstance(error, choice.NothingLeftError):
+        Release.objects.filter(pk=chunk.release_id, state__in=Release.UNFINISHED).update(
+            state=Release.State.FAILED, error=f"{type(error).__name__}: {error}", finished_at=now
+        )

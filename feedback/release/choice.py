@@ -1,0 +1,181 @@
+"""The second step of a release: compare all candidate rows, leave out what others make superfluous, number the rest.
+
+Reading and comparing take long and change nothing; what they found is written in one transaction.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from feedback.release.gates import near_duplicates
+from feedback.release.models import Release, ReleaseChunk, ReleaseRow
+from feedback.release.specification import Specification
+
+TEXTS_PER_BATCH = 2_000
+
+# The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies.
+_TEXT = "prompt_contents[cardinality(prompt_contents)] || E'\\n' || chosen || E'\\n' || rejected"
+_DISTINCT = f"""
+SELECT id, {_TEXT} FROM (
+    SELECT *, row_number() OVER (PARTITION BY duplicate_key ORDER BY confidence DESC, row_id, source_events) AS place
+    FROM feedback_candidaterow WHERE release_id = %s AND config = %s AND dropped = ''
+) ranked WHERE place = 1 ORDER BY confidence DESC, row_id, source_events
+"""  # noqa: S608 - made of constants
+
+_BEGIN = """
+CREATE TEMPORARY TABLE choice ON COMMIT DROP AS
+SELECT id, batch, config, row_id, duplicate_key, prompt_key, user_id, confidence, source_events, dropped,
+    ''::text AS split
+FROM feedback_candidaterow WHERE release_id = %s;
+"""
+_EXACT = """
+UPDATE choice SET dropped = 'exact duplicate' FROM (
+    SELECT id,
+        row_number() OVER (PARTITION BY config, duplicate_key ORDER BY confidence DESC, row_id, source_events) AS place
+    FROM choice WHERE dropped = ''
+) ranked WHERE ranked.id = choice.id AND ranked.place > 1
+"""
+_NEAR = "UPDATE choice SET dropped = 'near-duplicate' FROM alike WHERE alike.id = choice.id AND choice.dropped = ''"
+_CAPS = """
+UPDATE choice SET dropped = 'too many of one person' FROM (
+    SELECT id,
+        row_number() OVER (PARTITION BY config, user_id ORDER BY confidence DESC, row_id, source_events) AS place,
+        GREATEST(%(rows)s, ceil(%(share)s * count(*) OVER (PARTITION BY config))) AS cap
+    FROM choice WHERE dropped = ''
+) ranked WHERE ranked.id = choice.id AND ranked.place > ranked.cap
+"""
+# All rows of a person are in one split, so that no test row comes from somebody seen in training.
+_SPLITS = """
+UPDATE choice SET split = CASE WHEN draw < %(test)s THEN 'test' WHEN draw < %(test)s + %(validation)s THEN 'validation'
+    ELSE 'train' END
+FROM (
+    SELECT user_id,
+        ('x' || left(encode(sha256(user_id::text::bytea), 'hex'), 8))::bit(32)::bigint / 4294967296.0 AS draw
+    FROM (SELECT DISTINCT user_id FROM choice) people
+) drawn WHERE drawn.user_id = choice.user_id
+"""
+# Nor is a question of the test asked in training, by whomever.
+_FAMILIES = """
+UPDATE choice SET dropped = 'question also in training' WHERE dropped = '' AND split <> 'train' AND prompt_key IN (
+    SELECT prompt_key FROM choice WHERE dropped = '' AND split = 'train'
+)
+"""
+_NUMBER = """
+INSERT INTO feedback_releaserow (release_id, config, split, ordinal, row_id, user_id, source_events, candidate_id)
+SELECT %s, choice.config, choice.split,
+    row_number() OVER (PARTITION BY choice.config, choice.split ORDER BY choice.batch, choice.row_id) - 1,
+    choice.row_id, person.id, candidate.source_events, choice.id
+FROM choice JOIN feedback_candidaterow candidate ON candidate.id = choice.id
+LEFT JOIN accounts_user person ON person.id = choice.user_id
+WHERE choice.dropped = ''
+"""
+_DIGEST = """
+SELECT encode(sha256(convert_to(string_agg(config || '/' || split || '/' || row_id, ','
+    ORDER BY config, split, ordinal), 'UTF8')), 'hex') FROM feedback_releaserow WHERE release_id = %s
+"""
+
+
+class NothingLeftError(ValueError):
+    """The gates left no row."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate rows that say nearly the same as a better one."""
+
+    alike: Sequence[int]
+
+
+def compare(release: Release, specification: Specification, beat: Callable[[], None]) -> Choice:
+    """Find near-duplicates among the rows of each config; changes nothing."""
+    alike: array[int] = array("q")
+    if specification.near_duplicates == "drop":
+        for config in specification.configs:
+            ids: array[int] = array("q")
+            roots = near_duplicates.clusters(
+                _texts(release, config, ids),
+                similarity=specification.near_duplicate_similarity,
+                texts_at=lambda numbers, ids=ids: _texts_at([ids[number] for number in numbers]),  # type: ignore[misc]
+                beat=beat,
+            )
+            alike.extend(ids[number] for number, root in enumerate(roots) if root != number)
+    return Choice(alike)
+
+
+def write(release: Release, specification: Specification, choice: Choice) -> None:
+    """Number the rows that stay and plan the files; call it in a transaction. Raises `NothingLeftError`."""
+    ReleaseRow.objects.filter(release=release).delete()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS choice, alike")
+        cursor.execute(_BEGIN, [release.pk])
+        cursor.execute("CREATE TEMPORARY TABLE alike (id bigint PRIMARY KEY) ON COMMIT DROP")
+        with cursor.copy("COPY alike FROM STDIN") as copy:
+            for row in choice.alike:
+                copy.write_row((row,))
+        cursor.execute(_EXACT)
+        cursor.execute(_NEAR)
+        cursor.execute(_CAPS, {"rows": specification.person_rows, "share": specification.person_share})
+        cursor.execute(_SPLITS, {"test": specification.test_share, "validation": specification.validation_share})
+        cursor.execute(_FAMILIES)
+        cursor.execute("SELECT config, dropped, count(*) FROM choice GROUP BY config, dropped")
+        _count(release, cursor.fetchall())
+        cursor.execute(_NUMBER, [release.pk])
+        cursor.execute(_DIGEST, [release.pk])
+        (release.content_sha256,) = cursor.fetchone()
+    if release.content_sha256 is None:
+        raise NothingLeftError("the gates left no row; a dry run shows what they dropped")
+    release.save(update_fields=["counts", "content_sha256"])
+
+
+def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:
+    """One chunk a file, every config and split cut into files of `shard_rows` rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT config, split, count(*) FROM feedback_releaserow WHERE release_id = %s"
+            " GROUP BY config, split ORDER BY config, split",
+            [release.pk],
+        )
+        chunks: list[ReleaseChunk] = []
+        for config, split, count in cursor.fetchall():
+            for shard in range(math.ceil(count / specification.shard_rows)):
+                first = shard * specification.shard_rows
+                chunks.append(
+                    ReleaseChunk(
+                        release=release,
+                        stage=ReleaseChunk.Stage.FILES,
+                        number=len(chunks),
+                        config=config,
+                        split=split,
+                        first_ordinal=first,
+                        end_ordinal=min(first + specification.shard_rows, count),
+                    )
+                )
+    return chunks
+
+
+def _count(release: Release, counted: list[tuple[str, str, int]]) -> None:
+    funnel = {step: count for step, count in release.counts.items() if not step.startswith(("rows", "dropped"))}
+    for config, dropped, count in counted:
+        for step in ("rows made", f"dropped: {dropped}" if dropped else f"rows: {config}"):
+            funnel[step] = funnel.get(step, 0) + count
+    release.counts = dict(sorted(funnel.items()))
+
+
+def _texts(release: Release, config: str, ids: array[int]) -> Iterator[list[str]]:
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
+        cursor.execute(_DISTINCT, [release.pk, config])
+        while found := cursor.fetchmany(TEXTS_PER_BATCH):
+            ids.extend(row_id for row_id, _text in found)
+            yield [text for _row_id, text in found]
+
+
+def _texts_at(ids: Sequence[int]) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id, {_TEXT} FROM feedback_candidaterow WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
+        found = dict(cursor.fetchall())
+    return [found[row_id] for row_id in ids]

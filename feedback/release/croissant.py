@@ -1,0 +1,103 @@
+"""The release described in Croissant 1.0 (MLCommons), so that catalogues and `mlcroissant` can open it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from feedback.release.shards import File
+from feedback.release.tables import COLUMNS
+
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+def croissant(*, name: str, folder: str, published: str, shards: Mapping[str, Mapping[str, list[File]]]) -> str:
+    """croissant.json; `published` is a date such as 2026-11-23."""
+    files = [file for splits in shards.values() for parts in splits.values() for file in parts]
+    document = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": folder,
+        "description": f"Parley preference data {name}: what people said about replies, reviewed, with their consent.",
+        "license": "https://schema.org/LicenseUnspecified",
+        "url": f"file:{folder}",
+        "version": f"{int(name.removeprefix('v'))}.0.0",
+        "datePublished": published,
+        "citeAs": f"Parley preference data {name}",
+        "distribution": [_file(file) for file in files],
+        "recordSet": [
+            _record_set(config, split, parts) for config, splits in shards.items() for split, parts in splits.items()
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _file(file: File) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": file.path,
+        "name": file.path,
+        "contentUrl": file.path,
+        "contentSize": f"{file.bytes} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": file.sha256,
+    }
+
+
+def _record_set(config: str, split: str, parts: list[File]) -> dict[str, Any]:
+    # Croissant 1.0 joins no files into one record set, so each further file of a split has its own.
+    name = f"{config}-{split}"
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": f"{sum(part.rows for part in parts)} rows in {len(parts)} files; the fields are of the first.",
+        "field": [_field(name, parts[0].path, column) for column in ("id", *COLUMNS[config], "metadata")],
+    }
+
+
+def _field(record_set: str, path: str, column: str) -> dict[str, Any]:
+    kind = {"id": "sc:Text", "label": "sc:Boolean"}.get(column, "sc:Text")
+    return {
+        "@type": "cr:Field",
+        "@id": f"{record_set}/{column}",
+        "name": f"{record_set}/{column}",
+        "dataType": kind,
+        "source": {"fileObject": {"@id": path}, "extract": {"column": column}},
+    }

@@ -1,0 +1,156 @@
+"""Freeze what is in a release: one statement, so one moment, whatever is being written beside it.
+
+A rating belongs to the release when the transaction that wrote it has a number below the horizon: the oldest one still
+under way at that moment. A rating whose transaction began earlier and commits later waits for the next release, so
+that following releases (`after_version`) hand out every rating once, late ones included.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Max
+
+from accounts.models import User
+from feedback.release.eligibility import JUDGED
+from feedback.release.models import Release, ReleaseChunk
+from feedback.release.specification import BadSpecification, Specification
+
+PROMPTS_PER_BATCH = 500
+
+
+class NothingToRelease(ValueError):  # noqa: N818
+    """No rating may be used; `funnel` says why."""
+
+    def __init__(self, funnel: Counter[str]) -> None:
+        super().__init__("no rating is approved with consent")
+        self.funnel = funnel
+
+
+class _MadeAlreadyError(Exception):
+    """Takes back what was written while comparing."""
+
+    def __init__(self, release: Release) -> None:
+        super().__init__(release.name)
+        self.release = release
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A release, and whether it was there already: the same specification over the same ratings is the same release."""
+
+    release: Release
+    is_new: bool
+
+
+# What this transaction itself wrote has a number above the horizon and belongs in all the same.
+_FREEZE = f"""
+WITH judged AS MATERIALIZED ({JUDGED}),
+moment AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon),
+placed AS MATERIALIZED (
+    SELECT rating.id, rating.event_id, rating.ideal_text, rating.user_id, message.parent_id,
+        CASE
+            WHEN event.xid < %(after)s::text::xid8 THEN 'in an earlier release'
+            WHEN judged.reason IS NOT NULL THEN judged.reason
+            WHEN event.xid >= moment.horizon AND event.xid IS DISTINCT FROM pg_current_xact_id_if_assigned()
+                THEN 'written beside an unfinished transaction'
+        END AS reason
+    FROM judged
+    JOIN feedback_rating rating ON rating.id = judged.id
+    JOIN feedback_feedbackevent event ON event.id = rating.event_id
+    JOIN chat_message message ON message.id = rating.message_id
+    CROSS JOIN moment
+), reviews AS (
+    SELECT event_id, count(*) AS n FROM feedback_reviewdecision GROUP BY event_id
+), taken AS (
+    INSERT INTO feedback_releasemember (release_id, batch, event_id, ideal_text, n_reviews)
+    SELECT %(release)s, (dense_rank() OVER (ORDER BY placed.user_id, placed.parent_id) - 1) / %(per_batch)s,
+        placed.event_id, placed.ideal_text, COALESCE(reviews.n, 0)
+    FROM placed LEFT JOIN reviews ON reviews.event_id = placed.event_id
+    WHERE placed.reason IS NULL
+)
+SELECT (SELECT horizon::text FROM moment), COALESCE(reason, ''), count(*) FROM placed GROUP BY reason
+"""  # noqa: S608 - made of constants
+
+_DIGEST = """
+SELECT encode(sha256(convert_to(string_agg(
+    event_id::text || ' ' || n_reviews || ' ' || encode(sha256(convert_to(ideal_text, 'UTF8')), 'hex'),
+    ',' ORDER BY event_id
+), 'UTF8')), 'hex'), max(batch) FROM feedback_releasemember WHERE release_id = %s
+"""
+
+
+def freeze(*, specification: Specification, made_by: User | None, now: datetime, is_dry_run: bool = False) -> Frozen:
+    """A release whose members are fixed from now on; raises `NothingToRelease` or `BadSpecification`, nothing written.
+
+    Nothing of the content is read here: that is the work of the steps that follow, which any worker may do.
+    """
+    try:
+        return Frozen(_freeze(specification, made_by, now, is_dry_run), is_new=True)
+    except _MadeAlreadyError as known:
+        return Frozen(known.release, is_new=False)
+
+
+def _freeze(specification: Specification, made_by: User | None, now: datetime, is_dry_run: bool) -> Release:
+    after = _horizon_of(specification.after_version)
+    with transaction.atomic(), connection.cursor() as cursor:
+        # One at a time: versions stay without gaps, and two equal requests meet.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.release'))")
+        release = Release.objects.create(
+            version=None if is_dry_run else _next_version(),
+            is_dry_run=is_dry_run,
+            specification=specification.as_json(),
+            specification_sha256=specification.sha256,
+            made_by=made_by,
+            created_at=now,
+            enqueued_at=now,
+        )
+        cursor.execute(_FREEZE, {"release": release.pk, "per_batch": PROMPTS_PER_BATCH, "after": after})
+        funnel, horizon = _funnel(cursor.fetchall())
+        cursor.execute(_DIGEST, [release.pk])
+        membership, last_batch = cursor.fetchone()
+        if last_batch is None:
+            raise NothingToRelease(funnel)
+        if not is_dry_run and (known := _same(specification, membership)):
+            raise _MadeAlreadyError(known)
+        release.membership_sha256, release.horizon = membership, horizon
+        release.counts = dict(sorted(funnel.items()))
+        release.save()
+        ReleaseChunk.objects.bulk_create(
+            ReleaseChunk(release=release, stage=ReleaseChunk.Stage.ROWS, number=batch)
+            for batch in range(last_batch + 1)
+        )
+    return release
+
+
+def _same(specification: Specification, membership: str) -> Release | None:
+    made = Release.objects.data_sets().filter(
+        specification_sha256=specification.sha256,
+        membership_sha256=membership,
+        state__in=[*Release.UNFINISHED, Release.State.SEALED],
+    )
+    return made.first()
+
+
+def _funnel(counted: list[tuple[str, str, int]]) -> tuple[Counter[str], int]:
+    funnel: Counter[str] = Counter()
+    for _horizon, reason, count in counted:
+        funnel["ratings"] += count
+        funnel[f"left out: {reason}" if reason else "ratings used"] += count
+    return funnel, int(counted[0][0]) if counted else 0
+
+
+def _horizon_of(version: int) -> int:
+    if not version:
+        return 0
+    earlier = Release.objects.data_sets().filter(version=version).first()
+    if earlier is None:
+        raise BadSpecification(f"after_version names release {version}, and there is none")
+    return earlier.horizon
+
+
+def _next_version() -> int:
+    return (Release.objects.aggregate(last=Max("version"))["last"] or 0) + 1

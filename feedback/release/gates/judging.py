@@ -1,0 +1,30 @@
+"""The gates a row passes by what it says itself; those that compare rows are in `feedback.release.choice`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from feedback.release.gates.language import language_of
+from feedback.release.rules import Candidate
+from feedback.release.specification import Specification
+
+
+def judged(rows: Sequence[Candidate], specification: Specification) -> list[Candidate]:
+    """The rows with their language, and in `dropped` the first gate that keeps a row out."""
+    return [_judged(row, specification) for row in rows]
+
+
+def _judged(row: Candidate, specification: Specification) -> Candidate:
+    texts = row.texts
+    language = language_of("\n".join(texts))
+    dropped = ""
+    if row.confidence < specification.min_confidence:
+        dropped = "too unsure"
+    elif specification.languages and language not in specification.languages:
+        dropped = "language"
+    elif row.config != "prompts" and len(row.chosen.strip()) < specification.min_reply_characters:
+        dropped = "too short"
+    elif sum(map(len, texts)) > specification.max_row_characters:
+        dropped = "too long"
+    return replace(row, language=language, dropped=dropped)

@@ -1,0 +1,238 @@
+"""What a release is in the database: what went in, the steps that make its files, and which row came from whom."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import new_id
+
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def data_sets(self) -> ReleaseQuerySet:
+        """Releases proper, without the counts that were only asked for."""
+        return self.filter(is_dry_run=False)
+
+    def unfinished(self) -> ReleaseQuerySet:
+        return self.filter(state__in=Release.UNFINISHED)
+
+
+class Release(models.Model):
+    """A versioned data set: what went in is frozen when it is made, and its files never change afterwards.
+
+    A dry run goes the same way as far as the counts, and leaves no rows and no files.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Waiting")
+        BUILDING = "building", _("Being made")
+        SEALED = "sealed", _("Ready")
+        COUNTED = "counted", _("Counted")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+        SUPERSEDED = "superseded", _("Replaced")
+
+    UNFINISHED = (State.QUEUED, State.BUILDING)
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    version = models.PositiveIntegerField(unique=True, null=True, blank=True)
+    is_dry_run = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    specification = models.JSONField(default=dict)
+    specification_sha256 = models.CharField(max_length=64, blank=True)
+    membership_sha256 = models.CharField(max_length=64, blank=True)
+    # Every event below this transaction number was committed when the release was frozen, and none above is in it.
+    horizon = models.BigIntegerField(default=0)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    counts = models.JSONField(default=dict)
+    rows_done = models.PositiveIntegerField(default=0)
+    content_sha256 = models.CharField(max_length=64, blank=True)
+    manifest_sha256 = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    enqueued_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="release_has_a_version_unless_dry",
+                condition=Q(is_dry_run=True, version__isnull=True) | Q(is_dry_run=False, version__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        return f"v{self.version:04d}" if self.version else "dry run"
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie. `datasets` caches by the folder's name alone, so the name says what is in it."""
+        return f"chatpref-{self.name}-{self.content_sha256[:12]}"
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.state in self.UNFINISHED
+
+
+class ReleaseMember(models.Model):
+    """One reviewed rating that is in a release, frozen as ids: the words are read from rows that never change."""
+
+    id = models.BigAutoField(primary_key=True)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="members")
+    # All ratings of one person's replies to one prompt are in one batch, so that batches can be worked off apart.
+    batch = models.PositiveIntegerField()
+    event_id = models.UUIDField()
+    ideal_text = models.TextField(blank=True)
+    n_reviews = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "event_id"], name="release_member_once")]
+        indexes = [models.Index(fields=["release", "batch"], name="release_members_in_batches")]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class ChunkQuerySet(models.QuerySet["ReleaseChunk"]):
+    def claimable(self, *, now: datetime) -> ChunkQuerySet:
+        """Steps of releases under way that nobody works on."""
+        return self.filter(done_at=None, release__state__in=Release.UNFINISHED).filter(
+            Q(lease_until=None) | Q(lease_until__lt=now)
+        )
+
+
+class ReleaseChunk(models.Model):
+    """One step of making a release: any worker may take it, and doing it twice gives the same bytes."""
+
+    class Stage(models.TextChoices):
+        ROWS = "rows", _("Reading what was rated")
+        CHOICE = "choice", _("Choosing rows")
+        FILES = "files", _("Writing files")
+        SEAL = "seal", _("Sealing")
+
+    MAX_FAILURES = 5
+
+    id = models.BigAutoField(primary_key=True)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="chunks")
+    stage = models.CharField(max_length=6, choices=Stage.choices)
+    number = models.PositiveIntegerField()
+    config = models.CharField(max_length=20, blank=True)
+    split = models.CharField(max_length=10, blank=True)
+    first_ordinal = models.PositiveIntegerField(default=0)
+    end_ordinal = models.PositiveIntegerField(default=0)
+    # Who works on it. A lease that ran out may be taken by another; `attempts` fences the one that lost it.
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    failures = models.PositiveSmallIntegerField(default=0)
+    done_at = models.DateTimeField(null=True, blank=True)
+    rows = models.PositiveIntegerField(default=0)
+    files = models.JSONField(default=list)
+
+    objects = ChunkQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["release", "stage", "number"], name="release_chunk_once"),
+            models.CheckConstraint(name="release_chunk_range", condition=Q(end_ordinal__gte=F("first_ordinal"))),
+        ]
+        indexes = [
+            models.Index(fields=["release", "stage", "number"], name="release_open_chunks", condition=Q(done_at=None))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.number}"
+
+
+class CandidateRow(models.Model):
+    """A row that the rules made, until the release is sealed: what trainers will read, and why it may be left out."""
+
+    id = models.BigAutoField(primary_key=True)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="candidates")
+    batch = models.PositiveIntegerField()
+    config = models.CharField(max_length=12)
+    row_id = models.CharField(max_length=64)
+    duplicate_key = models.CharField(max_length=64)
+    prompt_key = models.CharField(max_length=64)
+    user_id = models.UUIDField()
+    source_events = ArrayField(models.UUIDField())
+    prompt_roles = ArrayField(models.TextField())
+    prompt_contents = ArrayField(models.TextField())
+    chosen = models.TextField(blank=True)
+    rejected = models.TextField(blank=True)
+    label = models.BooleanField()
+    rule = models.CharField(max_length=20)
+    confidence = models.FloatField()
+    model_version = models.CharField(max_length=120)
+    locale = models.CharField(max_length=10)
+    language = models.CharField(max_length=10)
+    n_reviews = models.PositiveIntegerField()
+    reasons = ArrayField(models.CharField(max_length=20))
+    prompt_form = models.CharField(max_length=6)
+    dropped = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["release", "batch"], name="candidates_of_batch")]
+
+    def __str__(self) -> str:
+        return f"{self.config} {self.row_id}"
+
+
+class ReleaseRow(models.Model):
+    """Where one row of a release came from and where it lies: the way from a person to their bytes."""
+
+    id = models.BigAutoField(primary_key=True)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="rows")
+    config = models.CharField(max_length=12)
+    split = models.CharField(max_length=10)
+    ordinal = models.PositiveIntegerField(default=0)
+    row_id = models.CharField(max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    source_events = ArrayField(models.UUIDField())
+    # The words, until the release is sealed; after that they are in its files alone.
+    candidate_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "config", "row_id"], name="release_row_once")]
+        indexes = [
+            models.Index(fields=["release", "config", "split", "ordinal"], name="release_rows_in_order"),
+            models.Index(fields=["user", "release"], name="release_rows_of_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.config}/{self.split}/{self.row_id}"
+
+
+class ReleaseDownload(models.Model):
+    """Somebody took a file of a release."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="downloads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    path = models.CharField(max_length=200)
+    address = models.GenericIPAddressField(null=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["release", "-at"], name="downloads_of_release")]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def lease(now: datetime) -> datetime:
+    """Until when a step taken at `now` is its taker's alone."""
+    return now + timedelta(seconds=settings.RELEASE_LEASE_SECONDS)

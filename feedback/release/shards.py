@@ -1,0 +1,95 @@
+"""Write the files of one shard: Parquet for `trl`, and its twins in the shapes other trainers ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feedback.release import store, tables, twins
+from feedback.release.reading import ROWS_AT_ONCE
+
+
+@dataclass(frozen=True)
+class File:
+    """A finished file of a release; `path` is relative to the release's folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": self.path, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of the files that a config and split are cut into."""
+
+    config: str
+    split: str
+    number: int
+    of: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.number:05d}-of-{self.of:05d}"
+
+    @property
+    def path(self) -> str:
+        return f"{self.config}/{self.name}.parquet"
+
+
+def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> list[File]:
+    """Write a shard and its twins; the same rows give the same bytes, whoever reads them from wherever."""
+    parquet = _write_parquet(folder, shard, tables_in_order, beat)
+    return [parquet, *(_write_twin(folder, shard, twin, beat) for twin in twins.TWINS.get(shard.config, ()))]
+
+
+def _write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
+    rows = 0
+    with store.writing(f"{folder}/{shard.path}") as sink:
+        for table in parquet_tables(sink, shard.config, tables_in_order):
+            rows += table.num_rows
+            beat()
+    return File(shard.path, rows, sink.bytes, sink.sha256)
+
+
+def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) -> Iterable[pa.Table]:
+    """Write each table as a row group and hand it on."""
+    file = pa.PythonFile(sink, mode="w")
+    with pq.ParquetWriter(
+        file,
+        tables.schema(config),
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=tables.DICTIONARIES,
+        write_statistics=["id"],
+        store_schema=True,
+    ) as writer:
+        for table in tables_in_order:
+            writer.write_table(table, row_group_size=ROWS_AT_ONCE)
+            yield table
+
+
+def stored_tables(folder: str, shard: Shard) -> Iterable[pa.Table]:
+    """The row groups of a shard as it was written."""
+    with store.reading(f"{folder}/{shard.path}") as source:
+        file = pq.ParquetFile(source)
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group)
+
+
+def _write_twin(folder: str, shard: Shard, twin: twins.Twin, beat: Callable[[], None]) -> File:
+    path, rows = f"{twin.folder}/{twin.file_name(shard.name)}", 0
+    with store.writing(f"{folder}/{path}") as sink:
+        for table in stored_tables(folder, shard):
+            lines = twin.lines(table.to_pylist())
+            rows += len(lines)
+            sink.write("".join(lines).encode())
+            beat()
+    return File(path, rows, sink.bytes, sink.sha256)

@@ -1,0 +1,69 @@
+"""What a release is made by: the rules and gates and their thresholds. The same specification gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from feedback.release.prompts import SHAPE_VERSION
+from feedback.release.rules import CONFIGS, RULES_VERSION
+
+
+class BadSpecification(ValueError):  # noqa: N818
+    """A specification that cannot be used; `str()` says why."""
+
+
+@dataclass(frozen=True)
+class Specification:
+    """Every choice that decides which rows are in and how they are laid out. Shares and thresholds are of 1."""
+
+    configs: tuple[str, ...] = CONFIGS
+    rules_version: int = RULES_VERSION
+    shape_version: int = SHAPE_VERSION
+    # Only what was rated since this release was frozen; 0 for everything.
+    after_version: int = 0
+    languages: tuple[str, ...] = ()
+    min_confidence: float = 0.0
+    min_reply_characters: int = 1
+    max_row_characters: int = 48_000
+    near_duplicates: Literal["drop", "keep"] = "drop"
+    near_duplicate_similarity: float = 0.66
+    # No person gives more than this share of a config's rows, nor fewer than so many rows are cut.
+    person_share: float = 0.02
+    person_rows: int = 50
+    validation_share: float = 0.05
+    test_share: float = 0.05
+    shard_rows: int = 50_000
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.configs) - set(CONFIGS):
+            raise BadSpecification(f"unknown configs {sorted(unknown)}; known are {', '.join(CONFIGS)}")
+        if self.near_duplicates not in ("drop", "keep"):
+            raise BadSpecification("near_duplicates is drop or keep")
+        if not 0 <= self.validation_share + self.test_share < 1:
+            raise BadSpecification("validation_share and test_share together must leave something to train on")
+        if self.shard_rows < 1 or not 0.3 <= self.near_duplicate_similarity <= 1:
+            raise BadSpecification("shard_rows must be at least 1 and near_duplicate_similarity between 0.3 and 1")
+
+    def as_json(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+
+def specification(given: dict[str, Any]) -> Specification:
+    """The specification with these choices, the rest as they are by default. Raises `BadSpecification`."""
+    known = {field.name: field.type for field in fields(Specification)}
+    if unknown := set(given) - set(known):
+        raise BadSpecification(f"unknown settings {sorted(unknown)}; known are {', '.join(sorted(known))}")
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, (list, tuple))}
+    defaults = asdict(Specification())
+    for name, value in {**given, **lists}.items():
+        wanted = type(defaults[name])
+        if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):
+            raise BadSpecification(f"{name} must be of the kind {wanted.__name__}")
+    return Specification(**{**given, **lists})

@@ -1,0 +1,98 @@
+"""The shapes of the files: Parquet columns as `trl` names them, made from flat rows without touching one by one."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+Kind = pa.DataType
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+METADATA = pa.struct(
+    [
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("rule_version", pa.int32(), nullable=False),
+        pa.field("confidence", pa.float32(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("locale", pa.string(), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("n_reviews", pa.int32(), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),
+        pa.field("prompt_form", pa.string(), nullable=False),
+    ]
+)
+# Of each config the columns beside `id` and `metadata`, and the flat column each is made of.
+COLUMNS: dict[str, dict[str, str]] = {
+    "preference": {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
+    "unpaired": {"prompt": "prompt", "completion": "chosen", "label": "label"},
+    "sft": {"prompt": "prompt", "completion": "chosen"},
+    "prompts": {"prompt": "prompt"},
+}
+# What a reader gains from a dictionary of: few different values. Everything else is written as it is.
+DICTIONARIES = [
+    "prompt.list.element.role",
+    "chosen.list.element.role",
+    "rejected.list.element.role",
+    "completion.list.element.role",
+    *(f"metadata.{name}" for name in ("rule", "model_version", "locale", "language", "prompt_form")),
+    "metadata.reasons.list.element",
+]
+
+
+def schema(config: str) -> pa.Schema:
+    """The columns of a config; none may be null."""
+    kinds = {"prompt": MESSAGES, "label": pa.bool_()}
+    columns = [(name, kinds.get(name, MESSAGES)) for name in COLUMNS[config]]
+    every = [("id", pa.string()), *columns, ("metadata", METADATA)]
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in every])
+
+
+# The flat rows that the database hands out, in the order of `feedback.release.reading`.
+FLAT = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("prompt_roles", pa.list_(pa.string())),
+        ("prompt_contents", pa.list_(pa.string())),
+        ("chosen", pa.string()),
+        ("rejected", pa.string()),
+        ("label", pa.bool_()),
+        ("rule", pa.string()),
+        ("rule_version", pa.int32()),
+        ("confidence", pa.float32()),
+        ("model_version", pa.string()),
+        ("locale", pa.string()),
+        ("language", pa.string()),
+        ("n_reviews", pa.int32()),
+        ("reasons", pa.list_(pa.string())),
+        ("prompt_form", pa.string()),
+    ]
+)
+
+
+def nested(config: str, flat: pa.RecordBatch) -> pa.Table:
+    """Flat rows in the shape of a config."""
+    made = {
+        "prompt": lambda: _prompt(flat),
+        "chosen": lambda: _answer(flat.column("chosen")),
+        "rejected": lambda: _answer(flat.column("rejected")),
+        "label": lambda: flat.column("label"),
+    }
+    wanted = schema(config)
+    metadata = pa.StructArray.from_arrays([flat.column(field.name) for field in METADATA], fields=list(METADATA))
+    columns = [made[source]() for source in COLUMNS[config].values()]
+    return pa.Table.from_arrays([flat.column("row_id"), *columns, metadata], schema=wanted)
+
+
+def _prompt(flat: pa.RecordBatch) -> pa.Array:
+    roles, contents = flat.column("prompt_roles"), flat.column("prompt_contents")
+    turns = pa.StructArray.from_arrays([roles.flatten(), contents.flatten()], fields=list(MESSAGES.value_type))
+    # `flatten` begins at the batch's own first turn, `offsets` wherever the buffer did.
+    offsets = pa.compute.subtract(roles.offsets, roles.offsets[0])
+    return pa.ListArray.from_arrays(offsets, turns, type=MESSAGES)
+
+
+def _answer(texts: pa.Array) -> pa.Array:
+    roles = pa.DictionaryArray.from_arrays(
+        pa.nulls(len(texts), pa.int8()).fill_null(0), pa.array(["assistant"])
+    ).dictionary_decode()
+    turns = pa.StructArray.from_arrays([roles, texts], fields=list(MESSAGES.value_type))
+    return pa.ListArray.from_arrays(pa.array(range(len(texts) + 1), pa.int32()), turns, type=MESSAGES)

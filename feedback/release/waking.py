@@ -1,0 +1,14 @@
+"""Wake workers for a release."""
+
+from __future__ import annotations
+
+from celery import current_app
+from django.conf import settings
+
+from feedback.release.models import Release
+
+
+def enqueue(release: Release) -> None:
+    """As many workers as one release may have are told that it has steps to do."""
+    for _worker in range(settings.RELEASE_WORKERS):
+        current_app.send_task("feedback.tasks.build_release", [str(release.pk)])

@@ -1,0 +1,124 @@
+"""The pages of releases: what was made, making one, following it, taking its files."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from feedback import releasing
+from feedback.release import downloads, funnel
+from feedback.release.freezing import NothingToRelease
+from feedback.release.models import Release
+from feedback.release.specification import Specification
+
+SHOWN = 50
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_GET
+def releases(request: HttpRequest) -> HttpResponse:
+    made = list(Release.objects.data_sets()[:SHOWN])
+    counted = Release.objects.filter(is_dry_run=True).first()
+    context = {
+        "releases": [(release, releasing.progress(release)) for release in made],
+        "counted": counted,
+        "counting": releasing.progress(counted) if counted else None,
+        "funnel": funnel.labelled(counted.counts) if counted else [],
+        "is_busy": any(release.is_unfinished for release in [*made, *([counted] if counted else [])]),
+    }
+    return render(request, "feedback/releases.html", context)
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_GET
+def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
+    release = get_object_or_404(Release.objects.data_sets().select_related("parent", "made_by"), pk=release_id)
+    is_sealed = release.state == Release.State.SEALED
+    context = {
+        "release": release,
+        "progress": releasing.progress(release),
+        "funnel": funnel.labelled(release.counts),
+        "links": downloads.links(release, user=_person(request)) if is_sealed else [],
+        "taken": release.downloads.select_related("user").order_by("-at")[:SHOWN],
+        "is_busy": release.is_unfinished,
+    }
+    return render(request, "feedback/release.html", context)
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def make_release(request: HttpRequest) -> HttpResponse:
+    """Make a release, or with `dry_run` only count what would be in it."""
+    is_dry_run = "dry_run" in request.POST
+    try:
+        frozen = releasing.make_release(
+            specification=Specification(), made_by=_person(request), now=timezone.now(), is_dry_run=is_dry_run
+        )
+    except NothingToRelease:
+        messages.warning(
+            request,
+            _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent."),
+        )
+        return redirect("releases")
+    if is_dry_run:
+        return redirect("releases")
+    if not frozen.is_new:
+        messages.info(request, _("Nothing has changed since %(name)s: it is the same data.") % {"name": frozen.release})
+    return redirect("release", frozen.release.pk)
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def cancel_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
+    release = get_object_or_404(Release, pk=release_id)
+    try:
+        releasing.cancel(release, now=timezone.now())
+    except releasing.NotNow:
+        messages.info(request, _("It was finished already."))
+    return redirect("releases") if release.is_dry_run else redirect("release", release.pk)
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def retry_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
+    release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
+    try:
+        releasing.retry(release, now=timezone.now())
+    except releasing.NotNow:
+        messages.info(request, _("There is nothing to try again."))
+    return redirect("release", release.pk)
+
+
+@require_GET
+def download(request: HttpRequest, token: str) -> HttpResponseBase:
+    """One file by a signed link that expires; whoever holds it need not be signed in, as `curl` is not."""
+    try:
+        name, file = downloads.opened(token, address=request.META.get("REMOTE_ADDR") or None, now=timezone.now())
+    except downloads.NoSuchFile as none:
+        raise Http404 from none
+    return FileResponse(
+        file,
+        as_attachment=True,
+        filename=name,
+        content_type="application/octet-stream",
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"},
+    )
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - login_required has let the request in
+    return request.user

@@ -1,0 +1,181 @@
+"""Making a release step by step: lost leases, cancelling, trying again, late writers, the two ways to read."""
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from feedback import capture, releasing
+from feedback.models import Rating
+from feedback.release import building, reading, store, tables, verify
+from feedback.release.freezing import NothingToRelease
+from feedback.release.models import Release, ReleaseChunk
+from feedback.release.specification import Specification
+from tests import factories
+from tests.integration.feedback.test_release import frozen, some_ratings, storage, sums  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reviewer():
+    return User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+
+
+def step(release, at=None):
+    chunk = building._claim(release.pk, now=at or timezone.now())
+    assert chunk is not None
+    return chunk
+
+
+def test_a_step_whose_worker_died_is_taken_by_another_when_its_lease_runs_out(reviewer):
+    some_ratings(reviewer, 1)
+    release, now = frozen(), timezone.now()
+    lost = step(release, now)
+    assert building._claim(release.pk, now=now) is None
+    assert releasing.sweep(now=now) == 0
+    later = now + timedelta(minutes=5)
+    assert releasing.sweep(now=later) == 1
+    taken = step(release, later)
+    assert (taken.pk, taken.attempts) == (lost.pk, 2)
+    # The first was only slow: what it found is not written over the second's.
+    assert not building._take(lost, timezone.now)
+    assert building._take(taken, timezone.now)
+
+
+def test_a_release_that_failed_says_why_and_goes_on_when_tried_again(reviewer, monkeypatch):
+    some_ratings(reviewer, 1)
+    release, now = frozen(), timezone.now()
+    monkeypatch.setattr(ReleaseChunk, "MAX_FAILURES", 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "location", lambda _path: "/proc/no/such/place")
+        building.work(release.pk)
+    release.refresh_from_db()
+    assert release.state == "failed"
+    assert "Error" in release.error
+    releasing.retry(release, now=now)
+    release = building.work_off(release.pk)
+    assert (release.state, release.error, verify.problems(release)) == ("sealed", "", [])
+    with pytest.raises(releasing.NotNow):
+        releasing.retry(release, now=now)
+
+
+def test_a_cancelled_release_does_no_more_and_keeps_no_words(reviewer):
+    some_ratings(reviewer, 1)
+    release = frozen()
+    running = step(release)
+    releasing.cancel(release, now=timezone.now())
+    assert not building._take(running, timezone.now)
+    assert building.work(release.pk) == 0
+    assert not release.candidates.exists()
+    with pytest.raises(releasing.NotNow):
+        releasing.cancel(release, now=timezone.now())
+
+
+def test_a_dry_run_counts_and_leaves_nothing(reviewer, storage):  # noqa: F811 - the fixture
+    some_ratings(reviewer, 2)
+    counted = releasing.make_release(
+        specification=Specification(), made_by=None, now=timezone.now(), is_dry_run=True
+    ).release
+    counted = building.work_off(counted.pk)
+    assert counted.state == "counted"
+    assert (counted.counts["ratings"], counted.counts["rows: preference"]) == (4, 4)
+    assert not counted.rows.exists()
+    assert not counted.candidates.exists()
+    assert list(storage.rglob("*.parquet")) == []
+
+
+def test_near_duplicates_and_too_many_of_one_person_are_dropped_and_counted(reviewer):
+    words = "the quick brown fox jumps over a lazy dog near the old stone bridge by the river every morning"
+    words = words.split(" ")
+    for number in range(6):
+        user = factories.consenting_user()
+        said = " ".join([*words[:10], f"extra{number}", *words[10:]])
+        rated_up(factories.conversation(user, ("Tell me of the fox.", said)))
+    user = factories.consenting_user()
+    for number in range(5):
+        rated_up(factories.conversation(user, (f"What is {number} to you?", f"It is number {number}, no less.")))
+    release = building.work_off(frozen(configs=("sft",), person_rows=3, person_share=0.0).pk)
+    assert release.counts["dropped: near-duplicate"] == 5
+    assert release.counts["dropped: too many of one person"] == 2
+    assert release.counts["rows: sft"] == 4
+
+
+def rated_up(reply):
+    rating = capture.rate(
+        user=reply.conversation.user, message=reply, value=1, client_event_id=uuid.uuid4(), now=timezone.now()
+    )
+    Rating.objects.filter(pk=rating.pk).update(decided_event=rating.event, verdict="approved")
+    return rating
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_ways_to_read_give_the_same_pieces(reviewer, monkeypatch):
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 7)
+    some_ratings(reviewer, 15)
+    release = frozen(test_share=0.0, validation_share=0.0)
+    while not release.chunks.filter(stage="files").exists():
+        building._take(step(release), timezone.now)
+    span = reading.Span(release.pk, "preference", "train", 3, 25)
+    fast = [tables.nested("preference", piece) for piece in reading.pieces(span)]
+    with transaction.atomic():
+        portable = [tables.nested("preference", piece) for piece in reading.pieces(span)]
+    assert [len(piece) for piece in fast] == [7, 7, 7, 1]
+    assert all(piece.schema == tables.schema("preference") for piece in fast)
+    assert pa.concat_tables(fast).equals(pa.concat_tables(portable))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_small_shards_and_one_big_one_hold_the_same_rows(reviewer):
+    from datasets import load_dataset
+
+    some_ratings(reviewer, 10)
+    big = building.work_off(frozen().pk)
+    small = building.work_off(frozen(shard_rows=3).pk)
+    assert len(sums(small)) > len(sums(big))
+
+    def ids(release):
+        splits = load_dataset(store.location(release.folder), "preference")
+        return {name: rows["id"][:] for name, rows in splits.items()}
+
+    assert ids(small) == ids(big)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_late_writers_are_in_one_of_two_following_releases_and_never_in_both(reviewer):
+    """Ten ratings whose transactions began before a release and commit after it."""
+    some_ratings(reviewer, 3)
+    replies = [factories.conversation(factories.consenting_user(), ("Hi", f"Hello {n}.")) for n in range(10)]
+    began, may_end = threading.Barrier(11), threading.Event()
+
+    def write(reply):
+        with transaction.atomic():
+            rated_up(reply)
+            began.wait(20)
+            may_end.wait(20)
+        connections.close_all()
+
+    writers = [threading.Thread(target=write, args=[reply]) for reply in replies]
+    for writer in writers:
+        writer.start()
+    began.wait(20)
+    # Committed while the late ones are still under way: above the horizon, so of the next release as well.
+    rated_up(factories.conversation(factories.consenting_user(), ("Hi", "Hello all.")))
+    first = building.work_off(frozen().pk)
+    may_end.set()
+    for writer in writers:
+        writer.join(20)
+    second = building.work_off(frozen(after_version=first.version).pk)
+    members = [set(release.members.values_list("event_id", flat=True)) for release in (first, second)]
+    assert [len(events) for events in members] == [6, 11]
+    assert not members[0] & members[1]
+    assert members[0] | members[1] == set(Rating.objects.values_list("event_id", flat=True))
+    with pytest.raises(NothingToRelease):
+        frozen(after_version=second.version)
+    assert connection.connection is not None
+    assert Release.objects.count() == 2
