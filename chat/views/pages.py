@@ -52,17 +52,27 @@ def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
     return render(request, "chat/turn.html", {"turn": shown_turn, "conversation": shown, "context_after": after})
 
 
+def _turns_shown(request: HttpRequest, turns: list[tree.Turn]) -> int:
+    """How many of the last turns to show: as many as were asked for, and as far back as the one that was."""
+    wanted = request.GET.get("turns", "")
+    count = min(int(wanted), len(turns)) if wanted.isdecimal() and len(wanted) < 7 else 0
+    ids = (id_or_none(request.GET.get("at")), id_or_none(request.GET.get("edit")))
+    places = [len(turns) - index for index, one in enumerate(turns) if one.message.pk in ids]
+    return max(TURNS_SHOWN, count, *places)
+
+
 def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) -> dict[str, Any]:
     """What the whole page shows; fragments use parts of it."""
     now = timezone.now()
     turns = tree.current_path(shown) if shown else []
-    is_whole = "all" in request.GET or len(turns) <= TURNS_SHOWN
+    count = _turns_shown(request, turns)
     return {
         "conversation": shown,
         "is_temporary": shown is not None and shown.is_temporary,
         "conversations": sidebar.page_of(person(request), now=now),
-        "turns": turns if is_whole else turns[-TURNS_SHOWN:],
-        "hidden_turns": 0 if is_whole else len(turns) - TURNS_SHOWN,
+        "turns": turns[-count:],
+        "hidden_turns": max(0, len(turns) - count),
+        "earlier_from": count + TURNS_SHOWN,
         "context_after": context.after_turns(turns),
         "last_message_id": turns[-1].message.pk if turns else "",
         "allowance": allowance_of(person(request), now=now),
