@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.models import User
 from billing import checkout, entitlements
@@ -65,11 +66,11 @@ def features_of(plan: Plan) -> list[str]:
     """The limits in words, most telling first."""
     features = [
         _("%(count)s messages every %(window)s")
-        % {"count": f"{plan.messages_per_window:,}", "window": duration(plan.window)},
+        % {"count": intcomma(plan.messages_per_window), "window": duration(plan.window)},
         _("%(count)s tokens a month") % {"count": _compact(plan.tokens_per_month)},
         ngettext("%(count)s reply at a time", "%(count)s replies at a time", plan.concurrent_replies)
         % {"count": plan.concurrent_replies},
-        _("Replies of up to %(count)s tokens") % {"count": f"{plan.max_output_tokens:,}"},
+        _("Replies of up to %(count)s tokens") % {"count": intcomma(plan.max_output_tokens)},
     ]
     if plan.queue != Plan.Queue.FREE:
         features.append(_("First in the queue") if plan.priority == 0 else _("Ahead of the free queue"))
@@ -118,6 +119,9 @@ def _action(plan: Plan, price: Price | None, user: User | None, subscription: Su
 
 
 def _compact(count: int) -> str:
+    """`2.5 million` in English, `250 万` in Chinese: people count in millions here and in ten thousands there."""
+    if (get_language() or "").startswith("zh"):
+        return f"{count // 10_000} 万" if count and count % 10_000 == 0 else intcomma(count)
     if count >= 1_000_000 and count % 100_000 == 0:
         return _("%(count)s million") % {"count": f"{count / 1_000_000:g}"}
-    return f"{count:,}"
+    return intcomma(count)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.money import money
-from billing.offers import duration
+from billing.offers import _compact, duration
 from billing.quota import next_month
 
 # Hypothesis wants the bounds naive and adds the zone itself.
@@ -51,3 +51,21 @@ def test_a_month_that_began_on_the_31st_ends_on_the_last_day_of_a_short_one_and_
 def test_a_window_is_named_by_its_largest_whole_unit(minutes, text):
     with translation.override("en"):
         assert duration(timedelta(minutes=minutes)) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "chinese"),
+    [
+        (10_000_000, "10 million", "1000 万"),
+        (2_500_000, "2.5 million", "250 万"),
+        (200_000, "200,000", "20 万"),
+        (12_345, "12,345", "12,345"),
+        (0, "0", "0"),
+    ],
+)
+def test_large_counts_read_as_people_count_in_their_language(count, english, chinese):
+    with translation.override("en"):
+        assert _compact(count) == english
+    with translation.override("zh-hans"):
+        assert _compact(count) == chinese
+        assert money(1_400_000, "cny") == "¥14,000.00"
