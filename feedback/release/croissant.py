@@ -88,16 +88,21 @@ def _record_set(config: str, split: str, parts: list[File]) -> dict[str, Any]:
         "@id": name,
         "name": name,
         "description": f"{sum(part.rows for part in parts)} rows in {len(parts)} files; the fields are of the first.",
-        "field": [_field(name, parts[0].path, column) for column in ("id", *COLUMNS[config], "metadata")],
+        "field": [
+            field for column in ("id", *COLUMNS[config], "metadata") for field in _fields(name, parts[0], column)
+        ],
     }
 
 
-def _field(record_set: str, path: str, column: str) -> dict[str, Any]:
-    kind = {"id": "sc:Text", "label": "sc:Boolean"}.get(column, "sc:Text")
-    return {
-        "@type": "cr:Field",
-        "@id": f"{record_set}/{column}",
-        "name": f"{record_set}/{column}",
-        "dataType": kind,
-        "source": {"fileObject": {"@id": path}, "extract": {"column": column}},
-    }
+def _fields(record_set: str, file: File, column: str) -> list[dict[str, Any]]:
+    """A plain column is a field; of a nested one each text in it is, for Croissant casts every value it reads."""
+    parts = {"id": (), "label": (), "metadata": ("rule", "model_version", "locale", "language", "prompt_form")}
+    found = []
+    for part in parts.get(column, ("role", "content")) or ("",):
+        name = f"{record_set}/{column}_{part}" if part else f"{record_set}/{column}"
+        source: dict[str, Any] = {"fileObject": {"@id": file.path}, "extract": {"column": column}}
+        if part:
+            source["transform"] = {"jsonPath": f"$.{part}"}
+        kind = "sc:Boolean" if column == "label" else "sc:Text"
+        found.append({"@type": "cr:Field", "@id": name, "name": name, "dataType": kind, "source": source})
+    return found
