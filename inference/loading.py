@@ -17,6 +17,7 @@ from inference.grammar import GrammarCompiler
 from inference.kernels.build import KernelsUnavailableError
 from inference.kernels.decoder import UnsupportedModelError
 from inference.linear import DenseLinear, PackedLinear
+from inference.probe import kernels_over_torch
 from inference.settings import Settings
 from inference.tensorrt import device
 from inference.tensorrt.device import Choice
@@ -24,6 +25,8 @@ from inference.tokenizer import TextTokenizer, load_tokenizer
 from inference.weights import WeightSource, open_weights
 
 logger = logging.getLogger(__name__)
+TORCH_ADVANTAGE = 1.1
+"""Torch is taken only when it is this much faster: with the kernels a seed gives the same reply in any company."""
 PROBE_ROWS = 16
 PROBE_ROUNDS = 5
 
@@ -99,13 +102,14 @@ def make_executor(source: WeightSource, settings: Settings, *, positions: int) -
         return _interpreter(source, settings, positions=positions)
     if settings.engine != "torch" and settings.precision != "float32":
         try:
-            return FusedExecutor(
-                source,
-                slots=settings.slots,
-                positions=positions,
-                threads=settings.thread_count,
-                quantised=settings.precision == "quantised",
-            )
+            if _kernels_are_worth_it(source, settings):
+                return FusedExecutor(
+                    source,
+                    slots=settings.slots,
+                    positions=positions,
+                    threads=settings.thread_count,
+                    quantised=settings.precision == "quantised",
+                )
         except (KernelsUnavailableError, UnsupportedModelError) as error:
             if settings.engine == "fused":
                 raise
@@ -113,6 +117,16 @@ def make_executor(source: WeightSource, settings: Settings, *, positions: int) -
     is_named = settings.precision in ("float32", "bfloat16")
     precision = settings.precision if is_named else faster_precision(source.config)
     return TorchExecutor(source, slots=settings.slots, positions=positions, precision=precision)
+
+
+def _kernels_are_worth_it(source: WeightSource, settings: Settings) -> bool:
+    """Measured, unless the settings name what only the kernels can do."""
+    if settings.engine == "fused" or settings.precision == "quantised":
+        return True
+    ratio = kernels_over_torch(source, threads=settings.thread_count)
+    chosen = "fused" if ratio < TORCH_ADVANTAGE else "torch"
+    logger.info("engine measured", extra={"kernels_over_torch": round(ratio, 3), "engine": chosen})
+    return chosen == "fused"
 
 
 def _interpreter(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
