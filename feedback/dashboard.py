@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from feedback import reasons as known_reasons
 from feedback.intervals import wilson
 from feedback.models import Comparison, Rating, ReviewDecision
+from feedback.trust import raters
 
 PERIODS = (7, 30, 90, 365)
 LONGEST_TABLE = 30
@@ -70,6 +71,7 @@ def tables(*, days: int, now: datetime) -> list[Table]:
         _reasons(ratings),
         _preferences(Comparison.objects.filter(answered_at__gte=since)),
         _review(ReviewDecision.objects.filter(created_at__gte=since)),
+        _trust(since),
     ]
 
 
@@ -189,6 +191,21 @@ def _review(decisions: QuerySet[ReviewDecision]) -> Table:
                 _length(row["median"]),
             ]
             for row in rows
+        ],
+        points=[],
+    )
+
+
+def _trust(since: datetime) -> Table:
+    doubted = [rater for rater in raters(since=since) if rater.weight < 1]
+    return Table(
+        key="trust",
+        title=_("Raters with an unusual pattern"),
+        lead=_("Ratings faster than anybody reads, or all one way. The weight is 1 for everybody not listed here."),
+        head=[_("Rater"), _("Up"), _("Ratings"), _("Hurried"), _("Weight")],
+        rows=[
+            [rater.name, rater.up, rater.ratings, rater.hurried, round(rater.weight, 2)]
+            for rater in doubted[:LONGEST_TABLE]
         ],
         points=[],
     )
