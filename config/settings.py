@@ -196,6 +196,7 @@ TRAINING_CONSENT_DEFAULT = env.bool("TRAINING_CONSENT_DEFAULT", default=False)
 # On which share of replies a consenting person is asked to choose between two, and on which plans (none named: all).
 COMPARISON_SHARE = env.float("COMPARISON_SHARE", default=0.05)
 COMPARISON_PLANS = env.list("COMPARISON_PLANS", default=[])
+REVIEW_READERS = env.int("REVIEW_READERS", default=1)  # how many read each rating; a tie is broken by one more
 CONSENT_POLICY_VERSION = "2026-11"
 
 # Mail: printed in the log and kept under var/mail unless EMAIL_URL names a server.

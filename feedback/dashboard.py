@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import combinations
 from typing import Any
 
 from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Func, Q, QuerySet
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from feedback import reasons as known_reasons
+from feedback.agreement import alpha_interval, cohen_kappa, krippendorff_alpha
 from feedback.intervals import wilson
 from feedback.models import Comparison, Rating, ReviewDecision
 from feedback.trust import raters
@@ -72,6 +74,7 @@ def tables(*, days: int, now: datetime) -> list[Table]:
         _preferences(Comparison.objects.filter(answered_at__gte=since)),
         _review(ReviewDecision.objects.filter(created_at__gte=since)),
         _trust(since),
+        _agreement(ReviewDecision.objects.filter(created_at__gte=since)),
     ]
 
 
@@ -207,6 +210,35 @@ def _trust(since: datetime) -> Table:
             [rater.name, rater.up, rater.ratings, rater.hurried, round(rater.weight, 2)]
             for rater in doubted[:LONGEST_TABLE]
         ],
+        points=[],
+    )
+
+
+def _agreement(decisions: QuerySet[ReviewDecision]) -> Table:
+    """Over ratings that more than one has read: all readers together, then each two of them."""
+    by_event: dict[Any, list[str]] = {}
+    by_reader: dict[str, dict[Hashable, Hashable]] = {}
+    for event, reader, verdict in decisions.values_list("event", "reviewer__email", "verdict").order_by("created_at"):
+        by_event.setdefault(event, []).append(verdict)
+        by_reader.setdefault(reader or _("unknown"), {})[event] = verdict
+    units = [verdicts for verdicts in by_event.values() if len(verdicts) > 1]
+    alpha, interval = krippendorff_alpha(units), alpha_interval(units)
+    rows: list[list[Any]] = []
+    if alpha is not None and interval is not None:
+        rows.append([_("all (alpha)"), len(units), *(round(figure, 3) for figure in (alpha, *interval))])
+    for one, other in combinations(sorted(by_reader), 2):
+        kappa = cohen_kappa(by_reader[one], by_reader[other])
+        if kappa is not None and len(rows) < LONGEST_TABLE:
+            shared = len(by_reader[one].keys() & by_reader[other].keys())
+            rows.append([f"{one} · {other}", shared, round(kappa, 3), "", ""])
+    return Table(
+        key="agreement",
+        title=_("Agreement of reviewers"),
+        lead=_(
+            "Krippendorff's alpha with its 95 % interval, and Cohen's kappa of each two: 1 is full agreement, 0 chance."
+        ),
+        head=[_("Reviewers"), _("Ratings"), _("Agreement"), _("from"), _("to")],
+        rows=rows,
         points=[],
     )
 

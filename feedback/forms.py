@@ -25,6 +25,7 @@ class RatingForm(forms.Form):
 
 class DecisionForm(forms.Form):
     event_id = forms.UUIDField()
+    order = forms.SlugField(required=False)
     verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip"))])
     ideal_text = forms.CharField(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))
 

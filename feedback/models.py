@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -81,18 +82,28 @@ class FeedbackEvent(models.Model):
 
 class RatingQuerySet(models.QuerySet["Rating"]):
     def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
-        """Ratings nobody has decided since they were given, and that no other reviewer holds.
+        """Ratings that need another reader and may have this one; `n_decisions` counts those who decided already.
 
-        Never one's own, never from a conversation that was deleted or was to leave no trace, and only while the
-        person consents.
+        Never one's own, never what one has decided, never from a conversation that was deleted or was to leave no
+        trace, and only while the person consents.
         """
+        decided = ReviewDecision.objects.filter(event=OuterRef("event"))
+        leased = ReviewLease.objects.filter(event=OuterRef("event"), until__gte=now).exclude(reviewer=reviewer)
         return (
             self.filter(decided_event=None)
             .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
             .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
             .exclude(user=reviewer)
-            .filter(Q(leased_until=None) | Q(leased_until__lt=now) | Q(leased_by=reviewer))
+            .exclude(Exists(decided.filter(reviewer=reviewer)))
+            .annotate(n_decisions=_count_of(decided), n_leases=_count_of(leased))
+            # Undecided with all readers heard means that they are evenly divided: one more is needed.
+            .filter(n_leases__lt=Greatest(settings.REVIEW_READERS - F("n_decisions"), 1))
         )
+
+
+def _count_of(rows: models.QuerySet[Any]) -> Coalesce:
+    counted = rows.order_by().values("event").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted, output_field=models.IntegerField()), 0)
 
 
 class Rating(models.Model):
@@ -111,11 +122,7 @@ class Rating(models.Model):
     comment = models.TextField(blank=True)
     rated_at = models.DateTimeField()
     queued_at = models.DateTimeField()
-    # Review: the lease of whoever reads it, and the decision about this very event.
-    leased_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    leased_until = models.DateTimeField(null=True, blank=True)
+    # Review: the decision about this very event.
     decided_event = models.ForeignKey(FeedbackEvent, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
     ideal_text = models.TextField(blank=True)
@@ -144,6 +151,22 @@ class Rating(models.Model):
         return [str(labels.get(key, key)) for key in self.reasons]
 
 
+class ReviewLease(models.Model):
+    """A reviewer reads a rating: until then, nobody else is given this place."""
+
+    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="leases")
+    event = models.ForeignKey(FeedbackEvent, on_delete=models.CASCADE, related_name="+")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="review_leases")
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rating", "reviewer"], name="one_lease_of_a_reader")]
+        indexes = [models.Index(fields=["event", "until"], name="leases_of_event")]
+
+    def __str__(self) -> str:
+        return f"until {self.until:%H:%M}"
+
+
 class ReviewDecision(models.Model):
     """One reviewer's decision about what a person said. It outlives the live rating; the database refuses changes."""
 
@@ -155,6 +178,9 @@ class ReviewDecision(models.Model):
     verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
     ideal_text = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["event", "reviewer"], name="one_decision_of_a_reader")]
 
     def __str__(self) -> str:
         return self.verdict

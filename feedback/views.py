@@ -80,9 +80,13 @@ def _take(user: User, message: Message, form: RatingForm) -> str:
 def review_queue(request: HttpRequest) -> HttpResponse:
     """The next rating to decide, with the whole conversation in view."""
     reviewer, now = _person(request), timezone.now()
-    rating = review.next_rating(reviewer=reviewer, now=now)
+    order = request.GET.get("order", "oldest")
+    order = order if order in review.ORDERS else "oldest"
+    rating = review.next_rating(reviewer=reviewer, now=now, order=order)
     waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now).count()
-    context: dict[str, object] = {"rating": rating, "waiting": waiting}
+    labels = {"oldest": _("Oldest"), "newest": _("Newest"), "random": _("Random"), "disagreed": _("Begun")}
+    orders = [{"label": labels[key], "url": f"?order={key}", "current": key == order} for key in review.ORDERS]
+    context: dict[str, object] = {"rating": rating, "waiting": waiting, "orders": orders, "order": order}
     if rating is not None:
         path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
         context["messages_before"], context["reply_message"] = path[:-1], path[-1]
@@ -101,7 +105,7 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
     verdict, reviewer, now = form.cleaned_data["verdict"], _person(request), timezone.now()
     if verdict == "skip":
         review.skip(rating_id=rating_id, reviewer=reviewer, now=now)
-        return redirect("review")
+        return _next(form)
     try:
         review.decide(
             rating_id=rating_id,
@@ -115,7 +119,12 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("Decided."))
-    return redirect("review")
+    return _next(form)
+
+
+def _next(form: DecisionForm) -> HttpResponse:
+    order = form.cleaned_data["order"]
+    return redirect(f"{reverse('review')}?order={order}" if order else "review")
 
 
 def _person(request: HttpRequest) -> User:

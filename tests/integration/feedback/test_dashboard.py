@@ -82,6 +82,18 @@ def test_review_is_counted_by_reviewer(filled, reviewer):
     assert table("review").rows == [[reviewer.email, 1, 1, 100.0, "0 minutes"]]
 
 
+def test_agreement_is_shown_for_all_and_for_each_two(settings):
+    settings.REVIEW_READERS = 2
+    user, readers = factories.consenting_user(), [factories.UserFactory(), factories.UserFactory()]
+    for verdicts in (["approved"] * 2, ["rejected"] * 2, ["approved", "rejected"]):
+        rating = rate(user, 1)
+        for reader, verdict in zip(readers, verdicts, strict=True):
+            review.decide(rating_id=rating.pk, reviewer=reader, verdict=verdict, now=timezone.now())
+    everybody, the_two = table("agreement").rows
+    assert everybody[1:3] == [3, 0.444]
+    assert the_two[1:3] == [3, 0.4]
+
+
 @pytest.mark.parametrize("days", ["7", "30", "nonsense", "-1"])
 def test_the_page_and_each_table_as_csv(filled, reviewer, client, days):
     client.force_login(reviewer)

@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections import Counter
 
 import pytest
 from django.test import Client
@@ -12,8 +11,9 @@ from django.utils import timezone
 from accounts.models import User
 from feedback import capture, review
 from feedback.models import Rating
-from feedback.release import membership, rules, store
+from feedback.release import store
 from tests import factories
+from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -48,9 +48,8 @@ def approve(rating, reviewer, ideal=""):
     review.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", ideal_text=ideal, now=timezone.now())
 
 
-def pairs():
-    found = rules.rows(rules.eligible(funnel=Counter()))
-    return [row for row in found if row.config == "preference"]
+def released(config):
+    return sealed().counts.get(f"rows: {config}", 0)
 
 
 def test_a_late_repeat_of_a_rating_does_not_undo_its_withdrawal(reply):
@@ -103,15 +102,14 @@ def test_an_opinion_that_changed_while_it_was_read_is_not_approved_unseen(reply,
 def test_replies_under_different_system_prompts_make_no_pair(reply, reviewer):
     approve(rate(reply, 1), reviewer)
     approve(rate(factories.reply_to(reply.parent, "No.", system_prompt="Be rude."), -1), reviewer)
-    assert pairs() == []
+    assert released("preference") == 0
     approve(rate(factories.reply_to(reply.parent, "Nope."), -1), reviewer)
-    assert len(pairs()) == 1
+    assert released("preference") == 1
 
 
 def test_a_better_answer_that_says_the_same_makes_no_pair(reply, reviewer):
     approve(rate(reply, -1), reviewer, ideal=f" {reply.content} ")
-    assert pairs() == []
-    assert membership.preview()["rows: unpaired"] == 1
+    assert (released("preference"), released("unpaired")) == (0, 1)
 
 
 def test_files_written_by_several_threads_are_all_whole(settings, tmp_path):

@@ -1,0 +1,57 @@
+"""How far readers agree beyond chance."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import permutations
+
+Unit = Sequence[Hashable]
+
+
+def krippendorff_alpha(units: Sequence[Unit]) -> float | None:
+    """Krippendorff's alpha for nominal values; each unit holds the values its readers gave, missing ones left out.
+
+    1 is full agreement, 0 what chance gives; None when nothing can be compared or all values are the same.
+    Source: K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011).
+    """
+    comparable = [unit for unit in units if len(unit) > 1]
+    pairs: Counter[tuple[Hashable, Hashable]] = Counter()
+    for unit in comparable:
+        weight = 1 / (len(unit) - 1)
+        for one, other in permutations(unit, 2):
+            pairs[one, other] += weight  # type: ignore[assignment]
+    totals: Counter[Hashable] = Counter()
+    for (one, _other), weight in pairs.items():
+        totals[one] += weight
+    count = sum(totals.values())
+    expected = sum(totals[one] * totals[other] for one, other in permutations(totals, 2))
+    if not expected:
+        return None
+    observed = sum(weight for (one, other), weight in pairs.items() if one != other)
+    return 1 - (count - 1) * observed / expected
+
+
+def alpha_interval(units: Sequence[Unit], *, rounds: int = 1000, seed: int = 0) -> tuple[float, float] | None:
+    """The 95 % interval of alpha by resampling units with replacement; None when alpha is not defined."""
+    if krippendorff_alpha(units) is None:
+        return None
+    generator = random.Random(seed)  # noqa: S311 - statistics, not secrets
+    drawn = (krippendorff_alpha(generator.choices(units, k=len(units))) for _round in range(rounds))
+    alphas = sorted(alpha for alpha in drawn if alpha is not None)
+    return alphas[int(0.025 * len(alphas))], alphas[int(0.975 * len(alphas))]
+
+
+def cohen_kappa(one: Mapping[Hashable, Hashable], other: Mapping[Hashable, Hashable]) -> float | None:
+    """Cohen's kappa of two readers (item -> value) over the items both have read; None when it is not defined.
+
+    Source: J. Cohen, A coefficient of agreement for nominal scales (1960).
+    """
+    shared = one.keys() & other.keys()
+    if not shared:
+        return None
+    observed = sum(one[item] == other[item] for item in shared) / len(shared)
+    first, second = Counter(one[item] for item in shared), Counter(other[item] for item in shared)
+    expected = sum(first[value] * second[value] for value in first) / len(shared) ** 2
+    return None if expected == 1 else (observed - expected) / (1 - expected)
