@@ -82,17 +82,25 @@ class FeedbackEvent(models.Model):
 
 class RatingQuerySet(models.QuerySet["Rating"]):
     def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
-        """Ratings that need another reader and may have this one; `n_decisions` counts those who decided already.
+        """Ratings that need another reader and may be shown to this one.
 
-        Never one's own, never what one has decided, never from a conversation that was deleted or was to leave no
-        trace, and only while the person consents.
+        Never from a conversation that was deleted or was to leave no trace, and only while the person consents.
+        """
+        return (
+            self.needing_reader(reviewer=reviewer, now=now)
+            .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
+            .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
+        )
+
+    def needing_reader(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
+        """Ratings with a place for this reader; `n_decisions` counts those who decided already.
+
+        Never one's own, never what one has decided, and never more readers than are needed.
         """
         decided = ReviewDecision.objects.filter(event=OuterRef("event"))
         leased = ReviewLease.objects.filter(event=OuterRef("event"), until__gte=now).exclude(reviewer=reviewer)
         return (
             self.filter(decided_event=None)
-            .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
-            .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
             .exclude(user=reviewer)
             .exclude(Exists(decided.filter(reviewer=reviewer)))
             .annotate(n_decisions=_count_of(decided), n_leases=_count_of(leased))

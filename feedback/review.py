@@ -94,7 +94,7 @@ def decide(
             raise BadDecision(_("This rating is decided already."))
         if event_id not in (None, rating.event_id):
             raise BadDecision(_("This rating was changed meanwhile; read it again."))
-        if not Rating.objects.awaiting_review(reviewer=reviewer, now=now).filter(pk=rating.pk).exists():
+        if not Rating.objects.needing_reader(reviewer=reviewer, now=now).filter(pk=rating.pk).exists():
             raise BadDecision(_("Another reviewer is reading this one."))
         decision = _record(rating, reviewer, verdict, ideal_text, now)
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
