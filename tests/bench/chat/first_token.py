@@ -1,8 +1,8 @@
 """Added time to first token: what stands between the browser and the model service, beside a straight request.
 
 `python -m tests.bench.chat.first_token --count 200` needs a running site (`make run`) and prints medians and p95. Each
-sample posts a message and follows its events until the first block; its twin sends the prompt that the worker would
-send to the model service and waits for the first text. The two alternate, so that both see the same machine.
+sample posts a message and follows its events until the first block; its twin sends such a prompt as the worker would
+send to the model service and waits for the first text. The two alternate, each when the model is idle.
 """
 
 from __future__ import annotations
@@ -45,6 +45,16 @@ def signed_in_client(site: str) -> httpx.Client:
         headers={"X-CSRFToken": token, "Origin": site},
         timeout=60,
     )
+
+
+def wait_for_idle(model: httpx.Client) -> None:
+    """Until the model writes nothing: the reply of the sample before is stopped, and its title made, after a while."""
+    quiet = 0
+    while quiet < 3:
+        lines = model.get("/metrics").text.splitlines()
+        busy = sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("inference_slots_busy"))
+        quiet = 0 if busy else quiet + 1
+        time.sleep(0.05)
 
 
 def through_the_site(client: httpx.Client, text: str) -> float:
@@ -91,8 +101,14 @@ def main() -> None:
     for number in range(options.count + 5):
         if number % MESSAGES_A_PERSON == 0:
             client = signed_in_client(site)
-        text = f"Question {number}: name a colour and say why you like it."
-        sample = through_the_site(client, text), straight(model, body, text)
+        # Not the same words twice: the second of the two would find its prompt computed already.
+        text, twin = (
+            f"Question {number + offset}: name a colour and say why you like it." for offset in (10_000, 20_000)
+        )
+        wait_for_idle(model)
+        site_ms = through_the_site(client, text)
+        wait_for_idle(model)
+        sample = site_ms, straight(model, body, twin)
         if number >= 5:  # the first ones warm caches and connections
             with_site.append(sample[0])
             without.append(sample[1])
