@@ -22,7 +22,7 @@ from billing.models.teams import Team
 from chat.models import Conversation, Folder, SavedPrompt, Share
 from config import roles
 from feedback import capture
-from feedback.models import Comparison, Correction
+from feedback.models import Comparison, Correction, Release
 from tests import factories, signing_in
 
 MARKER = "the-secret-of-ann"
@@ -33,7 +33,14 @@ CAPABILITIES = {
 }  # fmt: skip
 NO_PERSONS = {"export-all", "v1-model", "v1-nothing", "dashboard-csv"}
 # What staff are there for, with the permission that opens it.
-STAFF_ONLY = {"decide": {"reviewer", "admin"}, "support-conversation": {"support", "admin"}}
+REVIEWERS = {"reviewer", "admin"}
+STAFF_ONLY = {
+    "decide": REVIEWERS,
+    "release": REVIEWERS,
+    "cancel-release": REVIEWERS,
+    "retry-release": REVIEWERS,
+    "support-conversation": {"support", "admin"},
+}
 REFUSED = {302, 401, 403, 404, 405}
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +113,7 @@ def ids(ann: User) -> dict[str, str]:
         "invitation_id": str(invitation.pk),
         "user_id": str(ann.pk),
         "pk": str(ann.authenticator_set.create(type="webauthn", data={"name": MARKER}).pk),
+        "release_id": str(Release.objects.create(version=1, state="cancelled", finished_at=now).pk),
         "kind": "md",
         "name": "left",
     }  # fmt: skip

@@ -115,7 +115,7 @@ def rated_up(reply):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_both_ways_to_read_give_the_same_pieces(reviewer, monkeypatch):
+def test_both_ways_to_read_give_the_same_pieces(alone, reviewer, monkeypatch):
     monkeypatch.setattr(reading, "ROWS_AT_ONCE", 7)
     some_ratings(reviewer, 15)
     release = frozen(test_share=0.0, validation_share=0.0)
@@ -131,7 +131,7 @@ def test_both_ways_to_read_give_the_same_pieces(reviewer, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_small_shards_and_one_big_one_hold_the_same_rows(reviewer):
+def test_small_shards_and_one_big_one_hold_the_same_rows(alone, reviewer):
     from datasets import load_dataset
 
     some_ratings(reviewer, 10)
@@ -147,7 +147,7 @@ def test_small_shards_and_one_big_one_hold_the_same_rows(reviewer):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_late_writers_are_in_one_of_two_following_releases_and_never_in_both(reviewer):
+def test_late_writers_are_in_one_of_two_following_releases_and_never_in_both(alone, reviewer):
     """Ten ratings whose transactions began before a release and commit after it."""
     some_ratings(reviewer, 3)
     replies = [factories.conversation(factories.consenting_user(), ("Hi", f"Hello {n}.")) for n in range(10)]
