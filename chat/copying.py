@@ -34,11 +34,13 @@ def fork(*, conversation: Conversation, message: Message, part: Part, now: datet
         chosen = [one for one in everything if one.parent_id in parents]
     else:
         chosen = everything
+    # Words of others stay that, however often they are copied.
+    is_own = conversation.origin in (Conversation.Origin.OWN, Conversation.Origin.FORK)
     return copy(
         chosen,
         user=conversation.user,
         title=conversation.title,
-        origin=Conversation.Origin.FORK,
+        origin=Conversation.Origin.FORK if is_own else conversation.origin,
         leaf=message.pk,
         like=conversation,
         now=now,

@@ -23,7 +23,7 @@ from chat.models import Reply
 from chat.signals import reply_queued
 from feedback import reasons as known_reasons
 from feedback.capture import snapshot
-from feedback.models import MAX_COMMENT_CHARACTERS, Comparison
+from feedback.models import MAX_COMMENT_CHARACTERS, WITH_WORDS_OF_OTHERS, Comparison
 
 # Longer than anybody looks at a page; what a browser says beyond it is not believed.
 LONGEST_LOOK_MS = 24 * 3600 * 1000
@@ -42,7 +42,7 @@ def draw(*, reply: Reply, now: datetime, **_signal: object) -> None:
 
 def _may_ask(reply: Reply, now: datetime) -> bool:
     conversation = reply.message.conversation
-    if conversation.is_temporary:
+    if conversation.is_temporary or conversation.origin in WITH_WORDS_OF_OTHERS:
         return False
     if not consent_in_force(reply.user, scope="conversation", subject_id=conversation.pk):
         return False

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
-from chat.models import Message
+from chat.models import Conversation, Message
 from feedback import reasons as known_reasons
 from feedback.consent import IN_FORCE
 from feedback.release.models import (
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 MAX_COMMENT_CHARACTERS = 4_000
+WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT)
 
 
 class FeedbackEvent(models.Model):
@@ -84,11 +85,13 @@ class RatingQuerySet(models.QuerySet["Rating"]):
     def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
         """Ratings that need another reader and may be shown to this one.
 
-        Never from a conversation that was deleted or was to leave no trace, and only while the person consents.
+        Never from a conversation that was deleted or was to leave no trace, or that holds words of others, who were
+        not asked, and only while the person consents.
         """
         return (
             self.needing_reader(reviewer=reviewer, now=now)
             .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
+            .exclude(message__conversation__origin__in=WITH_WORDS_OF_OTHERS)
             .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
         )
 

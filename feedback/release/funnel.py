@@ -12,6 +12,7 @@ LABELS: dict[str, str | Promise] = {
     "left out: not reviewed": _("Left out: not reviewed yet"),
     "left out: rejected": _("Left out: rejected by a reviewer"),
     "left out: conversation not kept": _("Left out: conversation deleted or temporary"),
+    "left out: words of others": _("Left out: conversation imported or gone on with from a shared page"),
     "left out: no consent": _("Left out: no consent"),
     "left out: in an earlier release": _("Left out: in an earlier release"),
     "left out: written beside an unfinished transaction": _("Left out: too new, in the next release"),

@@ -165,3 +165,14 @@ def test_a_title_of_the_person_is_never_overwritten(user, talk, monkeypatch):
     titles.make(talk.pk)  # would reach for the model, which does not run here, if it meant to change it
     titles.make(uuid.uuid4())
     assert Conversation.objects.get().title == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("origin", "kept"), [("own", "fork"), ("fork", "fork"), ("share", "share"), ("import", "import")]
+)
+def test_words_of_others_stay_theirs_in_a_fork(origin, kept):
+    reply = factories.conversation(factories.UserFactory(), ("Hi", "Hello"))
+    Conversation.objects.update(origin=origin)
+    reply.conversation.refresh_from_db()
+    forked = copying.fork(conversation=reply.conversation, message=reply, part=copying.Part.PATH, now=timezone.now())
+    assert forked.origin == kept

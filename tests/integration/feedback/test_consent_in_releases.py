@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,3 +105,14 @@ def test_a_temporary_conversation_is_never_used_whatever_was_granted(ratings):
     assert eligibility.judged()[rating.pk] is None
     Conversation.objects.filter(pk=rating.message.conversation_id).update(is_temporary=True)
     assert eligibility.judged()[rating.pk] == "conversation not kept"
+
+
+@pytest.mark.parametrize("origin", ["share", "import"])
+def test_words_of_others_are_neither_read_nor_used_whatever_was_granted(ratings, origin):
+    rating = ratings[0]
+    ConsentEvent.objects.bulk_create(write(rating, [("account", True, 0), ("rating", True, 1)]))
+    Conversation.objects.filter(pk=rating.message.conversation_id).update(origin=origin)
+    assert eligibility.judged()[rating.pk] == "words of others"
+    type(rating).objects.filter(pk=rating.pk).update(decided_event=None, verdict="")
+    waiting = type(rating).objects.awaiting_review(reviewer=factories.UserFactory(), now=timezone.now())
+    assert rating.pk not in waiting.values_list("pk", flat=True)
