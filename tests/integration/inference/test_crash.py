@@ -51,7 +51,7 @@ def test_a_crash_of_the_engine_is_seen_at_once_and_ends_the_process(tmp_path: Pa
                 time.sleep(0.02)
         asking.join()
         assert running.process.wait(10) == 70
-        assert (503, '{"models":{"smollm2-135m-instruct":"failed"}}') in probes
+        assert any(status == 503 and '"smollm2-135m-instruct":"failed"' in text for status, text in probes)
         assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(503, "engine_failed")]
         assert [line["reason"] for line in running.lines() if line["event"] == "exiting to be restarted"]
     finally:
