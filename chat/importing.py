@@ -7,8 +7,10 @@ is used; a conversation that makes no sense is left out and counted, the others 
 from __future__ import annotations
 
 import json
+import lzma
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +29,18 @@ MESSAGE_CHARACTERS = 100_000
 NAME = "conversations.json"
 _NAMESPACE = uuid.UUID("5b0d9a52-6d0f-4d5e-9a0e-0b7d8c1f2a63")
 _ROLES = {"user": Message.Role.USER, "assistant": Message.Role.ASSISTANT}
+# What `zipfile` raises for a file that is damaged, encrypted (RuntimeError) or packed in a way it does not know
+# (NotImplementedError).
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+)
 
 
 class BadExport(ValueError):  # noqa: N818
@@ -82,8 +96,10 @@ def _json_text(file: IO[bytes]) -> bytes:
             with archive.open(member) as opened:
                 # The size a zip file claims may be a lie: read no more than allowed, whatever it says.
                 text = opened.read(LARGEST_JSON + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise error if isinstance(error, BadExport) else BadExport("not_a_zip") from error
+    except BadExport:
+        raise
+    except UNREADABLE as error:
+        raise BadExport("not_a_zip") from error
     if len(text) > LARGEST_JSON:
         raise BadExport("too_large")
     return text

@@ -194,3 +194,15 @@ def test_a_file_name_is_a_name_whatever_the_title(title):
     assert name.endswith(".md")
     assert not set(name) & set('/\\\0\r\n:"<>|')
     assert not name.startswith(".")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_whose_inside_is_damaged_is_refused_with_a_reason(user, packing):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", packing) as archive:
+        archive.writestr("conversations.json", json.dumps([talk()] * 50))
+    damaged = bytearray(buffer.getvalue())
+    begin = 30 + len("conversations.json")
+    damaged[begin + 12 : begin + 60] = b"\xff" * 48
+    with pytest.raises(importing.BadExport, match="not_a_zip"):
+        take(user, bytes(damaged))
