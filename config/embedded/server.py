@@ -5,17 +5,21 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from config.embedded.lifetimes import stop_with_parent
+
+# Neither server tells when it is ready: it is asked, often enough that nobody notices the pause.
+ASK_AGAIN_SECONDS = 0.05
 
 
 class NotAnswering(Exception):  # noqa: N818 - reads as what it is at the place that raises it
     """The server does not answer yet."""
 
 
-class Server:
+class Server(ABC):
     """What PostgreSQL and Valkey have in common. A subclass says what to run and how to ask whether it answers."""
 
     title: str
@@ -24,21 +28,22 @@ class Server:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def prepare(self) -> None:
         """Makes whatever the first start needs."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """The server's program and its arguments."""
 
     def _surroundings(self) -> dict[str, Any]:
         """More arguments for `subprocess.Popen`: account, folder, environment."""
         return {}
 
+    @abstractmethod
     def _ask(self) -> None:
         """Raises `NotAnswering` until the server answers."""
-        raise NotImplementedError
 
     def start(self, log: Path) -> None:
         """Starts the server as a child of this process, which must outlive it, and waits until it answers."""
@@ -66,7 +71,7 @@ class Server:
                     raise RuntimeError(f"{self.title} ended at once:\n{log.read_text() if log else error}") from error
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{self.title} did not answer within {seconds:.0f} s: {error}") from error
-                time.sleep(0.05)
+                time.sleep(ASK_AGAIN_SECONDS)
 
     def kill(self) -> None:
         """Ends what `start` started as a power cut would, and returns when it is gone."""
