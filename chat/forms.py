@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from billing.entitlements import Entitlement
 from chat import offer
 from chat.choices import Choices
+from chat.collection import Action
 from chat.copying import Part
-from chat.library import Action
 from chat.models import Conversation, Instructions, Message, SavedPrompt
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import library, pages, preferences, saying, sharing, support, transfer
+from chat.views import collection, pages, preferences, saying, sharing, support, transfer
 
 CONVERSATION = "c/<uuid:conversation_id>"
 TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
@@ -8,10 +8,10 @@ TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
 urlpatterns = [
     path("", pages.home, name="home"),
     path("chat", saying.new_conversation, name="chat"),
-    path("chats", library.older_conversations, name="older-conversations"),
-    path("chats/all", library.all_conversations, name="library"),
-    path("chats/change", library.change, name="change-conversations"),
-    path("chats/folders/<uuid:folder_id>", library.change_folder, name="change-folder"),
+    path("chats", collection.older_conversations, name="older-conversations"),
+    path("chats/all", collection.all_conversations, name="collection"),
+    path("chats/change", collection.change, name="change-conversations"),
+    path("chats/folders/<uuid:folder_id>", collection.change_folder, name="change-folder"),
     path("chats/transfer", transfer.transfer, name="transfer"),
     path("chats/export/<slug:kind>", transfer.export_all, name="export-all"),
     path("s/<slug:token>", sharing.shared_page, name="shared"),
@@ -23,13 +23,13 @@ urlpatterns = [
     path("settings/prompts.json", preferences.prompts, name="prompts"),
     path(CONVERSATION, pages.conversation, name="conversation"),
     path(f"{CONVERSATION}/messages", saying.send, name="send"),
-    path(f"{CONVERSATION}/manage", library.manage, name="manage"),
-    path(f"{CONVERSATION}/title", library.title, name="title"),
+    path(f"{CONVERSATION}/manage", collection.manage, name="manage"),
+    path(f"{CONVERSATION}/title", collection.title, name="title"),
     path(f"{CONVERSATION}/share", sharing.share, name="share"),
     path(f"{CONVERSATION}/export/<slug:kind>", transfer.export, name="export"),
     path(f"{CONVERSATION}/settings", preferences.chat_settings, name="chat-settings"),
-    path(f"{CONVERSATION}/rename", library.rename, name="rename"),
-    path(f"{CONVERSATION}/delete", library.delete, name="delete"),
+    path(f"{CONVERSATION}/rename", collection.rename, name="rename"),
+    path(f"{CONVERSATION}/delete", collection.delete, name="delete"),
     path(TURN, pages.turn, name="turn"),
     path(f"{TURN}/regenerate", saying.regenerate, name="regenerate"),
     path(f"{TURN}/fork", sharing.fork, name="fork"),

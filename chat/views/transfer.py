@@ -61,7 +61,7 @@ def transfer(request: HttpRequest) -> HttpResponse:
     if done.unreadable:
         parts.append(_("%(count)s could not be read.") % {"count": done.unreadable})
     messages.success(request, " ".join(parts))
-    return redirect("library")
+    return redirect("collection")
 
 
 def _reason(code: str) -> str:

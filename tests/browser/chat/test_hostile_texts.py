@@ -141,9 +141,9 @@ def test_in_titles_folders_search_and_links(guarded: Callable[..., tuple[Page, l
     shown = 0
     while True:
         settle(page)
-        shown += page.locator(".library__row").count()
+        shown += page.locator(".collection__row").count()
         # The titles are text, and nothing else: each row holds what its template holds.
-        assert page.locator(".library__title > *").count() == 0
+        assert page.locator(".collection__title > *").count() == 0
         older = page.get_by_role("link", name="Older conversations").last
         if not older.count() or "/chats/all" not in (older.get_attribute("href") or ""):
             break
@@ -151,8 +151,8 @@ def test_in_titles_folders_search_and_links(guarded: Callable[..., tuple[Page, l
     assert shown == len(titles)
     page.goto("/chats/all?q=%3Cscript")
     settle(page)
-    assert page.locator(".library__hit").count() > 10
-    assert page.locator(".library__hit *:not(mark, span)").count() == 0
+    assert page.locator(".collection__hit").count() > 10
+    assert page.locator(".collection__hit *:not(mark, span)").count() == 0
     made = Conversation.objects.filter(title__startswith="</title>").first()
     assert made is not None
     page.goto(f"/c/{made.pk}/manage")

@@ -94,4 +94,4 @@ def test_an_export_of_chatgpt_comes_in(new_page: NewPage, user: User) -> None:
     page.get_by_label("File").set_input_files([file])
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_text("1 conversation came in.")).to_be_visible()
-    expect(page.locator("a.library__title")).to_have_text("From elsewhere")
+    expect(page.locator("a.collection__title")).to_have_text("From elsewhere")

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from chat import library, search
+from chat import collection, search
 from chat.models import Conversation
 from tests.factories import UserFactory, conversation
 
@@ -71,8 +71,8 @@ def test_only_kept_conversations_of_the_person_are_searched(user):
     temporary = conversation(user, ("a unicorn", "yes")).conversation
     archived = conversation(user, ("a unicorn", "yes")).conversation
     Conversation.objects.filter(pk=temporary.pk).update(is_temporary=True)
-    library.change(user=user, ids=[deleted.pk], action=library.Action.DELETE, now=timezone.now())
-    library.change(user=user, ids=[archived.pk], action=library.Action.ARCHIVE, now=timezone.now())
+    collection.change(user=user, ids=[deleted.pk], action=collection.Action.DELETE, now=timezone.now())
+    collection.change(user=user, ids=[archived.pk], action=collection.Action.ARCHIVE, now=timezone.now())
     assert {hit.conversation.pk for hit in search.search(user, "unicorn")} == {archived.pk}
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from chat import library, search, sending, sidebar
+from chat import collection, search, sending, sidebar
 from chat.forms import ChangeForm, RenameForm
 from chat.models import Conversation, Folder
 from chat.views.pages import whole_page
@@ -56,7 +56,7 @@ def all_conversations(request: HttpRequest) -> HttpResponse:
         "folder": folder,
         "tabs": _tabs(show, folder),
     }
-    return render(request, "chat/library_rows.html" if is_fetch(request) else "chat/library.html", context)
+    return render(request, "chat/collection_rows.html" if is_fetch(request) else "chat/collection.html", context)
 
 
 def _rows(request: HttpRequest, show: str, folder: Folder | None) -> Any:
@@ -71,7 +71,7 @@ def _rows(request: HttpRequest, show: str, folder: Folder | None) -> Any:
 
 def _tabs(show: str, folder: Folder | None) -> list[dict[str, Any]]:
     names = {"all": _("All"), "archived": _("Archived"), "deleted": _("Recently deleted")}
-    address = reverse("library")
+    address = reverse("collection")
     return [
         {"label": label, "url": f"{address}?show={name}", "current": not folder and show == name}
         for name, label in names.items()
@@ -82,7 +82,7 @@ def _next_url(request: HttpRequest, cursor: str) -> str:
     if not cursor:
         return ""
     kept = {name: value for name in ("show", "folder") if (value := request.GET.get(name))}
-    return f"{reverse('library')}?{urlencode({**kept, 'after': cursor})}"
+    return f"{reverse('collection')}?{urlencode({**kept, 'after': cursor})}"
 
 
 def _folder(request: HttpRequest, given: str | None) -> Folder | None:
@@ -109,35 +109,35 @@ def change(request: HttpRequest) -> HttpResponse:
         return _answer(request, 400, _("Choose at least one conversation first."))
     given = form.cleaned_data
     try:
-        done = library.change(
+        done = collection.change(
             user=person(request),
             ids=ids,
-            action=library.Action(given["action"]),
+            action=collection.Action(given["action"]),
             folder_name=given["folder_name"],
             now=timezone.now(),
         )
-    except library.BadFolder:
+    except collection.BadFolder:
         return _answer(request, 400, _("A folder's name has at most 60 characters, and there can be 100 folders."))
     return _answer(request, 200, _done(done), done)
 
 
-def _done(done: library.Change) -> str:
+def _done(done: collection.Change) -> str:
     n = len(done.ids)
     texts = {
-        library.Action.PIN: ngettext("%(count)s conversation pinned.", "%(count)s conversations pinned.", n),
-        library.Action.UNPIN: ngettext("%(count)s conversation unpinned.", "%(count)s conversations unpinned.", n),
-        library.Action.ARCHIVE: ngettext("%(count)s conversation archived.", "%(count)s conversations archived.", n),
-        library.Action.UNARCHIVE: ngettext(
+        collection.Action.PIN: ngettext("%(count)s conversation pinned.", "%(count)s conversations pinned.", n),
+        collection.Action.UNPIN: ngettext("%(count)s conversation unpinned.", "%(count)s conversations unpinned.", n),
+        collection.Action.ARCHIVE: ngettext("%(count)s conversation archived.", "%(count)s conversations archived.", n),
+        collection.Action.UNARCHIVE: ngettext(
             "%(count)s conversation is back in the list.", "%(count)s conversations are back in the list.", n
         ),
-        library.Action.MOVE: ngettext("%(count)s conversation moved.", "%(count)s conversations moved.", n),
-        library.Action.DELETE: ngettext("%(count)s conversation deleted.", "%(count)s conversations deleted.", n),
-        library.Action.RESTORE: ngettext("%(count)s conversation restored.", "%(count)s conversations restored.", n),
+        collection.Action.MOVE: ngettext("%(count)s conversation moved.", "%(count)s conversations moved.", n),
+        collection.Action.DELETE: ngettext("%(count)s conversation deleted.", "%(count)s conversations deleted.", n),
+        collection.Action.RESTORE: ngettext("%(count)s conversation restored.", "%(count)s conversations restored.", n),
     }
     return texts[done.action] % {"count": n}
 
 
-def _answer(request: HttpRequest, status: int, text: str, done: library.Change | None = None) -> HttpResponse:
+def _answer(request: HttpRequest, status: int, text: str, done: collection.Change | None = None) -> HttpResponse:
     if is_fetch(request):
         if done is None:
             return JsonResponse({"error": {"message": text}}, status=status)
@@ -147,7 +147,7 @@ def _answer(request: HttpRequest, status: int, text: str, done: library.Change |
     is_ours = url_has_allowed_host_and_scheme(
         back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return redirect(back if is_ours else "library")
+    return redirect(back if is_ours else "collection")
 
 
 @login_required
@@ -187,9 +187,9 @@ def change_folder(request: HttpRequest, folder_id: uuid.UUID) -> HttpResponse:
     if "delete" in request.POST:
         folder.delete()
         messages.success(request, _("The folder is gone; its conversations are in the list."))
-        return redirect("library")
+        return redirect("collection")
     try:
-        library.rename_folder(folder=folder, name=request.POST.get("name", ""))
-    except library.BadFolder:
+        collection.rename_folder(folder=folder, name=request.POST.get("name", ""))
+    except collection.BadFolder:
         messages.error(request, _("A folder needs a name of its own, with at most 60 characters."))
-    return redirect(f"{reverse('library')}?folder={folder.pk}")
+    return redirect(f"{reverse('collection')}?folder={folder.pk}")

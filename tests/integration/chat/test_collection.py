@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from chat import library, retention, sidebar, streams
-from chat.library import Action, BadFolder
+from chat import collection, retention, sidebar, streams
+from chat.collection import Action, BadFolder
 from chat.models import Conversation, Folder, Message
 from tests.factories import UserFactory, conversation
 
@@ -36,7 +36,7 @@ def talk(user):
 
 def do(user, action, *conversations, **more):
     ids = [one.pk for one in conversations]
-    return library.change(user=user, ids=ids, action=action, now=timezone.now(), **more)
+    return collection.change(user=user, ids=ids, action=action, now=timezone.now(), **more)
 
 
 def page(user):
@@ -76,14 +76,14 @@ def test_a_folder_is_made_by_its_name_once_whatever_the_case(user, talk):
 
 
 def test_folders_are_limited_and_named_once(user, talk, monkeypatch):
-    monkeypatch.setattr(library, "FOLDERS", 2)
-    first = library.folder_named(user=user, name="one")
-    library.folder_named(user=user, name="two")
+    monkeypatch.setattr(collection, "FOLDERS", 2)
+    first = collection.folder_named(user=user, name="one")
+    collection.folder_named(user=user, name="two")
     with pytest.raises(BadFolder):
         do(user, Action.MOVE, talk, folder_name="three")
     for name in ("TWO", "", "x" * 61):
         with pytest.raises(BadFolder):
-            library.rename_folder(folder=first, name=name)
+            collection.rename_folder(folder=first, name=name)
 
 
 def test_nobody_changes_what_is_not_theirs(user, talk):
@@ -103,8 +103,8 @@ def test_many_are_deleted_at_once_and_brought_back(client, user):
 
 def test_without_scripts_deleted_ones_are_on_a_page_of_their_own(client, user, talk):
     form = {"conversation": str(talk.pk), "action": "delete", "next": "https://evil.example/"}
-    assert client.post(reverse("change-conversations"), form)["Location"] == reverse("library")
-    assert "A talk" in client.get(reverse("library"), {"show": "deleted"}).content.decode()
+    assert client.post(reverse("change-conversations"), form)["Location"] == reverse("collection")
+    assert "A talk" in client.get(reverse("collection"), {"show": "deleted"}).content.decode()
     assert client.get(reverse("conversation", args=[talk.pk])).status_code == 404
 
 
@@ -121,10 +121,10 @@ def test_every_view_of_the_page_answers(client, user, talk):
     do(user, Action.MOVE, talk, folder_name="Work")
     folder = Folder.objects.get()
     for query in ({}, {"show": "archived"}, {"folder": folder.pk}, {"q": "Hello"}, {"after": "nonsense"}):
-        answer = client.get(reverse("library"), query)
+        answer = client.get(reverse("collection"), query)
         assert answer.status_code == 200
-    assert "<mark>Hello</mark>" in client.get(reverse("library"), {"q": "Hello"}).content.decode()
-    assert client.get(reverse("library"), {"folder": uuid.uuid4()}).status_code == 404
+    assert "<mark>Hello</mark>" in client.get(reverse("collection"), {"q": "Hello"}).content.decode()
+    assert client.get(reverse("collection"), {"folder": uuid.uuid4()}).status_code == 404
     assert client.get(reverse("manage", args=[talk.pk])).status_code == 200
     client.post(reverse("change-folder", args=[folder.pk]), {"name": "Play"})
     assert Folder.objects.get().name == "Play"

@@ -39,8 +39,8 @@ def test_search_shows_hits_while_typing_and_opens_at_the_message(new_page: NewPa
     page.keyboard.press("Control+k")
     expect(page).to_have_url(re.compile("/chats/all"))
     page.get_by_role("searchbox").fill("displaces")
-    expect(page.locator(".library__hit mark")).to_have_text("displaces")
-    page.locator(".library__hit").click()
+    expect(page.locator(".collection__hit mark")).to_have_text("displaces")
+    page.locator(".collection__hit").click()
     expect(page.locator(".turn--reply:target")).to_contain_text("displaces")
 
 
@@ -73,7 +73,7 @@ def test_many_are_deleted_at_once_and_undo_brings_them_back(new_page: NewPage, u
     expect(page.get_by_text("3 conversations deleted.")).to_be_visible()
     expect(page.get_by_text("Nothing here")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator(".library__row")).to_have_count(3)
+    expect(page.locator(".collection__row")).to_have_count(3)
     expect(page.locator(".sidebar__item")).to_have_count(3)
 
 
