@@ -16,10 +16,14 @@ async function show(url) {
   history.replaceState({}, "", url);
 }
 
-search.addEventListener("input", () => {
+function ask() {
   clearTimeout(timer);
   timer = setTimeout(() => show(`${search.form.action}?q=${encodeURIComponent(search.value)}`), PAUSE);
-});
+}
+
+search.addEventListener("input", ask);
+// The box has the focus at once: quick hands have typed before this script was here.
+if (search.value !== search.defaultValue) ask();
 results.addEventListener("change", (event) => {
   if (!event.target.matches("[data-check-all]")) return;
   for (const box of results.querySelectorAll("[name=conversation]")) box.checked = event.target.checked;

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from accounts.models import User
 from chat.models import Conversation
@@ -42,6 +42,20 @@ def test_search_shows_hits_while_typing_and_opens_at_the_message(new_page: NewPa
     expect(page.locator(".collection__hit mark")).to_have_text("displaces")
     page.locator(".collection__hit").click()
     expect(page.locator(".turn--reply:target")).to_contain_text("displaces")
+
+
+def test_what_was_typed_before_the_script_came_is_searched(new_page: NewPage, user: User) -> None:
+    talk(user, "Ships", "How do ships float?", "A ship **displaces** water.")
+    page = new_page(user)
+    held: list[Route] = []
+    page.route(re.compile(r"/chat/collection[^/]*\.js"), held.append)
+    page.goto("/chats/all", wait_until="commit")
+    page.get_by_role("searchbox").fill("displaces")
+    page.wait_for_timeout(300)
+    assert len(held) == 1
+    expect(page.locator(".collection__hit")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".collection__hit mark")).to_have_text("displaces")
 
 
 def test_a_row_is_renamed_pinned_filed_and_archived(new_page: NewPage, user: User) -> None:
