@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -30,6 +31,8 @@ def test_two_replies_stream_side_by_side_and_one_is_chosen(new_page: NewPage, st
     chat = ChatPage(new_page(user)).open(f"/c/{reply.message.conversation_id}")
     better = chat.page.get_by_role("button", name="Reply B is better")
     expect(better).to_be_enabled(timeout=PATIENCE)
+    found = Axe().run(chat.page).response["violations"]
+    assert not [issue["id"] for issue in found if issue["impact"] in ("serious", "critical")]
     sides = chat.page.locator("[data-side] [data-blocks]").all_inner_texts()
     assert len(set(sides)) == 2
     better.click()

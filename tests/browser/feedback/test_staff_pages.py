@@ -1,0 +1,105 @@
+"""What staff do with ratings in a browser: decide by keyboard, read the dashboard and the releases, on any screen."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import Permission
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from chat.models import Message
+from feedback import capture, comparing, correcting, review
+from feedback.models import Rating, Release, ReviewDecision
+from tests import factories
+from tests.stack.browser import NewPage
+from tests.stack.processes import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LONG_REPLY = "A tower of **300 m**.\n\n```python\nheight = 300  # " + "metres and " * 20 + "more\n```\n"
+
+
+@pytest.fixture
+def reviewer(stack: Stack) -> User:
+    user = User.objects.create_user(f"reader-{uuid.uuid4().hex[:8]}@example.org")
+    user.user_permissions.add(Permission.objects.get(codename="review"))
+    return user
+
+
+@pytest.fixture
+def rated(stack: Stack) -> list[Rating]:
+    """Three ratings that wait, the last with reasons, a comment and a correction."""
+    user = factories.consenting_user()
+    ratings = [rate(user, f"Question {number}?", f"Reply {number}.", -1) for number in range(2)]
+    last = rate(user, "How tall is the tower?", LONG_REPLY, -1, reasons=["incorrect", "no_data"], comment="Too tall.")
+    correcting.correct(
+        user=user,
+        message=last.message,
+        quote="300 m",
+        right_text="330 m",
+        source="https://example.org/tower",
+        client_event_id=uuid.uuid4(),
+        now=timezone.now(),
+    )
+    return [*ratings, last]
+
+
+def rate(user: User, question: str, answer: str, value: int, **more: object) -> Rating:
+    reply: Message = factories.conversation(user, (question, answer))
+    given = {"user": user, "message": reply, "value": value, "client_event_id": uuid.uuid4(), "now": timezone.now()}
+    return capture.rate(**given, **more)  # type: ignore[arg-type]
+
+
+def check(page: Page, address: str) -> None:
+    """Axe finds nothing serious, and nothing sticks out of the screen."""
+    found = Axe().run(page).response["violations"]
+    serious = [issue for issue in found if issue["impact"] in ("serious", "critical")]
+    assert not serious, (address, [(issue["id"], [node["html"] for node in issue["nodes"]]) for issue in serious])
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+
+
+def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User, rated: list[Rating]) -> None:
+    page = new_page(reviewer)
+    page.goto("/feedback/review/?order=oldest")
+    page.wait_for_load_state()
+    first, second, last = rated
+    expect(page.get_by_text("Reply 0.")).to_be_visible()
+    page.keyboard.press("r")
+    expect(page.get_by_text("Reply 1.")).to_be_visible()
+    page.keyboard.press("w")
+    expect(page.get_by_label("A better answer (optional)")).to_be_focused()
+    page.keyboard.type("A reader's answer")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Too tall.")).to_be_visible()
+    page.keyboard.press("c")
+    expect(page.get_by_label("A better answer (optional)")).to_have_value(LONG_REPLY.replace("300 m", "330 m"))
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    expect(page.get_by_text("Nothing to review")).to_be_visible()
+    decided = {one.event_id: one for one in ReviewDecision.objects.filter(reviewer=reviewer)}
+    assert decided[first.event_id].verdict == "rejected"
+    assert decided[second.event_id].ideal_text == "A reader's answer"
+    last.refresh_from_db()
+    assert "330 m" in decided[last.event_id].ideal_text
+    assert last.verdict == "approved"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark on a phone in Chinese"])
+def test_the_pages_of_staff_are_accessible_and_fit(
+    new_page: NewPage, reviewer: User, rated: list[Rating], dark: bool
+) -> None:
+    for rating, verdict in zip(rated[:2], ("approved", "rejected"), strict=True):
+        review.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict=verdict, now=timezone.now())
+    release = Release.objects.create(
+        version=901, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3, "left out: no consent": 1}
+    )
+    answered = comparing.compare(reply=factories.conversation(rated[0].user, ("A", "B")).reply, now=timezone.now())
+    comparing.answer(comparison_id=answered.pk, user=answered.user, choice="skipped", now=timezone.now())
+    page = new_page(reviewer, dark=dark, phone=dark, locale="zh-CN" if dark else "en-GB")
+    for address in ("review/", "dashboard/?days=90", "releases/", f"releases/{release.pk}"):
+        page.goto(f"/feedback/{address}")
+        check(page, address)
