@@ -120,45 +120,39 @@ def _text_of(token: Any) -> str:
 
 
 def _without_control_tokens(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy that reads added tokens as the characters they are written with."""
-    described = json.loads(tokenizer.to_str())
-    described["added_tokens"] = []
-    return Tokenizer.from_str(json.dumps(described, ensure_ascii=False))
+    """One that reads added tokens as the characters they are written with. It shares the other's vocabulary."""
+    plain = Tokenizer(tokenizer.model)
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        if (step := getattr(tokenizer, part)) is not None:
+            setattr(plain, part, step)
+    return plain
 
 
 def _token_bytes(tokenizer: Tokenizer, vocabulary: int, control_ids: frozenset[int]) -> list[bytes]:
     """For each id the bytes it adds to the text; control tokens and unused ids add none."""
-    described = json.loads(tokenizer.to_str())
-    is_byte_level = "ByteLevel" in json.dumps([described.get("decoder"), described.get("pre_tokenizer")])
+    is_byte_level = "ByteLevel" in f"{tokenizer.decoder!r} {tokenizer.pre_tokenizer!r}"
+    bytes_of = _byte_level if is_byte_level else _sentence_piece
     added = tokenizer.get_added_tokens_decoder()
     table = [b""] * vocabulary
     for text, index in tokenizer.get_vocab(with_added_tokens=True).items():
-        if index in control_ids or index >= vocabulary:
-            continue
-        if index in added:
-            table[index] = text.encode()
-        else:
-            table[index] = _byte_level(text) if is_byte_level else _sentence_piece(text)
+        if index not in control_ids and index < vocabulary:
+            table[index] = text.encode() if index in added else bytes_of(text)
     return table
 
 
-def _byte_level_alphabet() -> dict[str, int]:
-    """GPT-2's printable stand-in for each byte, backwards."""
+def _byte_level_alphabet() -> dict[int, int]:
+    """For each of GPT-2's printable stand-ins, the byte it stands for."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    alphabet = {chr(byte): byte for byte in printable}
     others = (byte for byte in range(256) if byte not in printable)
-    alphabet |= {chr(256 + index): byte for index, byte in enumerate(others)}
-    return alphabet
+    return {byte: byte for byte in printable} | {256 + index: byte for index, byte in enumerate(others)}
 
 
 BYTE_LEVEL = _byte_level_alphabet()
+STAND_INS = frozenset(map(chr, BYTE_LEVEL))
 
 
 def _byte_level(text: str) -> bytes:
-    try:
-        return bytes(BYTE_LEVEL[character] for character in text)
-    except KeyError:
-        return text.encode()
+    return text.translate(BYTE_LEVEL).encode("latin-1") if STAND_INS.issuperset(text) else text.encode()
 
 
 def _sentence_piece(text: str) -> bytes:

@@ -161,6 +161,10 @@ class GGUFWeights(WeightSource):
         heads = self.permuted_heads(name)
         return unpermute(tensor, heads) if heads else tensor
 
+    def stored_name(self, name: str) -> str:
+        """What the file calls the tensor `name`, which is there."""
+        return self._gguf_names[name]
+
     def permuted_heads(self, name: str) -> int:
         """The number of heads whose rows llama.cpp interleaved in this tensor, or 0. Only Llama's q and k are."""
         if self.config.family != "llama":

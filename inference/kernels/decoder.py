@@ -187,7 +187,7 @@ class FusedDecoder:
         start = 0
         for index, (module, name) in enumerate(zip(modules, names, strict=True)):
             order: Callable[[int], packing.Order] = packing.in_turns(index) if in_turns else packing.in_order(start)
-            count = self._pack(source, layer, which, name, order, packed, outputs)
+            count = self._pack(source, layer, which, name, order, outputs)
             if has_bias:
                 biases[order(count)] = source.load(f"{module}.bias").float().numpy()
             start += count
@@ -201,11 +201,10 @@ class FusedDecoder:
         which: Matrix,
         name: str,
         order: Callable[[int], packing.Order],
-        packed: Format,
         outputs: int,
     ) -> int:
         """Pack one tensor; returns its number of rows."""
-        rows = packing.rows_of(source, name, order, packed)
+        rows = packing.rows_of(source, name, order)
         count = len(rows.data)
         if rows.inputs != self._inputs(which) or rows.targets.max() >= outputs:
             raise RuntimeError(f"{name} is {count} x {rows.inputs}, which does not fit the config")
@@ -220,7 +219,7 @@ class FusedDecoder:
             rows.targets.ctypes.data,
         )
         if not fits:
-            raise RuntimeError(f"{name} cannot be packed as {packed.name}")
+            raise RuntimeError(f"{name} cannot be packed: its type does not fit its neighbours'")
         return count
 
     def _inputs(self, which: Matrix) -> int:

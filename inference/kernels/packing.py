@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from inference.kernels.native import Format, Source
-from inference.weights import GGUFWeights, WeightSource, canonical_name, unpermute
+from inference.weights import GGUFWeights, WeightSource, unpermute
 
 GROUP = 32
 RAW_TYPES = {"Q4_0": Source.Q4_0, "Q4_1": Source.Q4_1, "Q8_0": Source.Q8_0}
@@ -37,14 +37,14 @@ def format_of(source: WeightSource, names: Sequence[str], wanted: Format | None)
     return Format.FOUR_BIT if all(_gguf_type(source, name) in FOUR_BIT_TYPES for name in names) else Format.EIGHT_BIT
 
 
-def rows_of(source: WeightSource, name: str, order: Callable[[int], Order], packed: Format) -> Rows:
-    """The rows of tensor `name`, raw where the packed format keeps the file's numbers exactly, else in float32.
+def rows_of(source: WeightSource, name: str, order: Callable[[int], Order]) -> Rows:
+    """The rows of tensor `name`: raw where the library reads the file's blocks, else in float32.
 
     `order` gives the outputs that so many rows are for.
     """
     kind = _gguf_type(source, name)
-    if isinstance(source, GGUFWeights) and kind and _keeps(kind, packed):
-        raw = source.file.raw(_gguf_name(source, name))
+    if isinstance(source, GGUFWeights) and kind in RAW_TYPES:
+        raw = source.file.raw(source.stored_name(name))
         targets = order(len(raw))
         heads = source.permuted_heads(name)
         if heads:  # move the targets instead of the rows: the raw bytes stay where they are in the file
@@ -71,16 +71,8 @@ def in_turns(offset: int) -> Callable[[int], Order]:
     return order
 
 
-def _keeps(kind: str, packed: Format) -> bool:
-    return (packed is Format.FOUR_BIT and kind in FOUR_BIT_TYPES) or (packed is Format.EIGHT_BIT and kind == "Q8_0")
-
-
 def _gguf_type(source: WeightSource, name: str) -> str:
     """The GGUF type of a tensor, or an empty name for other files and absent tensors."""
     if not isinstance(source, GGUFWeights) or name not in source.names():
         return ""
-    return source.file.tensors[_gguf_name(source, name)].type_name
-
-
-def _gguf_name(source: GGUFWeights, name: str) -> str:
-    return next(stored for stored in source.file if canonical_name(stored) == name)
+    return source.file.tensors[source.stored_name(name)].type_name

@@ -57,30 +57,51 @@ struct Packer {
     }
     // One row of the file as output `output`. False when the source does not fit the packed format.
     bool row(int output, Source source, const uint8_t* from) const {
-        for (int group = 0; group < weights.groups; group++) {
-            if (source == FLOAT32 && weights.format != FOUR_BIT) {
-                float values[GROUP];
-                std::memcpy(values, from + group * sizeof values, sizeof values);
-                floats(output, group, values);
-            } else if (source == GGUF_Q8_0 && weights.format == EIGHT_BIT) {
-                const uint8_t* block = from + group * 34;
-                eight_bit(output, group, half_at(block), (const int8_t*)block + 2);
-            } else if ((source == GGUF_Q4_0 || source == GGUF_Q4_1) && weights.format == FOUR_BIT) {
-                const bool has_minimum = source == GGUF_Q4_1;
-                const uint8_t* block = from + group * (has_minimum ? 20 : 18);
-                const uint8_t* packed = block + (has_minimum ? 4 : 2);
-                const uint16_t minimum = has_minimum ? half_at(block + 2) : to_half(-8.0f * half_to_float(half_at(block)));
+        const bool is_four_bit = source == GGUF_Q4_0 || source == GGUF_Q4_1;
+        if (weights.format == FOUR_BIT && !is_four_bit) return false;
+        const int block_bytes = source == FLOAT32 ? GROUP * 4 : source == GGUF_Q8_0 ? 34 : source == GGUF_Q4_1 ? 20 : 18;
+        for (int group = 0; group < weights.groups; group++, from += block_bytes) {
+            if (source == GGUF_Q8_0 && weights.format == EIGHT_BIT) {
+                eight_bit(output, group, half_at(from), (const int8_t*)from + 2);
+            } else if (weights.format == FOUR_BIT) {
                 uint8_t numbers[GROUP];
-                for (int i = 0; i < 16; i++) {
-                    numbers[i] = packed[i] & 15;
-                    numbers[i + 16] = packed[i] >> 4;
-                }
-                four_bit(output, group, half_at(block), minimum, numbers);
+                const uint16_t minimum = four_bit_block(source, from, numbers);
+                four_bit(output, group, half_at(from), minimum, numbers);
             } else {
-                return false;
+                float values[GROUP];
+                expand(source, from, values);
+                floats(output, group, values);
             }
         }
         return true;
+    }
+
+   private:
+    // The numbers of a block of 4 bits; returns its minimum.
+    static uint16_t four_bit_block(Source source, const uint8_t* block, uint8_t* numbers) {
+        const bool has_minimum = source == GGUF_Q4_1;
+        const uint8_t* packed = block + (has_minimum ? 4 : 2);
+        for (int i = 0; i < 16; i++) {
+            numbers[i] = packed[i] & 15;
+            numbers[i + 16] = packed[i] >> 4;
+        }
+        return has_minimum ? half_at(block + 2) : to_half(-8.0f * half_to_float(half_at(block)));
+    }
+    // The 32 weights of one block. A number times its float16 scale is exact in float32, so a sum rounds once, as elsewhere.
+    static void expand(Source source, const uint8_t* block, float* values) {
+        if (source == FLOAT32) {
+            std::memcpy(values, block, GROUP * sizeof(float));
+            return;
+        }
+        const float scale = half_to_float(half_at(block));
+        if (source == GGUF_Q8_0) {
+            for (int i = 0; i < GROUP; i++) values[i] = scale * float(((const int8_t*)block + 2)[i]);
+            return;
+        }
+        uint8_t numbers[GROUP];
+        const uint16_t half = four_bit_block(source, block, numbers);
+        const float minimum = source == GGUF_Q4_1 ? half_to_float(half) : -8.0f * scale;
+        for (int i = 0; i < GROUP; i++) values[i] = scale * float(numbers[i]) + minimum;
     }
 };
 
