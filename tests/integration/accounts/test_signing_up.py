@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts import consent
 from accounts.models import User
+from tests import signing_in
 
 ADDRESS = "new@example.org"
 SECRET = "a horse, a battery and 7 staples"
@@ -102,3 +103,66 @@ def test_guessing_a_password_is_slowed_down(client: Client) -> None:
         client.post("/accounts/login/", {"login": ADDRESS, "password": "wrong"})
     client.post("/accounts/login/", {"login": ADDRESS, "password": SECRET})
     assert client.get("/settings/").status_code == 302
+
+
+def test_a_code_works_once_and_only_a_few_guesses_are_let_in(client: Client) -> None:
+    signing_in.person(ADDRESS)
+    client.post("/accounts/login/code/", {"email": ADDRESS})
+    [code] = re.findall(r"^[A-Z0-9-]{6,}$", mail.outbox[-1].body, re.MULTILINE)
+    for _ in range(3):
+        client.post("/accounts/login/code/confirm/", {"code": "WRONG-1"})
+    client.post("/accounts/login/code/confirm/", {"code": code})
+    assert client.get("/settings/").status_code == 302, "too many guesses end the code"
+
+
+def test_a_code_for_an_unknown_address_looks_the_same_and_tells_its_owner(client: Client) -> None:
+    signing_in.person(ADDRESS)
+    known = client.post("/accounts/login/code/", {"email": ADDRESS})
+    unknown = Client().post("/accounts/login/code/", {"email": "nobody@example.org"})
+    assert (known.status_code, known.headers["location"]) == (unknown.status_code, unknown.headers["location"])
+    assert mail.outbox[-1].to == ["nobody@example.org"]
+    assert not re.findall(r"^[A-Z0-9-]{6,}$", mail.outbox[-1].body, re.MULTILINE)
+
+
+def test_a_new_address_takes_over_once_confirmed_and_the_old_one_is_told() -> None:
+    person = signing_in.person(ADDRESS)
+    browser = signing_in.just_now(person)
+    new = "newer@example.org"
+    browser.post("/accounts/email/", {"email": new, "action_add": ""})
+    person.refresh_from_db()
+    assert (person.email, mail.outbox[-1].to) == (ADDRESS, [new]), "nothing changes before the link is opened"
+    browser.post(path_in_mail())
+    person.refresh_from_db()
+    assert person.email == new
+    notice = mail.outbox[-1]
+    assert notice.to == [ADDRESS]
+    assert new in notice.body
+    assert "127.0.0.1" in notice.body, "from where it was done"
+    assert person.activity.filter(kind="email_changed").exists()
+    assert [row.email for row in person.emailaddress_set.all()] == [new]
+    assert Client().post("/accounts/login/", {"login": ADDRESS, "password": signing_in.PASSWORD}).status_code == 200
+    signing_in.just_now(person)
+
+
+def test_changing_to_a_taken_address_looks_the_same_and_takes_nothing() -> None:
+    owner = signing_in.person("owner@example.org")
+    person = signing_in.person(ADDRESS)
+    browser = signing_in.just_now(person)
+    answer = browser.post("/accounts/email/", {"email": owner.email, "action_add": ""})
+    assert answer.headers["location"] == "/accounts/email/"
+    assert mail.outbox[-1].to == [owner.email]
+    link = path_in_mail()
+    assert "already belongs to another account" in browser.get(link).content.decode()
+    browser.post(link)
+    for unchanged in (owner, person):
+        email = unchanged.email
+        unchanged.refresh_from_db()
+        assert unchanged.email == email
+        assert unchanged.emailaddress_set.get(verified=True).email == email
+
+
+def test_changing_the_address_asks_for_the_password_again() -> None:
+    browser = signing_in.long_ago(signing_in.person(ADDRESS))
+    answer = browser.post("/accounts/email/", {"email": "newer@example.org", "action_add": ""})
+    assert answer.headers["location"].startswith("/accounts/reauthenticate/")
+    assert not mail.outbox
