@@ -1,20 +1,16 @@
 """One process of a rush on a quota: threads that reserve at once, and settle or release.
 
-    python -m tests.bench.billing.rush USER_ID --requests 64 --threads 16 --limits 3
-
-Prints a line of JSON for each "go" it reads: granted, refused, errors (deadlocks too), milliseconds of each attempt.
+Processes are forked from one that has imported this module, so that Django is set up once for all of them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
-import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 
 import django
 
@@ -65,22 +61,9 @@ def rush(user: User, *, requests: int, threads: int, finish: bool) -> dict[str, 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("user")
-    parser.add_argument("--requests", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=16)
-    parser.add_argument("--finish", action="store_true")
-    parser.add_argument("--rounds", type=int, default=1)
-    arguments = parser.parse_args()
-    user = User.objects.get(pk=arguments.user)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "stop":
-            break
-        outcome = rush(user, requests=arguments.requests, threads=arguments.threads, finish=arguments.finish)
-        print(json.dumps(outcome), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def serve(pipe: Connection, user_id: object, *, requests: int, threads: int, finish: bool) -> None:
+    """Rush whenever told to, and tell how it went: granted, refused, errors (deadlocks too), milliseconds of each."""
+    user = User.objects.get(pk=user_id)
+    pipe.send("ready")
+    while pipe.recv() == "go":
+        pipe.send(rush(user, requests=requests, threads=threads, finish=finish))

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import subprocess
-import sys
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,35 +31,47 @@ def user(transactional_db):
 
 
 @pytest.fixture
-def rushers(user):
-    """Processes that rush when told to, each with its own connections."""
+def rushers(user, monkeypatch):
+    """Processes that rush when told to, each with its own connections; and the pipes to tell them."""
+    address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    monkeypatch.setenv("DATABASE_URL", urlunsplit(address))
+    monkeypatch.setenv("DATABASE_POOL_SIZE", str(THREADS))
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["tests.bench.billing.rush"])
     started = []
 
-    def start(*options, count=PROCESSES):
-        address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-        environment = {**os.environ, "DATABASE_URL": urlunsplit(address), "DATABASE_POOL_SIZE": str(THREADS)}
-        command = [sys.executable, "-m", "tests.bench.billing.rush", str(user.pk)]
-        sizes = ["--requests", str(REQUESTS), "--threads", str(THREADS)]
+    def start(*, finish=False, count=PROCESSES):
         for _number in range(count):
-            process = subprocess.Popen(
-                [*command, *sizes, *options], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            started.append(process)
-        for process in started:
-            assert process.stdout.readline() == "ready\n"
+            ours, theirs = forking.Pipe()
+            options = {"requests": REQUESTS, "threads": THREADS, "finish": finish}
+            process = forking.Process(target=run, args=(theirs, user.pk), kwargs=options)
+            process.start()
+            started.append((process, ours))
+        for _process, pipe in started:
+            assert pipe.recv() == "ready"
         return started
 
     yield start
-    for process in started:
+    for process, _pipe in started:
         process.kill()
-        process.wait()
+        process.join()
 
 
-def go(processes):
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [json.loads(process.stdout.readline()) for process in processes]
+def run(*arguments, **options):
+    """Only where it has been imported already: Django is set up by that."""
+    from tests.bench.billing import rush
+
+    rush.serve(*arguments, **options)
+
+
+def tell(rushing):
+    for _process, pipe in rushing:
+        pipe.send("go")
+
+
+def go(rushing):
+    tell(rushing)
+    return [pipe.recv() for _process, pipe in rushing]
 
 
 def clear():
@@ -81,10 +91,10 @@ def clear():
 )
 def test_256_requests_at_once_get_exactly_what_there_is(rushers, limits, granted):
     Plan.objects.filter(key="free").update(**{**GENEROUS, **limits})
-    processes = rushers()
+    rushing = rushers()
     for _round in range(ROUNDS):
         clear()
-        outcomes = go(processes)
+        outcomes = go(rushing)
         assert [outcome["errors"] for outcome in outcomes] == [[]] * PROCESSES
         assert sum(outcome["granted"] for outcome in outcomes) == granted
         assert sum(outcome["refused"] for outcome in outcomes) == PROCESSES * REQUESTS - granted
@@ -92,9 +102,9 @@ def test_256_requests_at_once_get_exactly_what_there_is(rushers, limits, granted
 
 def test_taking_and_giving_back_at_once_neither_deadlocks_nor_loses_count(rushers):
     Plan.objects.filter(key="free").update(**GENEROUS)
-    processes = rushers("--finish")
+    rushing = rushers(finish=True)
     for _round in range(ROUNDS):
-        outcomes = go(processes)
+        outcomes = go(rushing)
         assert [outcome["errors"] for outcome in outcomes] == [[]] * PROCESSES
     settled = Reservation.objects.filter(state="settled").count()
     levels = {bucket.kind: (bucket.used, bucket.reserved) for bucket in UsageBucket.objects.all()}
@@ -103,14 +113,12 @@ def test_taking_and_giving_back_at_once_neither_deadlocks_nor_loses_count(rusher
 
 def test_what_killed_processes_held_comes_back_when_their_leases_end(rushers, user):
     Plan.objects.filter(key="free").update(**GENEROUS)
-    processes = rushers(count=2)
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    processes[0].stdout.readline()
-    for process in processes:
+    rushing = rushers(count=2)
+    tell(rushing)
+    rushing[0][1].recv()
+    for process, _pipe in rushing:
         process.kill()
-        process.wait()
+        process.join()
     later = timezone.now() + quota.FIRST_LEASE + timedelta(seconds=1)
     assert quota.expire_abandoned(now=later) >= REQUESTS
     assert not Reservation.objects.filter(state="held").exists()
