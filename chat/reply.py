@@ -23,6 +23,7 @@ from billing import quota
 from chat import inference, prompt, sending, streams, titles
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
+from chat.signals import reply_ended
 from chat.writing import Draft, Outcome, Writer
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
             transaction.on_commit(lambda waiting=waiting: sending.wake(waiting), robust=True)  # type: ignore[misc]
         if outcome.text:
             transaction.on_commit(lambda: titles.ask_for(reply.pk), robust=True)
+        transaction.on_commit(lambda: reply_ended.send(sender=Reply, reply=reply), robust=True)
 
 
 def _record(reply: Reply, draft: Draft, outcome: Outcome, now: datetime) -> None:

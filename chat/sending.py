@@ -16,7 +16,7 @@ from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import choices, inference, prompt, streams
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
-from chat.signals import reply_queued
+from chat.signals import person_acted, reply_queued
 
 TITLE_CHARACTERS = 60
 
@@ -92,7 +92,9 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
     answer = _answer(message.conversation, message.parent, client_id, now)
     try:
         with transaction.atomic():
-            return _append(user, [answer], now, shown_in=message.conversation)
+            reply = _append(user, [answer], now, shown_in=message.conversation)
+            person_acted.send(sender=Message, user=user, message=message, kind="regenerated", cause=answer.id, now=now)
+            return reply
     except IntegrityError:
         return _sent_before(client_id, conversation=message.conversation)
 

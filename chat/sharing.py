@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from accounts.models import User
 from chat import copying, tree
 from chat.models import Conversation, Message, Reply, Share
+from chat.signals import person_acted
 
 LINKS_A_CONVERSATION = 50
 
@@ -15,6 +18,7 @@ class CannotShare(Exception):  # noqa: N818
     """The part is not on the shown path, is still being written, or has too many links already."""
 
 
+@transaction.atomic
 def share(
     *,
     conversation: Conversation,
@@ -33,7 +37,7 @@ def share(
         raise CannotShare
     if Reply.objects.unfinished().filter(pk__in=path).exists():
         raise CannotShare
-    return Share.objects.create(
+    shared = Share.objects.create(
         user=conversation.user,
         conversation=conversation,
         first=first,
@@ -44,6 +48,8 @@ def share(
         created_at=now,
         expires_at=now + timedelta(days=days) if days else None,
     )
+    person_acted.send(sender=Message, user=conversation.user, message=last, kind="shared", cause=shared.pk, now=now)
+    return shared
 
 
 def revoke(shared: Share, *, now: datetime) -> None:

@@ -5,3 +5,11 @@ from django.dispatch import Signal
 # A question was stored with its empty reply. Sent inside their transaction with `reply` and `now`: what a receiver
 # writes is stored with them, or not at all.
 reply_queued = Signal()
+
+# A person had another reply written, or shared one. Sent inside the transaction with `user`, `message` (the reply),
+# `kind` ("regenerated" or "shared"), `cause` (id of what came of it) and `now`.
+person_acted = Signal()
+
+# A reply has ended, however. Sent by the worker with `reply` after the transaction that settled it, when those who
+# watch have been told: a receiver keeps nobody waiting, and misses the replies whose worker died just then.
+reply_ended = Signal()

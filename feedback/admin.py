@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from feedback.models import FeedbackEvent, Rating, Release, ReviewDecision
+from feedback.models import FeedbackEvent, ImplicitSignal, Rating, Release, ReviewDecision
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -35,6 +35,12 @@ class RatingAdmin(ReadOnly):
 class ReviewDecisionAdmin(ReadOnly):
     list_display = ["created_at", "verdict", "reviewer"]
     list_filter = ["verdict"]
+
+
+@admin.register(ImplicitSignal)
+class ImplicitSignalAdmin(ReadOnly):
+    list_display = ["created_at", "kind", "since_end_ms"]
+    list_filter = ["kind"]
 
 
 @admin.register(Release)

@@ -17,12 +17,23 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from chat.models import Message
-from feedback import capture, comparing
-from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Rating
+from feedback import capture, comparing, signals
+from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, ImplicitSignal, Rating
 
 
 class FeedbackThrottle(UserRateThrottle):
     rate = "120/min"
+
+
+def own_reply(user: User, message_id: uuid.UUID) -> Message:
+    """A reply in one of the person's own conversations; raises `Http404` for any other."""
+    return get_object_or_404(
+        Message.objects.select_related("reply", "conversation"),
+        pk=message_id,
+        role=Message.Role.ASSISTANT,
+        conversation__user=user,
+        conversation__deleted_at=None,
+    )
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
@@ -51,13 +62,7 @@ class Feedback(APIView):
         serializer = FeedbackSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = dict(serializer.validated_data)
-        message = get_object_or_404(
-            Message.objects.select_related("reply"),
-            pk=given.pop("reply"),
-            role=Message.Role.ASSISTANT,
-            conversation__user=request.user,
-            conversation__deleted_at=None,
-        )
+        message = own_reply(request.user, given.pop("reply"))
         event_id, value, now = given.pop("client_event_id"), given.pop("value"), timezone.now()
         try:
             if value == 0:
@@ -69,6 +74,31 @@ class Feedback(APIView):
         except capture.BadRating as refusal:
             raise serializers.ValidationError(str(refusal)) from refusal
         return Response(RatingSerializer(rating).data)
+
+
+class CopiedSerializer(serializers.Serializer[Any]):
+    client_event_id = serializers.UUIDField(help_text="Made by the client; sending it twice is one event.")
+    reply = serializers.UUIDField()
+
+
+class Copied(APIView):
+    throttle_classes = [FeedbackThrottle]
+
+    @extend_schema(request=CopiedSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Say that a reply was copied, which only the client sees. It is kept with the person's consent alone."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = CopiedSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        message = own_reply(request.user, serializer.validated_data["reply"])
+        signals.keep(
+            user=request.user,
+            message=message,
+            kind=ImplicitSignal.Kind.COPIED,
+            cause=serializer.validated_data["client_event_id"],
+            now=timezone.now(),
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ChoiceSerializer(serializers.Serializer[Any]):

@@ -6,6 +6,6 @@ class FeedbackConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import person_leaving
-        from feedback import comparing, leaving  # noqa: F401 - its receivers are connected
+        from feedback import comparing, leaving, signals  # noqa: F401 - their receivers are connected
 
         person_leaving.connect(leaving.forget, dispatch_uid="feedback")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -103,7 +103,7 @@ def answer(
         comparison.strength = strength if is_preference else None
         comparison.reasons = sorted(set(reasons)) if is_preference else []
         comparison.comment = comment.strip()
-        comparison.exposure = _believed(exposure or {}, comparison)
+        comparison.exposure = _believed(exposure or {}, comparison, now)
         comparison.snapshots = {
             name: snapshot(side) for name, side in zip(("left", "right"), comparison.sides, strict=True)
         }
@@ -126,12 +126,18 @@ def _check(strength: int | None, reasons: Sequence[str], comment: str) -> None:
         raise BadChoice(_("A comment has at most %(limit)s characters.") % {"limit": MAX_COMMENT_CHARACTERS})
 
 
-def _believed(given: Mapping[str, Any], comparison: Comparison) -> dict[str, Any]:
-    """What was shown, with the times that the browser measured, as far as they can be true."""
-    shown: dict[str, Any] = {"left": str(comparison.left_id), "right": str(comparison.right_id)}
+def _believed(given: Mapping[str, Any], comparison: Comparison, now: datetime) -> dict[str, Any]:
+    """What was shown, in which order, whether to its end, and how long it was in view.
+
+    The server knows all but the last, which the browser measured: no more than it can have been is believed.
+    """
+    open_ms = max(0, min((now - comparison.drawn_at) // timedelta(milliseconds=1), LONGEST_LOOK_MS))
+    shown: dict[str, Any] = {"order": [str(side.pk) for side in comparison.sides], "open_ms": open_ms}
     for name, side in zip(("left", "right"), comparison.sides, strict=True):
+        shown[name] = str(side.pk)
         shown[f"{name}_state"] = side.reply.state
+        shown[f"{name}_fully_streamed"] = side.reply.state == Reply.State.COMPLETE
         milliseconds = given.get(f"{name}_ms")
         if isinstance(milliseconds, int) and 0 <= milliseconds <= LONGEST_LOOK_MS:
-            shown[f"{name}_ms"] = milliseconds
+            shown[f"{name}_ms"] = min(milliseconds, open_ms)
     return shown

@@ -38,3 +38,8 @@ LEFT JOIN LATERAL (
 ) for_rating ON true
 WHERE rated.id = feedback_rating.message_id)
 """  # noqa: S608 - made of constants
+
+
+def in_force(table: str) -> str:
+    """The same for another table whose rows name a person (`user_id`) and their reply (`message_id`)."""
+    return IN_FORCE.replace("feedback_rating", table)

@@ -1,6 +1,7 @@
 """Which do you prefer? Who is asked, what it costs, and that an answer is taken once and kept."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -88,6 +89,8 @@ def test_nobody_is_asked_against_the_rules(user, settings, why):
 
 @pytest.mark.parametrize("choice", ["left", "right"])
 def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
+    Comparison.objects.update(drawn_at=timezone.now() - timedelta(seconds=5))
+    comparison.refresh_from_db()
     answered = choose(comparison, choice, strength=3, reasons=["clear"], exposure={"left_ms": 1200, "right_ms": -5})
     conversation = answered.question.conversation
     conversation.refresh_from_db()
@@ -95,8 +98,17 @@ def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
     assert (answered.strength, answered.reasons) == (3, ["clear"])
     assert answered.exposure["left_ms"] == 1200
     assert "right_ms" not in answered.exposure
+    assert answered.exposure["order"] == [str(comparison.left_id), str(comparison.right_id)]
+    assert answered.exposure["left_fully_streamed"]
     assert answered.had_consent
     assert set(answered.snapshots) == {"left", "right"}
+
+
+def test_a_browser_that_says_it_looked_longer_than_the_page_stood_is_not_believed(comparison):
+    Comparison.objects.update(drawn_at=timezone.now() - timedelta(seconds=5))
+    answered = choose(comparison, "tie", exposure={"left_ms": 60_000, "right_ms": 3_000})
+    assert answered.exposure["left_ms"] == answered.exposure["open_ms"] < 60_000
+    assert answered.exposure["right_ms"] == 3_000
 
 
 @pytest.mark.parametrize("choice", ["tie", "neither", "skipped"])

@@ -1,4 +1,4 @@
-"""What you think of it: ratings, their review, and the releases made of both."""
+"""What people said about replies: append-only events, the live rating, and corrections."""
 
 from __future__ import annotations
 
@@ -18,30 +18,9 @@ from accounts.models import new_id
 from chat.models import Conversation, Message
 from feedback import reasons as known_reasons
 from feedback.consent import IN_FORCE
-from feedback.release.models import (
-    CandidateRow,
-    Release,
-    ReleaseChunk,
-    ReleaseDownload,
-    ReleaseMember,
-    ReleaseRow,
-)
 
 if TYPE_CHECKING:
     from accounts.models import User
-
-__all__ = [
-    "CandidateRow",
-    "Comparison",
-    "FeedbackEvent",
-    "Rating",
-    "Release",
-    "ReleaseChunk",
-    "ReleaseDownload",
-    "ReleaseMember",
-    "ReleaseRow",
-    "ReviewDecision",
-]
 
 MAX_COMMENT_CHARACTERS = 4_000
 WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT)
@@ -100,6 +79,8 @@ class RatingQuerySet(models.QuerySet["Rating"]):
 
         Never one's own, never what one has decided, and never more readers than are needed.
         """
+        from feedback.models.reviews import ReviewDecision, ReviewLease
+
         decided = ReviewDecision.objects.filter(event=OuterRef("event"))
         leased = ReviewLease.objects.filter(event=OuterRef("event"), until__gte=now).exclude(reviewer=reviewer)
         return (
@@ -162,41 +143,6 @@ class Rating(models.Model):
         return [str(labels.get(key, key)) for key in self.reasons]
 
 
-class ReviewLease(models.Model):
-    """A reviewer reads a rating: until then, nobody else is given this place."""
-
-    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="leases")
-    event = models.ForeignKey(FeedbackEvent, on_delete=models.CASCADE, related_name="+")
-    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="review_leases")
-    until = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["rating", "reviewer"], name="one_lease_of_a_reader")]
-        indexes = [models.Index(fields=["event", "until"], name="leases_of_event")]
-
-    def __str__(self) -> str:
-        return f"until {self.until:%H:%M}"
-
-
-class ReviewDecision(models.Model):
-    """One reviewer's decision about what a person said. It outlives the live rating; the database refuses changes."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    event = models.ForeignKey(FeedbackEvent, on_delete=models.CASCADE, related_name="decisions")
-    reviewer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="review_decisions"
-    )
-    verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
-    ideal_text = models.TextField(blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["event", "reviewer"], name="one_decision_of_a_reader")]
-
-    def __str__(self) -> str:
-        return self.verdict
-
-
 class Correction(models.Model):
     """Words of a reply that are wrong, and what would be right. Nothing but its withdrawal is ever changed."""
 
@@ -230,72 +176,3 @@ class Correction(models.Model):
             return self.right_text
         content = self.message.content
         return content.replace(self.quote, self.right_text) if content.count(self.quote) == 1 else ""
-
-
-class Comparison(models.Model):
-    """Two replies to one question, shown side by side, and which one the person preferred.
-
-    The server draws who stands left and who right. Answered or skipped, it never changes: the database refuses it.
-    """
-
-    class Choice(models.TextChoices):
-        LEFT = "left", _("The left one")
-        RIGHT = "right", _("The right one")
-        TIE = "tie", _("About the same")
-        NEITHER = "neither", _("Both are bad")
-        SKIPPED = "skipped", _("Skip")
-
-    class Strength(models.IntegerChoices):
-        SLIGHTLY = 1, _("slightly")
-        CLEARLY = 2, _("clearly")
-        MUCH = 3, _("much")
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="comparisons")
-    question = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="comparison")
-    left = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
-    right = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
-    drawn_at = models.DateTimeField(default=timezone.now)
-    choice = models.CharField(max_length=7, choices=Choice.choices, blank=True)
-    strength = models.PositiveSmallIntegerField(choices=Strength.choices, null=True, blank=True)
-    reasons = ArrayField(models.CharField(max_length=20), default=list, blank=True)
-    comment = models.TextField(blank=True, max_length=MAX_COMMENT_CHARACTERS)
-    exposure = models.JSONField(default=dict)
-    snapshots = models.JSONField(default=dict)
-    had_consent = models.BooleanField(default=False)
-    locale = models.CharField(max_length=10, blank=True)
-    answered_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                name="comparison_answer_has_time",
-                condition=Q(choice="", answered_at__isnull=True) | (~Q(choice="") & Q(answered_at__isnull=False)),
-            ),
-            models.CheckConstraint(
-                name="comparison_strength_of_a_preference",
-                condition=Q(strength__isnull=True) | Q(choice__in=["left", "right"], strength__in=[1, 2, 3]),
-            ),
-            models.CheckConstraint(name="comparison_of_two", condition=~Q(left=F("right"))),
-        ]
-
-    def __str__(self) -> str:
-        return self.choice or "open"
-
-    @property
-    def sides(self) -> tuple[Message, Message]:
-        return self.left, self.right
-
-    @property
-    def is_ready(self) -> bool:
-        """Both replies are finished, so that they can be compared."""
-        return all(side.reply.is_finished for side in self.sides)
-
-    @property
-    def reason_choices(self) -> list[tuple[str, str]]:
-        """The keys that may be given, with their labels in the reader's language."""
-        return [(key, str(label)) for key, label in known_reasons.UP.items()]
-
-    @property
-    def preferred(self) -> Message | None:
-        return {"left": self.left, "right": self.right}.get(self.choice)

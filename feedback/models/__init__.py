@@ -1,0 +1,40 @@
+"""What you think of it: ratings, their review, and the releases made of both."""
+
+from feedback.models.comparisons import Comparison
+from feedback.models.ratings import (
+    MAX_COMMENT_CHARACTERS,
+    WITH_WORDS_OF_OTHERS,
+    Correction,
+    FeedbackEvent,
+    Rating,
+    RatingQuerySet,
+)
+from feedback.models.reviews import ReviewDecision, ReviewLease
+from feedback.models.signals import ImplicitSignal
+from feedback.release.models import (
+    CandidateRow,
+    Release,
+    ReleaseChunk,
+    ReleaseDownload,
+    ReleaseMember,
+    ReleaseRow,
+)
+
+__all__ = [
+    "MAX_COMMENT_CHARACTERS",
+    "WITH_WORDS_OF_OTHERS",
+    "CandidateRow",
+    "Comparison",
+    "Correction",
+    "FeedbackEvent",
+    "ImplicitSignal",
+    "Rating",
+    "RatingQuerySet",
+    "Release",
+    "ReleaseChunk",
+    "ReleaseDownload",
+    "ReleaseMember",
+    "ReleaseRow",
+    "ReviewDecision",
+    "ReviewLease",
+]

@@ -1,0 +1,86 @@
+"""Implicit signals: what people do with a reply, kept apart from what they say about it.
+
+The server takes them where it sees them happen; only copying is told by the browser. They are kept with consent alone
+and are weak evidence: `ImplicitSignal.objects.usable()` is for rules that hold them against more than one condition.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.dispatch import receiver
+
+from accounts.consent import consent_in_force
+from accounts.models import User
+from chat.models import Message, Reply
+from chat.signals import person_acted, reply_ended
+from feedback.models import WITH_WORDS_OF_OTHERS, ImplicitSignal
+
+Kind = ImplicitSignal.Kind
+
+
+def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: datetime) -> ImplicitSignal | None:
+    """Keep that the person did this with a reply of theirs, once for each `cause`; None where it may not be kept.
+
+    That is without consent, in a temporary or deleted conversation, and where the words are those of others.
+    """
+    conversation = message.conversation
+    if conversation.is_temporary or conversation.deleted_at or conversation.origin in WITH_WORDS_OF_OTHERS:
+        return None
+    if not consent_in_force(user, scope="conversation", subject_id=conversation.pk):
+        return None
+    ended = message.reply.finished_at
+    signal, _is_new = ImplicitSignal.objects.get_or_create(
+        user=user,
+        kind=kind,
+        cause=cause,
+        defaults={
+            "message": message,
+            "since_end_ms": max(0, (now - ended) // timedelta(milliseconds=1)) if ended else None,
+            "created_at": now,
+        },
+    )
+    return signal
+
+
+@receiver(person_acted)
+def hear_act(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: datetime, **_signal: object) -> None:
+    """Asked for another reply, or shared it."""
+    if message.role == Message.Role.ASSISTANT:
+        keep(user=user, message=message, kind=kind, cause=cause, now=now)
+
+
+@receiver(reply_ended)
+def hear_end(*, reply: Reply, **_signal: object) -> None:
+    """What a reply that has ended says about itself and about those before it."""
+    answer = Message.objects.select_related("conversation__user", "reply", "parent").filter(pk=reply.pk).first()
+    if answer is None:  # erased meanwhile
+        return
+    user = answer.conversation.user
+    if reply.state == Reply.State.STOPPED and reply.stop_requested_at:
+        keep(user=user, message=answer, kind=Kind.STOPPED, cause=answer.pk, now=reply.stop_requested_at)
+    question = answer.parent
+    if question is None or not _is_first(answer):
+        return
+    if earlier := _asked_before(question):
+        keep(user=user, message=earlier, kind=Kind.EDITED, cause=question.pk, now=question.created_at)
+    elif question.parent_id:
+        above = Message.objects.select_related("conversation", "reply").get(pk=question.parent_id)
+        keep(user=user, message=above, kind=Kind.CONTINUED, cause=question.pk, now=question.created_at)
+
+
+def _is_first(answer: Message) -> bool:
+    beside = Message.objects.filter(parent=answer.parent_id).order_by("created_at", "id")
+    return bool(beside.values_list("pk", flat=True)[0] == answer.pk)
+
+
+def _asked_before(question: Message) -> Message | None:
+    """The newest reply to what was asked in this place before."""
+    beside = Message.objects.filter(
+        conversation=question.conversation_id,
+        role=Message.Role.ASSISTANT,
+        parent__parent=question.parent_id,
+        parent__created_at__lt=question.created_at,
+    )
+    return beside.select_related("conversation", "reply").order_by("-created_at", "-id").first()
