@@ -18,7 +18,7 @@ class Account:
         return self.store.now()
 
     def create(self, document: Document, *, event: str | None = None) -> Document:
-        self.store.insert(document)
+        document = self.store.insert(document)
         if event:
             self.events.emit(event, document)
         return document

@@ -52,7 +52,7 @@ class Events:
             "request": {"id": new_id("req"), "idempotency_key": None},
             "type": kind,
         }
-        self._store.insert(event)
+        event = self._store.insert(event)
         if self._endpoint:
             self._store.execute(
                 "INSERT INTO delivery (event, endpoint, due) VALUES (?, ?, ?)",

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from billing.sandbox.errors import invalid, missing
+from billing.sandbox.shapes import complete
 
 Document = dict[str, Any]
 
+# Raised with every field added in `billing.sandbox.shapes`.
+SHAPES = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS object (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL
@@ -48,6 +51,16 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._moment: int | None = None
+        self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Objects that an earlier release saved get the fields that have come since."""
+        if self.execute("PRAGMA user_version")[0][0] == SHAPES:
+            return
+        with self.change():
+            for (data,) in self.execute("SELECT data FROM object"):
+                self.save(complete(json.loads(data)))
+        self.execute(f"PRAGMA user_version = {SHAPES}")
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -70,6 +83,7 @@ class Store:
             return self._connection.execute(sql, values).fetchall()
 
     def insert(self, document: Document) -> Document:
+        document = complete(document)
         data = json.dumps(document)
         self.execute("INSERT INTO object (id, kind, data) VALUES (?, ?, ?)", document["id"], document["object"], data)
         return document

@@ -19,16 +19,10 @@ def create_product(account: Account, params: Params) -> Document:
         "object": "product",
         "active": p.boolean(params.get("active"), default=True),
         "created": now,
-        "default_price": None,
         "description": params.get("description"),
         "images": params.get("images") or [],
-        "livemode": False,
-        "marketing_features": [],
         "metadata": params.get("metadata") or {},
         "name": p.required(params, "name"),
-        "package_dimensions": None,
-        "shippable": None,
-        "statement_descriptor": None,
         "tax_code": params.get("tax_code"),
         "unit_label": params.get("unit_label"),
         "updated": now,
@@ -68,16 +62,12 @@ def create_price(account: Account, params: Params) -> Document:
         "billing_scheme": "per_unit",
         "created": account.now(),
         "currency": p.required(params, "currency").lower(),
-        "custom_unit_amount": None,
-        "livemode": False,
         "lookup_key": params.get("lookup_key"),
         "metadata": params.get("metadata") or {},
         "nickname": params.get("nickname"),
         "product": account.store.get("product", p.required(params, "product"))["id"],
         "recurring": recurring and _recurring(recurring),
         "tax_behavior": params.get("tax_behavior") or "unspecified",
-        "tiers_mode": None,
-        "transform_quantity": None,
         "type": "recurring" if recurring else "one_time",
         "unit_amount": amount,
         "unit_amount_decimal": str(Decimal(amount)),
@@ -136,3 +126,29 @@ def list_prices(account: Account, params: Params) -> Document:
         )
 
     return account.store.page(account.store.all("price", is_wanted), params, url="/v1/prices")
+
+
+def plan_of(price: Document) -> Document:
+    """The older object that says the same as a recurring price; subscription items carry both."""
+    recurring = price["recurring"]
+    return {
+        "id": price["id"],
+        "object": "plan",
+        "active": price["active"],
+        "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"],
+        "billing_scheme": price["billing_scheme"],
+        "created": price["created"],
+        "currency": price["currency"],
+        "interval": recurring["interval"],
+        "interval_count": recurring["interval_count"],
+        "livemode": False,
+        "metadata": price["metadata"],
+        "meter": recurring["meter"],
+        "nickname": price["nickname"],
+        "product": price["product"],
+        "tiers_mode": None,
+        "transform_usage": None,
+        "trial_period_days": recurring["trial_period_days"],
+        "usage_type": recurring["usage_type"],
+    }

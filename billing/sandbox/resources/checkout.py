@@ -38,18 +38,15 @@ def create(account: Account, params: Params) -> Document:
         "customer": customer["id"],
         "customer_email": customer["email"],
         "expires_at": account.now() + OPEN_SECONDS,
-        "invoice": None,
-        "livemode": False,
         "locale": params.get("locale"),
         "metadata": params.get("metadata") or {},
         "mode": "subscription",
         "payment_status": "unpaid",
         "status": "open",
-        "subscription": None,
         "success_url": p.required(params, "success_url"),
         "url": f"{account.base_url}/checkout/{session_id}",
     }
-    account.store.insert(session)
+    session = account.store.insert(session)
     account.store.insert(
         {
             "id": f"ask_{session_id}",

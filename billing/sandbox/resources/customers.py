@@ -25,30 +25,9 @@ def create(account: Account, params: Params) -> Document:
     customer: Document = {
         "id": new_id("cus"),
         "object": "customer",
-        "address": None,
-        "balance": 0,
         "created": account.now(),
-        "currency": None,
-        "default_source": None,
-        "delinquent": False,
-        "description": None,
-        "email": None,
         "invoice_prefix": new_id("X")[2:10].upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
-        "livemode": False,
-        "metadata": {},
-        "name": None,
         "next_invoice_sequence": 1,
-        "phone": None,
-        "preferred_locales": [],
-        "shipping": None,
-        "tax_exempt": "none",
-        "test_clock": None,
     }
     customer.update({name: params[name] for name in _FIELDS if name in params})
     return account.create(customer, event="customer.created")

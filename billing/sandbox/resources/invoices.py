@@ -9,6 +9,7 @@ from billing.sandbox.account import Account
 from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
 from billing.sandbox.resources import payments
+from billing.sandbox.shapes import complete
 from billing.sandbox.store import Document, in_period, new_id
 
 
@@ -22,11 +23,7 @@ def line(
         "amount": amount,
         "currency": price["currency"],
         "description": text,
-        "discount_amounts": [],
         "discountable": not is_proration,
-        "discounts": [],
-        "livemode": False,
-        "metadata": {},
         "parent": {"type": "subscription_item_details", "subscription_item_details": {"proration": is_proration}},
         "period": {"start": start, "end": end},
         "pricing": {
@@ -35,7 +32,7 @@ def line(
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
         "quantity": quantity,
-        "taxes": [],
+        "subtotal": amount,
     }
 
 
@@ -43,37 +40,26 @@ def draft(account: Account, subscription: Document, lines: list[Document], *, re
     """An invoice of these lines that nobody has paid or stored yet."""
     total = sum(entry["amount"] for entry in lines)
     # A credit from before (a negative balance) pays first; what the lines give back becomes credit.
-    credit = min(0, account.store.get("customer", subscription["customer"])["balance"])
+    customer = account.store.get("customer", subscription["customer"])
+    credit = min(0, customer["balance"])
     due = max(0, total + credit)
     now = account.now()
     invoice_id = new_id("in")
-    return {
+    lines = [_placed(entry, invoice_id, subscription) for entry in lines]
+    invoice = {
         "id": invoice_id,
         "object": "invoice",
         "amount_due": due,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
         "amount_remaining": due,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": False,
-        "automatically_finalizes_at": None,
         "billing_reason": reason,
-        "collection_method": "charge_automatically",
         "created": now,
         "currency": subscription["currency"],
         "customer": subscription["customer"],
-        "customer_email": None,
-        "description": None,
-        "due_date": None,
-        "ending_balance": None,
+        "customer_email": customer["email"],
+        "customer_name": customer["name"],
         "hosted_invoice_url": f"{account.base_url}/invoice/{invoice_id}",
         "invoice_pdf": f"{account.base_url}/invoice/{invoice_id}/pdf",
         "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"},
-        "livemode": False,
-        "metadata": {},
-        "next_payment_attempt": None,
-        "number": None,
         "parent": {
             "type": "subscription_details",
             "subscription_details": {"subscription": subscription["id"], "metadata": subscription["metadata"]},
@@ -81,16 +67,25 @@ def draft(account: Account, subscription: Document, lines: list[Document], *, re
         "period_end": now,
         "period_start": now,
         "starting_balance": credit,
-        "status": "draft",
-        "status_transitions": {
-            "finalized_at": None,
-            "marked_uncollectible_at": None,
-            "paid_at": None,
-            "voided_at": None,
-        },
         "subtotal": total,
+        "subtotal_excluding_tax": total,
         "total": total,
+        "total_excluding_tax": total,
     }
+    return complete(invoice)
+
+
+def _placed(entry: Document, invoice_id: str, subscription: Document) -> Document:
+    """The line as part of this invoice."""
+    details = {
+        "invoice_item": None,
+        "proration": entry["parent"]["subscription_item_details"]["proration"],
+        "proration_details": {"credited_items": None},
+        "subscription": subscription["id"],
+        "subscription_item": subscription["items"]["data"][0]["id"],
+    }
+    parent = {"type": "subscription_item_details", "subscription_item_details": details, "invoice_item_details": None}
+    return {**entry, "invoice": invoice_id, "subscription": subscription["id"], "parent": parent}
 
 
 def finalise(account: Account, invoice: Document) -> Document:

@@ -32,7 +32,6 @@ def create_card(account: Account, *, number: str, month: int, year: int, custome
         "id": new_id("pm"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
-        "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None},
         "card": {
             "brand": "mastercard" if digits.startswith("5") else "visa",
             "country": "US",
@@ -44,7 +43,6 @@ def create_card(account: Account, *, number: str, month: int, year: int, custome
         },
         "created": account.now(),
         "customer": customer,
-        "livemode": False,
         "metadata": {"simulated_behaviour": behaviour},
         "type": "card",
     }
@@ -57,30 +55,22 @@ def charge(account: Account, *, invoice: Document, method: Document | None, is_a
         "id": new_id("pi"),
         "object": "payment_intent",
         "amount": invoice["amount_due"],
-        "amount_received": 0,
-        "canceled_at": None,
         "capture_method": "automatic",
         "client_secret": new_id("pi_secret"),
         "created": account.now(),
         "currency": invoice["currency"],
         "customer": invoice["customer"],
-        "description": None,
-        "last_payment_error": None,
-        "latest_charge": None,
-        "livemode": False,
-        "metadata": {},
         "payment_method": method["id"] if method else None,
-        "payment_method_types": ["card"],
         "status": "requires_payment_method",
     }
     behaviour = method["metadata"]["simulated_behaviour"] if method else "none"
     is_paid = behaviour == "ok" or (behaviour == "needs_authentication" and is_authenticated)
     made = _charge_object(account, intent, method, is_paid=is_paid)
-    account.store.insert(made)
+    made = account.store.insert(made)
     intent["latest_charge"] = made["id"]
     if is_paid:
         intent |= {"status": "succeeded", "amount_received": intent["amount"]}
-    account.store.insert(intent)
+    intent = account.store.insert(intent)
     _record_payment(account, invoice, intent, is_paid=is_paid)
     account.events.emit("charge.succeeded" if is_paid else "charge.failed", made)
     account.events.emit("payment_intent.succeeded" if is_paid else "payment_intent.payment_failed", intent)
@@ -93,21 +83,15 @@ def _charge_object(account: Account, intent: Document, method: Document | None, 
         "object": "charge",
         "amount": intent["amount"],
         "amount_captured": intent["amount"] if is_paid else 0,
-        "amount_refunded": 0,
         "captured": is_paid,
         "created": account.now(),
         "currency": intent["currency"],
         "customer": intent["customer"],
-        "disputed": False,
         "failure_code": None if is_paid else "card_declined",
         "failure_message": None if is_paid else "Your card was declined.",
-        "livemode": False,
-        "metadata": {},
         "paid": is_paid,
         "payment_intent": intent["id"],
         "payment_method": method["id"] if method else None,
-        "receipt_url": None,
-        "refunded": False,
         "status": "succeeded" if is_paid else "failed",
     }
 

@@ -20,9 +20,7 @@ def create(account: Account, params: Params) -> Document:
         "created": account.now(),
         "customer": customer["id"],
         "flow": params.get("flow_data"),
-        "livemode": False,
         "locale": params.get("locale"),
-        "on_behalf_of": None,
         "return_url": params.get("return_url"),
         "url": f"{account.base_url}/portal/{session_id}",
     }

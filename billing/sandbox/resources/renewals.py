@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from billing.sandbox.account import Account
-from billing.sandbox.resources import invoices, schedules, subscriptions
+from billing.sandbox.resources import catalogue, invoices, schedules, subscriptions
 from billing.sandbox.store import Document
 
 DAY = 86_400
@@ -77,7 +77,8 @@ def _renew(account: Account, subscription: Document) -> None:
     is_other_interval = price["recurring"] != before["price"]["recurring"]
     anchor = start if is_other_interval else subscription["billing_cycle_anchor"]
     end = subscriptions.next_period_end(anchor, price["recurring"], after=start)
-    after = {**before, "price": price, "quantity": quantity, "current_period_start": start, "current_period_end": end}
+    after = {**before, "price": price, "plan": catalogue.plan_of(price), "quantity": quantity}
+    after |= {"current_period_start": start, "current_period_end": end}
     line = invoices.line(
         text=subscriptions.description(account, price, quantity),
         amount=price["unit_amount"] * quantity,

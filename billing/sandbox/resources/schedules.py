@@ -19,13 +19,10 @@ def create(account: Account, params: Params) -> Document:
     schedule = {
         "id": new_id("sub_sched"),
         "object": "subscription_schedule",
-        "canceled_at": None,
-        "completed_at": None,
         "created": now,
         "current_phase": {"start_date": item["current_period_start"], "end_date": item["current_period_end"]},
         "customer": subscription["customer"],
         "end_behavior": "release",
-        "livemode": False,
         "metadata": params.get("metadata") or {},
         "phases": [
             _phase(
@@ -33,27 +30,38 @@ def create(account: Account, params: Params) -> Document:
                 subscription["currency"],
             )
         ],
-        "released_at": None,
-        "released_subscription": None,
         "status": "active",
         "subscription": subscription["id"],
-        "test_clock": None,
     }  # fmt: skip
-    account.store.insert(schedule)
+    schedule = account.store.insert(schedule)
     account.update(subscription, event="customer.subscription.updated", schedule=schedule["id"])
     account.events.emit("subscription_schedule.created", schedule)
     return schedule
 
 
 def _phase(price: str, quantity: int, start: int, end: int, currency: str) -> Document:
+    item = {"price": price, "plan": price, "quantity": quantity, "billing_thresholds": None}
     return {
         "add_invoice_items": [],
+        "application_fee_percent": None,
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "billing_cycle_anchor": None,
+        "billing_thresholds": None,
+        "collection_method": None,
         "currency": currency,
+        "default_payment_method": None,
+        "default_tax_rates": [],
+        "description": None,
+        "discounts": [],
         "end_date": end,
-        "items": [{"price": price, "quantity": quantity, "discounts": [], "metadata": {}, "tax_rates": []}],
+        "invoice_settings": None,
+        "items": [{**item, "discounts": [], "metadata": {}, "tax_rates": []}],
         "metadata": {},
+        "on_behalf_of": None,
         "proration_behavior": "none",
         "start_date": start,
+        "transfer_data": None,
+        "trial_end": None,
     }
 
 

@@ -10,7 +10,7 @@ from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import customers, invoices
+from billing.sandbox.resources import catalogue, customers, invoices
 from billing.sandbox.store import Document, in_period, new_id
 
 ENDED = ("canceled", "incomplete_expired")
@@ -47,6 +47,7 @@ def item(price: Document, *, quantity: int, start: int, end: int, subscription_i
         "current_period_start": start,
         "discounts": [],
         "metadata": {},
+        "plan": catalogue.plan_of(price),
         "price": price,
         "quantity": quantity,
         "subscription": subscription_id,
@@ -73,38 +74,20 @@ def begin(
     subscription: Document = {
         "id": subscription_id,
         "object": "subscription",
-        "application": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": end if trial_end else now,
-        "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}},
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-        "collection_method": "charge_automatically",
         "created": now,
         "currency": price["currency"],
         "customer": customer,
-        "days_until_due": None,
         "default_payment_method": method["id"] if method else None,
-        "description": None,
-        "discounts": [],
-        "ended_at": None,
         "items": {
             "object": "list",
             "data": [item(price, quantity=quantity, start=now, end=end, subscription_id=subscription_id, now=now)],
             "has_more": False,
             "url": f"/v1/subscription_items?subscription={subscription_id}",
         },
-        "latest_invoice": None,
-        "livemode": False,
         "metadata": metadata,
-        "pause_collection": None,
-        "pending_update": None,
-        "schedule": None,
         "start_date": now,
         "status": "incomplete",
-        "test_clock": None,
         "trial_end": trial_end,
         "trial_start": now if trial_end else None,
     }
@@ -120,7 +103,7 @@ def begin(
     )
     invoice = invoices.finalise(account, invoices.draft(account, subscription, [line], reason="subscription_create"))
     subscription["latest_invoice"] = invoice["id"]
-    account.store.insert(subscription)
+    subscription = account.store.insert(subscription)
     invoice = invoices.pay(account, invoice, method, is_authenticated=is_authenticated)
     if invoice["status"] == "paid":
         subscription = account.update(subscription, status="trialing" if trial_end else "active")
@@ -191,7 +174,8 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
     if not same_interval:
         start, end = at, period_end(at, price["recurring"])
         subscription = {**subscription, "billing_cycle_anchor": at}
-    after = {**before, "price": price, "quantity": quantity, "current_period_start": start, "current_period_end": end}
+    after = {**before, "price": price, "plan": catalogue.plan_of(price), "quantity": quantity}
+    after |= {"current_period_start": start, "current_period_end": end}
     changes: dict[str, Any] = {"items": {**subscription["items"], "data": [after]}}
     if behaviour == "always_invoice" or not same_interval:
         invoice = invoices.finalise(account, invoices.draft(account, subscription, lines, reason="subscription_update"))

@@ -23,7 +23,6 @@ def create(account: Account, params: Params) -> Document:
         "created": account.now(),
         "deletes_after": account.now() + 30 * 86_400,
         "frozen_time": account.now(),
-        "livemode": False,
         "name": params.get("name"),
         "status": "ready",
         "status_details": {},
