@@ -8,6 +8,8 @@ from typing import Any
 from allauth.account import signals as account_signals
 from allauth.account.adapter import get_adapter
 from allauth.mfa import signals as mfa_signals
+from allauth.socialaccount import signals as elsewhere_signals
+from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -44,6 +46,21 @@ def listen() -> None:
         (mfa_signals.authenticator_reset, Kind.RECOVERY_CODES_RENEWED),
     ):
         signal.connect(_recorder(kind), weak=False, dispatch_uid=f"accounts.activity.{kind}.{id(signal)}")
+    elsewhere_signals.social_account_added.connect(_connected, dispatch_uid="accounts.activity.connected")
+    elsewhere_signals.social_account_removed.connect(_disconnected, dispatch_uid="accounts.activity.disconnected")
+
+
+def _connected(*, request: HttpRequest, sociallogin: SocialLogin, **_arguments: object) -> None:
+    _record_elsewhere(request, sociallogin.account, Kind.CONNECTED)
+
+
+def _disconnected(*, request: HttpRequest, socialaccount: SocialAccount, **_arguments: object) -> None:
+    _record_elsewhere(request, socialaccount, Kind.DISCONNECTED)
+
+
+def _record_elsewhere(request: HttpRequest, account: SocialAccount, kind: Kind) -> None:
+    detail, address = str(account.get_provider()), address_of(request)
+    record(user=account.user, kind=kind, now=timezone.now(), detail=detail, address=address)
 
 
 def _recorder(kind: Kind) -> Any:

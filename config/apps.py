@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class ConfigConfig(AppConfig):
@@ -12,3 +13,13 @@ class ConfigConfig(AppConfig):
         from config import mail
 
         person_leaving.connect(mail.forget_letters, dispatch_uid="config")
+
+
+class DeskConfig(AdminConfig):
+    """Django's admin site without what packages add to it that could open a person's account."""
+
+    def ready(self) -> None:
+        super().ready()
+        from config import desk
+
+        desk.close_doors()

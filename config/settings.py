@@ -15,6 +15,8 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from servestatic.compress import Compressor
 
+from config import single_sign_on
+
 django_stubs_ext.monkeypatch()  # lets Django's generic classes take their type at run time: ModelAdmin[User]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -61,7 +63,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
-    "config",
+    "config.apps.ConfigConfig",
     "feedback",
     "chat",
     "chat.openai",
@@ -70,13 +72,16 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "csp",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "servestatic",
-    "django.contrib.admin",
+    "config.apps.DeskConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -187,6 +192,13 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True  # for a new address, and for connectin
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the other sessions end; this one stays
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupQuestions"
+# Who another site vouches for with a verified address gets into the account of that address here, and stays connected.
+# An unverified address opens nothing, and the answer does not tell whether there is an account.
+SOCIALACCOUNT_PROVIDERS, _sign_in_origins = single_sign_on.providers(env)
+SOCIALACCOUNT_ADAPTER = "accounts.adapter.ElsewhereAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_AUTO_SIGNUP = False  # the question of consent is asked of everybody
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = SITE_NAME
@@ -233,6 +245,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [
             SELF,
             *env.list("CSP_FORM_ACTION", default=["https://checkout.stripe.com", "https://billing.stripe.com"]),
+            *_sign_in_origins,
         ],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],

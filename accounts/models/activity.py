@@ -20,6 +20,8 @@ class ActivityEvent(models.Model):
         SECOND_STEP_ADDED = "second_step_added", _("Second step or passkey added")
         SECOND_STEP_REMOVED = "second_step_removed", _("Second step or passkey removed")
         RECOVERY_CODES_RENEWED = "codes_renewed", _("Recovery codes made anew")
+        CONNECTED = "connected", _("Account of another site connected")
+        DISCONNECTED = "disconnected", _("Account of another site disconnected")
         KEY_MADE = "key_made", _("API key made")
         KEY_REPLACED = "key_replaced", _("API key replaced")
         KEY_REVOKED = "key_revoked", _("API key revoked")

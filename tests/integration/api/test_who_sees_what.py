@@ -31,7 +31,9 @@ CAPABILITIES = {
     "shared", "continue-shared", "team-invitation", "account_confirm_email", "account_reset_password_from_key",
     "release-file", "data-copy",
 }  # fmt: skip
-NO_PERSONS = {"export-all", "v1-model", "v1-nothing", "dashboard-csv"}
+NO_PERSONS = {
+    "export-all", "v1-model", "v1-nothing", "dashboard-csv", "openid_connect_login", "openid_connect_callback",
+}  # fmt: skip
 # What staff are there for, with the permission that opens it.
 REVIEWERS = {"reviewer", "admin"}
 STAFF_ONLY = {

@@ -1,0 +1,1 @@
+"""GitHub and GitHub Enterprise, which speak OAuth 2 without OpenID Connect."""
