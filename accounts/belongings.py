@@ -12,7 +12,7 @@ from django.db.models.deletion import Collector
 from accounts.models import User
 
 # Digests and secrets open doors; they say nothing about the person.
-SECRET_FIELDS = {"password", "digest", "data", "session_key", "fence"}
+SECRET_FIELDS = {"password", "digest", "data", "session_key", "fence", "secret", "previous_secret"}
 SECRET_MODELS = {"mfa.authenticator"}
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts import consent
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, User, WebhookEndpoint
 
 CONSENT_LABEL = _("My conversations and ratings may be used to improve the model.")
 CONSENT_HELP = _(
@@ -100,3 +100,34 @@ class ApiKeyForm(forms.Form):
             "expires_at": now + timedelta(days=int(given["days"])) if given["days"] != "never" else None,
             "monthly_token_cap": given["monthly_token_cap"],
         }
+
+
+class WebhookForm(forms.Form):
+    """An endpoint: where, what of, and whether it rests."""
+
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        widget=forms.URLInput(attrs={"placeholder": "https://example.com/hooks", "autocomplete": "off"}),
+        help_text=_("Messages are posted there as JSON, signed with a secret that you get once."),
+    )
+    events = forms.MultipleChoiceField(
+        label=_("When"), choices=WebhookEndpoint.Event.choices, widget=forms.CheckboxSelectMultiple
+    )
+    paused = forms.BooleanField(label=_("Paused: nothing is sent"), required=False)
+
+    def __init__(self, *args: Any, endpoint: WebhookEndpoint | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if endpoint is None:
+            del self.fields["paused"]
+            self.initial["events"] = [WebhookEndpoint.Event.REPLY_FINISHED]
+        else:
+            self.initial = {"url": endpoint.url, "events": endpoint.events, "paused": endpoint.is_paused}
+
+    def wishes(self) -> dict[str, Any]:
+        """Arguments of `accounts.webhooks.endpoints.create`."""
+        return {"url": self.cleaned_data["url"], "events": self.cleaned_data["events"]}
+
+    @property
+    def is_paused(self) -> bool:
+        return bool(self.cleaned_data.get("paused"))

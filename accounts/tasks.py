@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import data_copies, erasure
+from accounts.webhooks import sending
 
 
 @shared_task
@@ -17,8 +18,22 @@ def make_data_copy(copy_id: str) -> None:
 
 @shared_task
 def tidy() -> None:
-    """Erase who asked for it a fortnight ago; remove copies of data that expired; make again what a crash left."""
+    """Erase who asked for it a fortnight ago; remove copies of data that expired; make again what a crash left;
+    forget old deliveries."""
     now = timezone.now()
     erasure.erase_due(now=now)
     data_copies.remove_expired(now=now)
     data_copies.resume(now=now)
+    sending.forget_old(now=now)
+
+
+@shared_task
+def deliver_webhook(delivery_id: str) -> None:
+    sending.deliver(uuid.UUID(delivery_id), now=timezone.now())
+
+
+@shared_task
+def deliver_due_webhooks() -> None:
+    """By the clock: tries that are due again, and those whose wake-up was lost."""
+    for delivery_id in sending.due(now=timezone.now()):
+        deliver_webhook.delay(str(delivery_id))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import keys, leaving, preferences
+from accounts.views import keys, leaving, preferences, webhooks
 
 urlpatterns = [
     path("settings/", preferences.settings_page, name="settings"),
@@ -12,6 +12,13 @@ urlpatterns = [
     path("settings/keys/new", keys.new_key, name="key-new"),
     path("settings/keys/<uuid:key_id>/replace", keys.replace_key, name="key-replace"),
     path("settings/keys/<uuid:key_id>/revoke", keys.revoke_key, name="key-revoke"),
+    path("settings/webhooks", webhooks.webhooks_page, name="webhooks"),
+    path("settings/webhooks/new", webhooks.new_webhook, name="webhook-new"),
+    path("settings/webhooks/<uuid:endpoint_id>", webhooks.one_webhook, name="webhook"),
+    path("settings/webhooks/<uuid:endpoint_id>/secret", webhooks.rotate_secret, name="webhook-secret"),
+    path("settings/webhooks/<uuid:endpoint_id>/test", webhooks.test_webhook, name="webhook-test"),
+    path("settings/webhooks/<uuid:endpoint_id>/remove", webhooks.remove_webhook, name="webhook-remove"),
+    path("settings/deliveries/<uuid:delivery_id>/resend", webhooks.send_again, name="webhook-resend"),
     path("settings/activity", leaving.activity_page, name="activity"),
     path("settings/data", leaving.your_data, name="your_data"),
     path("settings/data/copy", leaving.ask_for_copy, name="data-copy-ask"),

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing import quota
-from chat import inference, prompt, sending, streams, titles
+from chat import inference, prompt, sending, streams, telling, titles
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.signals import reply_ended
@@ -115,6 +115,7 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
         Message.objects.filter(pk=reply.pk).update(content=outcome.text)
         Conversation.objects.filter(messages=reply.pk).update(updated_at=now)
         _settle(reply, outcome, now)
+        telling.tell_of_reply(reply, draft.user_id, now=now)
         transaction.on_commit(lambda: streams.publish_end(reply.pk, reply.ending), robust=True)
         for waiting in Reply.objects.filter(state=Reply.State.QUEUED, message__parent__parent=reply.pk):
             transaction.on_commit(lambda waiting=waiting: sending.wake(waiting), robust=True)  # type: ignore[misc]

@@ -6,4 +6,5 @@ urlpatterns = [
     path("", include("chat.api_urls")),
     path("", include("feedback.api_urls")),
     path("", include("billing.api_urls")),
+    path("", include("accounts.api_urls")),
 ]

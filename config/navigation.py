@@ -34,6 +34,7 @@ PLACES = [
     Place("chat-preferences", _("Chat"), "chat"),
     Place("security", _("Security"), "shield"),
     Place("keys", _("API keys"), "key"),
+    Place("webhooks", _("Webhooks"), "bell"),
     Place("activity", _("Activity"), "history"),
     Place("your_data", _("Your data"), "download"),
     Place("plans", _("Plans"), "card"),

@@ -274,6 +274,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-conversations": {"task": "chat.tasks.sweep_conversations", "schedule": 300.0, "options": {"expires": 200}},
     "sweep-completions": {"task": "chat.openai.tasks.sweep", "schedule": 60.0, "options": {"expires": 50}},
     "tidy-accounts": {"task": "accounts.tasks.tidy", "schedule": 600.0, "options": {"expires": 500}},
+    "deliver-webhooks": {"task": "accounts.tasks.deliver_due_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "sweep-releases": {"task": "feedback.tasks.sweep_releases", "schedule": 5.0, "options": {"expires": 20}},
     "process-stripe-events": {"task": "billing.tasks.process_events", "schedule": 5.0, "options": {"expires": 20}},
     "run-stripe-commands": {"task": "billing.tasks.run_commands", "schedule": 30.0, "options": {"expires": 60}},
@@ -296,6 +297,10 @@ CHAT_SAMPLING = {"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.05}
 TEMPORARY_CHAT_HOURS = env.int("TEMPORARY_CHAT_HOURS", default=24)
 DELETED_CHAT_DAYS = env.int("DELETED_CHAT_DAYS", default=30)
 REPLY_LEASE_SECONDS = env.int("REPLY_LEASE_SECONDS", default=10)
+
+# Outgoing webhooks: networks that they may reach besides the open internet, by http too. -----------------------------
+
+WEBHOOK_NETWORKS = env.list("WEBHOOK_NETWORKS", default=[])
 
 # Data sets -----------------------------------------------------------------------------------------------------------
 

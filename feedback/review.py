@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from feedback.models import Rating, ReviewDecision, ReviewLease
+from feedback.telling import tell_of_review
 
 LEASE = timedelta(minutes=10)
 # Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
@@ -98,7 +99,8 @@ def decide(
             raise BadDecision(_("Another reviewer is reading this one."))
         decision = _record(rating, reviewer, verdict, ideal_text, now)
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
-        _settle(rating)
+        if _settle(rating):
+            tell_of_review(rating, now=now)
         return decision
 
 
@@ -113,19 +115,20 @@ def _record(rating: Rating, reviewer: User, verdict: str, ideal_text: str, now: 
         raise BadDecision(_("You have decided this one already.")) from twice
 
 
-def _settle(rating: Rating) -> None:
-    """The verdict of the readers, once there are enough of them and they are not evenly divided."""
+def _settle(rating: Rating) -> bool:
+    """The verdict of the readers, once there are enough of them and they are not evenly divided; else False."""
     decisions = list(ReviewDecision.objects.filter(event_id=rating.event_id).order_by("created_at", "id"))
     approvals = [one for one in decisions if one.verdict == Rating.Verdict.APPROVED]
     rejections = len(decisions) - len(approvals)
     if len(decisions) < settings.REVIEW_READERS or len(approvals) == rejections:
-        return
+        return False
     is_approved = len(approvals) > rejections
     rating.decided_event_id = rating.event_id
     rating.verdict = Rating.Verdict.APPROVED if is_approved else Rating.Verdict.REJECTED
     ideals = [one.ideal_text for one in approvals if one.ideal_text]
     rating.ideal_text = ideals[-1] if is_approved and ideals else ""
     rating.save(update_fields=["decided_event", "verdict", "ideal_text"])
+    return True
 
 
 def skip(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:

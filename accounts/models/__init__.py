@@ -4,6 +4,7 @@ from accounts.models.activity import ActivityEvent
 from accounts.models.keys import ApiKey, ApiKeyQuerySet
 from accounts.models.leaving import DataCopy, Deletion, ErasureReceipt
 from accounts.models.people import ConsentEvent, User, UserManager, new_id
+from accounts.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookTry
 
 __all__ = [
     "ActivityEvent",
@@ -15,5 +16,8 @@ __all__ = [
     "ErasureReceipt",
     "User",
     "UserManager",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookTry",
     "new_id",
 ]

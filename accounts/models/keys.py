@@ -32,6 +32,7 @@ class ApiKey(models.Model):
         RATINGS = "ratings", _("Ratings: give and read ratings")
         USAGE = "usage", _("Usage: read what is used and left")
         RELEASES = "releases", _("Releases: read preference data")
+        WEBHOOKS = "webhooks", _("Webhooks: manage where your programs are told")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
@@ -60,7 +61,9 @@ class ApiKey(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="api_key_scopes_known",
-                condition=Q(scopes__contained_by=["chat", "ratings", "usage", "releases"], scopes__len__gt=0),
+                condition=Q(
+                    scopes__contained_by=["chat", "ratings", "usage", "releases", "webhooks"], scopes__len__gt=0
+                ),
             ),
             models.CheckConstraint(
                 name="api_key_expires_after_creation", condition=Q(expires_at=None) | Q(expires_at__gt=F("created_at"))

@@ -23,6 +23,7 @@ from feedback.release import candidates, choice, reading, sealing, shards, table
 from feedback.release.models import CandidateRow, Release, ReleaseChunk, ReleaseMember, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
+from feedback.telling import tell_of_release
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +153,7 @@ def _seal(step: Step) -> Commit:
         release.rows_done = sum(chunk.rows for chunk in release.chunks.filter(stage=Stage.FILES))
         release.save(update_fields=["manifest_sha256", "rows_done"])
         _end(release, Release.State.SEALED)
+        tell_of_release(release, now=timezone.now())
 
     return commit
 

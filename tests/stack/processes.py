@@ -189,6 +189,7 @@ def _environment() -> dict[str, str]:
     return {
         **os.environ,
         "DATABASE_URL": urlunsplit(address._replace(path=f"/{name}")),
+        "WEBHOOK_NETWORKS": "127.0.0.0/8",  # receivers of tests
         "STRIPE_WEBHOOK_URL": f"{os.environ['SITE_URL']}/billing/webhook",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from accounts import api_keys, consent, data_copies, erasure
 from accounts.models import ActivityEvent, DataCopy, Deletion, ErasureReceipt, User
+from accounts.webhooks import endpoints, publishing
 from billing import quota
 from billing.models import Customer, StripeCommand, StripeEvent
 from chat import streams
@@ -46,6 +47,8 @@ def person() -> User:
     capture.rate(user=user, message=reply, value=-1, comment=f"I said {WORDS}", client_event_id=uuid.uuid4(), now=now)
     quota.reserve(user=user, request_id=uuid.uuid4(), prompt_tokens=5, max_output_tokens=50, now=now)
     api_keys.create(user=user, name=f"key for {WORDS}", scopes=["chat"], now=now)
+    webhook = endpoints.create(user=user, url=f"https://example.org/{WORDS}", events=["quota.near"], now=now)[0]
+    publishing.send_test(endpoint=webhook, now=now)
     release = Release.objects.create(version=1, content_sha256="0" * 64)
     ReleaseRow.objects.create(
         release=release,

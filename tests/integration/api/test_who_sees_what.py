@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts import api_keys, belongings
 from accounts.models import ActivityEvent, User
+from accounts.webhooks import endpoints, publishing
 from billing.models import Customer, Invoice, Plan, Subscription
 from billing.models.teams import Team
 from chat.models import Conversation, Folder, SavedPrompt, Share
@@ -91,6 +92,8 @@ def ids(ann: User) -> dict[str, str]:
         amount_paid=1,
         created_at=now,
     )
+    endpoint = endpoints.create(user=ann, url=f"https://example.org/{MARKER}", events=["quota.near"], now=now)[0]
+    publishing.send_test(endpoint=endpoint, now=now)
     team = Team.objects.create(owner=ann, name=MARKER)
     invitation = team.invitations.create(email="x@example.org", token_hash="0" * 64, expires_at=now + timedelta(days=1))
     return {
@@ -111,6 +114,8 @@ def ids(ann: User) -> dict[str, str]:
         "comparison_id": str(
             Comparison.objects.create(user=ann, question=reply.parent, left=reply, right=side).pk
         ),
+        "endpoint_id": str(endpoint.pk),
+        "delivery_id": str(endpoint.deliveries.get().pk),
         "invoice_id": invoice.pk,
         "invitation_id": str(invitation.pk),
         "user_id": str(ann.pk),
