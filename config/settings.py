@@ -7,6 +7,7 @@ that `make run` would otherwise start on this machine. docs/operations.md lists 
 import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
+from wsgiref.headers import Headers
 
 import django_stubs_ext
 import environ
@@ -93,7 +94,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -152,6 +152,16 @@ STORAGE_URL = env.str("STORAGE_URL", default=(VAR_DIR / "storage").as_uri())
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+
+
+def _static_headers(headers: Headers, _path: str, _url: str) -> None:
+    """What `SecurityMiddleware` gives to pages: static files are served before any middleware (config/asgi.py)."""
+    headers["X-Content-Type-Options"] = "nosniff"
+    if SECURE_HSTS_SECONDS:
+        headers["Strict-Transport-Security"] = f"max-age={SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+
+
+SERVESTATIC_ADD_HEADERS_FUNCTION = _static_headers
 SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}},
