@@ -20,31 +20,59 @@ from asgiref.sync import sync_to_async
 from chat import rendering, streams
 from chat.models import Reply
 from chat.pooling import give_back
-from chat.streams import Event, Keys
+from chat.streams import Entry, Event, Keys
 
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 10.0
+# Messages kept for a viewer who does not read; beyond them the stream is read, folded.
+LONGEST_BACKLOG = 64
+RETRY = b"retry: 1000\n\n"
 _EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
+class Viewer:
+    """Somebody who follows a reply: what has come for them since they last looked."""
+
+    def __init__(self) -> None:
+        self._came = asyncio.Event()
+        self._messages: list[str] = []
+
+    def tell(self, message: str) -> None:
+        """The channel's message; of a viewer who is far behind, only that there is much to read."""
+        self._messages = [*self._messages, message] if len(self._messages) < LONGEST_BACKLOG else [""]
+        self._came.set()
+
+    @property
+    def has_news(self) -> bool:
+        return self._came.is_set()
+
+    async def wait(self) -> None:
+        await self._came.wait()
+
+    def take(self) -> list[str]:
+        messages, self._messages = self._messages, []
+        self._came.clear()
+        return messages
+
+
 class Hub:
-    """Wakes the viewers of this process when one of their replies has news."""
+    """Tells the viewers of this process what is new in their replies."""
 
     def __init__(self) -> None:
         self.client = streams.async_connection()
         self._pubsub = self.client.pubsub()
-        self._viewers: dict[str, set[asyncio.Event]] = {}
+        self._viewers: dict[str, set[Viewer]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
         self._reader: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def subscription(self, channel: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the channel has news, from before the first read on."""
-        news = asyncio.Event()
+    async def subscription(self, channel: str) -> AsyncIterator[Viewer]:
+        """A viewer who is told of all news in the channel, from before the first read on."""
+        viewer = Viewer()
         viewers = self._viewers.setdefault(channel, set())
-        viewers.add(news)
+        viewers.add(viewer)
         try:
             async with self._changing:
                 if channel not in self._confirmed:
@@ -54,9 +82,9 @@ class Hub:
             if self._reader is None or self._reader.done():
                 self._reader = asyncio.create_task(self._read())
             await asyncio.wait_for(self._confirmed[channel].wait(), 5)
-            yield news
+            yield viewer
         finally:
-            viewers.discard(news)
+            viewers.discard(viewer)
             async with self._changing:
                 if not viewers and self._viewers.get(channel) is viewers:
                     del self._viewers[channel]
@@ -71,18 +99,22 @@ class Hub:
             except (redis.RedisError, OSError):
                 logger.warning("Lost the connection to Valkey; viewers re-read until it is back")
                 await asyncio.sleep(0.5)  # the client re-subscribes by itself when it reconnects
-                self._wake(self._viewers)
+                for channel in list(self._viewers):
+                    self._tell(channel, "")
                 continue
             if message is None:
                 continue
-            if message["type"] == "subscribe" and (confirmed := self._confirmed.get(message["channel"])):
-                confirmed.set()
-            self._wake([message["channel"]])
+            channel = message["channel"]
+            if message["type"] == "message":
+                self._tell(channel, message["data"])
+            elif message["type"] == "subscribe":
+                if confirmed := self._confirmed.get(channel):
+                    confirmed.set()
+                self._tell(channel, "")  # what came while the connection was lost is known to the stream alone
 
-    def _wake(self, channels: Any) -> None:
-        for channel in list(channels):
-            for news in self._viewers.get(channel, ()):
-                news.set()
+    def _tell(self, channel: str, message: str) -> None:
+        for viewer in self._viewers.get(channel, ()):
+            viewer.tell(message)
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
@@ -97,48 +129,65 @@ def _hub() -> Hub:
     return _hubs[loop]
 
 
-async def follow(reply_id: uuid.UUID, *, last_event_id: str) -> AsyncIterator[bytes]:
+async def follow(reply_id: uuid.UUID, *, last_event_id: str = "") -> AsyncIterator[bytes]:
     """Server-sent events of a reply from after `last_event_id` (all when empty) to its `end`.
 
     Entries before the first read are folded: of each block only the newest is sent. When the stream is gone the
     database answers. Ends after `end`, and when Valkey is away: the browser comes back and goes on from where it was.
     """
-    position = last_event_id if _EVENT_ID.fullmatch(last_event_id) else "-"
-    yield b"retry: 1000\n\n"
+    position = last_event_id if _EVENT_ID.fullmatch(last_event_id) else streams.START
+    yield RETRY
+    async for part in _patiently(_follow(_hub(), reply_id, position, may_be_over=True)):
+        yield part
+
+
+async def follow_new(reply: Reply, first: Event) -> AsyncIterator[bytes]:
+    """`first`, then all events of a reply that has just been asked for."""
+    yield RETRY + _sse(first)
+    async for part in _patiently(_follow(_hub(), reply.pk, streams.START, may_be_over=reply.is_finished)):
+        yield part
+
+
+async def _patiently(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
-        async for part in _follow(_hub(), reply_id, position):
+        async for part in events:
             yield part
     except (redis.RedisError, OSError, TimeoutError):
         logger.warning("Lost Valkey while following a reply; the browser will come back", exc_info=True)
 
 
-async def _follow(hub: Hub, reply_id: uuid.UUID, position: str) -> AsyncIterator[bytes]:
-    async with hub.subscription(Keys(reply_id).channel) as news:
+async def _follow(hub: Hub, reply_id: uuid.UUID, position: str, *, may_be_over: bool) -> AsyncIterator[bytes]:
+    async with hub.subscription(Keys(reply_id).channel) as viewer:
+        viewer.take()
+        entries = await _entries(hub.client, reply_id, position)
+        is_silent = may_be_over and not entries
         while True:
-            news.clear()
-            entries = await _entries(hub.client, reply_id, position)
             for entry_id, event in _folded(entries):
                 position = entry_id
                 yield _sse(event, entry_id=entry_id)
                 if event[0] == "end":
                     return
-            if not entries and not news.is_set() and (final := await _final_events(reply_id)):
+            if is_silent and not viewer.has_news and (final := await _final_events(reply_id)):
                 for event in final:
                     yield _sse(event)
                 return
+            carried = None
             try:
-                await asyncio.wait_for(news.wait(), KEEP_ALIVE_SECONDS)
+                await asyncio.wait_for(viewer.wait(), KEEP_ALIVE_SECONDS)
+                carried = streams.news_after(position, viewer.take())
             except TimeoutError:
                 yield b": waiting\n\n"
+            entries = await _entries(hub.client, reply_id, position) if carried is None else carried
+            is_silent = carried is None and not entries
 
 
-async def _entries(client: redis.asyncio.Redis, reply_id: uuid.UUID, position: str) -> list[tuple[str, Event]]:
-    start = position if position == "-" else f"({position}"
+async def _entries(client: redis.asyncio.Redis, reply_id: uuid.UUID, position: str) -> list[Entry]:
+    start = position if position == streams.START else f"({position}"
     rows: Any = await client.xrange(Keys(reply_id)["events"], min=start, max="+")
     return [(entry_id, (fields["event"], json.loads(fields["data"]))) for entry_id, fields in rows]
 
 
-def _folded(entries: list[tuple[str, Event]]) -> list[tuple[str, Event]]:
+def _folded(entries: list[Entry]) -> list[Entry]:
     """The same news with fewer events: of each block, and of the state, only the newest; order kept."""
     newest = {(name, data.get("index")): index for index, (_id, (name, data)) in enumerate(entries)}
     return [entries[index] for index in sorted(newest.values())]

@@ -5,7 +5,8 @@ Keys of a reply, under one hash tag so that a cluster keeps them together:
   reply:{id}:text     the raw text shown so far; where a new worker goes on when the first one died
   reply:{id}:attempt  the worker's attempt; an older attempt's writes are refused (fencing)
   reply:{id}:stop     exists once somebody asked to stop
-A message on the channel `reply:{id}` says that there is something new to read.
+A message on the channel `reply:{id}` says that there is something new: lines of the id before it, and of id, event and
+data of each new entry. An empty one says no more than that. `news_after` reads them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ KEEP_AFTER_END_SECONDS = 600
 CONNECTIONS = 64
 
 Event = tuple[str, dict[str, Any]]
+Entry = tuple[str, Event]
+"""An event with its id in the stream."""
+START = "-"
+"""The position before the first entry."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,14 @@ local owner = redis.call('GET', KEYS[3])
 if owner and tonumber(owner) > tonumber(ARGV[1]) then return 'lost' end
 if redis.call('STRLEN', KEYS[2]) ~= tonumber(ARGV[2]) then return 'gap' end
 if ARGV[3] ~= '' then redis.call('APPEND', KEYS[2], ARGV[3]) end
-for i = 6, #ARGV, 2 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[i], 'data', ARGV[i + 1]) end
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local news = {last and last[1] or '-'}
+for i = 6, #ARGV, 2 do
+  local id = redis.call('XADD', KEYS[1], '*', 'event', ARGV[i], 'data', ARGV[i + 1])
+  for _, line in ipairs({id, ARGV[i], ARGV[i + 1]}) do news[#news + 1] = line end
+end
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[5]) end
-redis.call('PUBLISH', ARGV[4], '')
+redis.call('PUBLISH', ARGV[4], table.concat(news, string.char(10)))
 return redis.call('EXISTS', KEYS[4]) == 1 and 'stop' or 'ok'
 """
 
@@ -59,6 +69,34 @@ if owner and tonumber(owner) > tonumber(ARGV[1]) then return false end
 redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[2])
 return {redis.call('GET', KEYS[2]) or '', redis.call('EXISTS', KEYS[4])}
 """
+
+
+def news_after(position: str, messages: list[str]) -> list[Entry] | None:
+    """The entries after `position` that the channel's messages carry; None when one is missing, so that the stream
+    itself must be read."""
+    entries: list[Entry] = []
+    for message in messages:
+        before, *lines = message.split("\n")
+        if not lines:
+            return None
+        ids = lines[0::3]
+        if _order(ids[-1]) <= _order(position):
+            continue  # a read of the stream has brought them already
+        if before != position:
+            return None
+        entries += [
+            (entry_id, (name, json.loads(data)))
+            for entry_id, name, data in zip(ids, lines[1::3], lines[2::3], strict=True)
+        ]
+        position = ids[-1]
+    return entries
+
+
+def _order(position: str) -> tuple[int, int]:
+    if position == START:
+        return (0, 0)
+    milliseconds, _dash, number = position.partition("-")
+    return int(milliseconds), int(number)
 
 
 @lru_cache(maxsize=1)

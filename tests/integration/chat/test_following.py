@@ -1,6 +1,7 @@
 """Many viewers of one process: all are woken, none is turned away."""
 
 import asyncio
+import json
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -40,3 +41,42 @@ async def test_more_viewers_than_connections_all_see_the_end():
     await asyncio.to_thread(streams.publish_end, reply_id, {"state": "stopped"})
     seen = await asyncio.wait_for(asyncio.gather(*viewers), 60)
     assert all(b"event: end" in text for text in seen)
+
+
+async def written(reply_id, *, lose_news):
+    """Write 40 blocks for a viewer; `lose_news()` is called between some of them. Returns what the viewer saw."""
+    client = streams.async_connection()
+    publisher = streams.Publisher(client, reply_id=reply_id, attempt=1)
+    await publisher.take("")
+    attached = asyncio.Semaphore(0)
+    viewer = asyncio.create_task(watch(reply_id, attached))
+    await attached.acquire()
+    text = ""
+    for number in range(40):
+        shown, text = len(text), text + f"{number} "
+        block = ("block", {"index": number, "html": f"<p>{number}\n</p>"})
+        await publisher.append(text, shown=shown, events=[block], everything=list)
+        if number % 10 == 5:
+            await lose_news(client)
+    await asyncio.to_thread(streams.publish_end, reply_id, {"state": "complete"})
+    seen = await asyncio.wait_for(viewer, 30)
+    await client.aclose()
+    return [json.loads(line[6:]) for line in seen.decode().splitlines() if line.startswith("data: ")]
+
+
+async def test_a_viewer_sees_every_block_once_and_in_order():
+    async def lose_nothing(_client):
+        pass
+
+    *blocks, end = await written(await sync_to_async(waiting_reply)(), lose_news=lose_nothing)
+    assert [block["index"] for block in blocks] == list(range(40))
+    assert end == {"state": "complete"}
+
+
+async def test_a_viewer_whose_news_get_lost_reads_them_in_the_stream():
+    async def lose_news(client):
+        await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    *blocks, end = await written(await sync_to_async(waiting_reply)(), lose_news=lose_news)
+    assert [block["index"] for block in blocks] == list(range(40))
+    assert end == {"state": "complete"}
