@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -17,7 +18,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts.models import User
-from chat import sending, tree
+from chat import events, sending, tree
 from chat.models import Conversation, Message, Reply
 
 
@@ -63,23 +64,27 @@ class ConversationDetailSerializer(ConversationSerializer):
         return TurnSerializer(many=True, instance=tree.current_path(conversation)).data
 
 
-class StartSerializer(serializers.Serializer[Any]):
+class WishSerializer(serializers.Serializer[Any]):
+    """A wish for a reply."""
+
     client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
+    stream = serializers.BooleanField(
+        default=False,
+        help_text="Answer with server-sent events: `sent` with what the plain answer would be, then the reply's own.",
+    )
+
+
+class StartSerializer(WishSerializer):
     content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=2_000_000)
     is_temporary = serializers.BooleanField(default=False)
 
 
-class SendSerializer(serializers.Serializer[Any]):
-    client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
+class SendSerializer(WishSerializer):
     content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=2_000_000)
     # A declared field never becomes the class attribute that Serializer has under this name.
     parent = serializers.UUIDField(  # type: ignore[assignment]
         allow_null=True, help_text="The reply this follows; null for another first message."
     )
-
-
-class RegenerateSerializer(serializers.Serializer[Any]):
-    client_id = serializers.UUIDField(help_text="Made by the client; sending it twice gives the same reply.")
 
 
 class PathSerializer(serializers.Serializer[Any]):
@@ -103,10 +108,9 @@ class Conversations(ListAPIView[Conversation]):
         return Conversation.objects.of(_person(self.request)).listed()
 
     @extend_schema(request=StartSerializer, responses={201: ReplySerializer})
-    def post(self, request: Request) -> Response:
-        given = _validated(StartSerializer, request)
-        reply = sending.start_conversation(user=_person(request), now=timezone.now(), **given)
-        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+    def post(self, request: Request) -> HttpResponseBase:
+        given, is_streamed = _wished(StartSerializer, request)
+        return _sent(sending.start_conversation(user=_person(request), now=timezone.now(), **given), is_streamed)
 
 
 class OneConversation(APIView):
@@ -133,16 +137,16 @@ class OneConversation(APIView):
 
 class Messages(APIView):
     @extend_schema(request=SendSerializer, responses={201: ReplySerializer})
-    def post(self, request: Request, conversation_id: uuid.UUID) -> Response:
+    def post(self, request: Request, conversation_id: uuid.UUID) -> HttpResponseBase:
         """Say something; the answer names the reply, whose events follow it."""
         conversation = _conversation(request, conversation_id)
-        given = _validated(SendSerializer, request)
+        given, is_streamed = _wished(SendSerializer, request)
         parent_id = given.pop("parent")
         parent = get_object_or_404(Message, pk=parent_id, conversation=conversation) if parent_id else None
         reply = sending.send_message(
             user=_person(request), conversation=conversation, parent=parent, now=timezone.now(), **given
         )
-        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+        return _sent(reply, is_streamed)
 
 
 class Path(APIView):
@@ -158,23 +162,23 @@ class Path(APIView):
 
 
 class Regenerate(APIView):
-    @extend_schema(request=RegenerateSerializer, responses={201: ReplySerializer})
-    def post(self, request: Request, reply_id: uuid.UUID) -> Response:
+    @extend_schema(request=WishSerializer, responses={201: ReplySerializer})
+    def post(self, request: Request, reply_id: uuid.UUID) -> HttpResponseBase:
         """Another reply to the same message, beside this one."""
-        given = _validated(RegenerateSerializer, request)
+        given, is_streamed = _wished(WishSerializer, request)
         message = _reply(request, reply_id).message
         reply = sending.regenerate(user=_person(request), message=message, now=timezone.now(), **given)
-        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+        return _sent(reply, is_streamed)
 
 
 class Continue(APIView):
-    @extend_schema(request=RegenerateSerializer, responses={201: ReplySerializer})
-    def post(self, request: Request, reply_id: uuid.UUID) -> Response:
+    @extend_schema(request=WishSerializer, responses={201: ReplySerializer})
+    def post(self, request: Request, reply_id: uuid.UUID) -> HttpResponseBase:
         """Go on with a reply that was stopped or cut off: another one beside it that begins with its text."""
-        given = _validated(RegenerateSerializer, request)
+        given, is_streamed = _wished(WishSerializer, request)
         message = _reply(request, reply_id).message
         reply = sending.continue_reply(user=_person(request), message=message, now=timezone.now(), **given)
-        return Response(ReplySerializer(reply).data, status=status.HTTP_201_CREATED)
+        return _sent(reply, is_streamed)
 
 
 class Stop(APIView):
@@ -194,6 +198,17 @@ def _validated(kind: type[serializers.Serializer[Any]], request: Request) -> dic
     serializer = kind(data=request.data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def _wished(kind: type[WishSerializer], request: Request) -> tuple[dict[str, Any], bool]:
+    """What is asked for, and whether the answer is to be a stream."""
+    given = _validated(kind, request)
+    return given, given.pop("stream")
+
+
+def _sent(reply: Reply, is_streamed: bool) -> HttpResponseBase:
+    answer = ReplySerializer(reply).data
+    return events.sent(reply, answer) if is_streamed else Response(answer, status=status.HTTP_201_CREATED)
 
 
 def _conversation(request: Request, conversation_id: uuid.UUID) -> Conversation:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from billing.entitlements import entitlement_of
 from billing.quota import QuotaExceeded, allowance_of
-from chat import sending, tree
+from chat import events, sending, tree
 from chat.forms import ChoicesForm, MessageForm, RegenerateForm
 from chat.models import Conversation, Message, Reply, SavedPrompt
 from chat.views.pages import whole_page
@@ -25,7 +26,7 @@ from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
 
 @login_required
-def new_conversation(request: HttpRequest) -> HttpResponse:
+def new_conversation(request: HttpRequest) -> HttpResponseBase:
     """An empty conversation; POST starts it."""
     if request.method != "POST":
         page = whole_page(request, None, is_temporary="temporary" in request.GET, draft=_draft(request))
@@ -55,7 +56,7 @@ def new_conversation(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
     """The next message, or with the parent of an earlier one another branch."""
     shown = own_conversation(request, conversation_id)
     form = MessageForm(request.POST)
@@ -81,14 +82,14 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_POST
-def regenerate(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+def regenerate(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponseBase:
     """Another reply to the same message."""
     return _beside(request, conversation_id, message_id, sending.regenerate)
 
 
 def _beside(
     request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID, write: Callable[..., Reply]
-) -> HttpResponse:
+) -> HttpResponseBase:
     shown = own_conversation(request, conversation_id)
     message = get_object_or_404(
         Message.objects.select_related("conversation", "parent"), pk=message_id, conversation=shown
@@ -109,7 +110,7 @@ def _beside(
 
 @login_required
 @require_POST
-def continue_reply(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+def continue_reply(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponseBase:
     """Go on with a reply that was stopped or cut off."""
     return _beside(request, conversation_id, message_id, sending.continue_reply)
 
@@ -151,11 +152,17 @@ def _chosen(request: HttpRequest) -> ChoicesForm | None:
     return ChoicesForm(request.POST, entitlement=entitlement_of(person(request), now=timezone.now()))
 
 
-def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpResponse:
-    """The new turns, to be put below `after`; a plain form goes to the conversation."""
-    shown = reply.message.conversation
+def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpResponseBase:
+    """The new turns, to be put below `after`, and then the reply's events; a plain form goes to the conversation."""
     if not is_fetch(request):
-        return redirect("conversation", shown.pk)
+        return redirect("conversation", reply.message.conversation_id)
+    answer = _answer(request, reply, after=after)
+    is_streamed = request.get_preferred_type(["application/json", "text/event-stream"]) == "text/event-stream"
+    return events.sent(reply, answer) if is_streamed else JsonResponse(answer, status=201)
+
+
+def _answer(request: HttpRequest, reply: Reply, *, after: Message | None) -> dict[str, Any]:
+    shown = reply.message.conversation
     question = reply.message.parent
     is_regenerated = after is not None and question == after
     new = [reply.message] if question is None or is_regenerated else [question, reply.message]
@@ -164,24 +171,22 @@ def _sent(request: HttpRequest, reply: Reply, *, after: Message | None) -> HttpR
         render_to_string("chat/turn.html", {"turn": turn, "conversation": shown}, request=request) for turn in turns
     )
     allowance = allowance_of(person(request), now=timezone.now())
-    return JsonResponse(
-        {
-            "conversation": str(shown.pk),
-            "title": shown.title,
-            "url": reverse("conversation", args=[shown.pk]),
-            "send_url": reverse("send", args=[shown.pk]),
-            "rename_url": reverse("rename", args=[shown.pk]),
-            "share_url": reverse("share", args=[shown.pk]),
-            "manage_url": reverse("manage", args=[shown.pk]),
-            "settings_url": reverse("chat-settings", args=[shown.pk]),
-            "delete_url": reverse("delete", args=[shown.pk]),
-            "draft_key": "" if shown.is_temporary else f"{reply.user_id}:{shown.pk}",
-            "after": str(after.pk) if after else None,
-            "html": html,
-            "allowance_html": render_to_string("chat/allowance.html", {"allowance": allowance}, request=request),
-        },
-        status=201,
-    )
+    return {
+        "reply": str(reply.pk),
+        "conversation": str(shown.pk),
+        "title": shown.title,
+        "url": reverse("conversation", args=[shown.pk]),
+        "send_url": reverse("send", args=[shown.pk]),
+        "rename_url": reverse("rename", args=[shown.pk]),
+        "share_url": reverse("share", args=[shown.pk]),
+        "manage_url": reverse("manage", args=[shown.pk]),
+        "settings_url": reverse("chat-settings", args=[shown.pk]),
+        "delete_url": reverse("delete", args=[shown.pk]),
+        "draft_key": "" if shown.is_temporary else f"{reply.user_id}:{shown.pk}",
+        "after": str(after.pk) if after else None,
+        "html": html,
+        "allowance_html": render_to_string("chat/allowance.html", {"allowance": allowance}, request=request),
+    }
 
 
 def _wall(request: HttpRequest, shown: Conversation | None, wall: QuotaExceeded) -> HttpResponse:

@@ -3,6 +3,7 @@
 import { request } from "../config/js/request.js";
 import { toast } from "../config/js/toast.js";
 import { announcer } from "./announce.js";
+import { AnswerSource } from "./answer.js";
 import { dressCode } from "./code.js";
 
 const FIRST_WAIT = 500;
@@ -24,17 +25,20 @@ const changed = (chat) => {
   chat.dispatchEvent(new CustomEvent("parley:replies"));
 };
 
-export function followAll(chat) {
+/** Follow every unfinished reply on the page; `answers` holds, by reply, events that have begun to come already. */
+export function followAll(chat, answers = {}) {
   for (const [turn, source] of open) {
     if (turn.isConnected) continue;
     source.close();
     open.delete(turn);
   }
-  for (const turn of chat.querySelectorAll("[data-unfinished]")) if (!open.has(turn)) follow(turn, chat);
+  for (const turn of chat.querySelectorAll("[data-unfinished]")) {
+    if (!open.has(turn)) follow(turn, chat, answers[turn.dataset.turn]);
+  }
   changed(chat);
 }
 
-function follow(turn, chat) {
+function follow(turn, chat, answer) {
   const blocks = turn.querySelector("[data-blocks]");
   const announce = announcer(chat, blocks);
   let position = "";
@@ -44,8 +48,7 @@ function follow(turn, chat) {
     if (turn.isConnected && text && !position) text.textContent = chat.dataset.waiting;
   }, QUIET);
 
-  const connect = () => {
-    const source = new EventSource(`${turn.dataset.events}?after=${position}`);
+  const connect = (source) => {
     open.set(turn, source);
     const on = (name, act) =>
       source.addEventListener(name, (event) => {
@@ -69,15 +72,17 @@ function follow(turn, chat) {
     source.addEventListener("error", async () => {
       if (source.readyState !== EventSource.CLOSED) return;
       await pause();
-      if (turn.isConnected && open.get(turn) === source && !(await settle(turn, chat))) connect();
+      if (turn.isConnected && open.get(turn) === source && !(await settle(turn, chat))) reconnect();
     });
   };
+  const reconnect = () => connect(new EventSource(`${turn.dataset.events}?after=${position}`));
   const pause = () => {
     const now = wait;
     wait = Math.min(wait * 2, LONGEST_WAIT);
     return new Promise((resolve) => setTimeout(resolve, now));
   };
-  connect();
+  if (answer) connect(new AnswerSource(answer));
+  else reconnect();
 }
 
 function fill(blocks, index, html, chat) {

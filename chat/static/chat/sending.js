@@ -1,5 +1,6 @@
 // Posts what a person asks for, once, patiently, and puts the answer in its place or says why there is none.
 
+import { eventsOf } from "./answer.js";
 import { followAll } from "./follow.js";
 
 /** Resolves with whether it was sent. `pendingText` is shown below the thread until the server answers. */
@@ -13,10 +14,10 @@ export function startSending(chat, thread, sidebar, tabs) {
     try {
       const response = await patientFetch(url, fields, (text) => say(text, "warning"));
       notice.replaceChildren();
-      const answer = response.redirected ? null : await response.json().catch(() => null);
+      const { answer, events } = await read(response);
       takeBack();
       if (response.ok && answer) {
-        show(answer);
+        show(answer, events);
         return true;
       }
       if (answer?.html) notice.innerHTML = answer.html;
@@ -34,9 +35,9 @@ export function startSending(chat, thread, sidebar, tabs) {
     notice.replaceChildren(banner);
   }
 
-  function show(answer) {
+  function show(answer, events) {
     thread.replaceBelow(answer.after, answer.html);
-    followAll(chat);
+    followAll(chat, { [answer.reply]: events });
     chat.querySelector("[data-allowance]").innerHTML = answer.allowance_html;
     if (location.pathname !== answer.url) open(answer);
     sidebar.refresh(answer.conversation);
@@ -63,6 +64,17 @@ export function startSending(chat, thread, sidebar, tabs) {
   }
 }
 
+/** What the server says, and the events of the reply that follow it in the same response. */
+async function read(response) {
+  if (response.redirected) return {};
+  if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    return { answer: await response.json().catch(() => null) };
+  }
+  const events = eventsOf(response);
+  const { value: sent } = await events.next();
+  return { answer: sent && JSON.parse(sent.data), events };
+}
+
 /** Offline, waits until the network is back and says so: the client id makes sending again harmless. */
 async function patientFetch(url, fields, say) {
   for (;;) {
@@ -70,7 +82,7 @@ async function patientFetch(url, fields, say) {
       return await fetch(url, {
         method: "POST",
         body: new URLSearchParams(fields),
-        headers: { "X-Requested-With": "fetch", Accept: "application/json" },
+        headers: { "X-Requested-With": "fetch", Accept: "text/event-stream, application/json;q=0.5" },
       });
     } catch (failure) {
       if (navigator.onLine) throw failure;

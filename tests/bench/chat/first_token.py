@@ -1,8 +1,8 @@
 """Added time to first token: what stands between the browser and the model service, beside a straight request.
 
 `python -m tests.bench.chat.first_token --count 200` needs a running site (`make run`) and prints medians and p95. Each
-sample posts a message and follows its events until the first block; its twin sends such a prompt as the worker would
-send to the model service and waits for the first text. The two alternate, each when the model is idle.
+sample posts a message and reads the events in its answer until the first block; its twin sends such a prompt as the
+worker would send to the model service and waits for the first text. The two alternate, each when the model is idle.
 """
 
 from __future__ import annotations
@@ -59,17 +59,18 @@ def wait_for_idle(model: httpx.Client) -> None:
 
 def through_the_site(client: httpx.Client, text: str) -> float:
     """Milliseconds from posting the message to the first block in the event stream."""
+    wish = {"client_id": str(uuid.uuid4()), "content": text, "stream": True}
     began = time.perf_counter()
-    answer = client.post("/api/conversations", json={"client_id": str(uuid.uuid4()), "content": text})
-    answer.raise_for_status()
-    reply = answer.json()
-    try:
-        with client.stream("GET", reply["events_url"]) as events:
-            for line in events.iter_lines():
-                if line == "event: block":
-                    return (time.perf_counter() - began) * 1000
-    finally:
-        client.post(f"/api/replies/{reply['id']}/stop")
+    with client.stream("POST", "/api/conversations", json=wish) as events:
+        events.raise_for_status()
+        reply = ""
+        for line in events.iter_lines():
+            if line == "event: block":
+                first_block = time.perf_counter()
+                client.post(f"/api/replies/{reply}/stop")
+                return (first_block - began) * 1000
+            if not reply and line.startswith("data: "):
+                reply = json.loads(line[6:])["id"]
     raise RuntimeError("the reply ended without a block")
 
 

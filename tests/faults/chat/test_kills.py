@@ -48,35 +48,44 @@ class Reader:
         self.reply = answer.json()
         return self.reply["id"]
 
+    def ask_and_follow(self, text, *, until=lambda _reader: False):
+        """Ask as the page does: the reply's events come in the answer itself."""
+        wish = {"client_id": str(uuid.uuid4()), "content": text, "stream": True}
+        with self.client.stream("POST", "/api/conversations", json=wish) as answer:
+            assert answer.status_code == 201
+            self._read(answer, until)
+
     def follow(self, *, until=lambda _reader: False, seconds=90):
         """Read events, reconnecting as a browser does, until the end or until `until(self)`."""
         give_up_at = time.monotonic() + seconds
         while self.end is None and time.monotonic() < give_up_at:
             try:
-                if self._read(until):
-                    return
+                headers = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
+                with self.client.stream("GET", self.reply["events_url"], headers=headers) as answer:
+                    if self._read(answer, until):
+                        return
             except httpx.HTTPError:
                 time.sleep(0.3)  # a browser waits as well before it reconnects
         assert self.end is not None, "the reply did not end in time"
 
-    def _read(self, until):
-        headers = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
-        with self.client.stream("GET", self.reply["events_url"], headers=headers) as answer:
-            name = ""
-            for line in answer.iter_lines():
-                field, _colon, value = line.partition(": ")
-                if field == "id":
-                    self.last_event_id = value
-                elif field == "event":
-                    name = value
-                elif field == "data":
-                    self._take(name, json.loads(value))
-                    if until(self) or self.end is not None:
-                        return True
+    def _read(self, answer, until):
+        name = ""
+        for line in answer.iter_lines():
+            field, _colon, value = line.partition(": ")
+            if field == "id":
+                self.last_event_id = value
+            elif field == "event":
+                name = value
+            elif field == "data":
+                self._take(name, json.loads(value))
+                if until(self) or self.end is not None:
+                    return True
         return False
 
     def _take(self, name, data):
-        if name == "block":
+        if name == "sent":
+            self.reply = data
+        elif name == "block":
             self.blocks[data["index"]] = data["html"]
         elif name == "end":
             self.end = data
@@ -150,6 +159,18 @@ def test_a_connection_that_drops_again_and_again_misses_nothing(stack, reader):
         drops += 1
     reader.follow()
     assert drops > 5
+    assert_whole_and_metered_once(reader)
+
+
+def test_the_answer_to_a_message_carries_its_reply(reader):
+    reader.ask_and_follow(LONG)
+    assert_whole_and_metered_once(reader)
+
+
+def test_an_answer_that_breaks_off_is_gone_on_with(reader):
+    reader.ask_and_follow(LONG, until=some_text)
+    assert reader.end is None
+    reader.follow()
     assert_whole_and_metered_once(reader)
 
 
