@@ -49,7 +49,11 @@ def test_what_was_typed_before_the_script_came_is_searched(new_page: NewPage, us
     page = new_page(user)
     held: list[Route] = []
     script = re.compile(r"/chat/collection[^/]*\.js")
-    page.route(script, lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(script, hold)
     with page.expect_request(script):
         page.goto("/chats/all", wait_until="commit")
     page.get_by_role("searchbox").fill("displaces")
