@@ -5,8 +5,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from feedback import grading
 from feedback import reasons as known_reasons
 from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Rating
+from feedback.models.reviews import MAX_NOTE_CHARACTERS
+from feedback.review import Remarks
 
 
 class RatingForm(forms.Form):
@@ -24,10 +27,32 @@ class RatingForm(forms.Form):
 
 
 class DecisionForm(forms.Form):
+    """Each aspect has a field `grade-<aspect>`. `reason` and `order` say where the reader goes on."""
+
     event_id = forms.UUIDField()
     order = forms.SlugField(required=False)
-    verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip"))])
+    reason = forms.SlugField(required=False)
+    verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip")), ("escalate", _("Escalate"))])
     ideal_text = forms.CharField(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))
+    tags = forms.CharField(required=False, max_length=400)
+    note = forms.CharField(required=False, max_length=MAX_NOTE_CHARACTERS)
+    is_gold = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for aspect in grading.ASPECTS:
+            self.fields[f"grade-{aspect}"] = forms.TypedChoiceField(
+                choices=[(grade, grade) for grade in grading.GRADES], coerce=int, empty_value=None, required=False
+            )
+
+    @property
+    def remarks(self) -> Remarks:
+        """The grades that were given, and the tags."""
+        given = {aspect: self.cleaned_data[f"grade-{aspect}"] for aspect in grading.ASPECTS}
+        return Remarks(
+            grades={aspect: grade for aspect, grade in given.items() if grade},
+            tags=grading.cleaned_tags(self.cleaned_data["tags"]),
+        )
 
 
 class ComparisonForm(forms.Form):

@@ -1,59 +1,68 @@
 """Review: readers hold a rating under a lease, decide it without seeing each other, and decisions are never changed.
 
 Each rating is read by `REVIEW_READERS` people. Where they are evenly divided one more decides. The server sees to it
-that never more people read a rating than it still needs.
+that never more people read a rating than it still needs. Among what a reader is given are a random slice, whatever
+order they chose (so that rates can be told of all ratings), and gold items, which look like any other.
 """
 
 from __future__ import annotations
 
+import secrets
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from feedback.models import Rating, ReviewDecision, ReviewLease
+from feedback import gold, grading, sampling
+from feedback.models import Escalation, Rating, ReviewDecision, ReviewLease
+from feedback.models.ratings import ADJUDICATE
+from feedback.models.reviews import MAX_NOTE_CHARACTERS
 from feedback.telling import tell_of_review
 
 LEASE = timedelta(minutes=10)
 # Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
 TRIES = 20
 
-ORDERS = {
-    "oldest": ("queued_at", "id"),
-    "newest": ("-queued_at", "id"),
-    "random": ("?",),
-    "disagreed": ("-n_decisions", "queued_at"),
-}
-
 
 class BadDecision(ValueError):  # noqa: N818
     """A decision that cannot be taken; `str()` says why."""
 
 
-def next_rating(*, reviewer: User, now: datetime, order: str = "oldest") -> Rating | None:
+@dataclass(frozen=True)
+class Remarks:
+    """What a reader may add to a verdict. Grades are 1 to 5 by aspect; both are kept with the decision."""
+
+    grades: Mapping[str, int] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+
+
+def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason: str = "") -> Rating | None:
     """A rating that still needs a reader, leased to the reviewer; one they hold comes first. None when nothing waits.
 
-    `order` is one of `ORDERS`: "disagreed" begins with what others have read already.
+    `order` is one of `sampling.ORDERS`; `reason` leaves only ratings with that reason ticked.
     """
     held = _held(reviewer, now)
     if held is not None:
         return held
+    is_random = order != "escalated" and not reason and _drawn(settings.REVIEW_RANDOM_SHARE)
+    drawn_by = "slice" if is_random else order
+    waiting = sampling.with_reason(Rating.objects.awaiting_review(reviewer=reviewer, now=now), reason)
+    open_ratings = sampling.ordered(waiting, "random" if is_random else order, reader=reviewer)
     for _try in range(TRIES):
         with transaction.atomic():
-            open_ratings = Rating.objects.awaiting_review(reviewer=reviewer, now=now).order_by(*ORDERS[order])
-            rating = _first_locked(open_ratings)
+            rating = open_ratings.select_for_update(skip_locked=True, of=("self",)).first()
             if rating is None:
                 return None
+            if known := _gold_instead(reviewer):
+                return _lease(known, reviewer, now, drawn_by)
             # What was read before the lock may be old by now: asked again, it cannot change any more.
             if open_ratings.filter(pk=rating.pk).exists():
-                ReviewLease.objects.update_or_create(
-                    rating=rating, reviewer=reviewer, defaults={"event": rating.event, "until": now + LEASE}
-                )
-                return rating
+                return _lease(rating, reviewer, now, drawn_by)
     return None
 
 
@@ -61,14 +70,33 @@ def _held(reviewer: User, now: datetime) -> Rating | None:
     lease = (
         ReviewLease.objects.filter(reviewer=reviewer, until__gte=now).select_related("rating").order_by("until").first()
     )
-    if lease is None or not Rating.objects.awaiting_review(reviewer=reviewer, now=now).filter(pk=lease.rating_id):
+    if lease is None or not _may_read(lease.rating, reviewer, now):
         return None
     ReviewLease.objects.filter(pk=lease.pk).update(until=now + LEASE)
     return lease.rating
 
 
-def _first_locked(ratings: QuerySet[Rating]) -> Rating | None:
-    return ratings.select_for_update(skip_locked=True, of=("self",)).first()
+def _may_read(rating: Rating, reviewer: User, now: datetime) -> bool:
+    waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now)
+    return waiting.filter(pk=rating.pk).exists() or gold.open_to(reviewer).filter(pk=rating.pk).exists()
+
+
+def _gold_instead(reviewer: User) -> Rating | None:
+    """Only while something else waits: a rating that is shown when none waits would give itself away."""
+    return gold.open_to(reviewer).order_by("?").first() if _drawn(settings.REVIEW_GOLD_SHARE) else None
+
+
+def _drawn(share: float) -> bool:
+    return secrets.randbelow(1_000_000) < share * 1_000_000
+
+
+def _lease(rating: Rating, reviewer: User, now: datetime, drawn_by: str) -> Rating:
+    ReviewLease.objects.update_or_create(
+        rating=rating,
+        reviewer=reviewer,
+        defaults={"event": rating.event, "until": now + LEASE, "taken_at": now, "drawn_by": drawn_by},
+    )
+    return rating
 
 
 def decide(
@@ -77,50 +105,101 @@ def decide(
     reviewer: User,
     verdict: str,
     ideal_text: str = "",
+    remarks: Remarks | None = None,
+    is_gold: bool = False,
     event_id: uuid.UUID | None = None,
     now: datetime,
-) -> ReviewDecision:
-    """Approve or reject a rating; with an ideal answer an approved one becomes a pair.
+) -> ReviewDecision | None:
+    """Approve or reject a rating; with an ideal answer an approved one becomes a pair. None for a gold item.
 
-    The rating is decided when enough readers were of one mind, or one more broke the tie. `event_id` is the opinion the
-    reviewer was shown. Raises `BadDecision`, also when it is no longer the newest.
+    The rating is decided when enough readers were of one mind, or one more broke the tie, or by one who may
+    adjudicate and was left an escalated one; `is_gold` keeps their verdict as a gold item. `event_id` is the opinion
+    the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest.
     """
     if verdict not in Rating.Verdict.values:
         raise BadDecision(_("Approve or reject."))
+    remarks = remarks or Remarks()
+    if not grading.are_grades(remarks.grades):
+        raise BadDecision(_("Grades go from 1 to 5."))
     with transaction.atomic():
-        rating = Rating.objects.select_for_update(of=("self",)).filter(pk=rating_id).exclude(user=reviewer).first()
-        if rating is None:
-            raise BadDecision(_("This rating was withdrawn meanwhile."))
-        if rating.decided_event_id == rating.event_id:
-            raise BadDecision(_("This rating is decided already."))
+        rating = _locked(rating_id, reviewer)
         if event_id not in (None, rating.event_id):
             raise BadDecision(_("This rating was changed meanwhile; read it again."))
-        if not Rating.objects.needing_reader(reviewer=reviewer, now=now).filter(pk=rating.pk).exists():
-            raise BadDecision(_("Another reviewer is reading this one."))
-        decision = _record(rating, reviewer, verdict, ideal_text, now)
+        if gold.answer(rating=rating, reviewer=reviewer, verdict=verdict, now=now):
+            ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
+            return None
+        _check_place(rating, reviewer, now)
+        decision = _record(rating, reviewer, verdict, ideal_text, remarks, now)
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
-        if _settle(rating):
+        if is_gold and reviewer.has_perm(ADJUDICATE):
+            gold.make(rating=rating, verdict=verdict, made_by=reviewer, now=now)
+        if _settle(rating, decision):
             tell_of_review(rating, now=now)
         return decision
 
 
-def _record(rating: Rating, reviewer: User, verdict: str, ideal_text: str, now: datetime) -> ReviewDecision:
-    ideal = ideal_text.strip() if verdict == Rating.Verdict.APPROVED else ""
+def _locked(rating_id: uuid.UUID, reviewer: User) -> Rating:
+    rating = Rating.objects.select_for_update(of=("self",)).filter(pk=rating_id).exclude(user=reviewer).first()
+    if rating is None:
+        raise BadDecision(_("This rating was withdrawn meanwhile."))
+    return rating
+
+
+def _check_place(rating: Rating, reviewer: User, now: datetime) -> None:
+    if rating.decided_event_id == rating.event_id:
+        raise BadDecision(_("This rating is decided already."))
+    if not Rating.objects.needing_reader(reviewer=reviewer, now=now).filter(pk=rating.pk).exists():
+        raise BadDecision(_("Another reviewer is reading this one."))
+
+
+def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: uuid.UUID, now: datetime) -> None:
+    """Leave it to somebody who may adjudicate; nobody else is given it any more. Raises `BadDecision`.
+
+    Escalating a gold item is no answer to it: it is given back.
+    """
+    with transaction.atomic():
+        rating = _locked(rating_id, reviewer)
+        if event_id != rating.event_id:
+            raise BadDecision(_("This rating was changed meanwhile; read it again."))
+        if not gold.open_to(reviewer).filter(pk=rating.pk).exists():
+            _check_place(rating, reviewer, now)
+            Escalation.objects.get_or_create(
+                event_id=rating.event_id,
+                defaults={"reviewer": reviewer, "note": note.strip()[:MAX_NOTE_CHARACTERS], "created_at": now},
+            )
+        ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
+
+
+def _record(
+    rating: Rating, reviewer: User, verdict: str, ideal_text: str, remarks: Remarks, now: datetime
+) -> ReviewDecision:
+    lease = ReviewLease.objects.filter(rating=rating, reviewer=reviewer, event=rating.event_id).first()
     try:
         with transaction.atomic():
             return ReviewDecision.objects.create(
-                event_id=rating.event_id, reviewer=reviewer, verdict=verdict, ideal_text=ideal, created_at=now
+                event_id=rating.event_id,
+                reviewer=reviewer,
+                verdict=verdict,
+                ideal_text=ideal_text.strip() if verdict == Rating.Verdict.APPROVED else "",
+                grades=dict(remarks.grades),
+                tags=list(remarks.tags)[: grading.MOST_TAGS],
+                drawn_by=lease.drawn_by if lease else "",
+                took_ms=max(0, (now - lease.taken_at) // timedelta(milliseconds=1)) if lease else None,
+                created_at=now,
             )
     except IntegrityError as twice:
         raise BadDecision(_("You have decided this one already.")) from twice
 
 
-def _settle(rating: Rating) -> bool:
+def _settle(rating: Rating, last: ReviewDecision) -> bool:
     """The verdict of the readers, once there are enough of them and they are not evenly divided; else False."""
     decisions = list(ReviewDecision.objects.filter(event_id=rating.event_id).order_by("created_at", "id"))
+    is_escalated = Escalation.objects.filter(event_id=rating.event_id).exists()
+    if is_escalated:  # only who may adjudicate was let in
+        decisions = [last]
     approvals = [one for one in decisions if one.verdict == Rating.Verdict.APPROVED]
     rejections = len(decisions) - len(approvals)
-    if len(decisions) < settings.REVIEW_READERS or len(approvals) == rejections:
+    if not is_escalated and (len(decisions) < settings.REVIEW_READERS or len(approvals) == rejections):
         return False
     is_approved = len(approvals) > rejections
     rating.decided_event_id = rating.event_id
@@ -132,7 +211,7 @@ def _settle(rating: Rating) -> bool:
 
 
 def skip(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:
-    """Give it back, for another reviewer to take; it goes to the end of the queue."""
-    given_back, _rows = ReviewLease.objects.filter(rating=rating_id, reviewer=reviewer).delete()
-    if given_back:
+    """Give it back, for another reviewer to take; it goes to the end of the queue, of this reader's above all."""
+    mine = ReviewLease.objects.filter(rating=rating_id, reviewer=reviewer)
+    if mine.update(until=now - LEASE, skipped_at=now):
         Rating.objects.filter(pk=rating_id).update(queued_at=now)

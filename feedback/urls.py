@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from feedback import comparison_views, correction_views, dashboard_views, release_views, views
+from feedback import comparison_views, correction_views, dashboard_views, release_views, review_views, views
 
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
@@ -14,8 +14,8 @@ urlpatterns = [
     ),
     path("dashboard/", dashboard_views.dashboard, name="dashboard"),
     path("dashboard/<slug:key>.csv", dashboard_views.table_as_csv, name="dashboard-csv"),
-    path("review/", views.review_queue, name="review"),
-    path("review/<uuid:rating_id>", views.decide, name="decide"),
+    path("review/", review_views.review_queue, name="review"),
+    path("review/<uuid:rating_id>", review_views.decide, name="decide"),
     path("releases/", release_views.releases, name="releases"),
     path("releases/make", release_views.make_release, name="make-release"),
     path("releases/<uuid:release_id>", release_views.release_detail, name="release"),

@@ -1,11 +1,11 @@
-"""The pages of the loop: rating a reply and reviewing ratings."""
+"""Rating a reply on its page."""
 
 from __future__ import annotations
 
 import uuid
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -14,10 +14,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
-from chat import tree
 from chat.models import Message
-from feedback import capture, correcting, review
-from feedback.forms import DecisionForm, RatingForm
+from feedback import capture, correcting
+from feedback.forms import RatingForm
 from feedback.models import Rating
 from feedback.templatetags.feedback import widget_context
 
@@ -73,58 +72,6 @@ def _take(user: User, message: Message, form: RatingForm) -> str:
     except capture.BadRating as refusal:
         return str(refusal)
     return ""
-
-
-@login_required
-@permission_required("feedback.review", raise_exception=True)
-def review_queue(request: HttpRequest) -> HttpResponse:
-    """The next rating to decide, with the whole conversation in view."""
-    reviewer, now = _person(request), timezone.now()
-    order = request.GET.get("order", "oldest")
-    order = order if order in review.ORDERS else "oldest"
-    rating = review.next_rating(reviewer=reviewer, now=now, order=order)
-    waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now).count()
-    labels = {"oldest": _("Oldest"), "newest": _("Newest"), "random": _("Random"), "disagreed": _("Begun")}
-    orders = [{"label": labels[key], "url": f"?order={key}", "current": key == order} for key in review.ORDERS]
-    context: dict[str, object] = {"rating": rating, "waiting": waiting, "orders": orders, "order": order}
-    if rating is not None:
-        path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
-        context["messages_before"], context["reply_message"] = path[:-1], path[-1]
-        context["corrections"] = correcting.standing(path[-1])
-    return render(request, "feedback/review.html", context)
-
-
-@login_required
-@permission_required("feedback.review", raise_exception=True)
-@require_POST
-def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
-    form = DecisionForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, _("Approve, reject or skip."))
-        return redirect("review")
-    verdict, reviewer, now = form.cleaned_data["verdict"], _person(request), timezone.now()
-    if verdict == "skip":
-        review.skip(rating_id=rating_id, reviewer=reviewer, now=now)
-        return _next(form)
-    try:
-        review.decide(
-            rating_id=rating_id,
-            reviewer=reviewer,
-            verdict=verdict,
-            ideal_text=form.cleaned_data["ideal_text"],
-            event_id=form.cleaned_data["event_id"],
-            now=now,
-        )
-    except review.BadDecision as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, _("Decided."))
-    return _next(form)
-
-
-def _next(form: DecisionForm) -> HttpResponse:
-    order = form.cleaned_data["order"]
-    return redirect(f"{reverse('review')}?order={order}" if order else "review")
 
 
 def _person(request: HttpRequest) -> User:

@@ -14,8 +14,6 @@ from tests.stack.surroundings import surroundings
 
 pytest_plugins = ["tests.stack.processes", "tests.stack.simulated_stripe", "tests.stack.browser"]
 
-APPEND_ONLY = ("feedbackevent", "reviewdecision", "comparison", "correction", "implicitsignal")
-
 
 def pytest_configure() -> None:
     # The hashed names of static files need a collected folder; only the real processes (see `stack`) have one.
@@ -32,8 +30,9 @@ def _seed(*, sender: Any, **_arguments: Any) -> None:
     elif sender.name == "feedback":
         # The flush between tests is a TRUNCATE, which the database refuses here as it does for everybody.
         with connection.cursor() as cursor:
-            for table in APPEND_ONLY:
-                cursor.execute(f"ALTER TABLE feedback_{table} DISABLE TRIGGER not_emptied")
+            cursor.execute("SELECT tgrelid::regclass FROM pg_trigger WHERE tgname = 'not_emptied'")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER not_emptied")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from feedback.models.ratings import (
     Rating,
     RatingQuerySet,
 )
-from feedback.models.reviews import ReviewDecision, ReviewLease
+from feedback.models.reviews import Escalation, GoldAnswer, GoldItem, ReviewDecision, ReviewLease
 from feedback.models.signals import ImplicitSignal
 from feedback.release.models import (
     CandidateRow,
@@ -26,7 +26,10 @@ __all__ = [
     "CandidateRow",
     "Comparison",
     "Correction",
+    "Escalation",
     "FeedbackEvent",
+    "GoldAnswer",
+    "GoldItem",
     "ImplicitSignal",
     "Rating",
     "RatingQuerySet",

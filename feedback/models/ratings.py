@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 MAX_COMMENT_CHARACTERS = 4_000
+ADJUDICATE = "feedback.adjudicate"
 WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT)
 
 
@@ -64,12 +65,16 @@ class RatingQuerySet(models.QuerySet["Rating"]):
     def awaiting_review(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
         """Ratings that need another reader and may be shown to this one.
 
-        Never from a conversation that was deleted or was to leave no trace, or that holds words of others, who were
+        Escalated ones, and those given to too many, are left out (`needing_reader`), and what may not be read at all.
+        """
+        return self.needing_reader(reviewer=reviewer, now=now).may_be_read()
+
+    def may_be_read(self) -> RatingQuerySet:
+        """Never from a conversation that was deleted or was to leave no trace, or that holds words of others, who were
         not asked, and only while the person consents.
         """
         return (
-            self.needing_reader(reviewer=reviewer, now=now)
-            .filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
+            self.filter(message__conversation__deleted_at=None, message__conversation__is_temporary=False)
             .exclude(message__conversation__origin__in=WITH_WORDS_OF_OTHERS)
             .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
         )
@@ -77,14 +82,20 @@ class RatingQuerySet(models.QuerySet["Rating"]):
     def needing_reader(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
         """Ratings with a place for this reader; `n_decisions` counts those who decided already.
 
-        Never one's own, never what one has decided, and never more readers than are needed.
+        Never one's own, never what one has decided, and never more readers than are needed. What was escalated is for
+        those alone who may adjudicate.
         """
-        from feedback.models.reviews import ReviewDecision, ReviewLease
+        from feedback.models.reviews import Escalation, ReviewDecision, ReviewLease
 
         decided = ReviewDecision.objects.filter(event=OuterRef("event"))
         leased = ReviewLease.objects.filter(event=OuterRef("event"), until__gte=now).exclude(reviewer=reviewer)
+        mine = (
+            self
+            if reviewer.has_perm(ADJUDICATE)
+            else self.exclude(Exists(Escalation.objects.filter(event=OuterRef("event"))))
+        )
         return (
-            self.filter(decided_event=None)
+            mine.filter(decided_event=None)
             .exclude(user=reviewer)
             .exclude(Exists(decided.filter(reviewer=reviewer)))
             .annotate(n_decisions=_count_of(decided), n_leases=_count_of(leased))
@@ -131,7 +142,10 @@ class Rating(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["queued_at"], name="review_queue", condition=Q(decided_event=None))]
-        permissions = [("review", "Can review ratings and make releases")]
+        permissions = [
+            ("review", "Can review ratings and make releases"),
+            ("adjudicate", "Can decide what was escalated and make gold items"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.value:+d} {self.message_id}"

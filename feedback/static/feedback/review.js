@@ -1,11 +1,34 @@
-// Decide by keyboard: A, R or S decide at once, W writes, C takes the correction over; Escape leaves the text, and
-// Control and Enter in it approve with what was written.
+// Decide by keyboard: A, R or S decide at once, W writes, E rewrites the reply, C takes the correction over; Escape leaves
+// the text, and Control and Enter in it approve with what was written. What changes shows beneath while one writes.
+
+import { difference } from "./difference.js";
 
 const form = document.querySelector("[data-review]");
 const box = form?.querySelector("[name=ideal_text]");
+const reply = document.querySelector("[data-rated-reply]")?.content.textContent ?? "";
+const ELEMENTS = { same: "span", gone: "del", new: "ins" };
 
 function press(key) {
   document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
+}
+
+function fill(text) {
+  box.value = text;
+  box.focus();
+  box.dispatchEvent(new Event("input"));
+}
+
+function showDifference() {
+  const place = form.querySelector("[data-difference]");
+  place.hidden = !box.value.trim() || box.value === reply;
+  if (place.hidden) return;
+  place.replaceChildren(
+    ...difference(reply, box.value).map(([kind, text]) => {
+      const element = document.createElement(ELEMENTS[kind]);
+      element.textContent = text;
+      return element;
+    }),
+  );
 }
 
 document.addEventListener("keydown", (event) => {
@@ -15,7 +38,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("a");
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select")) return;
+  if (event.ctrlKey || event.metaKey || event.target.closest("input:not([type=radio]), textarea, select")) return;
   const key = event.key.toLowerCase();
   if (!document.querySelector(`[data-key="${CSS.escape(key)}"]`)) return;
   event.preventDefault();
@@ -24,8 +47,11 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-write]")) box.focus();
-  const use = event.target.closest("[data-use-correction]");
-  if (!use) return;
-  box.value = use.closest(".correction").querySelector("[data-corrected]").content.textContent;
-  box.focus();
+  if (event.target.closest("[data-rewrite]")) fill(box.value || reply);
+  const correction = event.target.closest("[data-use-correction]")?.closest(".correction");
+  if (correction) fill(correction.querySelector("[data-corrected]").content.textContent);
+  const sibling = event.target.closest("[data-use-text]")?.closest(".review__sibling");
+  if (sibling) fill(sibling.querySelector("[data-text]").content.textContent);
 });
+
+box?.addEventListener("input", showDifference);

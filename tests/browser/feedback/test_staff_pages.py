@@ -70,9 +70,11 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
     expect(page.get_by_text("Reply 0.")).to_be_visible()
     page.keyboard.press("r")
     expect(page.get_by_text("Reply 1.")).to_be_visible()
-    page.keyboard.press("w")
+    page.keyboard.press("e")
     expect(page.get_by_label("A better answer (optional)")).to_be_focused()
-    page.keyboard.type("A reader's answer")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" And more.")
+    expect(page.locator("[data-difference] ins")).to_have_text("And more.")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Too tall.")).to_be_visible()
     page.keyboard.press("c")
@@ -82,10 +84,27 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
     expect(page.get_by_text("Nothing to review")).to_be_visible()
     decided = {one.event_id: one for one in ReviewDecision.objects.filter(reviewer=reviewer)}
     assert decided[first.event_id].verdict == "rejected"
-    assert decided[second.event_id].ideal_text == "A reader's answer"
+    assert decided[second.event_id].ideal_text == "Reply 1. And more."
     last.refresh_from_db()
     assert "330 m" in decided[last.event_id].ideal_text
     assert last.verdict == "approved"
+
+
+def test_the_better_of_two_replies_makes_a_pair(new_page: NewPage, reviewer: User) -> None:
+    rating = rate(factories.consenting_user(), "How tall is the tower?", "300 m.", -1)
+    factories.reply_to(rating.message.parent, "330 m.")
+    page = new_page(reviewer)
+    page.goto("/feedback/review/")
+    page.wait_for_load_state()
+    page.get_by_text("Another reply to the same question").click()
+    page.get_by_role("button", name="This one is better").click()
+    expect(page.locator("[data-difference] del")).to_have_text("300")
+    page.get_by_text("Grades, tags, escalate").click()
+    page.get_by_role("group", name="Helpful").get_by_label("2").check()
+    page.keyboard.press("a")
+    expect(page.get_by_text("Nothing to review")).to_be_visible()
+    decision = ReviewDecision.objects.get(event=rating.event)
+    assert (decision.ideal_text, decision.grades) == ("330 m.", {"helpful": 2})
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark on a phone in Chinese"])

@@ -79,7 +79,7 @@ def test_bias_of_comparisons_is_shown(filled):
 
 
 def test_review_is_counted_by_reviewer(filled, reviewer):
-    assert table("review").rows == [[reviewer.email, 1, 1, 100.0, "0 minutes"]]
+    assert table("review").rows == [[reviewer.email, 1, 1, 100.0, "", "0 minutes"]]
 
 
 def test_agreement_is_shown_for_all_and_for_each_two(settings):

@@ -1,0 +1,108 @@
+"""Reviewing ratings: the next one, with all that belongs to it, and what is decided about it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from accounts.consent import consent_in_force
+from chat import tree
+from chat.models import Message, Reply
+from chat.views.requests import person
+from feedback import correcting, grading, reasons, review, sampling
+from feedback.forms import DecisionForm
+from feedback.models import Rating
+from feedback.models.ratings import ADJUDICATE
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+def review_queue(request: HttpRequest) -> HttpResponse:
+    """The next rating to decide, with the whole conversation in view."""
+    reviewer, now = person(request), timezone.now()
+    may_adjudicate = reviewer.has_perm(ADJUDICATE)
+    orders = [key for key in sampling.ORDERS if may_adjudicate or key != "escalated"]
+    order = request.GET.get("order", "oldest")
+    order = order if order in orders else "oldest"
+    reason = request.GET.get("reason", "")
+    reason = reason if reason in reasons.DOWN | reasons.UP else ""
+    rating = review.next_rating(reviewer=reviewer, now=now, order=order, reason=reason)
+    context = {
+        "rating": rating,
+        "waiting": Rating.objects.awaiting_review(reviewer=reviewer, now=now).count(),
+        "orders": [
+            {"label": sampling.ORDERS[key], "url": _address(key, reason), "current": key == order} for key in orders
+        ],
+        "order": order,
+        "reason": reason,
+        "reasons": (reasons.DOWN | reasons.UP).items(),
+        "may_adjudicate": may_adjudicate,
+        **(_shown(rating) if rating else {}),
+    }
+    return render(request, "feedback/review.html", context)
+
+
+def _shown(rating: Rating) -> dict[str, Any]:
+    path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
+    return {
+        "messages_before": path[:-1],
+        "reply_message": path[-1],
+        "corrections": correcting.standing(path[-1]),
+        "siblings": _siblings(rating),
+        "escalation": getattr(rating.event, "escalation", None),
+        "aspects": grading.ASPECTS.items(),
+        "grades": grading.GRADES,
+    }
+
+
+def _siblings(rating: Rating) -> list[Message]:
+    """Other replies to the same question; not where only this one rating may be read."""
+    if not consent_in_force(rating.user, scope="conversation", subject_id=rating.message.conversation_id):
+        return []
+    beside = Message.objects.filter(parent=rating.message.parent_id, reply__state=Reply.State.COMPLETE)
+    return list(beside.exclude(pk=rating.message_id).exclude(content="").order_by("created_at", "id"))
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Approve, reject, escalate or skip."))
+        return redirect("review")
+    given = form.cleaned_data
+    whose: dict[str, Any] = {"rating_id": rating_id, "reviewer": person(request), "now": timezone.now()}
+    try:
+        if given["verdict"] == "skip":
+            review.skip(**whose)
+        elif given["verdict"] == "escalate":
+            review.escalate(**whose, note=given["note"], event_id=given["event_id"])
+            messages.success(request, _("Left to somebody who decides such ones."))
+        else:
+            review.decide(
+                **whose,
+                verdict=given["verdict"],
+                ideal_text=given["ideal_text"],
+                remarks=form.remarks,
+                is_gold=given["is_gold"],
+                event_id=given["event_id"],
+            )
+            messages.success(request, _("Decided."))
+    except review.BadDecision as refusal:
+        messages.error(request, str(refusal))
+    return redirect(reverse("review") + _address(given["order"], given["reason"]))
+
+
+def _address(order: str, reason: str) -> str:
+    return "?" + urlencode({"order": order or "oldest"} | ({"reason": reason} if reason else {}))

@@ -1,0 +1,74 @@
+"""In which order ratings come to readers."""
+
+from __future__ import annotations
+
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Cast, Coalesce, Least
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from feedback.models import (
+    Escalation,
+    FeedbackEvent,
+    ImplicitSignal,
+    RatingQuerySet,
+    ReviewDecision,
+    ReviewLease,
+)
+
+Kind = ImplicitSignal.Kind
+
+ORDERS: dict[str, str | Promise] = {
+    "oldest": _("Oldest"),
+    "newest": _("Newest"),
+    "random": _("Random"),
+    "uncertain": _("Uncertain"),
+    "disagreed": _("Disagreed"),
+    "escalated": _("Escalated"),
+}
+
+
+def ordered(ratings: RatingQuerySet, order: str, *, reader: User) -> RatingQuerySet:
+    """The ratings in one of `ORDERS`; each begins with what it names and goes on with the oldest.
+
+    uncertain: its person changed their mind, or did what does not go with it (rated it up and asked for another
+    reply, rated it down and copied it). disagreed: readers are divided, then what one has read. What the reader has
+    skipped comes last. `ratings` must come from `RatingQuerySet.needing_reader`.
+    """
+    skipped = ReviewLease.objects.filter(rating=OuterRef("pk"), reviewer=reader, skipped_at__isnull=False)
+    ratings = ratings.alias(was_skipped=Exists(skipped))
+    if order == "escalated":
+        ratings = ratings.filter(Exists(Escalation.objects.filter(event=OuterRef("event"))))
+    if order == "uncertain":
+        ratings = ratings.alias(doubt=_doubt())
+    if order == "disagreed":
+        ratings = ratings.alias(smaller_side=_smaller_side())
+    first = {
+        "newest": ("-rated_at",),
+        "random": ("?",),
+        "uncertain": ("-doubt",),
+        "disagreed": ("-smaller_side", "-n_decisions"),
+    }
+    return ratings.order_by("was_skipped", *first.get(order, ()), "queued_at", "id")
+
+
+def _smaller_side() -> Least:
+    decided = ReviewDecision.objects.filter(event=OuterRef("event")).order_by().values("event")
+    approvals = Subquery(decided.annotate(n=Count("pk", filter=Q(verdict="approved"))).values("n"))
+    return Least(Coalesce(approvals, 0), F("n_decisions") - Coalesce(approvals, 0))
+
+
+def _doubt() -> Case:
+    said_otherwise = FeedbackEvent.objects.filter(
+        user=OuterRef("user"), message=OuterRef("message"), value=-Cast(OuterRef("value"), IntegerField())
+    )
+    did = ImplicitSignal.objects.filter(user=OuterRef("user"), message=OuterRef("message"))
+    up_but = Q(value=1) & Exists(did.filter(kind__in=[Kind.REGENERATED, Kind.STOPPED, Kind.EDITED]))
+    down_but = Q(value=-1) & Exists(did.filter(kind__in=[Kind.COPIED, Kind.SHARED]))
+    return Case(When(Exists(said_otherwise) | up_but | down_but, then=Value(1)), default=Value(0))
+
+
+def with_reason(ratings: RatingQuerySet, reason: str) -> RatingQuerySet:
+    """Only those with this reason ticked; all for an empty one."""
+    return ratings.filter(reasons__contains=[reason]) if reason else ratings
