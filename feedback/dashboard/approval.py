@@ -1,72 +1,104 @@
-"""What people think of the replies: shares of ratings that are up, and the reasons they give."""
+"""What people think of the replies: shares of ratings that are up, and the reasons they give, over time."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any
 
 from django.db.models import Count, F, Func, Q, QuerySet
-from django.db.models.functions import TruncDate
-from django.utils.formats import date_format
+from django.db.models.functions import TruncDay, TruncMonth, TruncWeek
 from django.utils.translation import gettext as _
 
 from feedback import reasons as known_reasons
-from feedback.dashboard.table import LONGEST_TABLE, Share, Table, cells
+from feedback.dashboard.table import LONGEST_TABLE, Share, Table, lengths
+from feedback.dashboard.trend import Trend, trend
 from feedback.models import Rating
 
+# Over more days than these, ratings are counted by week, and by month.
+BY_DAY, BY_WEEK = 30, 90
 
-def _shares(ratings: QuerySet[Rating], group: Any, *, order: str = "-total") -> Iterable[tuple[Any, Share]]:
-    rows = (
-        ratings.annotate(group=group)
-        .values("group")
-        .annotate(total=Count("id"), up=Count("id", filter=Q(value=1)))
-        .order_by(order, "group")
+
+def by_time(ratings: QuerySet[Rating], *, days: int) -> Table:
+    """All ratings together, one row a day, week or month."""
+    counted = _counted(ratings.annotate(bucket=_bucket("rated_at", days)).values("bucket").order_by("bucket"))
+    shares = [Share(f"{row['bucket']:%Y-%m-%d}", row["up"], row["total"]) for row in counted]
+    series = {_("all"): {row["bucket"].date(): 100 * row["up"] / row["total"] for row in counted}}
+    return Table(
+        key="day",
+        title=_("Approval over time"),
+        lead=_("Share of ratings that are up, with its 95 % interval."),
+        head=[_("From"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
+        rows=[share.cells for share in shares],
+        bars=[share.bar for share in shares],
+        trend=trend(series, unit=" %", top=100),
     )
-    for row in rows:
-        yield row["group"], Share(str(row["group"] or _("unknown")), row["up"], row["total"])
 
 
-def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any) -> Table:
-    shares = [share for _group, share in _shares(ratings, group)][:LONGEST_TABLE]
+def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, days: int) -> Table:
+    """One row a group, the largest first, and the largest four as lines over time."""
+    grouped = ratings.annotate(group=group)
+    counted = _counted(grouped.values("group")).order_by("-total", "group")[:LONGEST_TABLE]
+    shares = [Share(_label(row["group"]), row["up"], row["total"]) for row in counted]
     return Table(
         key=key,
         title=str(title),
         lead=_("Share of ratings that are up, with its 95 % interval."),
         head=[_("Group"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
-        rows=[cells(share) for share in shares],
-        points=[(share.label.removeprefix("reply."), share.percent) for share in shares],
+        rows=[share.cells for share in shares],
+        bars=[share.bar for share in shares],
+        trend=_over_time(grouped, [share.label for share in shares], days),
     )
 
 
-def by_day(ratings: QuerySet[Rating]) -> Table:
-    shares = list(_shares(ratings, TruncDate("rated_at"), order="group"))
-    return Table(
-        key="day",
-        title=_("Approval by day"),
-        lead=_("Share of ratings that are up, with its 95 % interval."),
-        head=[_("Day"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
-        rows=[cells(share) for _day, share in shares],
-        points=[(date_format(day, "j M"), share.percent) for day, share in shares],
-        is_line=True,
-    )
+def _over_time(grouped: QuerySet[Rating], labels: list[str], days: int) -> Trend | None:
+    series: dict[str, dict[date, float]] = {label: {} for label in labels}
+    by_bucket = grouped.annotate(bucket=_bucket("rated_at", days)).values("group", "bucket").order_by("bucket")
+    for row in _counted(by_bucket):
+        if (label := _label(row["group"])) in series:
+            series[label][row["bucket"].date()] = 100 * row["up"] / row["total"]
+    return trend(series, unit=" %", top=100)
 
 
-def reasons(ratings: QuerySet[Rating]) -> Table:
-    counted = (
-        ratings.annotate(reason=Func(F("reasons"), function="unnest"))
-        .values("reason", "value")
-        .annotate(total=Count("id"))
-        .order_by("-total", "reason")
-    )
-    rows = [
-        [str(known_reasons.known(row["value"]).get(row["reason"], row["reason"])), row["value"], row["total"]]
-        for row in counted
-    ]
+def _counted(rows: Any) -> Any:
+    return rows.annotate(total=Count("id"), up=Count("id", filter=Q(value=1)))
+
+
+def _label(group: Any) -> str:
+    return str(group or _("unknown")).removeprefix("reply.")
+
+
+def _bucket(field: str, days: int) -> Any:
+    if days <= BY_DAY:
+        return TruncDay(field)
+    return TruncWeek(field) if days <= BY_WEEK else TruncMonth(field)
+
+
+def reasons(ratings: QuerySet[Rating], *, days: int) -> Table:
+    """How often each reason was ticked; the lines are those of ratings that are down."""
+    ticked = ratings.annotate(reason=Func(F("reasons"), function="unnest"))
+    counted = list(ticked.values("reason", "value").annotate(total=Count("id")).order_by("-total", "reason"))
+    labels = [str(known_reasons.known(row["value"]).get(row["reason"], row["reason"])) for row in counted]
     return Table(
         key="reasons",
         title=_("Reasons"),
-        lead=_("How often each reason was ticked; several can be."),
+        lead=_("How often each reason was ticked; several can be. The lines are the commonest under ratings down."),
         head=[_("Reason"), _("Direction"), _("Ratings")],
-        rows=[[label, _("up") if value > 0 else _("down"), total] for label, value, total in rows],
-        points=[(label, total) for label, value, total in rows if value < 0],
+        rows=[
+            [label, _("up") if row["value"] > 0 else _("down"), row["total"]]
+            for label, row in zip(labels, counted, strict=True)
+        ],
+        bars=lengths([row["total"] for row in counted]),
+        trend=_reasons_over_time(
+            ticked.filter(value=-1).annotate(bucket=_bucket("rated_at", days)).values_list("reason", "bucket"),
+            [row["reason"] for row in counted if row["value"] < 0],
+        ),
     )
+
+
+def _reasons_over_time(ticked: Iterable[tuple[str, datetime]], commonest: list[str]) -> Trend | None:
+    counts: dict[str, dict[date, float]] = {reason: defaultdict(float) for reason in commonest}
+    for reason, bucket in ticked:
+        counts[reason][bucket.date()] += 1
+    return trend({str(known_reasons.DOWN.get(reason, reason)): values for reason, values in counts.items()})

@@ -6,7 +6,7 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Length
 from django.utils.translation import gettext as _
 
-from feedback.dashboard.table import Share, Table, cells
+from feedback.dashboard.table import Share, Table
 from feedback.models import Comparison
 
 
@@ -33,6 +33,6 @@ def preferences(answered: QuerySet[Comparison]) -> Table:
         title=_("Side by side"),
         lead=_("Without bias, the first two are near 50 %."),
         head=[_("Of the answers"), _("Count"), _("Of"), _("Share %"), _("from %"), _("to %")],
-        rows=[cells(share) for share in shares],
-        points=[],
+        rows=[share.cells for share in shares],
+        bars=[share.bar for share in shares],
     )

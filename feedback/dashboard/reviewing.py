@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
-from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, FloatField, Q, QuerySet
+from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, FloatField, Func, Q, QuerySet
+from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from feedback import reasons as known_reasons
 from feedback.agreement import alpha_interval, cohen_kappa, krippendorff_alpha
-from feedback.dashboard.table import LONGEST_TABLE, Table
+from feedback.dashboard.table import LONGEST_TABLE, Table, lengths
+from feedback.dashboard.trend import trend
 from feedback.models import ReviewDecision
 from feedback.reviewer_trust import reviewers
 from feedback.trust import raters
@@ -21,6 +24,29 @@ from feedback.trust import raters
 class _Median(Aggregate):
     function = "PERCENTILE_CONT"
     template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
+
+
+def speed(decisions: QuerySet[ReviewDecision]) -> Table:
+    """Decisions a day, and how long each took its reader."""
+    rows = list(
+        decisions.annotate(day=TruncDate("created_at"))
+        .values("day")
+        .annotate(total=Count("id"), reading=_Median("took_ms", output_field=FloatField()))
+        .order_by("day")
+    )
+    return Table(
+        key="speed",
+        title=_("Speed of the review"),
+        lead=_("Decisions a day, and how long a reader had the rating before them (median)."),
+        head=[_("Day"), _("Decisions"), _("Read")],
+        rows=[[f"{row['day']:%Y-%m-%d}", row["total"], _seconds(row["reading"])] for row in rows],
+        bars=lengths([row["total"] for row in rows]),
+        trend=trend({_("Decisions"): {row["day"]: row["total"] for row in rows}}),
+    )
+
+
+def _seconds(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else _("%(seconds)s s") % {"seconds": round(milliseconds / 1000)}
 
 
 def review(decisions: QuerySet[ReviewDecision]) -> Table:
@@ -46,12 +72,11 @@ def review(decisions: QuerySet[ReviewDecision]) -> Table:
                 row["approved"],
                 row["total"],
                 round(100 * row["approved"] / row["total"], 1),
-                _("%(seconds)s s") % {"seconds": round(row["reading"] / 1000)} if row["reading"] is not None else "",
+                _seconds(row["reading"]),
                 _length(row["median"]),
             ]
             for row in rows
         ],
-        points=[],
     )
 
 
@@ -68,7 +93,6 @@ def reviewer_trust(since: datetime) -> Table:
             [one.email, one.right, one.judged, one.gold_right, one.gold, round(one.weight, 2)]
             for one in reviewers(since=since)[:LONGEST_TABLE]
         ],
-        points=[],
     )
 
 
@@ -83,7 +107,6 @@ def trust(since: datetime) -> Table:
             [rater.name, rater.up, rater.ratings, rater.hurried, round(rater.weight, 2)]
             for rater in doubted[:LONGEST_TABLE]
         ],
-        points=[],
     )
 
 
@@ -99,6 +122,7 @@ def agreement(decisions: QuerySet[ReviewDecision]) -> Table:
     rows: list[list[Any]] = []
     if alpha is not None and interval is not None:
         rows.append([_("all (alpha)"), len(units), *(round(figure, 3) for figure in (alpha, *interval))])
+    rows += _by_reason(decisions, by_event)
     for one, other in combinations(sorted(by_reader), 2):
         kappa = cohen_kappa(by_reader[one], by_reader[other])
         if kappa is not None and len(rows) < LONGEST_TABLE:
@@ -112,8 +136,23 @@ def agreement(decisions: QuerySet[ReviewDecision]) -> Table:
         ),
         head=[_("Reviewers"), _("Ratings"), _("Agreement"), _("from"), _("to")],
         rows=rows,
-        points=[],
     )
+
+
+def _by_reason(decisions: QuerySet[ReviewDecision], by_event: dict[Any, list[str]]) -> list[list[Any]]:
+    """Alpha over the ratings with each reason, where more than one reader has read some."""
+    ticked = decisions.annotate(reason=Func(F("event__reasons"), function="unnest")).values_list("reason", "event")
+    events: dict[str, set[Any]] = {}
+    for reason, event in ticked:
+        if len(by_event[event]) > 1:
+            events.setdefault(reason, set()).add(event)
+    labels = known_reasons.DOWN | known_reasons.UP
+    rows: list[list[Any]] = []
+    for reason in sorted(events):
+        units = [by_event[event] for event in events[reason]]
+        if (alpha := krippendorff_alpha(units)) is not None:
+            rows.append([str(labels.get(reason, reason)), len(units), round(alpha, 3), "", ""])
+    return rows
 
 
 def _length(duration: timedelta) -> str:

@@ -1,13 +1,28 @@
-"""What every card of the dashboard is made of."""
+"""What every card of the dashboard is made of: a table, with a picture in its rows or a chart above it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from feedback.dashboard.trend import Trend
 from feedback.intervals import wilson
 
 LONGEST_TABLE = 30
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What is drawn in a row, in percent of the width: a value with its interval, or a length without."""
+
+    at: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def width(self) -> float:
+        """Of the interval."""
+        return (self.high or 0.0) - (self.low or 0.0)
 
 
 @dataclass(frozen=True)
@@ -27,25 +42,35 @@ class Share:
         low, high = wilson(self.hits, self.total)
         return 100 * low, 100 * high
 
+    @property
+    def cells(self) -> list[Any]:
+        low, high = self.interval
+        return [self.label, self.hits, self.total, *(round(x, 1) for x in (self.percent, low, high))]
+
+    @property
+    def bar(self) -> Bar | None:
+        return Bar(self.percent, *self.interval) if self.total else None
+
 
 @dataclass(frozen=True)
 class Table:
-    """One card. `head` names the columns of `rows`; `points` are (label, value) of its chart, if it has one."""
+    """One card. `head` names the columns of `rows`; `bars` are drawn in the rows, one for each, or there are none."""
 
     key: str
     title: str
     lead: str
     head: list[str]
     rows: list[list[Any]]
-    points: list[tuple[str, float]]
-    is_line: bool = False
+    bars: list[Bar | None] = field(default_factory=list)
+    trend: Trend | None = None
+
+    @property
+    def drawn_rows(self) -> list[tuple[list[Any], Bar | None]]:
+        """Each row with what is drawn in it."""
+        return list(zip(self.rows, self.bars or [None] * len(self.rows), strict=True))
 
 
-def cells(share: Share) -> list[Any]:
-    low, high = share.interval
-    return [
-        share.label.removeprefix("reply."),
-        share.hits,
-        share.total,
-        *(round(x, 1) for x in (share.percent, low, high)),
-    ]
+def lengths(counts: list[int]) -> list[Bar | None]:
+    """Bars as long as the counts, the longest over the whole width."""
+    longest = max(counts, default=0)
+    return [Bar(100 * count / longest) if longest else None for count in counts]

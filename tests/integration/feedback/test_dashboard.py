@@ -3,14 +3,18 @@
 import csv
 import io
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from feedback import capture, comparing, dashboard, review
+from feedback import capture, comparing, dashboard, releasing, review
 from feedback.intervals import wilson
+from feedback.models import Rating, ReleaseRow
+from feedback.release import building
+from feedback.release.specification import Specification
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +73,38 @@ def test_approval_is_counted(filled, key):
 
 def test_reasons_are_counted_by_direction(filled):
     assert sorted(row[1:] for row in table("reasons").rows) == [["down", 1], ["down", 1], ["up", 1]]
+
+
+def test_each_row_of_approval_is_drawn_and_time_has_a_line(filled):
+    older = rate(factories.consenting_user(), -1)
+    Rating.objects.filter(pk=older.pk).update(rated_at=timezone.now() - timedelta(days=3))
+    for key in ("day", "version", "plan", "language"):
+        approval = table(key)
+        assert len(approval.bars) == len(approval.rows)
+        assert approval.bars[0].low < approval.bars[0].at < approval.bars[0].high or approval.bars[0].at in (0, 100)
+        (line,) = approval.trend.lines
+        assert len(line.dots) == 2
+        assert line.dots[0].y > line.dots[1].y  # 0 % three days ago, 67 % today
+        assert line.dots[0].x < line.dots[1].x
+
+
+def test_the_funnel_counts_what_is_left_after_each_step(filled):
+    lost = rate(factories.UserFactory(), 1)
+    capture.withdraw(user=lost.user, message=lost.message, client_event_id=uuid.uuid4(), now=timezone.now())
+    rate(factories.UserFactory(), 1)
+    frozen = releasing.make_release(specification=Specification(), made_by=None, now=timezone.now())
+    building.work(frozen.release.pk)
+    assert [row[1] for row in table("funnel").rows] == [6, 4, 3, 1, 1, 1, ReleaseRow.objects.count()]
+    assert ReleaseRow.objects.exists()
+    assert table("funnel").bars[0].at == 100
+
+
+def test_speed_is_that_of_reading(reviewer):
+    rate(factories.consenting_user(), 1)
+    now = timezone.now()
+    rating = review.next_rating(reviewer=reviewer, now=now)
+    review.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=now + timedelta(seconds=12))
+    assert table("speed").rows[0][1:] == [1, "12 s"]
 
 
 def test_bias_of_comparisons_is_shown(filled):
