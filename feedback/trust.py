@@ -1,4 +1,4 @@
-"""How far a rater's ratings can be believed, from how they were given. It is shown, and drops nothing by itself.
+"""How far a rater's ratings can be believed, from how they were given. Shown, and a weight of rows in releases.
 
 Two signs lower the weight. Ratings that follow each other faster than anybody can read are counted out by their share.
 And ratings that all go one way are held against what the other raters say: the weight falls once chance alone would
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.utils.crypto import salted_hmac
@@ -51,9 +51,7 @@ class Rater:
 
 def raters(*, since: datetime) -> list[Rater]:
     """Everybody whose live ratings were given since then, the least trusted first."""
-    with connection.cursor() as cursor:
-        cursor.execute(HISTORIES, {"since": since, "fastest": FASTEST_READING.total_seconds()})
-        histories = cursor.fetchall()
+    histories = _histories(since=since)
     all_ratings = sum(ratings for _user, ratings, _up, _hurried in histories)
     all_up = sum(up for _user, _ratings, up, _hurried in histories)
     found = [
@@ -67,6 +65,23 @@ def raters(*, since: datetime) -> list[Rater]:
         for user_id, ratings, up, hurried in histories
     ]
     return sorted(found, key=lambda rater: (rater.weight, -rater.ratings, rater.name))
+
+
+def weights() -> dict[uuid.UUID, float]:
+    """The weight of everybody who is not wholly believed, to two decimals, from all their live ratings."""
+    histories = _histories(since=datetime(2000, 1, 1, tzinfo=UTC))
+    ratings, ups = sum(history[1] for history in histories), sum(history[2] for history in histories)
+    found = {
+        user_id: round(weight(given, up, hurried, others=ratings - given, others_up=ups - up), 2)
+        for user_id, given, up, hurried in histories
+    }
+    return {user_id: believed for user_id, believed in found.items() if believed < 1}
+
+
+def _histories(*, since: datetime) -> list[tuple[uuid.UUID, int, int, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(HISTORIES, {"since": since, "fastest": FASTEST_READING.total_seconds()})
+        return list(cursor.fetchall())
 
 
 def weight(ratings: int, up: int, hurried: int, *, others: int, others_up: int) -> float:

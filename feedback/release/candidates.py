@@ -12,19 +12,39 @@ from django.db import connection
 from feedback.release.gates.judging import judged
 from feedback.release.models import CandidateRow, Release
 from feedback.release.prompts import Receipt, prompts_of
-from feedback.release.rules import Candidate, Member, rows
+from feedback.release.rules import Candidate, Compared, Edit, Member, Side, rows, rows_of_comparisons
 from feedback.release.specification import Specification
 
 _MEMBERS = """
 SELECT member.event_id, event.user_id, message.id, message.parent_id, event.value > 0, event.reasons, event.locale,
     COALESCE(event.snapshot ->> 'model_version', ''), member.n_reviews, member.ideal_text, message.content,
-    reply.system_prompt, reply.prompt_turns, reply.max_tokens
+    member.weight, ARRAY(
+        SELECT ARRAY[correction.quote, correction.right_text] FROM feedback_correction correction
+        WHERE correction.id = ANY(member.corrections) ORDER BY correction.created_at, correction.id
+    ), reply.system_prompt, reply.prompt_turns, reply.max_tokens
 FROM feedback_releasemember member
 JOIN feedback_feedbackevent event ON event.id = member.event_id
 JOIN chat_message message ON message.id = event.message_id
 JOIN chat_reply reply ON reply.message_id = message.id
-WHERE member.release_id = %s AND member.batch = %s ORDER BY event.user_id, message.parent_id, member.event_id
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'rating'
+ORDER BY event.user_id, message.parent_id, member.event_id
 """
+_SIDE = """
+    "{0}".id, "{0}".content, COALESCE(comparison.snapshots -> '{0}' ->> 'model_version', ''),
+    comparison.exposure ->> '{0}_state', (comparison.exposure ->> '{0}_ms')::bigint,
+    {0}_reply.system_prompt, {0}_reply.prompt_turns, {0}_reply.max_tokens
+"""
+_COMPARED = f"""
+SELECT comparison.id, comparison.user_id, comparison.choice, COALESCE(comparison.strength, 0), comparison.reasons,
+    comparison.locale, member.weight, {_SIDE.format("left")}, {_SIDE.format("right")}
+FROM feedback_releasemember member
+JOIN feedback_comparison comparison ON comparison.id = member.event_id
+JOIN chat_message "left" ON "left".id = comparison.left_id
+JOIN chat_message "right" ON "right".id = comparison.right_id
+JOIN chat_reply left_reply ON left_reply.message_id = comparison.left_id
+JOIN chat_reply right_reply ON right_reply.message_id = comparison.right_id
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'comparison' ORDER BY comparison.id
+"""  # noqa: S608 - made of constants
 
 _COLUMNS = {
     "release_id": "uuid",
@@ -43,6 +63,10 @@ _COLUMNS = {
     "rule": "varchar",
     "confidence": "float8",
     "model_version": "varchar",
+    "other_model": "varchar",
+    "winner": "varchar",
+    "strength": "int2",
+    "weight": "float8",
     "locale": "varchar",
     "language": "varchar",
     "n_reviews": "int4",
@@ -55,8 +79,10 @@ _COLUMNS = {
 def candidates_of(release: Release, batch: int, specification: Specification) -> list[Candidate]:
     """The rows of one batch, with the reason in `dropped` where a gate keeps one out."""
     members, receipts = _members(release, batch)
-    made = [row for row in rows(members, prompts_of(receipts)) if row.config in specification.configs]
-    return judged(made, specification)
+    comparisons, receipts_of_sides = _comparisons(release, batch)
+    prompts = prompts_of({**receipts, **receipts_of_sides})
+    made = [*rows(members, prompts), *rows_of_comparisons(comparisons, prompts)]
+    return judged([row for row in made if row.config in specification.configs], specification)
 
 
 def store(release: Release, batch: int, found: list[Candidate]) -> None:
@@ -74,11 +100,23 @@ def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID
     members, receipts = [], {}
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, [release.pk, batch])
-        for *about, system_prompt, turns, max_tokens in cursor.fetchall():
-            member = Member(*about)
+        for *about, corrections, system_prompt, turns, max_tokens in cursor.fetchall():
+            member = Member(*[*about, tuple(Edit(*texts) for texts in corrections)])
             members.append(member)
             receipts[member.reply_id] = Receipt(system_prompt, turns, max_tokens)
     return members, receipts
+
+
+def _comparisons(release: Release, batch: int) -> tuple[list[Compared], dict[uuid.UUID, Receipt]]:
+    comparisons, receipts = [], {}
+    with connection.cursor() as cursor:
+        cursor.execute(_COMPARED, [release.pk, batch])
+        for found in cursor.fetchall():
+            about, sides = found[:7], (found[7:15], found[15:])
+            left, right = (Side(*side[:5]) for side in sides)
+            receipts.update({side[0]: Receipt(*side[5:]) for side in sides})
+            comparisons.append(Compared(*[*about, left, right]))
+    return comparisons, receipts
 
 
 def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]:
@@ -87,7 +125,8 @@ def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]
         batch,
         row.config,
         row.row_id,
-        _key(row.config, *row.texts, str(row.label)),
+        # Every vote counts, whoever gave the same one.
+        row.row_id if row.winner else _key(row.config, *row.texts, str(row.label)),
         _key(*row.texts[:-2]),
         row.user_id,
         list(row.source_events),
@@ -99,6 +138,10 @@ def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]
         row.rule,
         row.confidence,
         row.model_version,
+        row.other_model,
+        row.winner,
+        row.strength,
+        row.weight,
         row.locale,
         row.language,
         row.n_reviews,

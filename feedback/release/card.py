@@ -6,19 +6,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from feedback.release.shards import File
-from feedback.release.tables import COLUMNS
+from feedback.release.tables import COLUMNS, KINDS
 
 USES = {
     "preference": "DPOTrainer, RewardTrainer",
     "unpaired": "KTOTrainer",
     "sft": "SFTTrainer",
     "prompts": "GRPO and other online methods",
+    "comparisons": "win rates, Bradley-Terry, ties and both-bad kept",
 }
 _METADATA = {
     **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
     "rule_version": "int32",
     "confidence": "float32",
     "n_reviews": "int32",
+    "weight": "float32",
+    "strength": "int32",
 }
 
 
@@ -92,7 +95,7 @@ def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]]) -> list[str]:
     for config, splits in shards.items():
         lines += [f"- config_name: {config}", "  features:", "  - name: id", "    dtype: string"]
         for column in COLUMNS[config]:
-            lines += [f"  - name: {column}", *(["    dtype: bool"] if column == "label" else _messages())]
+            lines += [f"  - name: {column}", *(_plain(column) if column in KINDS else _messages())]
         lines += ["  - name: metadata", "    struct:"]
         for field, kind in _METADATA.items():
             lines += [f"    - name: {field}", f"      dtype: {kind}"]
@@ -103,6 +106,10 @@ def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]]) -> list[str]:
         total = sum(file.bytes for parts in splits.values() for file in parts)
         lines += [f"  download_size: {total}", f"  dataset_size: {total}"]
     return lines
+
+
+def _plain(column: str) -> list[str]:
+    return [f"    dtype: {KINDS[column]}"]
 
 
 def _messages() -> list[str]:

@@ -17,6 +17,8 @@ from feedback.release.models import Release, ReleaseChunk, ReleaseRow
 from feedback.release.specification import Specification
 
 TEXTS_PER_BATCH = 2_000
+# Votes about nearly the same words are several votes.
+VOTES = ("comparisons",)
 
 # The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies.
 _TEXT = "prompt_contents[cardinality(prompt_contents)] || E'\\n' || chosen || E'\\n' || rejected"
@@ -95,7 +97,7 @@ def compare(release: Release, specification: Specification, beat: Callable[[], N
     """Find near-duplicates among the rows of each config; changes nothing."""
     alike: array[int] = array("q")
     if specification.near_duplicates == "drop":
-        for config in specification.configs:
+        for config in (config for config in specification.configs if config not in VOTES):
             ids: array[int] = array("q")
             roots = near_duplicates.clusters(
                 _texts(release, config, ids),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.release.shards import File
-from feedback.release.tables import COLUMNS
+from feedback.release.tables import COLUMNS, KINDS
 
 _CONTEXT = {
     "@language": "en",
@@ -96,13 +96,14 @@ def _record_set(config: str, split: str, parts: list[File]) -> dict[str, Any]:
 
 def _fields(record_set: str, file: File, column: str) -> list[dict[str, Any]]:
     """A plain column is a field; of a nested one each text in it is, for Croissant casts every value it reads."""
-    parts = {"id": (), "label": (), "metadata": ("rule", "model_version", "locale", "language", "prompt_form")}
+    plain: dict[str, tuple[str, ...]] = dict.fromkeys(("id", *KINDS), ())
+    parts = {**plain, "metadata": ("rule", "model_version", "locale", "language", "prompt_form")}
     found = []
     for part in parts.get(column, ("role", "content")) or ("",):
         name = f"{record_set}/{column}_{part}" if part else f"{record_set}/{column}"
         source: dict[str, Any] = {"fileObject": {"@id": file.path}, "extract": {"column": column}}
         if part:
             source["transform"] = {"jsonPath": f"$.{part}"}
-        kind = "sc:Boolean" if column == "label" else "sc:Text"
+        kind = {"label": "sc:Boolean", "turn": "sc:Integer"}.get(column, "sc:Text")
         found.append({"@type": "cr:Field", "@id": name, "name": name, "dataType": kind, "source": source})
     return found

@@ -24,6 +24,15 @@ said AS (
 )
 """
 
+_SAID_OF_COMPARISON = """
+said_of_comparison AS (
+    SELECT DISTINCT ON (comparison.id) comparison.id, said.is_granted, said.created_at
+    FROM said JOIN feedback_comparison comparison ON comparison.user_id = said.user_id
+        AND said.subject_id IN (comparison.id, comparison.left_id, comparison.right_id)
+    WHERE said.scope = 'rating' ORDER BY comparison.id, said.created_at DESC, said.is_granted
+)
+"""
+
 # Every rating with the reason why it may not be used, NULL when it may.
 JUDGED = f"""
 WITH {_SAID}
@@ -41,6 +50,25 @@ LEFT JOIN said for_account ON for_account.user_id = rating.user_id AND for_accou
 LEFT JOIN said for_conversation ON for_conversation.user_id = rating.user_id
     AND for_conversation.scope = 'conversation' AND for_conversation.subject_id = conversation.id
 LEFT JOIN said_of_rating for_rating ON for_rating.id = rating.id
+"""  # noqa: S608 - made of constants
+
+
+# Every answered comparison with the reason why it may not be used, NULL when it may. No reviewer reads them.
+JUDGED_COMPARISONS = f"""
+WITH {_SAID}, {_SAID_OF_COMPARISON}
+SELECT comparison.id, CASE
+    WHEN conversation.is_temporary OR conversation.deleted_at IS NOT NULL THEN 'conversation not kept'
+    WHEN conversation.origin IN ('share', 'import') THEN 'words of others'
+    WHEN NOT ({CONSENT}) THEN 'no consent'
+END AS reason
+FROM feedback_comparison comparison
+JOIN chat_message message ON message.id = comparison.question_id
+JOIN chat_conversation conversation ON conversation.id = message.conversation_id
+LEFT JOIN said for_account ON for_account.user_id = comparison.user_id AND for_account.scope = 'account'
+LEFT JOIN said for_conversation ON for_conversation.user_id = comparison.user_id
+    AND for_conversation.scope = 'conversation' AND for_conversation.subject_id = conversation.id
+LEFT JOIN said_of_comparison for_rating ON for_rating.id = comparison.id
+WHERE comparison.choice NOT IN ('', 'skipped')
 """  # noqa: S608 - made of constants
 
 

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from accounts.models import User
-from feedback.release.eligibility import JUDGED
+from feedback import trust
+from feedback.release.eligibility import JUDGED, JUDGED_COMPARISONS
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 
@@ -26,7 +27,7 @@ class NothingToRelease(ValueError):  # noqa: N818
     """No rating may be used; `funnel` says why."""
 
     def __init__(self, funnel: Counter[str]) -> None:
-        super().__init__("no rating is approved with consent")
+        super().__init__("no rating is approved with consent, and no comparison answered")
         self.funnel = funnel
 
 
@@ -49,36 +50,52 @@ class Frozen:
 # What this transaction itself wrote has a number above the horizon and belongs in all the same.
 _FREEZE = f"""
 WITH judged AS MATERIALIZED ({JUDGED}),
+judged_comparisons AS MATERIALIZED ({JUDGED_COMPARISONS}),
 moment AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon),
-placed AS MATERIALIZED (
-    SELECT rating.id, rating.event_id, rating.ideal_text, rating.user_id, message.parent_id,
-        CASE
-            WHEN event.xid < %(after)s::text::xid8 THEN 'in an earlier release'
-            WHEN judged.reason IS NOT NULL THEN judged.reason
-            WHEN event.xid >= moment.horizon AND event.xid IS DISTINCT FROM pg_current_xact_id_if_assigned()
-                THEN 'written beside an unfinished transaction'
-        END AS reason
+offered AS (
+    SELECT 'rating' AS kind, rating.event_id, rating.ideal_text, rating.user_id, message.parent_id, event.xid,
+        judged.reason, ARRAY(
+            SELECT correction.id FROM feedback_correction correction
+            WHERE correction.message_id = rating.message_id AND correction.user_id = rating.user_id
+                AND correction.withdrawn_at IS NULL AND correction.created_at <= event.created_at
+            ORDER BY correction.created_at, correction.id
+        ) AS corrections
     FROM judged
     JOIN feedback_rating rating ON rating.id = judged.id
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
     JOIN chat_message message ON message.id = rating.message_id
-    CROSS JOIN moment
+    UNION ALL
+    SELECT 'comparison', comparison.id, '', comparison.user_id, comparison.question_id, comparison.xid, judged.reason,
+        ARRAY[]::uuid[]
+    FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
+), placed AS MATERIALIZED (
+    SELECT offered.*, CASE
+        WHEN offered.xid < %(after)s::text::xid8 THEN 'in an earlier release'
+        WHEN offered.reason IS NOT NULL THEN offered.reason
+        WHEN offered.xid >= moment.horizon AND offered.xid IS DISTINCT FROM pg_current_xact_id_if_assigned()
+            THEN 'written beside an unfinished transaction'
+    END AS refusal
+    FROM offered CROSS JOIN moment
 ), reviews AS (
     SELECT event_id, count(*) AS n FROM feedback_reviewdecision GROUP BY event_id
 ), taken AS (
-    INSERT INTO feedback_releasemember (release_id, batch, event_id, ideal_text, n_reviews)
-    SELECT %(release)s, (dense_rank() OVER (ORDER BY placed.user_id, placed.parent_id) - 1) / %(per_batch)s,
-        placed.event_id, placed.ideal_text, COALESCE(reviews.n, 0)
+    INSERT INTO feedback_releasemember (release_id, batch, kind, event_id, ideal_text, corrections, n_reviews, weight)
+    SELECT %(release)s,
+        (dense_rank() OVER (ORDER BY placed.kind DESC, placed.user_id, placed.parent_id) - 1) / %(per_batch)s,
+        placed.kind, placed.event_id, placed.ideal_text, placed.corrections, COALESCE(reviews.n, 0),
+        COALESCE(doubted.weight, 1)
     FROM placed LEFT JOIN reviews ON reviews.event_id = placed.event_id
-    WHERE placed.reason IS NULL
+    LEFT JOIN unnest(%(doubted)s::uuid[], %(weights)s::float8[]) AS doubted (user_id, weight)
+        ON doubted.user_id = placed.user_id
+    WHERE placed.refusal IS NULL
 )
-SELECT (SELECT horizon::text FROM moment), COALESCE(reason, ''), count(*) FROM placed GROUP BY reason
+SELECT (SELECT horizon::text FROM moment), kind, COALESCE(refusal, ''), count(*) FROM placed GROUP BY kind, refusal
 """  # noqa: S608 - made of constants
 
 _DIGEST = """
 SELECT encode(sha256(convert_to(string_agg(
-    event_id::text || ' ' || n_reviews || ' ' || encode(sha256(convert_to(ideal_text, 'UTF8')), 'hex'),
-    ',' ORDER BY event_id
+    event_id::text || ' ' || n_reviews || ' ' || encode(sha256(convert_to(ideal_text, 'UTF8')), 'hex')
+    || ' ' || weight || ' ' || corrections::text, ',' ORDER BY event_id
 ), 'UTF8')), 'hex'), max(batch) FROM feedback_releasemember WHERE release_id = %s
 """
 
@@ -108,7 +125,17 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
             created_at=now,
             enqueued_at=now,
         )
-        cursor.execute(_FREEZE, {"release": release.pk, "per_batch": PROMPTS_PER_BATCH, "after": after})
+        doubted = trust.weights()
+        cursor.execute(
+            _FREEZE,
+            {
+                "release": release.pk,
+                "per_batch": PROMPTS_PER_BATCH,
+                "after": after,
+                "doubted": list(doubted),
+                "weights": list(doubted.values()),
+            },
+        )
         funnel, horizon = _funnel(cursor.fetchall())
         cursor.execute(_DIGEST, [release.pk])
         membership, last_batch = cursor.fetchone()
@@ -135,11 +162,14 @@ def _same(specification: Specification, membership: str) -> Release | None:
     return made.first()
 
 
-def _funnel(counted: list[tuple[str, str, int]]) -> tuple[Counter[str], int]:
+def _funnel(counted: list[tuple[str, str, str, int]]) -> tuple[Counter[str], int]:
     funnel: Counter[str] = Counter()
-    for _horizon, reason, count in counted:
-        funnel["ratings"] += count
-        funnel[f"left out: {reason}" if reason else "ratings used"] += count
+    for _horizon, kind, refusal, count in counted:
+        funnel[f"{kind}s"] += count
+        if refusal:
+            funnel[f"left out: {refusal}"] += count
+        else:
+            funnel[f"{kind}s used"] += count
     return funnel, int(counted[0][0]) if counted else 0
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 LABELS: dict[str, str | Promise] = {
     "ratings": _("Ratings"),
+    "comparisons": _("Comparisons side by side"),
     "left out: not reviewed": _("Left out: not reviewed yet"),
     "left out: rejected": _("Left out: rejected by a reviewer"),
     "left out: conversation not kept": _("Left out: conversation deleted or temporary"),
@@ -17,6 +18,7 @@ LABELS: dict[str, str | Promise] = {
     "left out: in an earlier release": _("Left out: in an earlier release"),
     "left out: written beside an unfinished transaction": _("Left out: too new, in the next release"),
     "ratings used": _("Ratings used"),
+    "comparisons used": _("Comparisons used"),
     "rows made": _("Rows made of them"),
     "dropped: exact duplicate": _("Dropped: exact duplicate"),
     "dropped: near-duplicate": _("Dropped: near-duplicate"),
@@ -25,6 +27,7 @@ LABELS: dict[str, str | Promise] = {
     "dropped: question also in training": _("Dropped from the test: its question is in training"),
     "dropped: too many of one person": _("Dropped: too many of one person"),
     "dropped: too unsure": _("Dropped: too unsure"),
+    "dropped: rater not believed": _("Dropped: rater not believed"),
     "dropped: language": _("Dropped: other language"),
     "dropped: too short": _("Dropped: too short"),
     "dropped: too long": _("Dropped: too long"),

@@ -89,15 +89,25 @@ class Release(models.Model):
 
 
 class ReleaseMember(models.Model):
-    """One reviewed rating that is in a release, frozen as ids: the words are read from rows that never change."""
+    """A reviewed rating or an answered comparison in a release, frozen as ids: the words never change."""
+
+    class Kind(models.TextChoices):
+        RATING = "rating", _("rating")
+        COMPARISON = "comparison", _("comparison")
 
     id = models.BigAutoField(primary_key=True)
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="members")
     # All ratings of one person's replies to one prompt are in one batch, so that batches can be worked off apart.
     batch = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RATING)
+    # The event of a rating, or the comparison itself.
     event_id = models.UUIDField()
     ideal_text = models.TextField(blank=True)
+    # Corrections of the rated reply that its reviewers saw and the person had not taken back.
+    corrections = ArrayField(models.UUIDField(), default=list)
     n_reviews = models.PositiveIntegerField()
+    # How far the rater was believed when the release was frozen: between 0 and 1.
+    weight = models.FloatField(default=1.0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["release", "event_id"], name="release_member_once")]
@@ -177,6 +187,11 @@ class CandidateRow(models.Model):
     rule = models.CharField(max_length=20)
     confidence = models.FloatField()
     model_version = models.CharField(max_length=120)
+    # Of a comparison the model that wrote `rejected`, which of the two won, and how clearly (0: not said).
+    other_model = models.CharField(max_length=120, blank=True)
+    winner = models.CharField(max_length=14, blank=True)
+    strength = models.PositiveSmallIntegerField(default=0)
+    weight = models.FloatField(default=1.0)
     locale = models.CharField(max_length=10)
     language = models.CharField(max_length=10)
     n_reviews = models.PositiveIntegerField()

@@ -27,7 +27,8 @@ BATCH_BYTES = 8 * 1024 * 1024
 _ROWS = """
 SELECT place.row_id, row.prompt_roles, row.prompt_contents, row.chosen, row.rejected, row.label, row.rule::text,
     {rules_version}::int4, row.confidence::float4, row.model_version::text, row.locale::text, row.language::text,
-    row.n_reviews, row.reasons::text[], row.prompt_form::text
+    row.n_reviews, row.reasons::text[], row.prompt_form::text, row.weight::float4,
+    row.strength::int4, row.other_model::text, row.winner::text
 FROM feedback_releaserow place JOIN feedback_candidaterow row ON row.id = place.candidate_id
 WHERE place.release_id = '{release}' AND place.config = '{config}' AND place.split = '{split}'
     AND place.ordinal >= {first} AND place.ordinal < {end} ORDER BY place.ordinal
@@ -112,7 +113,7 @@ def _psycopg(span: Span) -> Iterator[pa.RecordBatch]:
         "int4",
     ]
     with connection.cursor() as cursor, cursor.copy(f"COPY ({span.statement}) TO STDOUT (FORMAT BINARY)") as copy:
-        copy.set_types([*types, "text[]", "text"])
+        copy.set_types([*types, "text[]", "text", "float4", "int4", "text", "text"])
         yield from _batches(copy.rows())
 
 

@@ -5,6 +5,10 @@
 | `thumb` | unpaired | a reply with its thumb as label (KTO): from an absolute signal only, never from a relative win |
 | `up_vs_down` | preference | two replies to the same prompt, one rated up and one down by the same person |
 | `ideal` | preference, sft | a reviewer's better answer, preferred to the reply it corrects |
+| `edit` | preference, sft | the reply as its reader corrected it and a reviewer approved, preferred to the reply |
+| `pairwise` | preference | of two replies seen side by side, the preferred one and the other |
+| `vote` | comparisons | both replies and what was chosen, ties and "both are bad" among them |
+| `both_bad` | unpaired | each of two replies that somebody called bad |
 | `approved` | sft | a reply rated up |
 | `thumb` | prompts | the prompt of a rated reply |
 """
@@ -13,18 +17,44 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 from feedback.release.prompts import Messages, Prompt
 
-RULES_VERSION = 2
-CONFIGS = ("preference", "unpaired", "sft", "prompts")
+RULES_VERSION = 3
+CONFIGS = ("preference", "unpaired", "sft", "prompts", "comparisons")
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
 
 # How sure a rule is of what it says.
-CONFIDENCE = {"ideal": 1.0, "up_vs_down": 0.7, "thumb": 0.7, "approved": 0.7}
+CONFIDENCE = {
+    "ideal": 1.0,
+    "pairwise": 1.0,
+    "edit": 0.9,
+    "up_vs_down": 0.7,
+    "thumb": 0.7,
+    "approved": 0.7,
+    "both_bad": 0.6,
+}
+# A corrected reply makes a pair when this share of its words changed: less says too little, more is another answer.
+SMALLEST_EDIT, LARGEST_EDIT = 0.02, 0.8
+# Both replies must have been in view for so long before a choice between them counts as one.
+SHORTEST_LOOK_MS = 500
+# The names of the public arena data sets.
+WINNERS = {"left": "model_a", "right": "model_b", "tie": "tie", "neither": "tie (bothbad)"}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Words of a reply that are wrong (empty: all of them) and what would be right."""
+
+    quote: str
+    right_text: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +72,49 @@ class Member:
     n_reviews: int
     ideal_text: str
     content: str
+    weight: float = 1.0
+    corrections: tuple[Edit, ...] = ()
+
+    @property
+    def corrected(self) -> str:
+        """The reply with its corrections in it; as it is where none can be placed."""
+        text = self.content
+        for edit in self.corrections:
+            if not edit.quote:
+                text = edit.right_text
+            elif text.count(edit.quote) == 1:
+                text = text.replace(edit.quote, edit.right_text)
+        return text
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two replies that were shown side by side; `look_ms` is how long it was in view, where that is known."""
+
+    reply_id: uuid.UUID
+    content: str
+    model_version: str
+    state: str
+    look_ms: int | None
+
+    @property
+    def was_seen(self) -> bool:
+        return self.state == "complete" and self.look_ms is not None and self.look_ms >= SHORTEST_LOOK_MS
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One answered comparison of a release."""
+
+    comparison_id: uuid.UUID
+    user_id: uuid.UUID
+    choice: str
+    strength: int
+    reasons: tuple[str, ...]
+    locale: str
+    weight: float
+    left: Side
+    right: Side
 
 
 @dataclass(frozen=True)
@@ -64,13 +137,20 @@ class Candidate:
     reasons: tuple[str, ...]
     prompt_form: str
     dropped: str = ""
+    other_model: str = ""
+    winner: str = ""
+    strength: int = 0
+    weight: float = 1.0
 
     @property
     def row_id(self) -> str:
         """Names the row by its content alone."""
         said = [self.config, self.prompt, self.chosen, self.rejected, self.label]
         about = [self.rule, RULES_VERSION, self.confidence, self.model_version, self.locale, self.language]
-        return _sha256(json.dumps([said, about, self.n_reviews, self.reasons, self.prompt_form], ensure_ascii=False))
+        more = [self.n_reviews, self.reasons, self.prompt_form, self.weight]
+        # Two people who vote alike on the same words are two votes.
+        vote = [self.other_model, self.winner, self.strength, *map(str, self.source_events if self.winner else ())]
+        return _sha256(json.dumps([said, about, more, vote], ensure_ascii=False))
 
     @property
     def texts(self) -> list[str]:
@@ -95,6 +175,10 @@ def rows(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iter
         if member.ideal_text and member.ideal_text != member.content.strip():
             yield _row("preference", "ideal", [member], prompt, chosen=member.ideal_text, rejected=member.content)
             yield _row("sft", "ideal", [member], prompt, chosen=member.ideal_text)
+        elif (corrected := member.corrected) != member.content:
+            if SMALLEST_EDIT <= edited_share(member.content, corrected) <= LARGEST_EDIT:
+                yield _row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
+            yield _row("sft", "edit", [member], prompt, chosen=corrected)
         elif member.is_up:
             yield _row("sft", "approved", [member], prompt, chosen=member.content)
     for variants in by_question.values():
@@ -108,6 +192,58 @@ def _pairs(variants: list[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Itera
             if up.content != down.content and prompts[up.reply_id] == prompts[down.reply_id]:
                 prompt = prompts[up.reply_id]
                 yield _row("preference", "up_vs_down", [up, down], prompt, chosen=up.content, rejected=down.content)
+
+
+def rows_of_comparisons(comparisons: Iterable[Compared], prompts: Mapping[uuid.UUID, Prompt]) -> Iterator[Candidate]:
+    """A vote of each comparison, and a pair where one reply won and both were seen whole."""
+    for one in comparisons:
+        left, right = one.left, one.right
+        prompt = prompts[left.reply_id]
+        # Honest only when both models were told the same.
+        if prompt != prompts[right.reply_id] or not left.content or not right.content:
+            continue
+        yield replace(
+            _compared("comparisons", "vote", one, prompt, left, right), winner=WINNERS[one.choice], confidence=1.0
+        )
+        if not (left.was_seen and right.was_seen):
+            continue
+        if one.choice in ("left", "right") and left.content != right.content:
+            won, lost = (left, right) if one.choice == "left" else (right, left)
+            yield _compared("preference", "pairwise", one, prompt, won, lost)
+        elif one.choice == "neither":
+            for side in (left, right):
+                yield replace(
+                    _compared("unpaired", "both_bad", one, prompt, side, side), rejected="", other_model="", label=False
+                )
+
+
+def _compared(config: str, rule: str, one: Compared, prompt: Prompt, first: Side, second: Side) -> Candidate:
+    return Candidate(
+        config=config,
+        user_id=one.user_id,
+        source_events=(one.comparison_id,),
+        prompt=prompt.messages,
+        chosen=first.content,
+        rejected=second.content,
+        label=True,
+        rule=rule,
+        confidence=CONFIDENCE.get(rule, 1.0),
+        model_version=first.model_version,
+        locale=one.locale,
+        language="",
+        n_reviews=0,
+        reasons=one.reasons,
+        prompt_form=prompt.form,
+        other_model=second.model_version,
+        strength=one.strength,
+        weight=one.weight,
+    )
+
+
+def edited_share(before: str, after: str) -> float:
+    """How much of the words changed: 0 nothing, 1 everything. A Chinese character is a word."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    return 1 - SequenceMatcher(None, old, new, autojunk=False).ratio()
 
 
 def _row(
@@ -137,6 +273,7 @@ def _row(
         n_reviews=sum(member.n_reviews for member in members),
         reasons=tuple(sorted({reason for member in members for reason in member.reasons})),
         prompt_form=prompt.form,
+        weight=min(member.weight for member in members),
     )
 
 

@@ -26,6 +26,8 @@ class Specification:
     after_version: int = 0
     languages: tuple[str, ...] = ()
     min_confidence: float = 0.0
+    # What a rater believed less than this said is left out.
+    min_weight: float = 0.05
     min_reply_characters: int = 1
     max_row_characters: int = 48_000
     near_duplicates: Literal["drop", "keep"] = "drop"

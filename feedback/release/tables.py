@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-Kind = pa.DataType
-
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 METADATA = pa.struct(
     [
@@ -18,6 +16,8 @@ METADATA = pa.struct(
         pa.field("n_reviews", pa.int32(), nullable=False),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),
         pa.field("prompt_form", pa.string(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("strength", pa.int32(), nullable=False),
     ]
 )
 # Of each config the columns beside `id` and `metadata`, and the flat column each is made of.
@@ -26,6 +26,23 @@ COLUMNS: dict[str, dict[str, str]] = {
     "unpaired": {"prompt": "prompt", "completion": "chosen", "label": "label"},
     "sft": {"prompt": "prompt", "completion": "chosen"},
     "prompts": {"prompt": "prompt"},
+    "comparisons": {
+        "prompt": "prompt",
+        "conversation_a": "conversation_a",
+        "conversation_b": "conversation_b",
+        "model_a": "model_version",
+        "model_b": "other_model",
+        "winner": "winner",
+        "turn": "turn",
+    },
+}
+# The kinds of those columns that are not messages.
+KINDS: dict[str, pa.DataType] = {
+    "label": pa.bool_(),
+    "model_a": pa.string(),
+    "model_b": pa.string(),
+    "winner": pa.string(),
+    "turn": pa.int32(),
 }
 # What a reader gains from a dictionary of: few different values. Everything else is written as it is.
 DICTIONARIES = [
@@ -33,6 +50,9 @@ DICTIONARIES = [
     "chosen.list.element.role",
     "rejected.list.element.role",
     "completion.list.element.role",
+    "conversation_a.list.element.role",
+    "conversation_b.list.element.role",
+    *("model_a", "model_b", "winner"),
     *(f"metadata.{name}" for name in ("rule", "model_version", "locale", "language", "prompt_form")),
     "metadata.reasons.list.element",
 ]
@@ -40,8 +60,7 @@ DICTIONARIES = [
 
 def schema(config: str) -> pa.Schema:
     """The columns of a config; none may be null."""
-    kinds = {"prompt": MESSAGES, "label": pa.bool_()}
-    columns = [(name, kinds.get(name, MESSAGES)) for name in COLUMNS[config]]
+    columns = [(name, KINDS.get(name, MESSAGES)) for name in COLUMNS[config]]
     every = [("id", pa.string()), *columns, ("metadata", METADATA)]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in every])
 
@@ -64,6 +83,10 @@ FLAT = pa.schema(
         ("n_reviews", pa.int32()),
         ("reasons", pa.list_(pa.string())),
         ("prompt_form", pa.string()),
+        ("weight", pa.float32()),
+        ("strength", pa.int32()),
+        ("other_model", pa.string()),
+        ("winner", pa.string()),
     ]
 )
 
@@ -74,11 +97,13 @@ def nested(config: str, flat: pa.RecordBatch) -> pa.Table:
         "prompt": lambda: _prompt(flat),
         "chosen": lambda: _answer(flat.column("chosen")),
         "rejected": lambda: _answer(flat.column("rejected")),
-        "label": lambda: flat.column("label"),
+        "conversation_a": lambda: _conversation(flat, "chosen"),
+        "conversation_b": lambda: _conversation(flat, "rejected"),
+        "turn": lambda: _turn(flat),
     }
     wanted = schema(config)
     metadata = pa.StructArray.from_arrays([flat.column(field.name) for field in METADATA], fields=list(METADATA))
-    columns = [made[source]() for source in COLUMNS[config].values()]
+    columns = [made[source]() if source in made else flat.column(source) for source in COLUMNS[config].values()]
     return pa.Table.from_arrays([flat.column("row_id"), *columns, metadata], schema=wanted)
 
 
@@ -88,6 +113,18 @@ def _prompt(flat: pa.RecordBatch) -> pa.Array:
     # `flatten` begins at the batch's own first turn, `offsets` wherever the buffer did.
     offsets = pa.compute.subtract(roles.offsets, roles.offsets[0])
     return pa.ListArray.from_arrays(offsets, turns, type=MESSAGES)
+
+
+def _conversation(flat: pa.RecordBatch, answer: str) -> pa.Array:
+    """The prompt and one answer, as one list of messages. Comparisons are few: plain lists will do."""
+    prompts, answers = _prompt(flat).to_pylist(), flat.column(answer).to_pylist()
+    whole = [[*prompt, {"role": "assistant", "content": text}] for prompt, text in zip(prompts, answers, strict=True)]
+    return pa.array(whole, MESSAGES)
+
+
+def _turn(flat: pa.RecordBatch) -> pa.Array:
+    """How many questions were asked."""
+    return pa.array([roles.count("user") for roles in flat.column("prompt_roles").to_pylist()], pa.int32())
 
 
 def _answer(texts: pa.Array) -> pa.Array:

@@ -21,6 +21,8 @@ def _judged(row: Candidate, specification: Specification) -> Candidate:
     dropped = ""
     if row.confidence < specification.min_confidence:
         dropped = "too unsure"
+    elif row.weight < specification.min_weight:
+        dropped = "rater not believed"
     elif specification.languages and language not in specification.languages:
         dropped = "language"
     elif row.config != "prompts" and len(row.chosen.strip()) < specification.min_reply_characters:
