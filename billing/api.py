@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from billing import quota
+from billing import quota, usage
 
 
 class AllowanceSerializer(serializers.Serializer[quota.Allowance]):
@@ -37,3 +37,28 @@ class Usage(APIView):
         """What you have used and have left, and when it comes back."""
         allowance: Any = quota.allowance_of(cast(User, request.user), now=timezone.now())
         return Response(AllowanceSerializer(allowance).data)
+
+
+class SpanSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField(default=30, min_value=1, max_value=366, help_text="How many days, today included.")
+
+
+class DaySerializer(serializers.Serializer[usage.Day]):
+    day = serializers.DateField()
+    messages = serializers.IntegerField()
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+
+
+class DaysSerializer(serializers.Serializer[Any]):
+    results = DaySerializer(many=True)
+
+
+class UsageDays(APIView):
+    @extend_schema(parameters=[SpanSerializer], responses=DaysSerializer)
+    def get(self, request: Request) -> Response:
+        """What you used day by day, oldest first, days without use too."""
+        span = SpanSerializer(data=request.query_params)
+        span.is_valid(raise_exception=True)
+        days: Any = usage.days_of(cast(User, request.user), now=timezone.now(), count=span.validated_data["count"])
+        return Response({"results": DaySerializer(days, many=True).data})

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from chat import events, sending, tree
+from chat.finding_api import FILTERS, filtered
 from chat.models import Conversation, Message, Reply
 
 
@@ -105,10 +106,16 @@ class Conversations(ListAPIView[Conversation]):
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):
             return Conversation.objects.none()
-        return Conversation.objects.of(_person(self.request)).listed()
+        return filtered(Conversation.objects.of(_person(self.request)), self.request)
+
+    @extend_schema(parameters=FILTERS)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Your conversations, newest first; temporary ones are in no list."""
+        return super().get(request, *args, **kwargs)
 
     @extend_schema(request=StartSerializer, responses={201: ReplySerializer})
     def post(self, request: Request) -> HttpResponseBase:
+        """Start one; the answer names the reply, whose events follow it."""
         given, is_streamed = _wished(StartSerializer, request)
         return _sent(sending.start_conversation(user=_person(request), now=timezone.now(), **given), is_streamed)
 

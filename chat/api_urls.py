@@ -1,8 +1,9 @@
 from django.urls import path
 
-from chat import api, events
+from chat import api, events, finding_api
 
 urlpatterns = [
+    path("search", finding_api.Search.as_view(), name="api-search"),
     path("conversations", api.Conversations.as_view(), name="api-conversations"),
     path("conversations/<uuid:conversation_id>", api.OneConversation.as_view(), name="api-conversation"),
     path("conversations/<uuid:conversation_id>/messages", api.Messages.as_view(), name="api-messages"),

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts.models import User
+from accounts.authentication import BadKey, key_of
+from accounts.models import ApiKey, User
+from billing.entitlements import entitlement_of
 from chat import following
 from chat.models import Reply
 from chat.pooling import give_back
@@ -17,10 +20,11 @@ from chat.pooling import give_back
 
 @require_GET
 async def events(request: HttpRequest, reply_id: uuid.UUID) -> HttpResponseBase:
-    if not isinstance(request.user, User):
+    reader = await sync_to_async(_reader)(request)
+    if reader is None:
         return JsonResponse({"error": {"code": "not_authenticated", "message": "Sign in first."}}, status=401)
-    if not await sync_to_async(_may_follow)(request.user, reply_id):
-        raise Http404
+    if not await sync_to_async(_may_follow)(reader, reply_id):
+        return JsonResponse({"error": {"code": "not_found", "message": "There is no such reply."}}, status=404)
     last_event_id = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     return _stream(following.follow(reply_id, last_event_id=last_event_id), status=200)
 
@@ -42,6 +46,21 @@ def _stream(events: AsyncIterator[bytes], *, status: int) -> StreamingHttpRespon
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         status=status,
     )
+
+
+def _reader(request: HttpRequest) -> User | None:
+    """Who is signed in, or the owner of a key with the scope `chat` whose plan lets programs in."""
+    now = timezone.now()
+    try:
+        key = key_of(request, now=now)
+        if key is None:
+            return request.user if isinstance(request.user, User) else None
+        is_let_in = ApiKey.Scope.CHAT in key.scopes and entitlement_of(key.user, now=now).has_api_access
+        return key.user if is_let_in else None
+    except BadKey:
+        return None
+    finally:
+        give_back()
 
 
 def _may_follow(user: User, reply_id: uuid.UUID) -> bool:

@@ -1,9 +1,11 @@
 from django.urls import path
 
-from feedback import api
+from feedback import api, releases_api
 
 urlpatterns = [
     path("feedback", api.Feedback.as_view(), name="api-feedback"),
     path("feedback/copied", api.Copied.as_view(), name="api-copied"),
+    path("releases", releases_api.Releases.as_view(), name="api-releases"),
+    path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
     path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),
 ]

@@ -42,6 +42,7 @@ STAFF_ONLY = {
     "release": REVIEWERS,
     "cancel-release": REVIEWERS,
     "retry-release": REVIEWERS,
+    "api-release": REVIEWERS,
     "support-conversation": {"support", "admin"},
 }
 REFUSED = {302, 401, 403, 404, 405}
