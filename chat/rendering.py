@@ -43,8 +43,8 @@ _ATTRIBUTES = {
     "th": {"class"},
     "td": {"class"},
     "span": {"class"},
-    "div": {"class"},
-    "pre": {"class"},
+    "div": {"class", "tabindex"},
+    "pre": {"class", "tabindex"},
     "figure": {"class", "data-language"},
     "math": {"display"},
     "mi": {"mathvariant"},
@@ -87,7 +87,7 @@ class _Renderer(RendererHTML):
         return self.renderToken(tokens, idx, options, env)
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return '<div class="table-scroll"><table>'
+        return '<div class="table-scroll" tabindex="0"><table>'
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>"
@@ -106,7 +106,7 @@ def _figure(code: str, language: str) -> str:
     label = escape(language[:40])
     return (
         f'<figure class="code" data-language="{label}"><figcaption>{label}</figcaption>'
-        f"<pre><code>{_highlighted(code, language)}</code></pre></figure>"
+        f'<pre tabindex="0"><code>{_highlighted(code, language)}</code></pre></figure>'
     )
 
 

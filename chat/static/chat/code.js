@@ -1,4 +1,4 @@
-// Copy and wrap buttons for the code blocks of a reply; wide tables that the keyboard can scroll.
+// Copy and wrap buttons for the code blocks of a reply.
 
 import { toast } from "../config/js/toast.js";
 
@@ -25,8 +25,5 @@ export function dressCode(root, chat) {
     });
     tools.append(wrap, copy);
     figure.querySelector("figcaption").append(tools);
-    figure.querySelector("pre").tabIndex = 0;
   }
-  // What scrolls sideways can be reached and scrolled by keyboard.
-  for (const table of root.querySelectorAll(".table-scroll")) table.tabIndex = 0;
 }

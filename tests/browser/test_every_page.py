@@ -1,0 +1,127 @@
+"""Every page there is, found in the URL configuration: fits three widths, and axe finds nothing serious in either theme.
+
+`SHOTS=folder pytest tests/browser/test_every_page.py` also leaves a picture of each page in every width, theme and
+language there, for eyes.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.management import call_command
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from accounts.models import User
+from chat import sharing
+from chat.models import Message
+from feedback import capture
+from feedback.models import Release
+from tests import factories
+from tests.stack.browser import NewPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+WIDTHS = (390, 820, 1440)
+# Not pages of ours: Django's admin, JSON, and addresses that do something.
+ELSEWHERE = ("admin/", "api/", "v1/", "i18n/", "accounts/logout/", "accounts/2fa/webauthn/login/", "__")
+TABLE = "| case | steps |\n|---|--:|\n| worst | $n^2$ |\n"
+REPLY = "A quick sort:\n\n```python\n" + "def quick_sort(items): " * 12 + f"\n```\n\n{TABLE}"
+
+
+def addresses(patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "") -> Iterator[str]:
+    """The addresses without ids of the whole site."""
+    for entry in get_resolver().url_patterns if patterns is None else patterns:
+        address = prefix + str(entry.pattern)
+        if address.startswith(ELSEWHERE):
+            continue
+        if isinstance(entry, URLResolver):
+            yield from addresses(entry.url_patterns, address)
+        elif "<" not in address and not address.endswith((".json", ".txt")):
+            yield f"/{address}"
+
+
+@pytest.fixture
+def talk(stack: object) -> Message:
+    call_command("sync_plans")
+    admin = User.objects.create_superuser(f"admin-{uuid.uuid4().hex[:8]}@example.org", "a long and rare passphrase")
+    for number in range(3):
+        factories.conversation(admin, (f"Recipes with lentils, part {number}", "Gladly."))
+    talk: Message = factories.conversation(admin, ("Show me a quick sort, and say how fast it is.", REPLY))
+    rated = factories.conversation(factories.consenting_user(), ("How tall is the tower?", REPLY))
+    given = {"client_event_id": uuid.uuid4(), "now": timezone.now()}
+    capture.rate(user=rated.conversation.user, message=rated, value=-1, comment="Too tall.", **given)
+    return talk
+
+
+def with_ids(talk: Message) -> Iterator[str]:
+    """Pages of one thing each."""
+    release = Release.objects.create(version=902, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3})
+    share = sharing.share(
+        conversation=talk.conversation,
+        first=talk.parent,
+        last=talk,
+        title="Quick sort",
+        is_anonymous=True,
+        is_indexed=False,
+        days=7,
+        now=timezone.now(),
+    )
+    for part in ("", "/manage", "/share", "/settings"):
+        yield f"/c/{talk.conversation_id}{part}"
+    yield f"/s/{share.token}"
+    yield f"/support/conversations/{talk.conversation_id}"
+    yield f"/feedback/releases/{release.pk}"
+
+
+def look(page: Page, address: str, *, language: str, dark: bool, axe: bool) -> list[str]:
+    """What is wrong with the page that is open."""
+    theme = "dark" if dark else "light"
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    wrong = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wrong.append(f"{address} sticks out at {width} px ({language})")
+        if folder := os.environ.get("SHOTS"):
+            name = address.strip("/").replace("/", "_") or "home"
+            page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}-{language}.png", full_page=True)
+    if axe:
+        page.set_viewport_size({"width": WIDTHS[0] if dark else WIDTHS[-1], "height": 900})
+        for issue in Axe().run(page).response["violations"]:
+            if issue["impact"] in ("serious", "critical"):
+                wrong.append(f"{address} {theme}: {issue['id']}: {[node['html'][:200] for node in issue['nodes']]}")
+    return wrong
+
+
+def open_pages(page: Page, wanted: list[str]) -> Iterator[str]:
+    """Those of the addresses that answer with a page of their own, opened in turn."""
+    for address in wanted:
+        answer = page.request.get(address, max_redirects=0)
+        assert answer.status < 500, address
+        if answer.status == 200 and "text/html" in answer.headers.get("content-type", ""):
+            page.goto(address)
+            yield address
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
+def test_every_page_fits_every_screen_and_reads_well(new_page: NewPage, talk: Message, signed_in: bool) -> None:
+    wanted = [*addresses(), *with_ids(talk)]
+    user = talk.conversation.user if signed_in else None
+    english, chinese = (new_page(user, locale=locale) for locale in ("en-GB", "zh-CN"))
+    wrong, seen = [], []
+    for address in open_pages(english, wanted):
+        seen.append(address)
+        for dark in (False, True):
+            wrong += look(english, address, language="en", dark=dark, axe=True)
+    for address in open_pages(chinese, seen):
+        for dark in (False, True) if "SHOTS" in os.environ else (False,):
+            wrong += look(chinese, address, language="zh", dark=dark, axe=False)
+    assert not wrong, "\n".join(wrong)
+    assert len(seen) > (30 if signed_in else 6), seen
