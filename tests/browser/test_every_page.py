@@ -1,4 +1,4 @@
-"""Every page there is, found in the URL configuration: fits three widths, and axe finds nothing serious in either theme.
+"""Every page there is, found in the URL configuration, fits three widths; axe finds nothing serious in either theme.
 
 `SHOTS=folder pytest tests/browser/test_every_page.py` also leaves a picture of each page in every width, theme and
 language there, for eyes.
@@ -94,9 +94,11 @@ def look(page: Page, address: str, *, language: str, dark: bool, axe: bool) -> l
             page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}-{language}.png", full_page=True)
     if axe:
         page.set_viewport_size({"width": WIDTHS[0] if dark else WIDTHS[-1], "height": 900})
-        for issue in Axe().run(page).response["violations"]:
-            if issue["impact"] in ("serious", "critical"):
-                wrong.append(f"{address} {theme}: {issue['id']}: {[node['html'][:200] for node in issue['nodes']]}")
+        wrong += [
+            f"{address} {theme}: {issue['id']}: {[node['html'][:200] for node in issue['nodes']]}"
+            for issue in Axe().run(page).response["violations"]
+            if issue["impact"] in ("serious", "critical")
+        ]
     return wrong
 
 
