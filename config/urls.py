@@ -14,6 +14,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("api/", include("config.api_urls")),
+    path("v1/", include("feedback.v1_urls")),
     path("v1/", include("chat.openai.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("robots.txt", TemplateView.as_view(template_name="robots.txt", content_type="text/plain")),

@@ -16,9 +16,9 @@ from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
 from accounts.models import User
-from chat.models import Message
-from feedback import capture, comparing, signals
-from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, ImplicitSignal, Rating
+from chat.models import MAX_MESSAGE_CHARACTERS, Message
+from feedback import capture, comparing, correcting, signals
+from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Correction, ImplicitSignal, Rating
 
 
 class FeedbackThrottle(UserRateThrottle):
@@ -76,6 +76,55 @@ class Feedback(APIView):
         return Response(RatingSerializer(rating).data)
 
 
+class IdealSerializer(serializers.Serializer[Any]):
+    client_event_id = serializers.UUIDField(help_text="Made by the client; sending it twice is one event.")
+    reply = serializers.UUIDField()
+    ideal = serializers.CharField(
+        max_length=MAX_MESSAGE_CHARACTERS, trim_whitespace=False, help_text="What would have been right."
+    )
+    quote = serializers.CharField(
+        default="", allow_blank=True, max_length=correcting.LONGEST_QUOTE, trim_whitespace=False,
+        help_text="The words of the reply that are wrong; empty: the whole reply.",
+    )  # fmt: skip
+    source = serializers.CharField(  # type: ignore[assignment]
+        default="", allow_blank=True, max_length=correcting.LONGEST_SOURCE
+    )
+
+
+class CorrectionSerializer(serializers.ModelSerializer[Correction]):
+    reply = serializers.UUIDField(source="message_id")
+    ideal = serializers.CharField(source="right_text")
+
+    class Meta:
+        model = Correction
+        fields = ["id", "reply", "ideal", "quote", "source", "created_at"]
+
+
+class Ideal(APIView):
+    throttle_classes = [FeedbackThrottle]
+
+    @extend_schema(request=IdealSerializer, responses=CorrectionSerializer)
+    def post(self, request: Request) -> Response:
+        """Say what one of your own replies should have said, all of it or the words that are wrong."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = IdealSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = serializer.validated_data
+        try:
+            correction = correcting.correct(
+                user=request.user,
+                message=own_reply(request.user, given["reply"]),
+                quote=given["quote"],
+                right_text=given["ideal"],
+                source=given["source"],
+                client_event_id=given["client_event_id"],
+                now=timezone.now(),
+            )
+        except capture.BadRating as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        return Response(CorrectionSerializer(correction).data)
+
+
 class CopiedSerializer(serializers.Serializer[Any]):
     client_event_id = serializers.UUIDField(help_text="Made by the client; sending it twice is one event.")
     reply = serializers.UUIDField()
@@ -114,6 +163,17 @@ class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
     class Meta:
         model = Comparison
         fields = ["id", "question", "left", "right", "choice", "strength", "reasons", "comment", "answered_at"]
+
+
+class OpenComparisons(APIView):
+    throttle_classes = [FeedbackThrottle]
+
+    @extend_schema(responses=ComparisonSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The comparisons that wait for your choice, the newest first; at most 50."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        waiting = Comparison.objects.filter(user=request.user, choice="", question__conversation__deleted_at=None)
+        return Response(ComparisonSerializer(waiting.order_by("-drawn_at")[:50], many=True).data)
 
 
 class OneComparison(APIView):

@@ -4,8 +4,10 @@ from feedback import api, releases_api
 
 urlpatterns = [
     path("feedback", api.Feedback.as_view(), name="api-feedback"),
+    path("feedback/ideal", api.Ideal.as_view(), name="api-ideal"),
     path("feedback/copied", api.Copied.as_view(), name="api-copied"),
     path("releases", releases_api.Releases.as_view(), name="api-releases"),
     path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
+    path("comparisons", api.OpenComparisons.as_view(), name="api-comparisons"),
     path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 WIDTH, HEIGHT = 640, 220
 LEFT, TOP, BOTTOM = 44, 10, 34
@@ -65,7 +66,7 @@ def trend(series: Mapping[str, Mapping[date, float]], *, unit: str = "", top: fl
     ]
     ticks = [Tick(_y(highest * part / 4, highest), f"{highest * part / 4:g}{unit}") for part in range(5)]
     every = max(1, math.ceil(len(days) / LABELS))
-    labels = [Tick(_x(day, days), date_format(day, "j M")) for day in days[::every]]
+    labels = [Tick(_x(day, days), _short(day)) for day in days[::every]]
     return Trend(lines=lines, ticks=ticks, days=labels)
 
 
@@ -73,10 +74,15 @@ def _line(
     label: str, number: int, values: Mapping[date, float], days: Sequence[date], highest: float, unit: str
 ) -> Line:
     dots = [
-        Dot(_x(day, days), _y(value, highest), f"{label}, {date_format(day, 'j M')}: {value:.3g}{unit}")
+        Dot(_x(day, days), _y(value, highest), f"{label}, {_short(day)}: {value:.3g}{unit}")
         for day, value in sorted(values.items())
     ]
     return Line(label=label, number=number, points=" ".join(f"{dot.x},{dot.y}" for dot in dots), dots=dots)
+
+
+def _short(day: date) -> str:
+    # Translators: a day of a chart in the letters of Django's date formats, such as "24 Nov".
+    return date_format(day, _("j M"))
 
 
 def _x(day: date, days: Sequence[date]) -> float:
