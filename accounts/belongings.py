@@ -13,6 +13,8 @@ from accounts.models import User
 
 # Digests and secrets open doors; they say nothing about the person.
 SECRET_FIELDS = {"password", "digest", "data", "session_key", "fence", "secret", "previous_secret"}
+# Computed from the text beside them, and many times as long.
+DERIVED_FIELDS = {"embedding"}
 SECRET_MODELS = {"mfa.authenticator"}
 
 
@@ -38,7 +40,7 @@ def as_plain_rows(label: str, rows: Iterable[Model]) -> Iterator[dict[str, Any]]
         yield {
             field.attname: field.value_from_object(row)
             for field in row._meta.concrete_fields
-            if field.attname not in SECRET_FIELDS
+            if field.attname not in SECRET_FIELDS | DERIVED_FIELDS
         }
 
 

@@ -1,5 +1,7 @@
 """What a chat page posts."""
 
+import uuid
+from contextlib import suppress
 from typing import Any
 
 from django import forms
@@ -21,6 +23,15 @@ class MessageForm(forms.Form):
     parent = forms.UUIDField(required=False)
     content = forms.CharField(required=False, strip=False)
     is_temporary = forms.BooleanField(required=False)
+    documents = forms.CharField(required=False)
+
+    def clean_documents(self) -> list[uuid.UUID]:
+        """The ids of documents attached to the first message; what is no id is nobody's document."""
+        ids = []
+        for text in self.cleaned_data["documents"].split(",")[:100]:
+            with suppress(ValueError):
+                ids.append(uuid.UUID(text))
+        return ids
 
 
 class ChoicesForm(forms.Form):

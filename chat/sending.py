@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from accounts.models import User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import choices, inference, prompt, streams
+from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
 from chat.signals import person_acted, reply_queued
 
@@ -37,6 +39,7 @@ def start_conversation(
     now: datetime,
     is_temporary: bool = False,
     chosen: choices.Choices | None = None,
+    document_ids: Sequence[uuid.UUID] = (),
 ) -> Reply:
     """A new conversation with its first message and an empty reply; the same `client_id` gives the same reply.
 
@@ -59,6 +62,8 @@ def start_conversation(
     try:
         with transaction.atomic():
             conversation.save(force_insert=True)
+            if document_ids:
+                attaching.claim(conversation=conversation, ids=document_ids)
             return _append(user, [question, answer], now)
     except IntegrityError:
         return _sent_before(client_id, conversation__user=user, conversation__client_id=client_id)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from chat import inference, retention, titles
 from chat import reply as replies
+from chat.documents import reading
 
 
 @shared_task(name="chat.tasks.reply")
@@ -27,3 +28,13 @@ def sweep_conversations() -> None:
 @shared_task(name="chat.tasks.title", autoretry_for=(inference.ModelUnavailable,), retry_backoff=5, max_retries=4)
 def title(conversation_id: str) -> None:
     titles.make(uuid.UUID(conversation_id))
+
+
+@shared_task(name="chat.tasks.read_document")
+def read_document(document_id: str) -> None:
+    reading.read(uuid.UUID(document_id), now=timezone.now())
+
+
+@shared_task(name="chat.tasks.sweep_documents")
+def sweep_documents() -> None:
+    reading.sweep(now=timezone.now())

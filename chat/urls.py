@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import collection, pages, preferences, saying, sharing, support, transfer
+from chat.views import collection, documents, pages, preferences, saying, sharing, support, transfer
 
 CONVERSATION = "c/<uuid:conversation_id>"
 TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
@@ -21,6 +21,10 @@ urlpatterns = [
     path("settings/prompts", preferences.save_prompt, name="save-prompt"),
     path("settings/prompts/<uuid:prompt_id>", preferences.save_prompt, name="change-prompt"),
     path("settings/prompts.json", preferences.prompts, name="prompts"),
+    path("documents", documents.attach, name="attach"),
+    path("documents/<uuid:document_id>", documents.document, name="document"),
+    path("documents/<uuid:document_id>/state", documents.state, name="document-state"),
+    path("documents/<uuid:document_id>/remove", documents.remove, name="remove-document"),
     path(CONVERSATION, pages.conversation, name="conversation"),
     path(f"{CONVERSATION}/messages", saying.send, name="send"),
     path(f"{CONVERSATION}/manage", collection.manage, name="manage"),

@@ -285,6 +285,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-replies": {"task": "chat.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "sweep-conversations": {"task": "chat.tasks.sweep_conversations", "schedule": 300.0, "options": {"expires": 200}},
     "sweep-completions": {"task": "chat.openai.tasks.sweep", "schedule": 60.0, "options": {"expires": 50}},
+    "sweep-documents": {"task": "chat.tasks.sweep_documents", "schedule": 60.0, "options": {"expires": 50}},
     "tidy-accounts": {"task": "accounts.tasks.tidy", "schedule": 600.0, "options": {"expires": 500}},
     "deliver-webhooks": {"task": "accounts.tasks.deliver_due_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "sweep-releases": {"task": "feedback.tasks.sweep_releases", "schedule": 5.0, "options": {"expires": 20}},
@@ -308,6 +309,12 @@ CHAT_SYSTEM_PROMPT = env.str(
 CHAT_SAMPLING = {"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.05}
 TEMPORARY_CHAT_HOURS = env.int("TEMPORARY_CHAT_HOURS", default=24)
 DELETED_CHAT_DAYS = env.int("DELETED_CHAT_DAYS", default=30)
+# The model that finds passages of documents by meaning, and how many documents of which size a person keeps.
+EMBEDDING_MODEL = env.str("EMBEDDING_MODEL", default="all-minilm-l6-v2")
+DOCUMENT_MEGABYTES = env.int("DOCUMENT_MEGABYTES", default=10)
+DOCUMENTS_A_CONVERSATION = env.int("DOCUMENTS_A_CONVERSATION", default=10)
+DOCUMENTS_KEPT = env.int("DOCUMENTS_KEPT", default=500)
+DOCUMENTS_KEPT_FREE = env.int("DOCUMENTS_KEPT_FREE", default=50)
 REPLY_LEASE_SECONDS = env.int("REPLY_LEASE_SECONDS", default=10)
 
 # Outgoing webhooks: networks that they may reach besides the open internet, by http too. -----------------------------

@@ -1,16 +1,21 @@
-"""What you say: conversations, the message tree, and the replies that fill it."""
+"""What you say: conversations, the message tree, the replies that fill it, and the documents they draw on."""
 
 from chat.models.conversations import MAX_MESSAGE_CHARACTERS, Conversation, Folder, Message
+from chat.models.documents import Citation, Document, DocumentFile, Passage
 from chat.models.personal import Instructions, SavedPrompt
 from chat.models.replies import Reply
 from chat.models.shares import Share
 
 __all__ = [
     "MAX_MESSAGE_CHARACTERS",
+    "Citation",
     "Conversation",
+    "Document",
+    "DocumentFile",
     "Folder",
     "Instructions",
     "Message",
+    "Passage",
     "Reply",
     "SavedPrompt",
     "Share",

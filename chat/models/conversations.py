@@ -59,13 +59,14 @@ class Conversation(models.Model):
         FORK = "fork", _("Forked")
         SHARE = "share", _("Gone on with from a shared page")
         IMPORT = "import", _("Imported")
+        DOCUMENTS = "docs", _("Begun here, with documents")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
     client_id = models.UUIDField(default=uuid.uuid4, editable=False)
     title = models.CharField(_("title"), max_length=120, blank=True)
     title_source = models.CharField(max_length=7, choices=TitleSource.choices, default=TitleSource.MESSAGE)
-    # Words of others may be in what was imported or shared: they are not the person's to give away.
+    # Words of others may be in what was imported, shared or attached: they are not the person's to give away.
     origin = models.CharField(max_length=6, choices=Origin.choices, default=Origin.OWN)
     folder = models.ForeignKey(Folder, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversations")
     current_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from billing.entitlements import entitlement_of
 from billing.quota import allowance_of
 from chat import context, sidebar, tree
+from chat.documents import showing
 from chat.forms import ChoicesForm
 from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
@@ -75,6 +76,7 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
         "earlier_from": count + TURNS_SHOWN,
         "context_after": context.after_turns(turns),
         "last_message_id": turns[-1].message.pk if turns else "",
+        "documents": showing.listed(user=person(request), conversation=shown, now=now),
         "allowance": allowance_of(person(request), now=now),
         "client_id": uuid.uuid4(),
         "choices_form": ChoicesForm(entitlement=entitlement_of(person(request), now=now), conversation=shown),

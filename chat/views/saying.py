@@ -45,6 +45,7 @@ def new_conversation(request: HttpRequest) -> HttpResponseBase:
             client_id=given["client_id"],
             is_temporary=given["is_temporary"],
             chosen=chosen.choices if chosen else None,
+            document_ids=given["documents"],
             now=timezone.now(),
         )
     except sending.BadMessage as refusal:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_COMMENT_CHARACTERS = 4_000
 ADJUDICATE = "feedback.adjudicate"
-WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT)
+WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT, Conversation.Origin.DOCUMENTS)
 
 
 class FeedbackEvent(models.Model):

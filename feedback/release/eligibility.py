@@ -40,7 +40,7 @@ SELECT rating.id, CASE
     WHEN rating.decided_event_id IS NULL THEN 'not reviewed'
     WHEN rating.verdict <> 'approved' THEN 'rejected'
     WHEN conversation.is_temporary OR conversation.deleted_at IS NOT NULL THEN 'conversation not kept'
-    WHEN conversation.origin IN ('share', 'import') THEN 'words of others'
+    WHEN conversation.origin IN ('share', 'import', 'docs') THEN 'words of others'
     WHEN NOT ({CONSENT}) THEN 'no consent'
 END AS reason
 FROM feedback_rating rating

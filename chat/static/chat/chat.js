@@ -2,6 +2,7 @@
 
 import { dressCode } from "./code.js";
 import { startComposer } from "./composer.js";
+import { startDocuments } from "./documents.js";
 import { startEditing } from "./edit.js";
 import { followAll } from "./follow.js";
 import { startKeys } from "./keys.js";
@@ -22,7 +23,8 @@ const sidebar = startSidebar((ids, action) => {
 });
 const post = startSending(chat, thread, sidebar, tabs);
 
-const composer = startComposer(chat, thread, post);
+const documents = startDocuments(chat);
+const composer = startComposer(chat, thread, post, documents);
 startTitles(chat, sidebar);
 startPrompts(chat, composer.box);
 startSettings(chat);

@@ -3,7 +3,7 @@
 import { canStop, isBusy, stopAll } from "./follow.js";
 import { fieldsOf, uuid } from "./sending.js";
 
-export function startComposer(chat, thread, post) {
+export function startComposer(chat, thread, post, documents) {
   const form = chat.querySelector("[data-composer]");
   const box = form.elements.content;
   const limit = Number(box.dataset.limit);
@@ -31,6 +31,7 @@ export function startComposer(chat, thread, post) {
     send.hidden = offersStop;
     send.disabled = !canSend();
     hint.hidden = !sendsNext;
+    hint.textContent = documents.isReading() ? hint.dataset.reading : hint.dataset.busy;
     if (hadFocus) box.focus();
     if (CSS.supports("field-sizing", "content")) return;
     box.style.height = "auto";
@@ -39,7 +40,7 @@ export function startComposer(chat, thread, post) {
 
   async function submit() {
     if (!canSend()) return;
-    if (isBusy(chat)) {
+    if (isBusy(chat) || documents.isReading()) {
       sendsNext = true;
       refresh();
       return;
@@ -85,6 +86,10 @@ export function startComposer(chat, thread, post) {
   chat.addEventListener("parley:replies", () => {
     refresh();
     if (sendsNext && !isBusy(chat)) submit();
+  });
+  chat.addEventListener("parley:documents", () => {
+    if (sendsNext && !documents.isReading()) submit();
+    else refresh();
   });
   window.addEventListener("popstate", () => location.reload());
 

@@ -8,7 +8,7 @@ export class RequestError extends Error {
   }
 }
 
-function csrfToken() {
+export function csrfToken() {
   return document.querySelector("meta[name=csrf-token]")?.content ?? "";
 }
 
