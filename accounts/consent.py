@@ -5,9 +5,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ConsentEvent, User
+from accounts.signals import consent_withdrawn
 
 Scope = ConsentEvent.Scope
 
@@ -45,14 +47,17 @@ def _state(user: User, *, is_granted: bool, now: datetime, scope: str, subject_i
     newest = _newest(user, scope=scope, subject_id=subject_id)
     if newest is not None and newest.is_granted == is_granted:
         return
-    ConsentEvent.objects.create(
-        user=user,
-        scope=scope,
-        subject_id=subject_id,
-        is_granted=is_granted,
-        policy_version=settings.CONSENT_POLICY_VERSION,
-        created_at=now,
-    )
+    with transaction.atomic():
+        ConsentEvent.objects.create(
+            user=user,
+            scope=scope,
+            subject_id=subject_id,
+            is_granted=is_granted,
+            policy_version=settings.CONSENT_POLICY_VERSION,
+            created_at=now,
+        )
+        if not is_granted:
+            consent_withdrawn.send(sender=User, user=user, now=now)
 
 
 def _newest(user: User, *, scope: str, subject_id: UUID | None) -> ConsentEvent | None:

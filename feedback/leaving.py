@@ -1,22 +1,28 @@
-"""What data sets forget when a person leaves: rows that were released become tombstones; nothing else outlives them."""
+"""What data sets forget when a person withdraws consent or leaves: every release made of their words is made anew."""
 
 from __future__ import annotations
 
-import contextlib
+from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from feedback import releasing
-from feedback.models import Release, ReleaseRow
+from feedback.models import Erasure
+from feedback.release import erasing
 
 
-def forget(*, user: User, **_arguments: Any) -> list[str]:
-    """Releases being made of their words are cancelled; in those made before, their rows lose the way back to them."""
-    for release in Release.objects.unfinished().filter(candidates__user_id=user.pk).distinct():
-        with contextlib.suppress(releasing.NotNow):  # it was finished meanwhile
-            releasing.cancel(release, now=timezone.now())
-    emptied = ReleaseRow.objects.filter(user=user).update(source_events=[], user=None)
-    return [_("Copies in data sets that were published before, without your name.")] if emptied else []
+def leave_out(*, user: User, now: datetime, **_arguments: Any) -> None:
+    """Consent was withdrawn: what it covered leaves every data set."""
+    erasing.ask(user=user, reason=Erasure.Reason.WITHDRAWN, now=now)
+
+
+def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
+    """The person leaves: all of theirs leaves every data set, and nothing leads back to them meanwhile."""
+    erasure = erasing.ask(user=user, reason=Erasure.Reason.LEFT, now=now)
+    if erasure is None:
+        return []
+    # A receiver answers in whole sentences, which the mail of farewell shows.
+    sentence = _("Rows of data sets, without your name, until these are made anew in a few minutes; receipt: %(path)s")
+    return [sentence % {"path": reverse("erasure-receipt", args=[erasure.pk])}]

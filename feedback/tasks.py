@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from feedback import releasing
-from feedback.release import building
+from feedback.release import building, erasing
 
 
 @shared_task(name="feedback.tasks.build_release", acks_late=True)
@@ -14,6 +14,12 @@ def build_release(release_id: str) -> None:
     building.work(uuid.UUID(release_id))
 
 
+@shared_task(name="feedback.tasks.erase", acks_late=True)
+def erase() -> None:
+    erasing.begin(now=timezone.now())
+
+
 @shared_task(name="feedback.tasks.sweep_releases")
 def sweep_releases() -> None:
+    erasing.begin(now=timezone.now())
     releasing.sweep(now=timezone.now())

@@ -1,6 +1,14 @@
 from django.urls import path, re_path
 
-from feedback import comparison_views, correction_views, dashboard_views, release_views, review_views, views
+from feedback import (
+    comparison_views,
+    correction_views,
+    dashboard_views,
+    erasure_views,
+    release_views,
+    review_views,
+    views,
+)
 
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
@@ -16,6 +24,8 @@ urlpatterns = [
     path("dashboard/<slug:key>.csv", dashboard_views.table_as_csv, name="dashboard-csv"),
     path("review/", review_views.review_queue, name="review"),
     path("review/<uuid:rating_id>", review_views.decide, name="decide"),
+    path("erasures/", erasure_views.erasures, name="erasures"),
+    path("erasures/<uuid:erasure_id>", erasure_views.receipt, name="erasure-receipt"),
     path("releases/", release_views.releases, name="releases"),
     path("releases/make", release_views.make_release, name="make-release"),
     path("releases/<uuid:release_id>", release_views.release_detail, name="release"),

@@ -13,11 +13,13 @@ from feedback.models.reviews import Escalation, GoldAnswer, GoldItem, ReviewDeci
 from feedback.models.signals import ImplicitSignal
 from feedback.release.models import (
     CandidateRow,
+    Erasure,
     Release,
     ReleaseChunk,
     ReleaseDownload,
     ReleaseMember,
     ReleaseRow,
+    TrainedModel,
 )
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "CandidateRow",
     "Comparison",
     "Correction",
+    "Erasure",
     "Escalation",
     "FeedbackEvent",
     "GoldAnswer",
@@ -40,4 +43,5 @@ __all__ = [
     "ReleaseRow",
     "ReviewDecision",
     "ReviewLease",
+    "TrainedModel",
 ]

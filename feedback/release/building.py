@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from feedback.release import candidates, choice, reading, sealing, shards, tables
+from feedback.release import candidates, choice, erasing, reading, sealing, shards, tables
 from feedback.release.models import CandidateRow, Release, ReleaseChunk, ReleaseMember, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
@@ -137,6 +137,10 @@ def _files(step: Step) -> Commit:
     shard = shards.Shard(
         chunk.config, chunk.split, siblings.filter(first_ordinal__lt=chunk.first_ordinal).count(), siblings.count()
     )
+    if step.release.lineage_id:
+        parts = erasing.rewritten(step.release, chunk, shard, step.beat)
+        chunk.files, chunk.rows = [file.as_json() for file in parts], parts[0].rows if parts else 0
+        return lambda: chunk.save(update_fields=["files", "rows"])
     span = reading.Span(step.release.pk, chunk.config, chunk.split, chunk.first_ordinal, chunk.end_ordinal)
     pieces = (tables.nested(chunk.config, piece) for piece in reading.pieces(span))
     written = shards.write(step.release.folder, shard, pieces, step.beat)
@@ -146,13 +150,17 @@ def _files(step: Step) -> Commit:
 
 def _seal(step: Step) -> Commit:
     release = step.release
-    manifest = sealing.seal(release, sealing.files_of(release))
+    if release.lineage_id:
+        erasing.take_over(release)
+    manifest = sealing.seal(release, sealing.files_of(release), tombstones=erasing.tombstones(release))
 
     def commit() -> None:
         release.manifest_sha256 = manifest
         release.rows_done = sum(chunk.rows for chunk in release.chunks.filter(stage=Stage.FILES))
         release.save(update_fields=["manifest_sha256", "rows_done"])
         _end(release, Release.State.SEALED)
+        if release.lineage_id:
+            erasing.conclude(release, now=timezone.now())
         tell_of_release(release, now=timezone.now())
 
     return commit

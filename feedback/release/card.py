@@ -38,7 +38,7 @@ def shards_of(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
 def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int], languages: Sequence[str]) -> str:
     """README.md of a release."""
     shards = shards_of(files)
-    default = "preference" if "preference" in shards else next(iter(shards))
+    default = "preference" if "preference" in shards else next(iter(shards), "")
     rows = {config: sum(file.rows for parts in splits.values() for file in parts) for config, splits in shards.items()}
     lines = [
         "---",

@@ -31,6 +31,7 @@ LABELS: dict[str, str | Promise] = {
     "dropped: language": _("Dropped: other language"),
     "dropped: too short": _("Dropped: too short"),
     "dropped: too long": _("Dropped: too long"),
+    "erased": _("Erased since: their authors withdrew"),
     "rows: preference": _("Rows of preference (DPO, reward models)"),
     "rows: unpaired": _("Rows of unpaired (KTO)"),
     "rows: sft": _("Rows of sft (demonstrations)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -50,6 +51,8 @@ class Release(models.Model):
     # Every event below this transaction number was committed when the release was frozen, and none above is in it.
     horizon = models.BigIntegerField(default=0)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    # The release whose rows these are: one that is made to forget has the rows of the first, less those forgotten.
+    lineage = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="successors")
     counts = models.JSONField(default=dict)
     rows_done = models.PositiveIntegerField(default=0)
     content_sha256 = models.CharField(max_length=64, blank=True)
@@ -82,6 +85,11 @@ class Release(models.Model):
     def folder(self) -> str:
         """Where its files lie. `datasets` caches by the folder's name alone, so the name says what is in it."""
         return f"chatpref-{self.name}-{self.content_sha256[:12]}"
+
+    @property
+    def origin(self) -> Release:
+        """The release that its rows are kept under."""
+        return self.lineage or self
 
     @property
     def is_unfinished(self) -> bool:
@@ -219,16 +227,60 @@ class ReleaseRow(models.Model):
     source_events = ArrayField(models.UUIDField())
     # The words, until the release is sealed; after that they are in its files alone.
     candidate_id = models.BigIntegerField(null=True)
+    # Asked to be forgotten, and the release that is made without it; the row goes when that one is sealed.
+    erasure = models.ForeignKey("Erasure", null=True, on_delete=models.SET_NULL, related_name="rows", db_index=False)
+    erased_in = models.ForeignKey(Release, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["release", "config", "row_id"], name="release_row_once")]
         indexes = [
             models.Index(fields=["release", "config", "split", "ordinal"], name="release_rows_in_order"),
             models.Index(fields=["user", "release"], name="release_rows_of_person"),
+            models.Index(fields=["release"], name="release_rows_to_erase", condition=Q(erasure__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return f"{self.config}/{self.split}/{self.row_id}"
+
+
+class Erasure(models.Model):
+    """Somebody's words are to leave every data set: what was asked for, and what was done about it."""
+
+    class Reason(models.TextChoices):
+        WITHDRAWN = "withdrawn", _("Consent was withdrawn")
+        LEFT = "left", _("The account was deleted")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reason = models.CharField(max_length=10, choices=Reason.choices)
+    asked_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    n_rows = models.PositiveIntegerField(default=0)
+    # Of each release: its name, the one that took its place, how many rows and files were rewritten or deleted.
+    effects = models.JSONField(default=list)
+    models_to_retrain = ArrayField(models.CharField(max_length=120), default=list)
+
+    class Meta:
+        ordering = ["-asked_at"]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class TrainedModel(models.Model):
+    """A model version that learnt from a release, so that it is known when it has learnt from words since withdrawn."""
+
+    model_version = models.CharField(max_length=120)
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="trained_models")
+    trained_at = models.DateTimeField(default=timezone.now)
+    erased_rows = models.PositiveIntegerField(default=0)
+    retrain_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model_version", "release"], name="trained_model_once")]
+
+    def __str__(self) -> str:
+        return self.model_version
 
 
 class ReleaseDownload(models.Model):

@@ -46,11 +46,12 @@ class Shard:
 
 def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> list[File]:
     """Write a shard and its twins; the same rows give the same bytes, whoever reads them from wherever."""
-    parquet = _write_parquet(folder, shard, tables_in_order, beat)
+    parquet = write_parquet(folder, shard, tables_in_order, beat)
     return [parquet, *(_write_twin(folder, shard, twin, beat) for twin in twins.TWINS.get(shard.config, ()))]
 
 
-def _write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
+def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
+    """Write the Parquet file of a shard."""
     rows = 0
     with store.writing(f"{folder}/{shard.path}") as sink:
         for table in parquet_tables(sink, shard.config, tables_in_order):

@@ -103,11 +103,14 @@ def reading(path: str) -> Any:
     return system.open(location(path), "rb")
 
 
-def copy(source: str, target: str) -> None:
-    """Copy a file within the store, by the store itself where it can."""
+def move(source: str, target: str) -> None:
+    """Move a file within the store; nothing happens where it was moved before."""
     system, _root = _filesystem()
+    system.invalidate_cache()
+    if not system.exists(location(source)) and system.exists(location(target)):
+        return
     system.makedirs(location(target).rpartition("/")[0], exist_ok=True)
-    system.cp_file(location(source), location(target))
+    system.mv(location(source), location(target))
 
 
 def paths(folder: str) -> list[str]:

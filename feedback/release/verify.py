@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
 from feedback.release import store
-from feedback.release.models import Release
+from feedback.release.models import Release, ReleaseChunk
 from feedback.release.sealing import MANIFEST
 
 PIECE_BYTES = 1024 * 1024
@@ -43,6 +44,8 @@ def manifest_of(release: Release) -> dict[str, Any]:
 
 def problems(release: Release) -> list[str]:
     """What is wrong with the files of a sealed release; empty when nothing is."""
+    if release.state == Release.State.SUPERSEDED:
+        return [f"{release.name} was replaced, and its files deleted, because somebody withdrew their words"]
     try:
         raw = store.read(f"{release.folder}/{MANIFEST}")
     except FileNotFoundError:
@@ -61,9 +64,24 @@ def problems(release: Release) -> list[str]:
 
 def differences(*, old: Release, new: Release) -> list[Difference]:
     """What changed from one release to another, config by config."""
+    if old.origin == new.origin:
+        return _forgotten(old, new)
     with connection.cursor() as cursor:
-        cursor.execute(_DIFFERENCE, [old.pk, new.pk])
+        cursor.execute(_DIFFERENCE, [old.origin.pk, new.origin.pk])
         return [Difference(*row) for row in cursor.fetchall()]
+
+
+def _forgotten(old: Release, new: Release) -> list[Difference]:
+    """Two of one origin differ by what the later one forgot, told by the files alone."""
+    rows = [Counter[str](), Counter[str]()]
+    for counted, release in zip(rows, (old, new), strict=True):
+        for chunk in release.chunks.filter(stage=ReleaseChunk.Stage.FILES):
+            counted[chunk.config] += chunk.rows
+    before, after = rows
+    return [
+        Difference(config, max(0, after[config] - before[config]), max(0, before[config] - after[config]), kept)
+        for config, kept in sorted((config, min(before[config], after[config])) for config in before | after)
+    ]
 
 
 def _sha256_of(path: str) -> str:

@@ -8,6 +8,11 @@ from django.conf import settings
 from feedback.release.models import Release
 
 
+def enqueue_erasing() -> None:
+    """A worker is told that somebody's words are to leave data sets."""
+    current_app.send_task("feedback.tasks.erase")
+
+
 def enqueue(release: Release) -> None:
     """As many workers as one release may have are told that it has steps to do."""
     for _worker in range(settings.RELEASE_WORKERS):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from feedback import releasing
-from feedback.models import Release
+from feedback.models import Release, TrainedModel
 from feedback.release import building, funnel, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import BadSpecification, specification
@@ -30,6 +30,9 @@ class Command(BaseCommand):
             ("load-check", "open it with `datasets`"),
         ):
             actions.add_parser(name, help=text).add_argument("version", type=int)
+        trained = actions.add_parser("trained", help="note that a model version was trained on a release")
+        trained.add_argument("version", type=int)
+        trained.add_argument("model_version")
         diff = actions.add_parser("diff", help="what changed from one release to another")
         diff.add_argument("version", type=int)
         diff.add_argument("other", type=int)
@@ -41,6 +44,10 @@ class Command(BaseCommand):
             self._list()
         elif action == "verify":
             self._verify(_release(options["version"]))
+        elif action == "trained":
+            TrainedModel.objects.get_or_create(
+                release=_release(options["version"]), model_version=options["model_version"]
+            )
         elif action == "diff":
             self._diff(_release(options["version"]), _release(options["other"]))
         else:
@@ -76,6 +83,9 @@ class Command(BaseCommand):
         for release in Release.objects.data_sets():
             made = f"{release.created_at:%Y-%m-%d %H:%M}"
             self.stdout.write(f"{release.name}  {release.state:10} {made}  {release.rows_done:,} rows")
+            for model in release.trained_models.order_by("model_version"):
+                due = f"  retrain: learnt from {model.erased_rows:,} rows since erased" if model.retrain_since else ""
+                self.stdout.write(f"       {model.model_version}{due}")
 
     def _verify(self, release: Release) -> None:
         if found := verify.problems(release):
@@ -91,7 +101,7 @@ class Command(BaseCommand):
             from datasets import load_dataset
         except ImportError as missing:
             raise CommandError("This needs the `train` extra: pip install parley[train]") from missing
-        for config in sorted(set(release.rows.values_list("config", flat=True))):
+        for config in sorted(set(release.chunks.filter(rows__gt=0).values_list("config", flat=True))):
             self.stdout.write(f"{config}: {load_dataset(store.location(release.folder), config)}")
 
 

@@ -1,0 +1,283 @@
+"""Words leave data sets that were sealed before: each release that holds them is replaced by one that does not.
+
+A sealed release is never edited. Asking marks the rows in the transaction of the withdrawal itself. A worker then
+makes the successor, whose rows are those of the same origin less the marked ones: it rewrites the files they are in,
+moves the others over, deletes what is left of the old ones, and leaves a tombstone (a hash) for each row. The old
+release is out of reach from the moment its successor is begun.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from django.db import connection, transaction
+from django.db.models import F, Max, Q
+
+from accounts.models import User
+from feedback.consent import CONSENT
+from feedback.release import shards, store, twins
+from feedback.release.models import (
+    CandidateRow,
+    Erasure,
+    Release,
+    ReleaseChunk,
+    ReleaseMember,
+    ReleaseRow,
+    TrainedModel,
+)
+from feedback.release.sealing import MANIFEST
+from feedback.release.waking import enqueue, enqueue_erasing
+
+# A person's rows whose sources may no longer be used: gone with their conversation, or without consent by the ledger.
+_WITHDRAWN = f"""
+UPDATE feedback_releaserow AS released SET erasure_id = %(erasure)s
+WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND EXISTS (
+    SELECT FROM unnest(released.source_events) AS source (id)
+    LEFT JOIN feedback_feedbackevent event ON event.id = source.id
+    LEFT JOIN feedback_comparison comparison ON comparison.id = source.id
+    LEFT JOIN chat_message message ON message.id = COALESCE(event.message_id, comparison.question_id)
+    LEFT JOIN feedback_rating rating ON rating.message_id = event.message_id AND rating.user_id = released.user_id
+    LEFT JOIN LATERAL (
+        SELECT is_granted, created_at FROM accounts_consentevent
+        WHERE user_id = released.user_id AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
+    ) for_account ON true
+    LEFT JOIN LATERAL (
+        SELECT is_granted, created_at FROM accounts_consentevent
+        WHERE user_id = released.user_id AND scope = 'conversation' AND subject_id = message.conversation_id
+        ORDER BY created_at DESC, id DESC LIMIT 1
+    ) for_conversation ON true
+    LEFT JOIN LATERAL (
+        SELECT is_granted, created_at FROM accounts_consentevent
+        WHERE user_id = released.user_id AND scope = 'rating' AND subject_id IN (
+            rating.id, event.message_id, comparison.id, comparison.left_id, comparison.right_id
+        )
+        ORDER BY created_at DESC, is_granted, id DESC LIMIT 1
+    ) for_rating ON true
+    WHERE message.id IS NULL OR NOT ({CONSENT})
+)
+"""  # noqa: S608 - made of constants
+
+
+def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
+    """Mark what is to go, in the caller's transaction; None when no data set holds any of it.
+
+    Releases that are still being made of the person's words are given up.
+    """
+    with transaction.atomic():
+        _give_up(user, now)
+        erasure = Erasure.objects.create(user=user, reason=reason, asked_at=now)
+        if reason == Erasure.Reason.LEFT:
+            mine = ReleaseRow.objects.filter(user=user)
+            mine.filter(erasure=None).update(erasure=erasure)
+            mine.update(source_events=[], user=None)
+            erasure.user = None
+        else:
+            with connection.cursor() as cursor:
+                cursor.execute(_WITHDRAWN, {"erasure": erasure.pk, "user": user.pk})
+        erasure.n_rows = erasure.rows.count()
+        if not erasure.n_rows:
+            erasure.delete()
+            return None
+        erasure.save()
+        transaction.on_commit(enqueue_erasing, robust=True)
+        return erasure
+
+
+def _give_up(user: User, now: datetime) -> None:
+    about = Q(candidates__user_id=user.pk) | Q(
+        pk__in=ReleaseMember.objects.filter(
+            Q(event_id__in=user.feedback_events.values("id")) | Q(event_id__in=user.comparisons.values("id"))
+        ).values("release")
+    )
+    open_states = [*Release.UNFINISHED, Release.State.FAILED]
+    given_up = Release.objects.filter(about, state__in=open_states, lineage=None).distinct()
+    for release in given_up.filter(pk__in=list(given_up.values_list("pk", flat=True))):
+        Release.objects.filter(pk=release.pk, state__in=open_states).update(
+            state=Release.State.CANCELLED, finished_at=now
+        )
+        CandidateRow.objects.filter(release=release)._raw_delete("default")
+        ReleaseRow.objects.filter(release=release)._raw_delete("default")
+        if release.content_sha256:
+            transaction.on_commit(partial(_delete, release.folder), robust=True)
+
+
+def begin(*, now: datetime) -> int:
+    """Begin a successor of every sealed release that holds marked rows; returns how many. Harmless at any time."""
+    begun = 0
+    waiting = ReleaseRow.objects.filter(erasure__isnull=False, erased_in=None)
+    for origin in Release.objects.filter(pk__in=waiting.values("release")):
+        with transaction.atomic():
+            _lock()
+            newest = (
+                Release.objects.select_for_update(of=("self",))
+                .filter(Q(pk=origin.pk) | Q(lineage=origin))
+                .order_by("-version")[0]
+            )
+            # One that is being made, or failed and waits to be tried again, comes to its end first.
+            if newest.state == Release.State.SEALED:
+                _succeed(newest, origin, now)
+                begun += 1
+    return begun
+
+
+def _lock() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.release'))")
+
+
+def _succeed(parent: Release, origin: Release, now: datetime) -> None:
+    marked = ReleaseRow.objects.filter(release=origin, erasure__isnull=False, erased_in=None)
+    gone = list(marked.order_by("row_id").values_list("config", "split", "ordinal", "row_id"))
+    Release.objects.filter(pk=parent.pk).update(state=Release.State.SUPERSEDED)
+    rows_left = Counter(parent.counts)
+    for config, _split, _ordinal, _row in gone:
+        rows_left[f"rows: {config}"] -= 1
+        rows_left["erased"] += 1
+    successor = Release.objects.create(
+        version=(Release.objects.aggregate(last=Max("version"))["last"] or 0) + 1,
+        parent=parent,
+        lineage=origin,
+        state=Release.State.BUILDING,
+        specification=parent.specification,
+        specification_sha256=parent.specification_sha256,
+        horizon=parent.horizon,
+        counts=dict(sorted((step, count) for step, count in rows_left.items() if count)),
+        content_sha256=_sha256("\n".join([parent.content_sha256, *(row_id for *_place, row_id in gone)])),
+        created_at=now,
+        enqueued_at=now,
+    )
+    marked.update(erased_in=successor)
+    ReleaseChunk.objects.bulk_create(_chunks(parent, successor, gone, now))
+    if not successor.chunks.filter(done_at=None).exists():
+        ReleaseChunk.objects.create(release=successor, stage=ReleaseChunk.Stage.SEAL, number=0)
+    transaction.on_commit(lambda: enqueue(successor), robust=True)
+
+
+def _chunks(
+    parent: Release, successor: Release, gone: Iterable[tuple[str, str, int, str]], now: datetime
+) -> Iterator[ReleaseChunk]:
+    """The files of the parent; those with rows that go are open."""
+    ordinals: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for config, split, ordinal, _row in gone:
+        ordinals[config, split].append(ordinal)
+    for places in ordinals.values():
+        places.sort()
+    for chunk in parent.chunks.filter(stage=ReleaseChunk.Stage.FILES).order_by("number"):
+        places = ordinals[chunk.config, chunk.split]
+        is_affected = bisect_right(places, chunk.end_ordinal - 1) > bisect_right(places, chunk.first_ordinal - 1)
+        chunk.pk, chunk.release, chunk._state.adding = None, successor, True
+        chunk.lease_until, chunk.attempts, chunk.failures = None, 0, 0
+        chunk.done_at = None if is_affected else now
+        yield chunk
+
+
+# The steps of a successor, called by `building` --------------------------------------------------------------------
+
+
+def rewritten(
+    release: Release, chunk: ReleaseChunk, shard: shards.Shard, beat: Callable[[], None]
+) -> list[shards.File]:
+    """The parent's shard and its twins without the rows that go; no files when none is left."""
+    assert release.parent is not None  # noqa: S101 - a successor has one
+    gone = release.origin.rows.filter(
+        erased_in=release, config=chunk.config, ordinal__gte=chunk.first_ordinal, ordinal__lt=chunk.end_ordinal
+    )
+    row_ids = pa.array(gone.values_list("row_id", flat=True), pa.string())
+    if not chunk.files:
+        return []
+    lines: set[int] = set()
+    old = release.parent.folder
+
+    def kept() -> Iterator[pa.Table]:
+        first = 0
+        for table in shards.stored_tables(old, shard):
+            is_gone = pc.is_in(table.column("id"), value_set=row_ids)
+            lines.update(first + place for place in pc.indices_nonzero(is_gone).to_pylist())
+            first += table.num_rows
+            yield table.filter(pc.invert(is_gone))
+
+    parquet = shards.write_parquet(release.folder, shard, kept(), beat)
+    if not parquet.rows:
+        store.remove(f"{release.folder}/{shard.path}")
+        return []
+    return [parquet, *(_without_lines(release, shard, twin, lines, beat) for twin in twins.TWINS.get(shard.config, ()))]
+
+
+def _without_lines(
+    release: Release, shard: shards.Shard, twin: twins.Twin, lines: set[int], beat: Callable[[], None]
+) -> shards.File:
+    assert release.parent is not None  # noqa: S101 - a successor has one
+    path, rows = f"{twin.folder}/{twin.file_name(shard.name)}", 0
+    with store.reading(f"{release.parent.folder}/{path}") as source, store.writing(f"{release.folder}/{path}") as sink:
+        for number, line in enumerate(source):
+            if number not in lines:
+                sink.write(line)
+                rows += 1
+            if number % 1_000 == 0:
+                beat()
+    return shards.File(path, rows, sink.bytes, sink.sha256)
+
+
+def take_over(release: Release) -> None:
+    """Move the files that stay as they are, and delete all that is left of the parent but its manifest."""
+    assert release.parent is not None  # noqa: S101 - a successor has one
+    old = release.parent.folder
+    there = set(store.paths(release.folder))
+    for chunk in release.chunks.filter(stage=ReleaseChunk.Stage.FILES):
+        for file in chunk.files:
+            if file["path"] not in there:
+                store.move(f"{old}/{file['path']}", f"{release.folder}/{file['path']}")
+    _delete(old, keep={MANIFEST})
+
+
+def tombstones(release: Release) -> list[str]:
+    """A hash of each row that this release and those before it left out, so that a copy of one can be recognised."""
+    if release.parent is None or release.lineage is None:
+        return []
+    earlier = json.loads(store.read(f"{release.parent.folder}/{MANIFEST}"))["tombstones"]
+    gone = release.origin.rows.filter(erased_in=release).values_list("row_id", flat=True)
+    return sorted({*earlier, *(_sha256(f"tombstone:{row_id}") for row_id in gone)})
+
+
+def conclude(release: Release, *, now: datetime) -> None:
+    """The successor is sealed: write the receipts, say which models must be trained anew, and drop the rows."""
+    gone = release.origin.rows.filter(erased_in=release)
+    by_erasure = Counter(gone.values_list("erasure_id", flat=True))
+    before = TrainedModel.objects.filter(Q(release=release.origin) | Q(release__lineage=release.origin))
+    before.exclude(release=release).update(erased_rows=F("erased_rows") + by_erasure.total(), retrain_since=now)
+    names = sorted(set(before.exclude(release=release).values_list("model_version", flat=True)))
+    gone._raw_delete("default")
+    files = sum(1 for chunk in release.chunks.filter(stage="files", attempts__gt=0))
+    for erasure in Erasure.objects.select_for_update().filter(pk__in=[key for key in by_erasure if key]):
+        erasure.effects = [
+            *erasure.effects,
+            {
+                "release": release.parent.name if release.parent else "",
+                "replaced_by": release.name,
+                "rows": by_erasure[erasure.pk],
+                "shards_rewritten": files,
+            },
+        ]
+        erasure.models_to_retrain = sorted({*erasure.models_to_retrain, *names})
+        if not erasure.rows.exists():
+            erasure.finished_at = now
+        erasure.save()
+    transaction.on_commit(enqueue_erasing, robust=True)
+
+
+def _delete(folder: str, *, keep: Iterable[str] = ()) -> None:
+    for path in store.paths(folder):
+        if path not in keep:
+            store.remove(f"{folder}/{path}")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,209 @@
+"""Words leave sealed releases when their author withdraws consent or deletes the account, by the doors people use."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from django.core.management import call_command
+from django.core.signing import Signer
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import consent, erasure
+from accounts.models import User
+from feedback import comparing, releasing
+from feedback.models import Erasure, Release, TrainedModel
+from feedback.release import building, erasing, store, verify
+from feedback.release.specification import Specification
+from tests import factories
+from tests.integration.feedback.test_comparisons_in_releases import shown
+from tests.integration.feedback.test_release import rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+SECRET = "Marzipan"
+
+
+@pytest.fixture
+def reviewer():
+    return User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+
+
+@pytest.fixture
+def person(reviewer):
+    """Somebody whose replies say SECRET, among others, in a release of small files."""
+    some_ratings(reviewer, 6)
+    user = factories.consenting_user()
+    good = factories.conversation(user, ("Name a sweet.", f"{SECRET}, of almonds."))
+    rated(good, 1, reviewer)
+    rated(factories.reply_to(good.parent, "I like none."), -1, reviewer, ideal=f"{SECRET}, what else.")
+    return user
+
+
+def released(**choices):
+    return sealed(**{"test_share": 0.0, "validation_share": 0.0, "shard_rows": 4, **choices})
+
+
+def worked_off():
+    """What workers do: begin and finish whatever waits, until nothing does."""
+    while erasing.begin(now=timezone.now()):
+        for release in Release.objects.unfinished():
+            building.work_off(release.pk)
+
+
+def everything_in(folder):
+    """All the words in the store, Parquet opened."""
+    found = []
+    for path in Path(folder).rglob("*"):
+        if path.suffix == ".parquet":
+            found.append(json.dumps(pq.read_table(path).to_pylist(), ensure_ascii=False))
+        elif path.is_file():
+            found.append(path.read_text())
+    return "\n".join(found)
+
+
+def withdraw_by_the_settings_page(user):
+    client = Client()
+    client.force_login(user)
+    assert client.post(reverse("change_consent"), {}).status_code == 302
+
+
+@pytest.mark.parametrize("door", ["consent", "account"])
+def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):  # noqa: F811 - the fixture
+    first = released()
+    assert SECRET in everything_in(storage)
+    rows, ids = first.rows_done, set(first.rows.filter(user=person).values_list("row_id", flat=True))
+    untouched = next(
+        c
+        for c in first.chunks.filter(stage="files")
+        if not first.rows.filter(user=person, config=c.config, ordinal__gte=c.first_ordinal, ordinal__lt=c.end_ordinal)
+    )
+    if door == "consent":
+        withdraw_by_the_settings_page(person)
+    else:
+        erasure.erase(person.pk, now=timezone.now())
+    worked_off()
+    first.refresh_from_db()
+    second = Release.objects.get(parent=first)
+    assert (first.state, second.state, second.name) == ("superseded", "sealed", "v0002")
+    assert verify.problems(second) == []
+    assert second.rows_done == rows - len(ids)
+    assert second.counts["erased"] == len(ids)
+    assert SECRET not in everything_in(storage)
+    assert store.paths(first.folder) == ["manifest.json"]
+    # Files without rows of theirs are the same files.
+    assert second.chunks.get(stage="files", number=untouched.number).files == untouched.files
+    manifest = verify.manifest_of(second)
+    assert (manifest["parent"], len(manifest["tombstones"])) == ("v0001", len(ids))
+    assert not first.rows.filter(row_id__in=ids).exists()
+
+
+def test_the_receipt_says_what_was_done_and_is_signed(person, reviewer):
+    first = released()
+    call_command("release", "trained", "1", "tuned@1")
+    rows = first.rows.filter(user=person).count()
+    withdraw_by_the_settings_page(person)
+    client = Client()
+    client.force_login(person)
+    assert "under way" in client.get(reverse("erasures")).content.decode()
+    worked_off()
+    page = client.get(reverse("erasures")).content.decode()
+    asked = Erasure.objects.get(user=person)
+    assert reverse("erasure-receipt", args=[asked.pk]) in page
+    receipt = Client().get(reverse("erasure-receipt", args=[asked.pk])).json()
+    assert Signer(salt="erasure-receipt").unsign_object(receipt.pop("signature")) == receipt
+    assert receipt["rows"] == rows
+    assert receipt["finished_at"]
+    (effect,) = receipt["releases"]
+    assert (effect["release"], effect["replaced_by"], effect["rows"]) == ("v0001", "v0002", rows)
+    assert receipt["models_to_retrain"] == ["tuned@1"]
+    trained = TrainedModel.objects.get()
+    assert (trained.erased_rows, trained.retrain_since is not None) == (rows, True)
+    output = io.StringIO()
+    call_command("release", "list", stdout=output)
+    call_command("release", "diff", "1", "2", stdout=output)
+    assert "retrain: learnt from" in output.getvalue()
+    other = Client()
+    other.force_login(reviewer)
+    assert str(asked.pk) not in other.get(reverse("erasures")).content.decode()
+
+
+def test_only_what_the_withdrawal_covers_goes(person, reviewer):
+    kept = rated(factories.conversation(person, ("Name a nut.", "Hazel.")), 1, reviewer).message
+    gone = rated(factories.conversation(person, ("Name a fruit.", "Quince.")), 1, reviewer).message
+    first = released()
+    consent.withdraw(person, scope="conversation", subject_id=gone.conversation_id, now=timezone.now())
+    worked_off()
+    second = Release.objects.get(parent=first)
+    words = everything_in(store.location(second.folder))
+    assert kept.content in words
+    assert gone.content not in words
+
+
+def test_a_comparison_goes_with_its_conversation(person):
+    left = factories.conversation(person, ("Name a tree.", "Oak."))
+    one = shown(left, factories.reply_to(left.parent, "Whitebeam."))
+
+    comparing.answer(comparison_id=one.pk, user=person, choice="left", now=timezone.now())
+    first = released()
+    consent.withdraw(person, scope="rating", subject_id=one.pk, now=timezone.now())
+    worked_off()
+    assert "Whitebeam" not in everything_in(store.location(Release.objects.get(parent=first).folder))
+
+
+def test_withdrawals_that_come_while_others_are_worked_off_are_done_next(person, storage):  # noqa: F811
+    first = released()
+    others = User.objects.filter(ratings__isnull=False).exclude(pk=person.pk).distinct()
+    withdraw_by_the_settings_page(person)
+    assert erasing.begin(now=timezone.now()) == 1
+    second = Release.objects.get(parent=first)
+    withdraw_by_the_settings_page(others[0])
+    withdraw_by_the_settings_page(others[1])
+    # Nobody may stop an erasure, and a second one waits for it.
+    with pytest.raises(releasing.NotNow):
+        releasing.cancel(second, now=timezone.now())
+    assert erasing.begin(now=timezone.now()) == 0
+    building.work_off(second.pk)
+    worked_off()
+    third = Release.objects.get(parent=second)
+    assert (third.version, third.state, verify.problems(third)) == (3, "sealed", [])
+    assert Erasure.objects.filter(finished_at=None).count() == 0
+    assert not Release.objects.filter(version__gt=3).exists()
+
+
+def test_a_step_that_was_cut_off_is_done_again_without_harm(person, storage):  # noqa: F811 - the fixture
+    first = released()
+    withdraw_by_the_settings_page(person)
+    erasing.begin(now=timezone.now())
+    second = Release.objects.get(parent=first)
+    while not second.chunks.filter(stage="seal").exists():
+        building._take(building._claim(second.pk, now=timezone.now()), timezone.now)
+    # Killed after the files were moved and before the manifest was written.
+    erasing.take_over(second)
+    building.work_off(second.pk)
+    second.refresh_from_db()
+    assert verify.problems(second) == []
+    assert SECRET not in everything_in(storage)
+
+
+def test_a_release_of_one_person_is_left_empty(reviewer, storage):  # noqa: F811 - the fixture
+    user = factories.consenting_user()
+    rated(factories.conversation(user, ("Name a sweet.", SECRET)), 1, reviewer)
+    released()
+    withdraw_by_the_settings_page(user)
+    worked_off()
+    assert SECRET not in everything_in(storage)
+    assert Release.objects.get(version=2).rows_done == 0
+
+
+def test_releases_being_made_of_their_words_are_given_up(person):
+    release = releasing.make_release(
+        specification=Specification(),
+        made_by=None,
+        now=timezone.now(),
+    ).release
+    withdraw_by_the_settings_page(person)
+    release.refresh_from_db()
+    assert release.state == "cancelled"
