@@ -1,11 +1,20 @@
 """People and what they agreed to, as a support desk reads them: nothing of the ledger can be edited."""
 
-from django.contrib import admin
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
-from django.db.models import Model
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from accounts import desk
 from accounts.models import ActivityEvent, ApiKey, ConsentEvent, Deletion, ErasureReceipt, User
 
 
@@ -22,12 +31,65 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+class ReadOnlyRows(admin.TabularInline):  # type: ignore[type-arg]
+    """Rows of a person, on their page."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm("accounts.view_user")
+
+
+class AddressRows(ReadOnlyRows):
+    model = EmailAddress
+    fields = readonly_fields = ("email", "verified", "primary")
+
+
+class ConnectedRows(ReadOnlyRows):
+    model = SocialAccount
+    fields = readonly_fields = ("provider", "date_joined", "last_login")
+
+
+class SessionRows(ReadOnlyRows):
+    model = UserSession
+    fields = readonly_fields = ("ip", "user_agent", "created_at")
+
+
+def _action(deed: desk.Deed, name: str, description: Any) -> Any:
+    """An action of the list of people that does `deed` to each that was chosen."""
+
+    @admin.action(description=description, permissions=["change"])
+    def act(page: PersonAdmin, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        for person in chosen:
+            try:
+                done = desk.do(deed, person=person, request=request)
+            except desk.NotAllowed as refusal:
+                page.message_user(request, f"{person}: {refusal}", messages.ERROR)
+            else:
+                page.message_user(request, f"{person}: {done}")
+
+    act.__name__ = name
+    return act
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+    """A person as the desk sees them. Nobody sets another's password or address: that would be signing in as them."""
+
     ordering = ("-date_joined",)
     list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
     list_filter = ("is_active", "is_staff", "groups", "language")
-    search_fields = ("email", "name")
+    search_fields = ("email", "name", "id", "api_keys__prefix")
+    search_help_text = _("Address, name, id, or the beginning of an API key")
+    date_hierarchy = "date_joined"
     readonly_fields = ("id", "email", "date_joined", "last_login")
     filter_horizontal = ("groups",)
     fieldsets = (
@@ -35,14 +97,32 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         (_("Preferences"), {"fields": ("language", "theme", "time_zone")}),
         (_("Access"), {"fields": ("is_active", "is_staff", "groups")}),
     )
-    add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
+    inlines = (AddressRows, ConnectedRows, SessionRows)
+    actions = (
+        _action(desk.close, "close", _("Close the account and end its sessions")),
+        _action(desk.reopen, "reopen", _("Open the account again")),
+        _action(desk.end_sessions, "end_sessions", _("End all sessions")),
+        _action(desk.revoke_keys, "revoke_keys", _("Revoke all API keys")),
+        _action(desk.send_reset, "send_reset", _("Send a letter to choose a new password")),
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """The address is given when a person is added, and changed only by the person."""
-        return self.readonly_fields if obj else ("id", "date_joined", "last_login")
+        """Only those who manage roles give them, and only they touch the accounts of staff."""
+        if request.user.has_perm("auth.change_group"):
+            return self.readonly_fields
+        own = ("is_staff", "groups")
+        is_staff = obj is not None and obj.is_staff
+        return (*self.readonly_fields, *own, *(("is_active", "name") if is_staff else ()))
+
+    def has_add_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """People sign up themselves, with passwords that nobody else has known."""
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        raise PermissionDenied
 
 
 @admin.register(ConsentEvent)

@@ -1,20 +1,124 @@
-"""The admin site as our support desk has it: pages of packages that could open a person's account are taken away.
+"""The admin site as our support desk has it: every write keeps who, what, before and after; no page opens an account.
 
-Whoever may write addresses, sessions or second steps could sign in as anybody, so not even administrators find them
-here. Addresses, connected accounts and sessions are read on a person's own page instead.
+Whoever may write addresses, passwords, sessions or second steps could sign in as anybody, so not even administrators
+find them here; they are read on a person's own page instead.
 """
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import activity
+from accounts.admin import ReadOnlyAdmin
+from accounts.models import ActivityEvent, User
 
 DOORS = [Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession]
+NEVER_WRITTEN_DOWN = {"password", "password1", "password2", "usable_password"}
+
+
+class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keeps the values before and after a change in the log, and on the record of the person it is about."""
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        message: list[dict[str, Any]] = super().construct_change_message(request, form, formsets, add)
+        values = changed_values(form)
+        rows = [row for formset in formsets or [] for row in formset.forms if row.has_changed()]
+        for row in rows:
+            values |= {f"{row.instance}: {name}": pair for name, pair in changed_values(row).items()}
+        if values:
+            message.append({"changed": {"fields": [], "values": values}})
+            _tell_person(request, form.instance, values)
+        return message
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """An action is a write like any other: which one, by whom, to which rows."""
+        name, chosen = request.POST.get("action", ""), request.POST.getlist("_selected_action")
+        rows = list(queryset.filter(pk__in=chosen)) if name in self.get_actions(request) else []
+        answer: HttpResponse | None = super().response_action(request, queryset)
+        for row in rows:
+            self.log_change(request, row, f"Action: {name}")
+        return answer
+
+
+def changed_values(form: ModelForm[Model]) -> dict[str, list[str]]:
+    """{field: [before, after]} of what a form changed, without secrets."""
+    return {
+        name: [_shown(form.initial.get(name)), _shown(form.cleaned_data.get(name))]
+        for name in form.changed_data
+        if name not in NEVER_WRITTEN_DOWN
+    }
+
+
+def _shown(value: Any) -> str:
+    """As a reader understands it; sets of rows by their names."""
+    if hasattr(value, "all") or isinstance(value, list | tuple):
+        found = value.all() if hasattr(value, "all") else value
+        return ", ".join(sorted(str(one) for one in found))
+    return "" if value is None else str(value)
+
+
+def _tell_person(request: HttpRequest, row: Model, values: dict[str, list[str]]) -> None:
+    person, actor = (row if isinstance(row, User) else getattr(row, "user", None)), request.user
+    if isinstance(person, User) and isinstance(actor, User):
+        detail = "; ".join(f"{name}: {before} → {after}" for name, (before, after) in values.items())
+        kind = ActivityEvent.Kind.STAFF_CHANGED
+        activity.record(user=person, kind=kind, now=timezone.now(), actor=actor, detail=detail)
+
+
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Who wrote what by the admin site; nobody writes here."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "what", "before_and_after")
+    list_filter = ("action_flag", "content_type")
+    search_fields = ("user__email", "object_repr", "object_id", "change_message")
+    list_select_related = ("user", "content_type")
+    date_hierarchy = "action_time"
+
+    @admin.display(description=_("What"))
+    def what(self, entry: LogEntry) -> str:
+        return entry.get_change_message()
+
+    @admin.display(description=_("Before and after"))
+    def before_and_after(self, entry: LogEntry) -> str:
+        return "; ".join(f"{name}: {before} → {after}" for name, (before, after) in values_of(entry).items())
+
+
+def values_of(entry: LogEntry) -> dict[str, list[str]]:
+    """{field: [before, after]} of a row of the log."""
+    try:
+        parts = json.loads(entry.change_message)
+    except ValueError:
+        return {}
+    changed = [part.get("changed", {}) for part in parts if isinstance(part, dict)]
+    return {name: pair for part in changed for name, pair in part.get("values", {}).items()}
 
 
 def close_doors() -> None:
     """Called once every app has registered its pages."""
-    admin.site.unregister([model for model in DOORS if admin.site.is_registered(model)])
+    site = admin.site
+    site.unregister([model for model in DOORS if site.is_registered(model)])
+    for model, page in list(site._registry.items()):
+        kind = type(page)
+        site.unregister(model)
+        site.register(model, type(kind.__name__, (Audited, kind), {"__doc__": kind.__doc__}))
+    site.register(LogEntry, LogEntryAdmin)
+
+
+def forget_entries(*, user: User, **_arguments: Any) -> None:
+    """What staff changed about somebody who leaves stays as a fact, without their name and values."""
+    about = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk))
+    about.update(object_repr="", object_id="", change_message="")

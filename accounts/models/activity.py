@@ -32,6 +32,7 @@ class ActivityEvent(models.Model):
         DATA_FETCHED = "data_fetched", _("Copy of the data downloaded")
         DELETION_ASKED = "deletion_asked", _("Deletion of the account asked for")
         DELETION_CALLED_OFF = "deletion_off", _("Deletion of the account called off")
+        STAFF_CHANGED = "staff_changed", _("Changed by a staff member")
         STAFF_LOOKED = "staff_looked", _("A staff member read a conversation")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core import mail
 from django.core.files.storage import default_storage
 from django.db import connection
@@ -61,6 +63,14 @@ def person() -> User:
     Customer.objects.create(user=user, stripe_id="cus_marker")
     StripeEvent.objects.create(stripe_id="evt_1", type="customer.created", occurred_at=now, source="webhook",
                                body=json.dumps({"email": ADDRESS}).encode())  # fmt: skip
+    LogEntry.objects.create(
+        user=signing_in.person("staff@example.org"),
+        content_type=ContentType.objects.get_for_model(User),
+        object_id=str(user.pk),
+        object_repr=str(user),
+        action_flag=2,
+        change_message=json.dumps([{"changed": {"fields": ["name"], "values": {"name": ["", NAME]}}}]),
+    )
     return user
 
 
