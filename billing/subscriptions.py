@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing import catalogue, commands, mirror, stripe
@@ -71,7 +72,10 @@ def preview(*, subscription: Subscription, price: Price, quantity: int, now: dat
         quantity=quantity,
         at=now,
     )
-    return Change(direction, price, quantity, facts.amount_due, facts.currency, facts.lines, now)
+    lines = facts.lines
+    if facts.discount:
+        lines = (*lines, (gettext("Discount"), -facts.discount))
+    return Change(direction, price, quantity, facts.amount_due, facts.currency, lines, now)
 
 
 def change(

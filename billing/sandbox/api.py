@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -14,87 +13,11 @@ from starlette.responses import JSONResponse, Response
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import APIError, invalid
+from billing.sandbox.events import API_VERSION
+from billing.sandbox.operations import DROPPED, OPERATIONS, Operation
 from billing.sandbox.params import Params
-from billing.sandbox.resources import (
-    catalogue,
-    checkout,
-    customers,
-    invoices,
-    payments,
-    portal,
-    schedules,
-    subscriptions,
-    test_clocks,
-)
-from billing.sandbox.store import Document, in_period, new_id
+from billing.sandbox.store import Document, new_id
 
-Operation = Callable[..., Document]
-
-
-def list_events(account: Account, params: Params) -> Document:
-    p.known(params, "type", "types", "created", "delivery_success", "limit", "starting_after", "ending_before")
-
-    def is_wanted(event: Document) -> bool:
-        is_type = params.get("type") in (None, event["type"]) and event["type"] in (
-            params.get("types") or [event["type"]]
-        )
-        return is_type and in_period(event["created"], params.get("created"))
-
-    return account.store.page(account.store.all("event", is_wanted), params, url="/v1/events")
-
-
-def retrieve_event(account: Account, _params: Params, event_id: str) -> Document:
-    return account.store.get("event", event_id)
-
-
-OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("POST", "/v1/customers"): customers.create,
-    ("GET", "/v1/customers"): customers.listed,
-    ("GET", "/v1/customers/*"): customers.retrieve,
-    ("POST", "/v1/customers/*"): customers.update,
-    ("DELETE", "/v1/customers/*"): customers.delete,
-    ("POST", "/v1/products"): catalogue.create_product,
-    ("GET", "/v1/products"): catalogue.list_products,
-    ("GET", "/v1/products/*"): catalogue.retrieve_product,
-    ("POST", "/v1/products/*"): catalogue.update_product,
-    ("POST", "/v1/prices"): catalogue.create_price,
-    ("GET", "/v1/prices"): catalogue.list_prices,
-    ("GET", "/v1/prices/*"): catalogue.retrieve_price,
-    ("POST", "/v1/prices/*"): catalogue.update_price,
-    ("POST", "/v1/checkout/sessions"): checkout.create,
-    ("GET", "/v1/checkout/sessions"): checkout.listed,
-    ("GET", "/v1/checkout/sessions/*"): checkout.retrieve,
-    ("POST", "/v1/checkout/sessions/*/expire"): checkout.expire,
-    ("POST", "/v1/billing_portal/sessions"): portal.create,
-    ("GET", "/v1/subscriptions"): subscriptions.listed,
-    ("GET", "/v1/subscriptions/*"): subscriptions.retrieve,
-    ("POST", "/v1/subscriptions/*"): subscriptions.update,
-    ("DELETE", "/v1/subscriptions/*"): subscriptions.cancel,
-    ("POST", "/v1/subscription_schedules"): schedules.create,
-    ("GET", "/v1/subscription_schedules/*"): schedules.retrieve,
-    ("POST", "/v1/subscription_schedules/*"): schedules.update,
-    ("POST", "/v1/subscription_schedules/*/release"): schedules.release,
-    ("POST", "/v1/invoices/create_preview"): subscriptions.preview,
-    ("GET", "/v1/invoices"): invoices.listed,
-    ("GET", "/v1/invoices/*"): invoices.retrieve,
-    ("POST", "/v1/invoices/*/pay"): invoices.pay_now,
-    ("GET", "/v1/invoice_payments"): payments.list_invoice_payments,
-    ("GET", "/v1/payment_intents/*"): payments.retrieve_payment_intent,
-    ("GET", "/v1/payment_methods/*"): payments.retrieve_payment_method,
-    ("GET", "/v1/charges"): payments.list_charges,
-    ("GET", "/v1/charges/*"): payments.retrieve_charge,
-    ("POST", "/v1/refunds"): payments.create_refund,
-    ("GET", "/v1/refunds"): payments.list_refunds,
-    ("GET", "/v1/refunds/*"): payments.retrieve_refund,
-    ("GET", "/v1/disputes/*"): payments.retrieve_dispute,
-    ("POST", "/v1/test_helpers/test_clocks"): test_clocks.create,
-    ("GET", "/v1/test_helpers/test_clocks"): test_clocks.listed,
-    ("GET", "/v1/test_helpers/test_clocks/*"): test_clocks.retrieve,
-    ("POST", "/v1/test_helpers/test_clocks/*/advance"): test_clocks.advance,
-    ("DELETE", "/v1/test_helpers/test_clocks/*"): test_clocks.delete,
-    ("GET", "/v1/events"): list_events,
-    ("GET", "/v1/events/*"): retrieve_event,
-}
 _PATTERNS = [
     (method, re.compile(re.escape(path).replace(r"\*", "([A-Za-z0-9_]+)") + "$"), operation)
     for (method, path), operation in OPERATIONS.items()
@@ -103,7 +26,9 @@ _PATTERNS = [
 _EXPANDABLE = {
     "customer": "customer", "latest_invoice": "invoice", "invoice": "invoice", "subscription": "subscription",
     "default_payment_method": "payment_method", "payment_intent": "payment_intent", "charge": "charge",
-    "latest_charge": "charge", "product": "product", "schedule": "subscription_schedule",
+    "latest_charge": "charge", "product": "product", "schedule": "subscription_schedule", "discounts": "discount",
+    "coupon": "coupon", "promotion_code": "promotion_code", "payment_method": "payment_method",
+    "pending_setup_intent": "setup_intent", "discount": "discount",
 }  # fmt: skip
 
 
@@ -118,6 +43,7 @@ class API:
         headers = {"Request-Id": new_id("req"), "Stripe-Version": request.headers.get("stripe-version", "")}
         try:
             self._authenticate(request)
+            _check_version(request.headers.get("stripe-version"))
             body = (await request.body()).decode()
             params = p.parse(request.url.query if request.method in ("GET", "DELETE") and not body else body)
             status, answer = self._answer(request, params, body)
@@ -154,9 +80,16 @@ class API:
 
     def _run(self, request: Request, params: Params) -> tuple[int, Document]:
         operation, ids = _operation(request.method, request.url.path)
+        if request.headers.get("stripe-version"):
+            _refuse_dropped(operation, params)
         try:
             with self._account.store.change():
-                answer = operation(self._account, params, *ids)
+                try:
+                    answer = operation(self._account, params, *ids)
+                except APIError as error:
+                    if not error.keeps:
+                        raise
+                    return error.status, error.body
         except APIError as error:
             return error.status, error.body
         return 200, self._expanded(answer, params.get("expand") or [])
@@ -172,10 +105,28 @@ class API:
                 self._expand(entry, path)
         elif isinstance(node, dict) and path[0] in node:
             name, rest = path[0], path[1:]
-            if isinstance(node[name], str) and name in _EXPANDABLE:
-                node[name] = self._account.store.get(_EXPANDABLE[name], node[name])
+            if name in _EXPANDABLE:
+                node[name] = self._fetched(_EXPANDABLE[name], node[name])
             if rest:
                 self._expand(node[name], rest)
+
+    def _fetched(self, kind: str, value: Any) -> Any:
+        """The object of an id, or the objects of a list of ids; what is expanded already stays."""
+        if isinstance(value, list):
+            return [self._fetched(kind, entry) for entry in value]
+        return self._account.store.get(kind, value) if isinstance(value, str) else value
+
+
+def _check_version(version: str | None) -> None:
+    if version not in (None, API_VERSION):
+        raise invalid(f"The simulated Stripe speaks version {API_VERSION} only, not {version}.")
+
+
+def _refuse_dropped(operation: Operation, params: Params) -> None:
+    name = f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}"
+    for dropped in DROPPED.get(name, ()):
+        if dropped in params:
+            raise invalid(f"Received unknown parameter: {dropped}", param=dropped, code="parameter_unknown")
 
 
 def _operation(method: str, path: str) -> tuple[Operation, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from billing.sandbox.api import API
 from billing.sandbox.clock import Clock, move
 from billing.sandbox.events import Endpoint, Events
 from billing.sandbox.pages import Pages
-from billing.sandbox.resources import payments
+from billing.sandbox.resources import disputes
 from billing.sandbox.store import Store
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
     async def dispute(request: Request) -> Response:
         """What a bank does; no operation of Stripe's API opens a dispute."""
         with store.change():
-            return JSONResponse(payments.open_dispute(account, request.path_params["charge_id"]))
+            return JSONResponse(disputes.open_on(account, request.path_params["charge_id"]))
 
     async def pass_time(request: Request) -> Response:
         """`{"seconds": n}`: as if so much time had passed; answers with the time it is then."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from billing.sandbox.account import Account
-from billing.sandbox.resources import checkout, invoices, renewals
+from billing.sandbox.resources import checkout, invoices, renewals, schedules
 from billing.sandbox.store import Document
 
 logger = logging.getLogger(__name__)
@@ -48,11 +48,13 @@ DUE: dict[str, Callable[[Document], Iterator[int]]] = {
     "subscription": renewals.due_times,
     "invoice": _invoice_due,
     "checkout.session": _session_due,
+    "subscription_schedule": schedules.due_times,
 }
 RUN: dict[str, Callable[[Account, Document], None]] = {
     "subscription": renewals.turn,
     "invoice": renewals.collect,
     "checkout.session": _run_session,
+    "subscription_schedule": schedules.turn,
 }
 
 

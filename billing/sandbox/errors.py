@@ -6,11 +6,15 @@ from typing import Any
 
 
 class APIError(Exception):
-    """An answer that is not 2xx. `status` is the HTTP status; the rest is Stripe's `error` object."""
+    """An answer that is not 2xx. `status` is the HTTP status; the rest is Stripe's `error` object.
 
-    def __init__(self, status: int, kind: str, message: str, **more: Any) -> None:
+    What was done before it was raised is undone, unless `keeps`: a declined card leaves its failed charge behind.
+    """
+
+    def __init__(self, status: int, kind: str, message: str, *, keeps: bool = False, **more: Any) -> None:
         super().__init__(message)
         self.status = status
+        self.keeps = keeps
         self.body = {"error": {"type": kind, "message": message, **{k: v for k, v in more.items() if v is not None}}}
 
 
@@ -22,5 +26,8 @@ def missing(kind: str, object_id: str) -> APIError:
     return APIError(404, "invalid_request_error", f"No such {kind}: '{object_id}'", code="resource_missing", param="id")
 
 
-def declined(code: str = "card_declined", decline_code: str | None = "generic_decline") -> APIError:
-    return APIError(402, "card_error", "Your card was declined.", code=code, decline_code=decline_code)
+def declined(
+    code: str = "card_declined", decline_code: str | None = "generic_decline", *, keeps: bool = False, **more: Any
+) -> APIError:
+    text = "Your card was declined."
+    return APIError(402, "card_error", text, keeps=keeps, code=code, decline_code=decline_code, **more)

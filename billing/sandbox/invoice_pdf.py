@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 
-def render(invoice: dict[str, Any]) -> bytes:
-    """A valid PDF 1.4 with the invoice's number, lines and total."""
+def render(invoice: dict[str, Any], *, taken: list[tuple[str, int]], tax_id_names: dict[str, str]) -> bytes:
+    """A valid PDF 1.4 with the invoice's number, customer, lines, discounts (name, amount) and total."""
     currency = invoice["currency"].upper()
     lines = [
         "SIMULATED STRIPE - NO MONEY MOVES",
         "",
         f"Invoice {invoice['number'] or invoice['id']}",
         f"Status: {invoice['status']}",
+        *([invoice["customer_name"]] if invoice["customer_name"] else []),
+        *(f"{tax_id_names.get(one['type'], one['type'])} {one['value']}" for one in invoice["customer_tax_ids"]),
         "",
         *(f"{line['description']}: {line['amount'] / 100:.2f} {currency}" for line in invoice["lines"]["data"]),
+        *(f"Discount {name}: -{amount / 100:.2f} {currency}" for name, amount in taken),
         "",
         f"Total: {invoice['total'] / 100:.2f} {currency}",
         f"Paid: {invoice['amount_paid'] / 100:.2f} {currency}",

@@ -13,7 +13,7 @@ from starlette.templating import Jinja2Templates
 from billing.sandbox import invoice_pdf
 from billing.sandbox.account import Account
 from billing.sandbox.errors import APIError
-from billing.sandbox.resources import checkout, customers, payments, renewals, subscriptions
+from billing.sandbox.resources import cards, checkout, customers, renewals, subscription_changes, subscriptions, tax_ids
 from billing.sandbox.store import Document
 from billing.sandbox.words import language_of, translator
 
@@ -38,11 +38,36 @@ class Pages:
             return RedirectResponse(_success_url(session), 303)
         if request.method != "POST":
             return self._checkout_page(request, session)
-        return self._paid(request, session, await _form(request))
+        form = await _form(request)
+        try:
+            session = self._with_code(session, form)
+        except APIError as refusal:
+            return self._checkout_page(request, session, form=form, error=_code_of(refusal, "promotion_code_invalid"))
+        if form.get("action") == "code":
+            return self._checkout_page(request, session, form=form)
+        return self._paid(request, session, form)
+
+    def _with_code(self, session: Document, form: dict[str, str]) -> Document:
+        """The session with the promotion code that is typed in now. Raises the code's error."""
+        typed = form.get("promotion_code")
+        if (
+            typed is None
+            or not session["allow_promotion_codes"]
+            or typed.strip().lower() == self._code_of(session).lower()
+        ):
+            return session
+        with self._account.store.change():
+            return checkout.redeem(self._account, session, typed)
+
+    def _code_of(self, session: Document) -> str:
+        for one in session["discounts"]:
+            if code := self._account.store.find("promotion_code", one["promotion_code"]):
+                return str(code["code"])
+        return ""
 
     def _paid(self, request: Request, session: Document, form: dict[str, str]) -> Response:
         number = "".join(filter(str.isdigit, form.get("number", "")))
-        behaviour = payments.TEST_CARDS.get(number)
+        behaviour = cards.TEST_CARDS.get(number)
         if behaviour == "needs_authentication" and form.get("challenge") is None:
             return self._render(request, "challenge.html", session=session, form=form, locale=session["locale"])
         if form.get("challenge") == "fail":
@@ -60,19 +85,18 @@ class Pages:
                     month=month,
                     year=year,
                     is_authenticated=form.get("challenge") == "complete",
+                    tax_id=(form.get("tax_id_type", ""), form.get("tax_id", "")),
+                    business_name=form.get("business_name", "").strip(),
                 )
         except APIError as refusal:
-            code = str(refusal.body["error"].get("code", "card_declined"))
-            return self._checkout_page(request, session, form=form, error=code)
+            return self._checkout_page(request, session, form=form, error=_code_of(refusal))
         return RedirectResponse(_success_url(session), 303)
 
     def _checkout_page(
         self, request: Request, session: Document, *, form: dict[str, str] | None = None, error: str = ""
     ) -> Response:
-        ask = self._account.store.get("checkout_request", f"ask_{session['id']}")
-        price = self._account.store.get("price", ask["price"])
+        price, quantity, data = checkout.price_of(self._account, session)
         product = self._account.store.get("product", price["product"])
-        trial = int(ask["subscription_data"].get("trial_period_days", 0))
         return self._render(
             request,
             "checkout.html",
@@ -80,8 +104,10 @@ class Pages:
             session=session,
             price=price,
             product=product,
-            quantity=ask["quantity"],
-            trial_days=trial,
+            quantity=quantity,
+            trial_days=int(data.get("trial_period_days", 0)),
+            code=self._code_of(session),
+            tax_id_names=tax_ids.NAMES,
             form=form or {},
             error=error,
             locale=session["locale"],
@@ -108,9 +134,9 @@ class Pages:
                     self._replace_card(session["customer"], form.get("number", ""), month, year)
                 elif action in ("cancel", "resume"):
                     params = {"cancel_at_period_end": "true" if action == "cancel" else "false"}
-                    subscriptions.update(account, params, self._own(session, form.get("subscription", "")))
+                    subscription_changes.update(account, params, self._own(session, form.get("subscription", "")))
         except APIError as refusal:
-            return str(refusal.body["error"].get("code", "card_declined"))
+            return _code_of(refusal)
         except ValueError:
             return "bad_expiry"
         return ""
@@ -123,7 +149,7 @@ class Pages:
 
     def _replace_card(self, customer_id: str, number: str, month: int, year: int) -> None:
         account = self._account
-        card = payments.create_card(account, number=number, month=month, year=year, customer=customer_id)
+        card = cards.create_card(account, number=number, month=month, year=year, customer=customer_id)
         customer = customers.existing(account, customer_id)
         settings = {**customer["invoice_settings"], "default_payment_method": card["id"]}
         account.update(customer, event="customer.updated", invoice_settings=settings)
@@ -163,7 +189,21 @@ class Pages:
         invoice = self._account.store.find("invoice", request.path_params["invoice_id"])
         if invoice is None:
             return self._gone(request)
-        return self._render(request, "invoice.html", invoice=invoice)
+        return self._render(request, "invoice.html", invoice=invoice, **self._said_on(invoice))
+
+    def _said_on(self, invoice: Document) -> dict[str, Any]:
+        """What stands on an invoice besides its lines: (name, amount) of each discount, names of tax ids."""
+        taken = [(self._name_of(one["discount"]), one["amount"]) for one in invoice["total_discount_amounts"]]
+        return {"taken": [one for one in taken if one[1]], "tax_id_names": tax_ids.NAMES}
+
+    def _name_of(self, discount_id: str) -> str:
+        discount = self._account.store.get("discount", discount_id)
+        coupon = self._account.store.get("coupon", discount["source"]["coupon"])
+        code = self._account.store.find("promotion_code", discount["promotion_code"])
+        off = (
+            f"{coupon['percent_off']:g} %" if coupon["percent_off"] else money(coupon["amount_off"], coupon["currency"])
+        )
+        return f"{code['code'] if code else coupon['name'] or coupon['id']} (-{off})"
 
     async def invoice_pdf(self, request: Request) -> Response:
         invoice = self._account.store.find("invoice", request.path_params["invoice_id"])
@@ -171,7 +211,9 @@ class Pages:
             return self._gone(request)
         name = f"{invoice['number'] or invoice['id']}.pdf"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(invoice_pdf.render(invoice), media_type="application/pdf", headers=headers)
+        return Response(
+            invoice_pdf.render(invoice, **self._said_on(invoice)), media_type="application/pdf", headers=headers
+        )
 
     async def front(self, request: Request) -> Response:
         return self._render(request, "front.html")
@@ -191,6 +233,10 @@ class Pages:
 def money(amount: int, currency: str) -> str:
     """Minor units as people read them: 2000, "usd" -> "20.00 USD"."""
     return f"{amount / 100:.2f} {currency.upper()}"
+
+
+def _code_of(refusal: APIError, otherwise: str = "card_declined") -> str:
+    return str(refusal.body["error"].get("code", otherwise))
 
 
 def _success_url(session: Document) -> str:

@@ -64,3 +64,16 @@ def integer(value: Any, *, param: str, default: int | None = None) -> int:
         return int(value)
     except (TypeError, ValueError):
         raise invalid(f"Invalid integer: {value}", param=param, code="parameter_invalid_integer") from None
+
+
+def amount(params: Params, name: str) -> int:
+    """A required amount in minor units."""
+    return integer(required(params, name), param=name)
+
+
+def merged(before: dict[str, Any], given: Any) -> dict[str, Any]:
+    """Metadata after an update: an empty value removes its key, an empty string all of them."""
+    if given == "":
+        return {}
+    both = {**before, **(given or {})}
+    return {name: value for name, value in both.items() if value != ""}

@@ -92,6 +92,9 @@ class Store:
         self.execute("UPDATE object SET data = ? WHERE id = ?", json.dumps(document), document["id"])
         return document
 
+    def remove(self, document: Document) -> None:
+        self.execute("DELETE FROM object WHERE id = ?", document["id"])
+
     def find(self, kind: str, object_id: str | None) -> Document | None:
         rows = self.execute("SELECT data FROM object WHERE id = ? AND kind = ?", object_id, kind)
         return json.loads(rows[0][0]) if rows else None

@@ -94,12 +94,13 @@ class EventFacts:
 
 @dataclass(frozen=True, slots=True)
 class PreviewFacts:
-    """What a change would cost now, to the cent; `lines` are (text, amount)."""
+    """What a change would cost now, to the cent; `lines` are (text, amount), `discount` is what comes off them."""
 
     amount_due: int
     total: int
     currency: str
     lines: tuple[tuple[str, int], ...]
+    discount: int
 
 
 def id_of(value: Any) -> str:

@@ -129,4 +129,5 @@ def preview_change(*, subscription_id: str, item_id: str, price_id: str, quantit
         }
     )
     lines = tuple((line.description or "", line.amount) for line in invoice.lines.data)
-    return PreviewFacts(invoice.amount_due, invoice.total, invoice.currency, lines)
+    discount = sum(one.amount for one in invoice.total_discount_amounts or [])
+    return PreviewFacts(invoice.amount_due, invoice.total, invoice.currency, lines, discount)

@@ -41,7 +41,7 @@ def pay(page, number=PAID):
     page.get_by_label("Card number").fill(number)
     page.get_by_label(re.compile("Expires")).fill("12/34")
     page.get_by_label("Security code").fill("123")
-    page.locator("button[type=submit], button:not([type])").first.click()
+    page.get_by_role("button", name=re.compile("Pay and subscribe|Start the trial")).click()
 
 
 def buy(page, stack, plan="Plus"):

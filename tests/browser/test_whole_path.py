@@ -127,7 +127,7 @@ def subscribe(page: Page, chat: ChatPage, stack: Stack) -> None:
     page.get_by_label("Card number").fill("4242 4242 4242 4242")
     page.get_by_label(re.compile("Expires")).fill("12 / 34")
     page.get_by_label("Security code").fill("123")
-    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name=re.compile("Pay and subscribe|Start the trial")).click()
     expect(page.get_by_role("heading", name="You are on Plus")).to_be_visible(timeout=PLUS_SECONDS * 1000)
     wait_for_signed_webhook()
     page.get_by_role("link", name="Back to the chat").click()

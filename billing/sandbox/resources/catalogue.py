@@ -39,9 +39,21 @@ def update_product(account: Account, params: Params, product_id: str) -> Documen
     p.known(params, "name", "description", "active", "metadata", "images", "tax_code", "unit_label", "url")
     product = account.store.get("product", product_id)
     changes = {name: value for name, value in params.items() if name != "expand"}
+    if "metadata" in changes:
+        changes["metadata"] = p.merged(product["metadata"], changes["metadata"])
+    changes["updated"] = account.now()
     if "active" in changes:
         changes["active"] = p.boolean(changes["active"])
     return account.update(product, event="product.updated", **changes)
+
+
+def delete_product(account: Account, _params: Params, product_id: str) -> Document:
+    product = account.store.get("product", product_id)
+    if account.store.all("price", lambda price: price["product"] == product_id):
+        raise invalid("This product cannot be deleted because it has one or more prices.")
+    account.store.remove(product)
+    account.events.emit("product.deleted", product)
+    return {"id": product_id, "object": "product", "deleted": True}
 
 
 def list_products(account: Account, params: Params) -> Document:
@@ -107,7 +119,8 @@ def retrieve_price(account: Account, _params: Params, price_id: str) -> Document
 def update_price(account: Account, params: Params, price_id: str) -> Document:
     p.known(params, "active", "metadata", "nickname", "lookup_key", "transfer_lookup_key", "tax_behavior")
     price = account.store.get("price", price_id)
-    changes = {name: value for name, value in params.items() if name in ("metadata", "nickname", "lookup_key")}
+    changes = {name: value for name, value in params.items() if name in ("nickname", "lookup_key")}
+    changes["metadata"] = p.merged(price["metadata"], params.get("metadata"))
     if "active" in params:
         changes["active"] = p.boolean(params["active"])
     return account.update(price, event="price.updated", **changes)

@@ -1,15 +1,18 @@
-"""Checkout sessions: a page on which a customer subscribes."""
+"""Checkout sessions: a page on which a customer subscribes, or pays once."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
-from billing.sandbox.errors import invalid
+from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import customers, payments, subscriptions
+from billing.sandbox.resources import cards, coupons, customers, discounts, payments, subscriptions, tax_ids
 from billing.sandbox.store import Document, new_id
 
 OPEN_SECONDS = 86_400
+MODES = ("subscription", "payment")
 
 
 def create(account: Account, params: Params) -> Document:
@@ -17,46 +20,99 @@ def create(account: Account, params: Params) -> Document:
         params, "mode", "customer", "client_reference_id", "line_items", "success_url", "cancel_url", "locale",
         "metadata", "subscription_data", "allow_promotion_codes", "automatic_tax", "tax_id_collection",
         "customer_update", "billing_address_collection", "payment_method_collection", "customer_email", "expires_at",
+        "discounts", "payment_intent_data",
     )  # fmt: skip
-    if params.get("mode") != "subscription":
-        raise invalid("This simulation sells subscriptions: mode must be subscription.", param="mode")
+    mode = params.get("mode")
+    if mode not in MODES:
+        raise invalid("This simulation has no such mode: it must be subscription or payment.", param="mode")
     entry = p.required(params, "line_items")[0]
     price = account.store.get("price", p.required(entry, "price"))
     quantity = p.integer(entry.get("quantity"), param="line_items[0][quantity]", default=1)
-    customer = customers.existing(account, p.required(params, "customer"))
+    customer = customers.existing(account, p.required(params, "customer")) if mode == "subscription" else None
+    collects = _tax_id_collection(params, customer)
+    if params.get("discounts") and "allow_promotion_codes" in params:
+        raise invalid("You may only specify one of these parameters: allow_promotion_codes, discounts.")
     session_id = new_id("cs_test")
-    amount = price["unit_amount"] * quantity
     session = {
         "id": session_id,
         "object": "checkout.session",
-        "amount_subtotal": amount,
-        "amount_total": amount,
+        "allow_promotion_codes": p.boolean(params.get("allow_promotion_codes")),
+        "billing_address_collection": params.get("billing_address_collection"),
         "cancel_url": params.get("cancel_url"),
         "client_reference_id": params.get("client_reference_id"),
         "created": account.now(),
         "currency": price["currency"],
-        "customer": customer["id"],
-        "customer_email": customer["email"],
+        "customer": customer["id"] if customer else None,
+        "customer_email": customer["email"] if customer else params.get("customer_email"),
         "expires_at": account.now() + OPEN_SECONDS,
         "locale": params.get("locale"),
         "metadata": params.get("metadata") or {},
-        "mode": "subscription",
-        "payment_status": "unpaid",
-        "status": "open",
+        "mode": mode,
+        "payment_method_collection": "always" if mode == "subscription" else "if_required",
         "success_url": p.required(params, "success_url"),
+        "tax_id_collection": {"enabled": collects, "required": "never"},
         "url": f"{account.base_url}/checkout/{session_id}",
     }
+    ask = {
+        "id": f"ask_{session_id}",
+        "object": "checkout_request",
+        "price": price["id"],
+        "quantity": quantity,
+        "subscription_data": params.get("subscription_data") or {},
+    }
+    account.store.insert(ask)
     session = account.store.insert(session)
-    account.store.insert(
-        {
-            "id": f"ask_{session_id}",
-            "object": "checkout_request",
-            "price": price["id"],
-            "quantity": quantity,
-            "subscription_data": params.get("subscription_data") or {},
-        }
+    return _priced(account, session, [_discount(one) for one in params.get("discounts") or []])
+
+
+def _tax_id_collection(params: Params, customer: Document | None) -> bool:
+    """Whether the page asks for a tax id; for a customer who exists the name must be allowed to change with it."""
+    is_wanted = p.boolean((params.get("tax_id_collection") or {}).get("enabled"))
+    if is_wanted and customer and (params.get("customer_update") or {}).get("name") != "auto":
+        text = "Tax ID collection requires updating business name on the customer: pass customer_update[name]: auto."
+        raise invalid(text, param="customer_update[name]")
+    return is_wanted
+
+
+def _discount(given: Params) -> Document:
+    return {"coupon": given.get("coupon"), "promotion_code": given.get("promotion_code")}
+
+
+def price_of(account: Account, session: Document) -> tuple[Document, int, Document]:
+    """(price, quantity, subscription data) of what the page sells."""
+    ask = account.store.get("checkout_request", f"ask_{session['id']}")
+    return account.store.get("price", ask["price"]), int(ask["quantity"]), ask["subscription_data"]
+
+
+def _priced(account: Account, session: Document, found: list[Document]) -> Document:
+    """The session with these discounts and what it comes to with them; what is free for now costs nothing yet."""
+    price, quantity, data = price_of(account, session)
+    subtotal = 0 if data.get("trial_period_days") else price["unit_amount"] * quantity
+    ids = []
+    for one in found:
+        code = account.store.find("promotion_code", one["promotion_code"])
+        ids.append(code["promotion"]["coupon"] if code else one["coupon"])
+    total = discounts.net(account, subtotal, ids)
+    details = {"amount_discount": subtotal - total, "amount_shipping": 0, "amount_tax": 0}
+    return account.update(session, discounts=found, amount_subtotal=subtotal, amount_total=total, total_details=details)
+
+
+def redeem(account: Account, session: Document, typed: str) -> Document:
+    """Take the promotion code that was typed on the page; an empty one takes the present code away."""
+    if not typed.strip():
+        return _priced(account, session, [])
+    promotion = coupons.find_code(account, typed)
+    if promotion is None or not session["allow_promotion_codes"]:
+        raise invalid("This promotion code is not valid.", code="promotion_code_invalid", param="promotion_code")
+    price, quantity, _data = price_of(account, session)
+    coupons.check_code(
+        account,
+        promotion,
+        customer=session["customer"] or "",
+        currency=price["currency"],
+        amount=price["unit_amount"] * quantity,
     )
-    return session
+    return _priced(account, session, [{"coupon": None, "promotion_code": promotion["id"]}])
 
 
 def retrieve(account: Account, _params: Params, session_id: str) -> Document:
@@ -80,37 +136,82 @@ def expire(account: Account, _params: Params, session_id: str) -> Document:
 
 
 def complete(
-    account: Account, session: Document, *, number: str, month: int, year: int, is_authenticated: bool
+    account: Account,
+    session: Document,
+    *,
+    number: str,
+    month: int,
+    year: int,
+    is_authenticated: bool,
+    tax_id: tuple[str, str] = ("", ""),
+    business_name: str = "",
 ) -> Document:
     """Pay on the page. Raises the card's error; a card that needs authentication is refused without it."""
     if session["status"] != "open":
         raise invalid("This page was paid or has expired.")
-    ask = account.store.get("checkout_request", f"ask_{session['id']}")
-    data = ask["subscription_data"]
-    card = payments.create_card(account, number=number, month=month, year=year, customer=session["customer"])
+    card = cards.create_card(account, number=number, month=month, year=year, customer=session["customer"])
+    changes: dict[str, Any] = {"status": "complete", "payment_status": "paid", "url": None}
+    if session["mode"] == "payment":
+        changes |= _pay_once(account, session, card, is_authenticated=is_authenticated)
+    else:
+        customer = _update_customer(account, session, card, tax_id=tax_id, business_name=business_name)
+        changes["customer_details"] = _details(account, customer)
+        changes |= _subscribe(account, session, card, is_authenticated=is_authenticated)
+    return account.update(session, event="checkout.session.completed", **changes)
+
+
+def _update_customer(
+    account: Account, session: Document, card: Document, *, tax_id: tuple[str, str], business_name: str
+) -> Document:
+    """The card becomes the customer's own, and their tax id is theirs before the first invoice is written."""
     customer = account.store.get("customer", session["customer"])
-    settings = {**customer["invoice_settings"], "default_payment_method": card["id"]}
-    account.update(customer, event="customer.updated", invoice_settings=settings)
+    changes: dict[str, Any] = {
+        "invoice_settings": {**customer["invoice_settings"], "default_payment_method": card["id"]}
+    }
+    if session["tax_id_collection"]["enabled"]:
+        kind, value = tax_id
+        if business_name:
+            changes["name"] = business_name
+        if value and {"type": kind, "value": value.strip().upper()} not in tax_ids.of_customer(account, customer["id"]):
+            tax_ids.create(account, {"type": kind, "value": value}, customer["id"])
+    return account.update(customer, event="customer.updated", **changes)
+
+
+def _details(account: Account, customer: Document) -> Document:
+    return {
+        "address": None,
+        "business_name": None,
+        "email": customer["email"],
+        "individual_name": None,
+        "name": customer["name"],
+        "phone": customer["phone"],
+        "tax_exempt": "none",
+        "tax_ids": tax_ids.of_customer(account, customer["id"]),
+    }
+
+
+def _subscribe(account: Account, session: Document, card: Document, *, is_authenticated: bool) -> Document:
+    price, quantity, data = price_of(account, session)
     subscription = subscriptions.begin(
         account,
         customer=session["customer"],
-        price=account.store.get("price", ask["price"]),
-        quantity=ask["quantity"],
+        price=price,
+        quantity=quantity,
         method=card,
         metadata=data.get("metadata") or {},
         trial_days=p.integer(data.get("trial_period_days"), param="trial_period_days", default=0),
         is_authenticated=is_authenticated,
+        redeem=[{name: value for name, value in one.items() if value} for one in session["discounts"]],
+        more={name: data[name] for name in ("description", "trial_settings") if name in data},
     )
     if subscription["status"] == "incomplete":
-        from billing.sandbox.errors import declined
-
         raise declined()
-    return account.update(
-        session,
-        event="checkout.session.completed",
-        status="complete",
-        payment_status="paid",
-        subscription=subscription["id"],
-        invoice=subscription["latest_invoice"],
-        url=None,
-    )
+    return {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}
+
+
+def _pay_once(account: Account, session: Document, card: Document, *, is_authenticated: bool) -> Document:
+    intent = payments.create(account, {"amount": session["amount_total"], "currency": session["currency"]})
+    intent = payments.attempt(account, intent, card, is_authenticated=is_authenticated)
+    if intent["status"] != "succeeded":
+        raise declined()
+    return {"payment_intent": intent["id"]}

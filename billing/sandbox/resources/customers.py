@@ -5,6 +5,7 @@ from __future__ import annotations
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.params import Params
+from billing.sandbox.resources import discounts
 from billing.sandbox.store import Document, in_period, new_id
 
 _FIELDS = (
@@ -21,16 +22,36 @@ _FIELDS = (
 
 
 def create(account: Account, params: Params) -> Document:
-    p.known(params, *_FIELDS, "tax", "invoice_settings", "payment_method", "test_clock")
+    p.known(params, *_FIELDS, "tax", "invoice_settings", "payment_method", "test_clock", "coupon", "source")
     customer: Document = {
         "id": new_id("cus"),
         "object": "customer",
         "created": account.now(),
         "invoice_prefix": new_id("X")[2:10].upper(),
-        "next_invoice_sequence": 1,
+        "test_clock": params.get("test_clock"),
+        **{name: params[name] for name in _FIELDS if name in params},
     }
-    customer.update({name: params[name] for name in _FIELDS if name in params})
-    return account.create(customer, event="customer.created")
+    customer = account.create(customer, event="customer.created")
+    if name := params.get("payment_method") or params.get("source"):
+        customer = _save_card(account, customer, name, is_default="source" in params or "invoice_settings" in params)
+    if params.get("coupon"):
+        customer = _set_coupon(account, customer, params["coupon"])
+    return customer
+
+
+def _save_card(account: Account, customer: Document, name: str, *, is_default: bool) -> Document:
+    from billing.sandbox.resources import cards
+
+    method = cards.attach(account, {"customer": customer["id"]}, cards.find(account, name)["id"])
+    if not is_default:
+        return customer
+    settings = {**customer["invoice_settings"], "default_payment_method": method["id"]}
+    return account.update(customer, invoice_settings=settings)
+
+
+def _set_coupon(account: Account, customer: Document, coupon: str) -> Document:
+    """What only versions before 2025 take; Stripe's command line still sends it."""
+    return account.update(customer, discount=discounts.set_on_customer(account, customer, coupon))
 
 
 def retrieve(account: Account, _params: Params, customer_id: str) -> Document:
@@ -38,13 +59,15 @@ def retrieve(account: Account, _params: Params, customer_id: str) -> Document:
 
 
 def update(account: Account, params: Params, customer_id: str) -> Document:
-    p.known(params, *_FIELDS, "invoice_settings", "tax")
+    p.known(params, *_FIELDS, "invoice_settings", "tax", "coupon")
     customer = existing(account, customer_id)
     changes = {name: params[name] for name in _FIELDS if name in params}
     if "metadata" in changes:
-        changes["metadata"] = {**customer["metadata"], **(changes["metadata"] or {})}
+        changes["metadata"] = p.merged(customer["metadata"], changes["metadata"])
     if default := (params.get("invoice_settings") or {}).get("default_payment_method"):
         changes["invoice_settings"] = {**customer["invoice_settings"], "default_payment_method": default}
+    if "coupon" in params:
+        changes["discount"] = discounts.set_on_customer(account, customer, params["coupon"])
     return account.update(customer, event="customer.updated", **changes)
 
 

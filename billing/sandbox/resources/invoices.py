@@ -1,16 +1,14 @@
-"""Invoices: made by subscriptions, paid by cards, shown on a hosted page."""
+"""Invoices: of subscriptions or of single items, with discounts and credit, paid by cards."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from billing.sandbox import params as p
 from billing.sandbox.account import Account
-from billing.sandbox.errors import declined, invalid
-from billing.sandbox.params import Params
-from billing.sandbox.resources import payments
+from billing.sandbox.errors import invalid
+from billing.sandbox.resources import discounts, payments, tax_ids
 from billing.sandbox.shapes import complete
-from billing.sandbox.store import Document, in_period, new_id
+from billing.sandbox.store import Document, new_id
 
 
 def line(
@@ -36,43 +34,63 @@ def line(
     }
 
 
-def draft(account: Account, subscription: Document, lines: list[Document], *, reason: str) -> Document:
-    """An invoice of these lines that nobody has paid or stored yet."""
-    total = sum(entry["amount"] for entry in lines)
-    # A credit from before (a negative balance) pays first; what the lines give back becomes credit.
-    customer = account.store.get("customer", subscription["customer"])
-    credit = min(0, customer["balance"])
-    due = max(0, total + credit)
-    now = account.now()
+def draft(
+    account: Account, subscription: Document | None, lines: list[Document], *, reason: str, customer_id: str = ""
+) -> Document:
+    """An invoice of these lines that nobody has paid or stored yet: of a subscription, or of a customer alone."""
+    customer = account.store.get("customer", subscription["customer"] if subscription else customer_id)
+    found = discounts.active(account, subscription, customer)
+    lines, totals = discounts.applied(account, lines, found)
     invoice_id = new_id("in")
-    lines = [_placed(entry, invoice_id, subscription) for entry in lines]
+    if subscription:
+        lines = [_placed(entry, invoice_id, subscription) for entry in lines]
+    now = account.now()
+    parent = {
+        "quote_details": None,
+        "subscription_details": {"subscription": subscription["id"], "metadata": subscription["metadata"]},
+        "type": "subscription_details",
+    } if subscription else None  # fmt: skip
     invoice = {
         "id": invoice_id,
         "object": "invoice",
-        "amount_due": due,
-        "amount_remaining": due,
         "billing_reason": reason,
         "created": now,
-        "currency": subscription["currency"],
-        "customer": subscription["customer"],
+        "currency": subscription["currency"] if subscription else _currency(lines, customer),
+        "customer": customer["id"],
         "customer_email": customer["email"],
         "customer_name": customer["name"],
+        "customer_tax_ids": tax_ids.of_customer(account, customer["id"]),
+        "discounts": [one["id"] for one in found],
         "hosted_invoice_url": f"{account.base_url}/invoice/{invoice_id}",
         "invoice_pdf": f"{account.base_url}/invoice/{invoice_id}/pdf",
         "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"},
-        "parent": {
-            "type": "subscription_details",
-            "subscription_details": {"subscription": subscription["id"], "metadata": subscription["metadata"]},
-        },
+        "parent": parent,
         "period_end": now,
         "period_start": now,
+        "total_discount_amounts": totals,
+    }
+    return complete({**invoice, **amounts(invoice, customer)})
+
+
+def amounts(invoice: Document, customer: Document) -> Document:
+    """What its lines come to. Credit from before (a negative balance) pays first."""
+    subtotal = sum(entry["amount"] for entry in invoice["lines"]["data"])
+    total = subtotal - sum(one["amount"] for one in invoice["total_discount_amounts"])
+    credit = min(0, customer["balance"])
+    due = max(0, total + credit)
+    return {
+        "amount_due": due,
+        "amount_remaining": due,
         "starting_balance": credit,
-        "subtotal": total,
-        "subtotal_excluding_tax": total,
+        "subtotal": subtotal,
+        "subtotal_excluding_tax": subtotal,
         "total": total,
         "total_excluding_tax": total,
     }
-    return complete(invoice)
+
+
+def _currency(lines: list[Document], customer: Document) -> str:
+    return str(lines[0]["currency"] if lines else customer["currency"] or "usd")
 
 
 def _placed(entry: Document, invoice_id: str, subscription: Document) -> Document:
@@ -99,6 +117,8 @@ def finalise(account: Account, invoice: Document) -> Document:
         **invoice,
         "status": "open",
         "number": number,
+        "effective_at": account.now(),
+        "customer_tax_ids": tax_ids.of_customer(account, customer["id"]),
         "amount_due": due,
         "amount_remaining": due,
         "starting_balance": credit,
@@ -164,37 +184,10 @@ def pay(account: Account, invoice: Document, method: Document | None, *, is_auth
     return paid
 
 
-def pay_now(account: Account, params: Params, invoice_id: str) -> Document:
-    """Try to take the money at once, with another card if one is named."""
-    from billing.sandbox.resources import renewals
-
-    p.known(params, "payment_method", "off_session", "paid_out_of_band")
-    invoice = account.store.get("invoice", invoice_id)
-    if invoice["status"] != "open":
-        raise invalid(f"Invoice is {invoice['status']} and cannot be paid.", code="invoice_not_open")
-    renewals.collect(account, invoice)
-    paid = account.store.get("invoice", invoice_id)
-    if paid["status"] != "paid":
-        raise declined()
-    return paid
-
-
-def retrieve(account: Account, _params: Params, invoice_id: str) -> Document:
-    return account.store.get("invoice", invoice_id)
-
-
-def listed(account: Account, params: Params) -> Document:
-    p.known(
-        params, "customer", "subscription", "status", "created", "limit", "starting_after", "ending_before",
-        "collection_method",
-    )  # fmt: skip
-
-    def is_wanted(invoice: Document) -> bool:
-        return (
-            params.get("customer") in (None, invoice["customer"])
-            and params.get("subscription") in (None, invoice["parent"]["subscription_details"]["subscription"])
-            and params.get("status") in (None, invoice["status"])
-            and in_period(invoice["created"], params.get("created"))
-        )
-
-    return account.store.page(account.store.all("invoice", is_wanted), params, url="/v1/invoices")
+def void(account: Account, invoice: Document) -> Document:
+    """Nobody has to pay it any more."""
+    if invoice["status"] not in ("open", "uncollectible"):
+        raise invalid(f"You can only void an open invoice; this one is {invoice['status']}.", code="invoice_not_open")
+    transitions = {**invoice["status_transitions"], "voided_at": account.now()}
+    changes: dict[str, Any] = {"status": "void", "status_transitions": transitions, "next_payment_attempt": None}
+    return account.update(invoice, event="invoice.voided", auto_advance=False, **changes)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from billing.sandbox.account import Account
-from billing.sandbox.resources import catalogue, invoices, schedules, subscriptions
+from billing.sandbox.resources import catalogue, discounts, invoices, schedules, subscriptions
+from billing.sandbox.resources.periods import next_period_end
+from billing.sandbox.resources.proration import description
 from billing.sandbox.store import Document
 
 DAY = 86_400
@@ -22,7 +24,7 @@ INCOMPLETE_SECONDS = 23 * 3_600
 def due_times(subscription: Document) -> Iterator[int]:
     """When something happens to it next."""
     status = subscription["status"]
-    if status in subscriptions.ENDED:
+    if status in subscriptions.ENDED or status == "paused":
         return
     if status == "incomplete":
         yield subscription["created"] + INCOMPLETE_SECONDS
@@ -44,11 +46,12 @@ def turn(account: Account, subscription: Document) -> None:
         _expire(account, subscription)
     elif subscription["cancel_at"] and subscription["cancel_at"] <= now:
         subscriptions.end(account, subscription, reason="cancellation_requested")
-    elif end <= now:
+    elif end <= now and not _is_without_card(account, subscription):
         _renew(account, subscription)
+    elif end <= now:
+        _end_trial_without_card(account, subscription)
     elif subscription["pending_update"] and subscription["pending_update"]["expires_at"] <= now:
-        expired = account.store.save({**subscription, "pending_update": None})
-        account.events.emit("customer.subscription.pending_update_expired", expired)
+        _drop_pending_update(account, subscription)
     else:
         _announce_end_of_trial(account, subscription)
 
@@ -67,6 +70,30 @@ def _announce_end_of_trial(account: Account, subscription: Document) -> None:
         account.events.emit("customer.subscription.trial_will_end", subscription)
 
 
+def _drop_pending_update(account: Account, subscription: Document) -> None:
+    """A change that nobody paid for in time is forgotten, and so is its invoice."""
+    expired = account.store.save({**subscription, "pending_update": None})
+    invoice = account.store.find("invoice", subscription["latest_invoice"])
+    if invoice and invoice["status"] == "open":
+        invoices.void(account, invoice)
+    account.events.emit("customer.subscription.pending_update_expired", expired)
+
+
+def _is_without_card(account: Account, subscription: Document) -> bool:
+    """Whether a trial ends for somebody who never gave a card, and was to end otherwise than in an invoice."""
+    behaviour = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    is_trial = subscription["status"] == "trialing" and behaviour != "create_invoice"
+    return is_trial and subscriptions.method_of(account, subscription) is None
+
+
+def _end_trial_without_card(account: Account, subscription: Document) -> None:
+    if subscription["trial_settings"]["end_behavior"]["missing_payment_method"] == "cancel":
+        subscriptions.end(account, subscription, reason="payment_failed")
+        return
+    paused = account.update(subscription, event="customer.subscription.updated", status="paused")
+    account.events.emit("customer.subscription.paused", paused)
+
+
 def _renew(account: Account, subscription: Document) -> None:
     """The next period, with a draft of its invoice that is opened and paid in an hour."""
     before = subscription["items"]["data"][0]
@@ -76,11 +103,11 @@ def _renew(account: Account, subscription: Document) -> None:
     quantity = quantity or before["quantity"]
     is_other_interval = price["recurring"] != before["price"]["recurring"]
     anchor = start if is_other_interval else subscription["billing_cycle_anchor"]
-    end = subscriptions.next_period_end(anchor, price["recurring"], after=start)
+    end = next_period_end(anchor, price["recurring"], after=start)
     after = {**before, "price": price, "plan": catalogue.plan_of(price), "quantity": quantity}
     after |= {"current_period_start": start, "current_period_end": end}
     line = invoices.line(
-        text=subscriptions.description(account, price, quantity),
+        text=description(account, price, quantity),
         amount=price["unit_amount"] * quantity,
         quantity=quantity,
         start=start,
@@ -91,39 +118,55 @@ def _renew(account: Account, subscription: Document) -> None:
     lines = [*invoices.take_pending(account, subscription), line]
     invoice = invoices.draft(account, subscription, lines, reason="subscription_cycle")
     invoice = {**invoice, "auto_advance": True, "automatically_finalizes_at": account.now() + DRAFT_SECONDS}
-    account.create(invoice, event="invoice.created")
+    invoice = account.create(invoice, event="invoice.created")
+    customer = account.store.get("customer", subscription["customer"])
+    discounts.remember_billed(account, subscription, discounts.active(account, subscription, customer))
     account.update(
         subscription,
         event="customer.subscription.updated",
         items={**subscription["items"], "data": [after]},
         billing_cycle_anchor=anchor,
+        discounts=discounts.going_on(account, subscription, invoice),
         latest_invoice=invoice["id"],
         schedule=schedule,
         status="active" if subscription["status"] == "trialing" else subscription["status"],
     )
 
 
-def collect(account: Account, invoice: Document) -> None:
-    """Open a draft whose hour is over, and try to take the money of an open invoice."""
+def collect(account: Account, invoice: Document, method: Document | None = None) -> None:
+    """Open a draft whose hour is over, and try to take the money of an open invoice, from `method` if one is named."""
     if invoice["status"] == "draft":
         invoice = invoices.finalise(account, invoice)
     subscription = invoices.subscription_of(account, invoice)
-    method = subscriptions.method_of(account, subscription) if subscription else None
+    if method is None and subscription:
+        method = subscriptions.method_of(account, subscription)
+    elif method is None:
+        method = subscriptions.method_of_customer(account, invoice["customer"])
     invoice = invoices.pay(account, invoice, method)
     if subscription is None or subscription["status"] in subscriptions.ENDED:
         return
     if invoice["status"] == "paid":
-        _paid(account, subscription)
+        paid(account, subscription, invoice)
     else:
         _failed(account, subscription, invoice)
 
 
-def _paid(account: Account, subscription: Document) -> None:
-    if subscription["status"] in ("past_due", "unpaid"):
-        account.update(subscription, event="customer.subscription.updated", status="active")
+def paid(account: Account, subscription: Document, invoice: Document) -> None:
+    """What a paid invoice changes: it heals what was overdue, and makes the change that waited for it."""
+    changes: Document = {}
+    if subscription["status"] in ("past_due", "unpaid", "incomplete"):
+        changes["status"] = "trialing" if (subscription["trial_end"] or 0) > account.now() else "active"
+    waiting = subscription["pending_update"]
+    if waiting and subscription["latest_invoice"] == invoice["id"]:
+        items = {**subscription["items"], "data": waiting["subscription_items"]}
+        changes |= {"items": items, "pending_update": None}
+        account.events.emit("customer.subscription.pending_update_applied", {**subscription, **changes})
+    account.update(subscription, event="customer.subscription.updated", **changes)
 
 
 def _failed(account: Account, subscription: Document, invoice: Document) -> None:
+    if subscription["status"] == "incomplete":
+        return
     tried = invoice["attempt_count"]
     if tried > len(RETRY_AFTER_DAYS):
         account.store.save({**invoice, "next_payment_attempt": None, "auto_advance": False})

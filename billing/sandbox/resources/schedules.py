@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
+from billing.sandbox.resources import customers
+from billing.sandbox.resources.periods import period_end
 from billing.sandbox.store import Document, new_id
 
 
 def create(account: Account, params: Params) -> Document:
-    p.known(params, "from_subscription", "metadata")
-    subscription = account.store.get("subscription", p.required(params, "from_subscription"))
+    """From a subscription, or for a customer with phases of its own, of which the first may begin later."""
+    p.known(params, "from_subscription", "metadata", "customer", "start_date", "phases", "end_behavior")
+    if "from_subscription" in params:
+        return _from_subscription(account, params)
+    customer = customers.existing(account, p.required(params, "customer"))
+    now = account.now()
+    begins = p.required(params, "start_date")
+    start = now if begins == "now" else int(begins)
+    phases = _phases(account, params.get("phases") or [], start=start)
+    schedule = _schedule(account, params, customer=customer["id"], phases=phases)
+    if start > now:
+        return account.create({**schedule, "status": "not_started"}, event="subscription_schedule.created")
+    schedule = account.create(schedule, event="subscription_schedule.created")
+    return _start(account, schedule)
+
+
+def _start(account: Account, schedule: Document) -> Document:
+    """Subscribe the customer to the first phase."""
+    first = schedule["phases"][0]
+    entry = first["items"][0]
+    given: Params = {
+        "customer": schedule["customer"],
+        "items": [{"price": entry["price"], "quantity": entry["quantity"]}],
+    }
+    from billing.sandbox.resources import subscriptions
+
+    subscription = subscriptions.create(account, given)
+    account.update(subscription, event="customer.subscription.updated", schedule=schedule["id"])
+    current = {"start_date": first["start_date"], "end_date": first["end_date"]}
+    return account.update(schedule, status="active", subscription=subscription["id"], current_phase=current)
+
+
+def due_times(schedule: Document) -> Iterator[int]:
+    """When a schedule that was made for later begins."""
+    if schedule["status"] == "not_started":
+        yield schedule["phases"][0]["start_date"]
+
+
+def turn(account: Account, schedule: Document) -> None:
+    _start(account, schedule)
+
+
+def _schedule(account: Account, params: Params, *, customer: str, phases: list[Document]) -> Document:
+    return {
+        "id": new_id("sub_sched"),
+        "object": "subscription_schedule",
+        "created": account.now(),
+        "customer": customer,
+        "end_behavior": params.get("end_behavior") or "release",
+        "metadata": params.get("metadata") or {},
+        "phases": phases,
+    }
+
+
+def _from_subscription(account: Account, params: Params) -> Document:
+    subscription = account.store.get("subscription", params["from_subscription"])
     if subscription["schedule"]:
         raise invalid("The subscription already has a schedule attached.", param="from_subscription")
     item = subscription["items"]["data"][0]
-    now = account.now()
-    schedule = {
-        "id": new_id("sub_sched"),
-        "object": "subscription_schedule",
-        "created": now,
-        "current_phase": {"start_date": item["current_period_start"], "end_date": item["current_period_end"]},
-        "customer": subscription["customer"],
-        "end_behavior": "release",
-        "metadata": params.get("metadata") or {},
-        "phases": [
-            _phase(
-                item["price"]["id"], item["quantity"], item["current_period_start"], item["current_period_end"],
-                subscription["currency"],
-            )
-        ],
-        "status": "active",
-        "subscription": subscription["id"],
-    }  # fmt: skip
-    schedule = account.store.insert(schedule)
+    start, end = item["current_period_start"], item["current_period_end"]
+    phase = _phase(item["price"]["id"], item["quantity"], start, end, subscription["currency"])
+    schedule = _schedule(account, params, customer=subscription["customer"], phases=[phase])
+    current = {"start_date": start, "end_date": end}
+    schedule = account.store.insert({**schedule, "current_phase": current, "subscription": subscription["id"]})
     account.update(subscription, event="customer.subscription.updated", schedule=schedule["id"])
     account.events.emit("subscription_schedule.created", schedule)
     return schedule
@@ -73,22 +117,24 @@ def update(account: Account, params: Params, schedule_id: str) -> Document:
     """Replace the phases; one without a start begins where the one before it ends."""
     p.known(params, "phases", "end_behavior", "metadata", "proration_behavior")
     schedule = _active(account, schedule_id)
-    currency = schedule["phases"][0]["currency"]
-    phases: list[Document] = []
-    for given in params.get("phases") or []:
-        entry = given["items"][0]
-        price = account.store.get("price", p.required(entry, "price"))
-        start = int(given.get("start_date") or phases[-1]["end_date"])
-        end = int(given.get("end_date") or _next_end(start, price))
-        phases.append(_phase(price["id"], int(entry.get("quantity", 1)), start, end, currency))
-    changes = {"phases": phases} if phases else {}
+    changes: Document = {"metadata": p.merged(schedule["metadata"], params.get("metadata"))}
+    if params.get("phases"):
+        changes["phases"] = _phases(account, params["phases"], start=schedule["phases"][0]["start_date"])
+    if params.get("end_behavior"):
+        changes["end_behavior"] = params["end_behavior"]
     return account.update(schedule, event="subscription_schedule.updated", **changes)
 
 
-def _next_end(start: int, price: Document) -> int:
-    from billing.sandbox.resources.subscriptions import period_end
-
-    return period_end(start, price["recurring"])
+def _phases(account: Account, given: list[Params], *, start: int) -> list[Document]:
+    phases: list[Document] = []
+    for one in given:
+        entry = p.required(one, "items")[0]
+        price = account.store.get("price", p.required(entry, "price"))
+        begins = int(one.get("start_date") or (phases[-1]["end_date"] if phases else start))
+        times = p.integer(one.get("iterations"), param="iterations", default=1)
+        ends = int(one.get("end_date") or period_end(begins, price["recurring"], count=times))
+        phases.append(_phase(price["id"], int(entry.get("quantity", 1)), begins, ends, price["currency"]))
+    return phases
 
 
 def release(account: Account, params: Params, schedule_id: str) -> Document:
@@ -105,6 +151,22 @@ def release(account: Account, params: Params, schedule_id: str) -> Document:
         released_subscription=subscription["id"],
         subscription=None,
     )
+
+
+def cancel(account: Account, params: Params, schedule_id: str) -> Document:
+    """End the schedule, and its subscription with it."""
+    from billing.sandbox.resources import subscriptions
+
+    p.known(params, "invoice_now", "prorate")
+    schedule = _active(account, schedule_id)
+    subscription = account.store.find("subscription", schedule["subscription"])
+    if subscription and subscription["status"] not in subscriptions.ENDED:
+        subscriptions.end(account, subscription, reason="cancellation_requested")
+    changes = {"status": "canceled", "canceled_at": account.now(), "current_phase": None}
+    canceled = account.update(schedule, event="subscription_schedule.canceled", **changes)
+    if subscription is None:
+        account.events.emit("subscription_schedule.aborted", canceled)
+    return canceled
 
 
 def _active(account: Account, schedule_id: str) -> Document:

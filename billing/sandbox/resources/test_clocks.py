@@ -12,7 +12,7 @@ LONGEST_STEP = 2 * 366 * 86_400
 
 
 def create(account: Account, params: Params) -> Document:
-    """A clock at `frozen_time`; an account's time never goes back."""
+    """A clock at `frozen_time`. An account's time never goes back: a clock set in its past moves nobody."""
     p.known(params, "frozen_time", "name")
     moment = p.integer(p.required(params, "frozen_time"), param="frozen_time")
     if moment > account.now():
@@ -22,7 +22,7 @@ def create(account: Account, params: Params) -> Document:
         "object": "test_helpers.test_clock",
         "created": account.now(),
         "deletes_after": account.now() + 30 * 86_400,
-        "frozen_time": account.now(),
+        "frozen_time": moment,
         "name": params.get("name"),
         "status": "ready",
         "status_details": {},
@@ -50,7 +50,8 @@ def advance(account: Account, params: Params, clock_id: str) -> Document:
     if moment - clock["frozen_time"] > LONGEST_STEP:
         raise invalid("A test clock can be advanced by at most two years at a time.", param="frozen_time")
     account.events.emit("test_helpers.test_clock.advancing", {**clock, "status": "advancing"})
-    _move(account, moment)
+    if moment > account.now():
+        _move(account, moment)
     return account.update(clock, event="test_helpers.test_clock.ready", frozen_time=moment)
 
 

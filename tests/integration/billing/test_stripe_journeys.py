@@ -119,6 +119,27 @@ def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):
     assert shown.due == sum(amount for _text, amount in shown.lines)
 
 
+@pytest.mark.parametrize("interval", ["month", "year"])
+def test_a_promotion_code_and_a_tax_id_hold_on_our_way_too(ann, interval):
+    coupon = sdk.api().coupons.create({"percent_off": 30, "duration": "forever"})
+    code = f"OURS{uuid.uuid4().hex[:6]}"
+    sdk.api().promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}, "code": code})
+    business = {"business_name": "Ann GmbH", "tax_id_type": "eu_vat", "tax_id": "DE123456789"}
+    subscription = come_back(ann, pay(open_checkout(ann), promotion_code=code, **business))
+    first = Invoice.objects.get(pk=subscription.latest_invoice_id)
+    assert (first.total, first.amount_paid) == (1400, 1400)
+    assert "DE123456789" in httpx.get(stripe.retrieve_invoice(first.stripe_id).page_url).text
+    now = timezone.now().replace(microsecond=0)
+    pro = price("pro", interval)
+    shown = subscriptions.preview(subscription=subscription, price=pro, quantity=1, now=now)
+    subscriptions.change(subscription=subscription, price=pro, quantity=1, wish_id=uuid.uuid4(), at=now, now=now)
+    subscription.refresh_from_db()
+    assert Invoice.objects.get(pk=subscription.latest_invoice_id).total == shown.due
+    assert shown.due == sum(amount for _text, amount in shown.lines)
+    # A new period shows the discount by itself; in a part of one it is in the amounts.
+    assert ("Discount" in [text for text, _amount in shown.lines]) == (interval == "year")
+
+
 def test_a_downgrade_waits_for_the_end_of_the_period_and_can_be_taken_back(ann):
     subscription = buy(ann, price=price("pro"))
     now = timezone.now()

@@ -60,7 +60,61 @@ def answers(api: Any, stripe_url: str) -> dict[str, Any]:
     keep(api.billing_portal.sessions.create({"customer": customer.id}))
     keep(api.test_helpers.test_clocks.create({"frozen_time": 1}))
     keep(api.events.list({"limit": 1}).data[0])
+    _discounted(api, keep, customer, price)
+    _invoiced_by_hand(api, keep, customer)
+    _metered(api, keep, customer, product)
+    keep(api.quotes.create({"customer": customer.id, "line_items": [{"price": price.id}]}))
+    keep(api.setup_intents.create({"customer": customer.id, "payment_method": "pm_card_visa", "confirm": True}))
+    keep(api.billing_portal.configurations.create({"features": {"invoice_history": {"enabled": True}}}))
     return found
+
+
+def _discounted(api: Any, keep: Any, customer: Any, price: Any) -> None:
+    coupon = keep(api.coupons.create({"percent_off": 12.5, "duration": "repeating", "duration_in_months": 3}))
+    code = keep(api.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}}))
+    given = {"customer": customer.id, "items": [{"price": price.id}], "discounts": [{"promotion_code": code.id}]}
+    subscription = api.subscriptions.create({**given, "expand": ["discounts", "latest_invoice"]})
+    keep(
+        subscription, subscription.discounts[0], subscription.latest_invoice, subscription.latest_invoice.lines.data[0]
+    )
+
+
+def _invoiced_by_hand(api: Any, keep: Any, customer: Any) -> None:
+    keep(api.tax_rates.create({"display_name": "VAT", "inclusive": False, "percentage": 19.0}))
+    keep(api.customers.tax_ids.create(customer.id, {"type": "eu_vat", "value": "DE123456789"}))
+    keep(api.invoice_items.create({"customer": customer.id, "amount": 900, "currency": "usd"}))
+    invoice = api.invoices.create({"customer": customer.id, "pending_invoice_items_behavior": "include"})
+    invoice = keep(api.invoices.finalize_invoice(invoice.id))
+    line = {"type": "custom_line_item", "unit_amount": 100, "quantity": 2, "description": "Sorry"}
+    note = keep(api.credit_notes.create({"invoice": invoice.id, "lines": [line]}))
+    keep(note.lines.data[0])
+
+
+def _metered(api: Any, keep: Any, customer: Any, product: Any) -> None:
+    meter = keep(
+        api.billing.meters.create(
+            {"display_name": "Tokens", "event_name": "tokens", "default_aggregation": {"formula": "sum"}}
+        )
+    )
+    payload = {"stripe_customer_id": customer.id, "value": "25"}
+    event = keep(api.billing.meter_events.create({"event_name": "tokens", "payload": payload}))
+    window = {"customer": customer.id, "start_time": event.timestamp - 60, "end_time": event.timestamp + 60}
+    summary = keep(api.billing.meters.event_summaries.list(meter.id, window).data[0])
+    assert summary.aggregated_value == 25
+    keep(
+        api.billing.credit_grants.create(
+            {
+                "customer": customer.id,
+                "amount": {"type": "monetary", "monetary": {"currency": "usd", "value": 500}},
+                "applicability_config": {"scope": {"price_type": "metered"}},
+                "category": "paid",
+            }
+        )
+    )
+    feature = keep(api.entitlements.features.create({"name": "API", "lookup_key": "api"}))
+    keep(api.products.features.create(product.id, {"entitlement_feature": feature.id}))
+    entitled = keep(api.entitlements.active_entitlements.list({"customer": customer.id}).data[0])
+    assert (entitled.lookup_key, entitled.feature) == ("api", feature.id)
 
 
 def _price(api: Any, product: Any, amount: int) -> Any:
@@ -70,9 +124,13 @@ def _price(api: Any, product: Any, amount: int) -> Any:
 
 
 KINDS = [
-    "billing_portal.session", "charge", "checkout.session", "customer", "dispute", "event", "invoice",
-    "invoice_payment", "line_item", "payment_intent", "payment_method", "plan", "price", "product", "refund",
-    "subscription", "subscription_item", "subscription_schedule", "test_helpers.test_clock",
+    "billing.credit_grant", "billing.meter", "billing.meter_event", "billing.meter_event_summary",
+    "billing_portal.configuration", "billing_portal.session", "charge", "checkout.session", "coupon", "credit_note",
+    "credit_note_line_item", "customer", "discount", "dispute", "entitlements.active_entitlement",
+    "entitlements.feature", "event", "invoice", "invoice_payment", "invoiceitem", "line_item", "payment_intent",
+    "payment_method", "plan", "price", "product", "product_feature", "promotion_code", "quote", "refund",
+    "setup_intent", "subscription", "subscription_item", "subscription_schedule", "tax_id", "tax_rate",
+    "test_helpers.test_clock",
 ]  # fmt: skip
 
 

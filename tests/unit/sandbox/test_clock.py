@@ -9,12 +9,13 @@ from billing.sandbox.clock import move
 from billing.sandbox.errors import APIError
 from billing.sandbox.events import Events
 from billing.sandbox.resources import (
+    cards,
     catalogue,
     checkout,
     customers,
-    invoices,
-    payments,
+    invoice_actions,
     schedules,
+    subscription_changes,
     subscriptions,
     test_clocks,
 )
@@ -46,7 +47,7 @@ def make_price(account, amount, interval="month"):
 
 def subscribe(account, price, number=GOOD, **more):
     customer = customers.create(account, {"email": "ann@example.org"})
-    card = payments.create_card(account, number=number, month=12, year=2040, customer=customer["id"])
+    card = cards.create_card(account, number=number, month=12, year=2040, customer=customer["id"])
     given = {"quantity": 1, "metadata": {}, **more}
     return subscriptions.begin(account, customer=customer["id"], price=price, method=card, **given)
 
@@ -112,7 +113,7 @@ def test_a_renewal_is_a_draft_for_an_hour_and_then_paid(account, price):
     assert (renewal["status"], renewal["billing_reason"]) == ("draft", "subscription_cycle")
     pass_time(account, hours=1)
     assert account.store.get("invoice", renewal["id"])["status"] == "paid"
-    tail = kinds(account)[-6:]
+    tail = kinds(account)[-8:]
     assert tail[0] == "customer.subscription.updated"
     assert tail[1] == "invoice.finalized"
     assert tail[-2:] == ["invoice.paid", "invoice.payment_succeeded"]
@@ -143,10 +144,10 @@ def test_a_new_card_saves_it(account, price):
     move(account, subscription["items"]["data"][0]["current_period_end"] + 2 * 3600)
     invoice = invoices_of(account)[-1]
     with pytest.raises(APIError):
-        invoices.pay_now(account, {}, invoice["id"])
-    good = payments.create_card(account, number=GOOD, month=12, year=2040, customer=subscription["customer"])
-    subscriptions.update(account, {"default_payment_method": good["id"]}, subscription["id"])
-    assert invoices.pay_now(account, {}, invoice["id"])["status"] == "paid"
+        invoice_actions.pay(account, {}, invoice["id"])
+    good = cards.create_card(account, number=GOOD, month=12, year=2040, customer=subscription["customer"])
+    subscription_changes.update(account, {"default_payment_method": good["id"]}, subscription["id"])
+    assert invoice_actions.pay(account, {}, invoice["id"])["status"] == "paid"
     assert fresh(account, subscription)["status"] == "active"
     pass_time(account, days=20)
     assert fresh(account, subscription)["status"] == "active"
@@ -167,7 +168,7 @@ def test_a_trial_is_announced_once_ends_and_is_paid(account, price):
 
 def test_a_cancelled_plan_ends_with_its_period_and_costs_no_more(account, price):
     subscription = subscribe(account, price)
-    subscriptions.update(account, {"cancel_at_period_end": "true"}, subscription["id"])
+    subscription_changes.update(account, {"cancel_at_period_end": "true"}, subscription["id"])
     pass_time(account, days=27)
     assert fresh(account, subscription)["status"] == "active"
     pass_time(account, days=2)
@@ -200,7 +201,7 @@ def test_prorations_wait_for_the_next_invoice(account, price):
     middle = (item["current_period_start"] + item["current_period_end"]) // 2
     move(account, middle)
     wanted = {"items": [{"id": item["id"], "price": dear["id"]}], "proration_date": str(middle)}
-    subscriptions.update(account, wanted, subscription["id"])
+    subscription_changes.update(account, wanted, subscription["id"])
     assert len(invoices_of(account)) == 1
     move(account, item["current_period_end"] + 2 * 3600)
     assert invoices_of(account)[-1]["amount_paid"] == 6000 + (6000 - 2000) // 2
@@ -216,7 +217,7 @@ def test_what_a_downgrade_gives_back_is_credit_for_the_next_invoice(account, pri
         "proration_behavior": "always_invoice",
         "proration_date": str(middle),
     }
-    subscriptions.update(account, wanted, subscription["id"])
+    subscription_changes.update(account, wanted, subscription["id"])
     assert customers.retrieve(account, {}, subscription["customer"])["balance"] == -2000
     move(account, item["current_period_end"] + 2 * 3600)
     renewal = invoices_of(account)[-1]

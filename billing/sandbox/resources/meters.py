@@ -1,0 +1,176 @@
+"""Usage that is reported and summed up by meters, and credit that is granted ahead of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing.sandbox import params as p
+from billing.sandbox.account import Account
+from billing.sandbox.errors import invalid
+from billing.sandbox.params import Params
+from billing.sandbox.resources import customers
+from billing.sandbox.store import Document, new_id
+
+OLDEST_SECONDS, NEWEST_SECONDS = 35 * 86_400, 300
+IDENTIFIER_SECONDS = 86_400
+
+
+def create(account: Account, params: Params) -> Document:
+    p.known(params, "display_name", "event_name", "default_aggregation", "customer_mapping", "value_settings")
+    name = p.required(params, "event_name")
+    if account.store.all("billing.meter", lambda one: one["event_name"] == name and one["status"] == "active"):
+        raise invalid("There is already an active meter with this event name.", param="event_name")
+    formula = p.required(params, "default_aggregation").get("formula")
+    if formula not in ("sum", "count", "last"):
+        raise invalid("formula must be sum, count or last.", param="default_aggregation[formula]")
+    now = account.now()
+    meter: Document = {
+        "id": new_id("mtr_test"),
+        "object": "billing.meter",
+        "created": now,
+        "default_aggregation": {"formula": formula},
+        "display_name": p.required(params, "display_name"),
+        "event_name": name,
+        "updated": now,
+    }
+    for setting in ("customer_mapping", "value_settings"):
+        if setting in params:
+            meter[setting] = params[setting]
+    return account.create(meter, event="billing.meter.created")
+
+
+def retrieve(account: Account, _params: Params, meter_id: str) -> Document:
+    return account.store.get("billing.meter", meter_id)
+
+
+def listed(account: Account, params: Params) -> Document:
+    p.known(params, "status", "limit", "starting_after", "ending_before")
+    found = account.store.all("billing.meter", lambda one: params.get("status") in (None, one["status"]))
+    return account.store.page(found, params, url="/v1/billing/meters")
+
+
+def deactivate(account: Account, params: Params, meter_id: str) -> Document:
+    p.known(params)
+    meter = account.store.get("billing.meter", meter_id)
+    transitions = {"deactivated_at": account.now()}
+    return account.update(meter, event="billing.meter.deactivated", status="inactive", status_transitions=transitions)
+
+
+def report(account: Account, params: Params) -> Document:
+    """One event of usage. The same identifier within a day is refused, so that a report sent twice counts once."""
+    p.known(params, "event_name", "payload", "identifier", "timestamp")
+    name, payload = p.required(params, "event_name"), p.required(params, "payload")
+    meter = _active(account, name)
+    now = account.now()
+    at = p.integer(params.get("timestamp"), param="timestamp", default=now)
+    if not now - OLDEST_SECONDS <= at <= now + NEWEST_SECONDS:
+        raise invalid("The timestamp must be within the past 35 days, or at most 5 minutes ahead.", param="timestamp")
+    customers.existing(account, p.required(payload, meter["customer_mapping"]["event_payload_key"]))
+    value = payload.get(meter["value_settings"]["event_payload_key"])
+    if meter["default_aggregation"]["formula"] != "count" and not str(value or "").lstrip("-").isdigit():
+        raise invalid("The payload has no whole number as its value.", param="payload[value]")
+    identifier = params.get("identifier") or new_id("meter")
+    if _is_known(account, identifier):
+        text = f"An event already exists with identifier {identifier}."
+        raise invalid(text, param="identifier", code="duplicate_meter_event")
+    event = {
+        "object": "billing.meter_event",
+        "created": now,
+        "event_name": name,
+        "identifier": identifier,
+        "livemode": False,
+        "payload": payload,
+        "timestamp": at,
+    }
+    account.store.insert({"id": f"usage_{identifier}", **event})
+    return event
+
+
+def _is_known(account: Account, identifier: str) -> bool:
+    before = account.store.find("billing.meter_event", f"usage_{identifier}")
+    if before and before["created"] <= account.now() - IDENTIFIER_SECONDS:
+        account.store.remove(before)
+        return False
+    return before is not None
+
+
+def _active(account: Account, event_name: str) -> Document:
+    found = account.store.all("billing.meter", lambda one: one["event_name"] == event_name)
+    if not found or found[0]["status"] != "active":
+        text = f"No active meter found for event name {event_name}."
+        raise invalid(text, param="event_name", code="resource_missing")
+    return found[0]
+
+
+def summaries(account: Account, params: Params, meter_id: str) -> Document:
+    """What a customer used from `start_time` to `end_time`, as one sum."""
+    p.known(params, "customer", "start_time", "end_time", "value_grouping_window", "limit")
+    meter = account.store.get("billing.meter", meter_id)
+    customer = p.required(params, "customer")
+    start, end = p.amount(params, "start_time"), p.amount(params, "end_time")
+    key = meter["customer_mapping"]["event_payload_key"]
+
+    def is_counted(event: Document) -> bool:
+        is_theirs = event["event_name"] == meter["event_name"] and event["payload"].get(key) == customer
+        return bool(is_theirs and start <= event["timestamp"] < end)
+
+    events = sorted(account.store.all("billing.meter_event", is_counted), key=lambda event: event["timestamp"])
+    values = [int(event["payload"].get(meter["value_settings"]["event_payload_key"]) or 0) for event in events]
+    ways: dict[str, Any] = {"sum": sum(values), "count": len(values), "last": values[-1] if values else 0}
+    summary = {
+        "id": new_id("mtrsum"),
+        "object": "billing.meter_event_summary",
+        "aggregated_value": float(ways[meter["default_aggregation"]["formula"]]),
+        "end_time": end,
+        "livemode": False,
+        "meter": meter_id,
+        "start_time": start,
+    }
+    return account.store.page([summary], {}, url=f"/v1/billing/meters/{meter_id}/event_summaries")
+
+
+def grant(account: Account, params: Params) -> Document:
+    """Credit for metered usage, ahead of it."""
+    p.known(
+        params, "customer", "amount", "category", "applicability_config", "effective_at", "expires_at", "name",
+        "priority", "metadata",
+    )  # fmt: skip
+    money = p.required(p.required(params, "amount"), "monetary")
+    now = account.now()
+    given: Document = {
+        "id": new_id("credgr"),
+        "object": "billing.credit_grant",
+        "amount": {
+            "monetary": {"currency": p.required(money, "currency"), "value": p.amount(money, "value")},
+            "type": "monetary",
+        },
+        "applicability_config": p.required(params, "applicability_config"),
+        "category": params.get("category") or "paid",
+        "created": now,
+        "customer": customers.existing(account, p.required(params, "customer"))["id"],
+        "effective_at": now,
+        "metadata": params.get("metadata") or {},
+        "name": params.get("name"),
+        "priority": p.integer(params.get("priority"), param="priority", default=50),
+        "updated": now,
+    }
+    for name in ("effective_at", "expires_at"):
+        if name in params:
+            given[name] = p.amount(params, name)
+    return account.create(given, event="billing.credit_grant.created")
+
+
+def retrieve_grant(account: Account, _params: Params, grant_id: str) -> Document:
+    return account.store.get("billing.credit_grant", grant_id)
+
+
+def void_grant(account: Account, params: Params, grant_id: str) -> Document:
+    p.known(params)
+    before = account.store.get("billing.credit_grant", grant_id)
+    return account.update(before, event="billing.credit_grant.updated", voided_at=account.now())
+
+
+def list_grants(account: Account, params: Params) -> Document:
+    p.known(params, "customer", "limit", "starting_after", "ending_before")
+    found = account.store.all("billing.credit_grant", lambda one: params.get("customer") in (None, one["customer"]))
+    return account.store.page(found, params, url="/v1/billing/credit_grants")
