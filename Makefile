@@ -40,7 +40,16 @@ bench: develop ## Measure, and print the figures of docs/performance.md
 	@$(BIN)/python -m inference fetch
 	@$(BIN)/python -m pytest tests/bench --override-ini=testpaths=tests/bench -s
 
-faults: develop ## Kill every process in the middle of its work, and see that nothing is lost
+# The sizes that the figures in docs/ are made of; `make test` runs the same tests small. Hours: give smaller ones for less.
+faults: export FAULTS ?= long
+faults: export FAULT_EVENTS ?= 10000
+faults: export FAULT_SEEDS ?= 3
+faults: export QUOTA_ROUNDS ?= 1000
+faults: export RECONCILE_SUBSCRIPTIONS ?= 10000
+faults: export DROPS_REPLIES ?= 100
+faults: export DROPS_SECONDS ?= 1
+faults: export DROPS_TOKENS ?= 512
+faults: develop ## Kill every process in the middle of its work, long, and see that nothing is lost
 	@$(BIN)/python -m inference fetch
 	@$(BIN)/python -m pytest tests/faults
 
