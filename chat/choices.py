@@ -20,12 +20,13 @@ class Choices:
     model: str = ""
     temperature: float | None = None
     reply_tokens: int | None = None
+    shows_certainty: bool = False
 
     def apply(self, conversation: Conversation) -> list[str]:
         """Set them on the conversation; returns the fields to save."""
         conversation.model, conversation.temperature = self.model, self.temperature
-        conversation.reply_tokens = self.reply_tokens
-        return ["model", "temperature", "reply_tokens"]
+        conversation.reply_tokens, conversation.shows_certainty = self.reply_tokens, self.shows_certainty
+        return ["model", "temperature", "reply_tokens", "shows_certainty"]
 
 
 class ModelNotAllowed(Exception):  # noqa: N818
@@ -40,7 +41,12 @@ def reply_fields(conversation: Conversation, user: User, entitlement: Entitlemen
     sampling = dict(settings.CHAT_SAMPLING)
     if conversation.temperature is not None:
         sampling["temperature"] = conversation.temperature
-    return {"model": model, "system_prompt": system_prompt(user), "sampling": sampling}
+    return {
+        "model": model,
+        "system_prompt": system_prompt(user),
+        "sampling": sampling,
+        "keeps_certainty": conversation.shows_certainty,
+    }
 
 
 def longest_reply(conversation: Conversation, entitlement: Entitlement) -> int:

@@ -62,7 +62,11 @@ def copy(
     A message whose parent is left out becomes the first one. `leaf` (the last one by default) ends the shown path;
     `like` gives the settings.
     """
-    settings = {name: getattr(like, name) for name in ("model", "temperature", "reply_tokens")} if like else {}
+    settings = (
+        {name: getattr(like, name) for name in ("model", "temperature", "reply_tokens", "shows_certainty")}
+        if like
+        else {}
+    )
     made = Conversation(
         user=user,
         title=title,

@@ -49,6 +49,11 @@ class ChoicesForm(forms.Form):
     reply_tokens = forms.IntegerField(
         required=False, min_value=16, label=_("Longest reply"), help_text=_("In tokens; a word is one or two.")
     )
+    shows_certainty = forms.BooleanField(
+        required=False,
+        label=_("Underline the words the model was unsure of"),
+        help_text=_("Point at one to see what else it might have said. It tells a guess from a habit, not truth."),
+    )
 
     def __init__(
         self, *arguments: Any, entitlement: Entitlement, conversation: Conversation | None = None, **more: Any

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from chat.certainty import Token, tokens_of
+
 CONNECT_SECONDS = 2.0
 # The service sends a comment at least this often while a request waits in its queue.
 SILENCE_SECONDS = 60.0
@@ -49,6 +51,7 @@ class Chunk:
     usage: dict[str, Any] = field(default_factory=dict)
     receipt: dict[str, Any] = field(default_factory=dict)
     model: str = ""
+    tokens: tuple[Token, ...] = ()
 
 
 def _headers() -> dict[str, str]:
@@ -149,6 +152,7 @@ def _chunk(line: str) -> Chunk | None:
         usage=data.get("usage") or {},
         receipt=data.get("parley") or {},
         model=data.get("model", ""),
+        tokens=tokens_of(choice.get("logprobs")),
     )
 
 

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing import quota
-from chat import inference, prompt, sending, streams, telling, titles
+from chat import certainty, inference, prompt, sending, streams, telling, titles
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.signals import reply_ended
@@ -77,6 +77,7 @@ def _draft(reply: Reply) -> Draft:
         sampling=reply.sampling,
         seed=reply.seed,
         max_tokens=reply.max_tokens,
+        keeps_certainty=reply.keeps_certainty,
         checkpoint=reply.checkpoint,
         queued_at=reply.queued_at,
         started_at=reply.started_at or reply.queued_at,
@@ -115,6 +116,8 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
         Message.objects.filter(pk=reply.pk).update(content=outcome.text)
         Conversation.objects.filter(messages=reply.pk).update(updated_at=now)
         _settle(reply, outcome, now)
+        if reply.keeps_certainty:
+            certainty.keep(reply.pk, outcome.unsure)
         telling.tell_of_reply(reply, draft.user_id, now=now)
         transaction.on_commit(lambda: streams.publish_end(reply.pk, reply.ending), robust=True)
         for waiting in Reply.objects.filter(state=Reply.State.QUEUED, message__parent__parent=reply.pk):

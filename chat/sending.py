@@ -290,7 +290,7 @@ def _made_with(
 ) -> dict[str, Any]:
     """Model, system prompt and sampling: what was chosen, or what the reply that goes on was made with."""
     if continues:
-        return {name: getattr(continues, name) for name in ("model", "system_prompt", "sampling")}
+        return {name: getattr(continues, name) for name in ("model", "system_prompt", "sampling", "keeps_certainty")}
     try:
         return choices.reply_fields(conversation, user, entitlement)
     except choices.ModelNotAllowed as error:

@@ -35,6 +35,7 @@ urlpatterns = [
     path(f"{CONVERSATION}/rename", collection.rename, name="rename"),
     path(f"{CONVERSATION}/delete", collection.delete, name="delete"),
     path(TURN, pages.turn, name="turn"),
+    path(f"{TURN}/certainty", pages.certainty, name="certainty"),
     path(f"{TURN}/regenerate", saying.regenerate, name="regenerate"),
     path(f"{TURN}/fork", sharing.fork, name="fork"),
     path(f"{TURN}/continue", saying.continue_reply, name="continue"),

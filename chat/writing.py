@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from chat import inference, repetition, streams
+from chat import certainty, inference, repetition, streams
 from chat.inference import Chunk
 from chat.models import Reply
 from chat.rendering import BlockRenderer
@@ -48,6 +48,7 @@ class Draft:
     sampling: dict[str, Any]
     seed: int
     max_tokens: int
+    keeps_certainty: bool
     checkpoint: str
     queued_at: datetime
     started_at: datetime
@@ -69,6 +70,7 @@ class Outcome:
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     timings: dict[str, Any] = field(default_factory=dict)
+    unsure: list[certainty.Span] = field(default_factory=list)
 
 
 class _Looping(Exception):  # noqa: N818
@@ -122,6 +124,7 @@ class Writer:
         self._is_stop_requested = False
         self._was_resumed = False
         self._out_of_a_loop: dict[str, float] = {}
+        self._certainty = certainty.Recorder()
 
     async def write(self) -> Outcome:
         """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
@@ -192,12 +195,14 @@ class Writer:
         if body["max_tokens"] <= 0:
             self._finish_reason = "length"
             return
+        self._certainty.begin(len(self._text))
         async for chunk in self._chunks(body):
             if chunk.queue_position is not None:
                 await self._publish_state("queued", chunk.queue_position)
             self._receipt = chunk.receipt or self._receipt
             self._usage = chunk.usage or self._usage
             self._finish_reason = chunk.finish_reason or self._finish_reason
+            self._certainty.add(chunk.tokens)
             if chunk.text:
                 self._first_token_at = self._first_token_at or timezone.now()
                 self._text += chunk.text
@@ -221,6 +226,7 @@ class Writer:
             "user": str(draft.user_id),
             "continue_final_message": bool(self._text),
             "add_generation_prompt": not self._text,  # vLLM refuses both at once
+            **(certainty.ASKED if draft.keeps_certainty else {}),
             **draft.sampling,
             **self._out_of_a_loop,
         }
@@ -357,6 +363,7 @@ class Writer:
             cached_tokens=(self._usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
             completion_tokens=completion_tokens,
             timings=timings,
+            unsure=self._certainty.spans(self._text),
         )
 
     async def _token_counts(self) -> tuple[int | None, int | None]:

@@ -75,6 +75,7 @@ class Conversation(models.Model):
     model = models.CharField(max_length=120, blank=True)
     temperature = models.FloatField(null=True, blank=True)
     reply_tokens = models.PositiveIntegerField(null=True, blank=True)
+    shows_certainty = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     pinned_at = models.DateTimeField(null=True, blank=True)

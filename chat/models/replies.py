@@ -58,6 +58,7 @@ class Reply(models.Model):
     continues = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     continued_tokens = models.PositiveIntegerField(default=0)
     # The receipt
+    keeps_certainty = models.BooleanField(default=False)
     model = models.CharField(max_length=120)
     model_version = models.CharField(max_length=120, blank=True)
     template_sha256 = models.CharField(max_length=64, blank=True)
@@ -126,3 +127,17 @@ class Reply(models.Model):
             "finish_reason": self.finish_reason,
             "timings": self.timings,
         }
+
+
+class Certainty(models.Model):
+    """Where in a finished reply the model was unsure: `chat.certainty.Span`s, in the order of the text."""
+
+    reply = models.OneToOneField(Reply, primary_key=True, on_delete=models.CASCADE, related_name="certainty")
+    spans = models.JSONField()
+
+    class Meta:
+        verbose_name = _("certainty")
+        verbose_name_plural = _("certainties")
+
+    def __str__(self) -> str:
+        return f"{len(self.spans)} unsure words of {self.reply_id}"

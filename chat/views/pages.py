@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -16,7 +16,7 @@ from billing.quota import allowance_of
 from chat import context, sidebar, tree
 from chat.documents import showing
 from chat.forms import ChoicesForm
-from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message
+from chat.models import MAX_MESSAGE_CHARACTERS, Certainty, Conversation, Message
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
 TURNS_SHOWN = 80
@@ -51,6 +51,15 @@ def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
     shown_turn = tree.turn_of(message)
     after = context.after_reply(shown_turn.reply) if shown_turn.reply else None
     return render(request, "chat/turn.html", {"turn": shown_turn, "conversation": shown, "context_after": after})
+
+
+@login_required
+@require_GET
+def certainty(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> JsonResponse:
+    """Where in a reply the model was unsure: `spans` as `chat.certainty.Span`; none for a reply that kept nothing."""
+    shown = own_conversation(request, conversation_id)
+    kept = Certainty.objects.filter(reply__message__conversation=shown, reply=message_id).first()
+    return JsonResponse({"spans": kept.spans if kept else []})
 
 
 def _turns_shown(request: HttpRequest, turns: list[tree.Turn]) -> int:

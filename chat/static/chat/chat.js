@@ -1,5 +1,6 @@
 // The chat page: wires the box, the thread, the replies that are being written and the list of conversations.
 
+import { startCertainty } from "./certainty.js";
 import { dressCode } from "./code.js";
 import { startComposer } from "./composer.js";
 import { startDocuments } from "./documents.js";
@@ -30,6 +31,7 @@ startPrompts(chat, composer.box);
 startSettings(chat);
 startEditing(chat, post);
 startVariants(chat, thread, post);
+startCertainty(chat);
 startKeys(chat, composer);
 dressCode(chat, chat);
 followAll(chat);

@@ -123,6 +123,7 @@ async function settle(turn, chat) {
     shown.before(...parts.slice(0, at));
     shown.after(...parts.slice(at + 1));
     for (const name of ["unfinished", "stopping", "events", "fragment"]) delete turn.dataset[name];
+    Object.assign(turn.dataset, fresh.dataset);
   } else {
     turn.replaceWith(fresh);
   }
