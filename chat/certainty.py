@@ -21,7 +21,7 @@ LEAST_ALTERNATIVE = 0.02
 
 
 class Span(TypedDict):
-    """A token the model was unsure of: characters `start` to `end` of the reply, and what else might have stood there."""
+    """A token the model was unsure of: characters `start` to `end` of the reply, and what else it might have said."""
 
     start: int
     end: int
