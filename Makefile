@@ -6,7 +6,7 @@ CODE := accounts billing chat config feedback inference tests
 export VENV TORCH TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help run install develop test lint format bench faults clean
+.PHONY: help run install develop test lint format bench faults audit clean
 
 help: ## List what can be done
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ faults: export DROPS_TOKENS ?= 512
 faults: develop ## Kill every process in the middle of its work, long, and see that nothing is lost
 	@$(BIN)/python -m inference fetch
 	@$(BIN)/python -m pytest tests/faults
+
+audit: develop ## Look for known holes in packages, in the code and in the settings of a site behind https
+	@$(BIN)/pip install -q pip-audit==2.10.1
+	@$(BIN)/ruff check --select S $(filter-out tests,$(CODE))
+	@SITE_URL=https://parley.example $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 clean: ## Remove what was built; what people wrote (var/) stays
 	rm -rf $(VENV) build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
