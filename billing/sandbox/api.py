@@ -62,7 +62,7 @@ class API:
     def _answer(self, request: Request, params: Params, body: str) -> tuple[int, Document]:
         key = request.headers.get("idempotency-key")
         if request.method != "POST" or not key:
-            return self._run(request, params)
+            return self._failing_after_commit(request, *self._run(request, params))
         digest = hashlib.sha256(f"{request.url.path}\n{body}".encode()).hexdigest()
         store = self._account.store
         with store.change():
@@ -74,9 +74,15 @@ class API:
                     )
                     raise APIError(400, "idempotency_error", text)
                 return known[0][1], json.loads(known[0][2])
-            status, answer = self._run(request, params)
+            status, answer = self._failing_after_commit(request, *self._run(request, params))
             store.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", key, digest, status, json.dumps(answer))
         return status, answer
+
+    def _failing_after_commit(self, request: Request, status: int, answer: Document) -> tuple[int, Document]:
+        """What was done stays done; a fault makes it look as if it had failed, for the repeats too."""
+        if not request.scope.get("fails_after_commit"):
+            return status, answer
+        return 500, APIError(500, "api_error", "An unknown error occurred.").body
 
     def _run(self, request: Request, params: Params) -> tuple[int, Document]:
         operation, ids = _operation(request.method, request.url.path)

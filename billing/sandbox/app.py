@@ -8,28 +8,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from billing.sandbox.account import Account
 from billing.sandbox.api import API
-from billing.sandbox.clock import Clock, move
+from billing.sandbox.clock import Clock
+from billing.sandbox.control import Control
 from billing.sandbox.events import Endpoint, Events
+from billing.sandbox.faults import App, Faults, FaultyRequests
 from billing.sandbox.pages import Pages
-from billing.sandbox.resources import disputes
 from billing.sandbox.store import Store
 
 HERE = Path(__file__).parent
 
 
-def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endpoint | None) -> Starlette:
+def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endpoint | None) -> App:
     """The simulated Stripe over the SQLite file `state`, with pages at `base_url` and webhooks to `endpoint`."""
     store = Store(state)
-    events = Events(store, endpoint)
+    faults = Faults()
+    events = Events(store, endpoint, faults)
     account = Account(store, events, base_url)
     templates = Jinja2Templates(HERE / "templates")
     templates.env.filters["as_date"] = lambda seconds: datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d")
@@ -45,19 +44,8 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
         clock.stop()
         events.stop()
 
-    async def dispute(request: Request) -> Response:
-        """What a bank does; no operation of Stripe's API opens a dispute."""
-        with store.change():
-            return JSONResponse(disputes.open_on(account, request.path_params["charge_id"]))
-
-    async def pass_time(request: Request) -> Response:
-        """`{"seconds": n}`: as if so much time had passed; answers with the time it is then."""
-        seconds = int((await request.json())["seconds"])
-        happened = await run_in_threadpool(move, account, account.now() + seconds)
-        return JSONResponse({"now": account.now(), "happened": happened})
-
     both = ["GET", "POST"]
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/", pages.front),
@@ -65,9 +53,9 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
             Route("/portal/{session_id}", pages.portal, methods=both),
             Route("/invoice/{invoice_id}", pages.invoice),
             Route("/invoice/{invoice_id}/pdf", pages.invoice_pdf),
-            Route("/_ctl/disputes/{charge_id}", dispute, methods=["POST"]),
-            Route("/_ctl/time", pass_time, methods=["POST"]),
+            *Control(account, faults).routes(),
             Mount("/_static", StaticFiles(directory=HERE / "static"), name="static"),
             Route("/v1/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),
         ],
     )
+    return FaultyRequests(app, faults)

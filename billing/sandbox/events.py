@@ -10,9 +10,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from billing.sandbox.faults import Fault, Faults
 from billing.sandbox.store import Document, Store, new_id
 
 logger = logging.getLogger(__name__)
@@ -24,15 +25,25 @@ BACK_OFF = (1, 2, 5, 15, 60, 300)
 
 @dataclass(frozen=True)
 class Endpoint:
+    """Where webhooks go. While a secret is rolled there are two, and each signs."""
+
     url: str
     secret: str
+    old_secret: str = ""
+
+    @property
+    def secrets(self) -> list[str]:
+        return [secret for secret in (self.secret, self.old_secret) if secret]
 
 
 class Events:
     """Records events in the transaction of what they tell of; a thread delivers them afterwards."""
 
-    def __init__(self, store: Store, endpoint: Endpoint | None) -> None:
+    def __init__(self, store: Store, endpoint: Endpoint | None, faults: Faults | None = None) -> None:
         self._store = store
+        self._faults = faults or Faults()
+        # Deliveries that wait for the one that follows them.
+        self._held: list[int] = []
         self._endpoint = endpoint
         self._news = threading.Event()
         self._is_stopping = False
@@ -53,15 +64,21 @@ class Events:
             "type": kind,
         }
         event = self._store.insert(event)
-        if self._endpoint:
-            self._store.execute(
-                "INSERT INTO delivery (event, endpoint, due) VALUES (?, ?, ?)",
-                event["id"],
-                self._endpoint.url,
-                time.time(),
-            )
-            self._news.set()
+        self.send(event)
         return event
+
+    def send(self, event: Document) -> None:
+        """Have it delivered, though it may have been before."""
+        if self._endpoint:
+            row = (event["id"], self._endpoint.url, time.time())
+            self._store.execute("INSERT INTO delivery (event, endpoint, due) VALUES (?, ?, ?)", *row)
+            self._news.set()
+
+    def roll_secret(self, secret: str, *, is_old_valid: bool) -> None:
+        """Sign with another secret from now on, and with the old one too while that holds."""
+        if self._endpoint:
+            old = self._endpoint.secret if is_old_valid else ""
+            self._endpoint = replace(self._endpoint, secret=secret, old_secret=old)
 
     def start(self) -> None:
         if self._endpoint:
@@ -84,18 +101,42 @@ class Events:
 
     def _deliver(self, delivery: int, event_id: str, attempts: int) -> None:
         event = self._store.get("event", event_id)
-        if self._post(json.dumps(event).encode()):
-            self._store.execute("UPDATE delivery SET done = 1, attempts = attempts + 1 WHERE id = ?", delivery)
-            self._store.save({**event, "pending_webhooks": 0})
+        fault = None if delivery in self._held else self._faults.of_webhook(event["type"])
+        kind = fault.kind if fault else ""
+        if fault and kind in ("delay", "reorder"):
+            self._put_off(delivery, fault.seconds)
+            if kind == "reorder":
+                self._held.append(delivery)
             return
-        wait = BACK_OFF[min(attempts, len(BACK_OFF) - 1)]
-        self._store.execute(
-            "UPDATE delivery SET attempts = attempts + 1, due = ? WHERE id = ?", time.time() + wait, delivery
-        )
+        if kind == "drop":
+            self._store.execute("UPDATE delivery SET done = 1 WHERE id = ?", delivery)
+            return
+        is_taken = self._post(event, fault)
+        if kind == "duplicate":
+            is_taken = self._post(event, None) or is_taken
+        if not is_taken:
+            self._put_off(delivery, BACK_OFF[min(attempts, len(BACK_OFF) - 1)], attempts=attempts + 1)
+            return
+        self._store.execute("UPDATE delivery SET done = 1, attempts = attempts + 1 WHERE id = ?", delivery)
+        self._store.save({**event, "pending_webhooks": 0})
+        self._release(delivery)
 
-    def _post(self, body: bytes) -> bool:
+    def _put_off(self, delivery: int, seconds: float, *, attempts: int = 0) -> None:
+        due = time.time() + seconds
+        self._store.execute("UPDATE delivery SET attempts = ?, due = ? WHERE id = ?", attempts, due, delivery)
+
+    def _release(self, delivered: int) -> None:
+        """What was held back until another one had gone goes now."""
+        if delivered in self._held:
+            self._held.remove(delivered)
+            return
+        for delivery in self._held:
+            self._store.execute("UPDATE delivery SET due = 0 WHERE id = ?", delivery)
+
+    def _post(self, event: Document, fault: Fault | None) -> bool:
         assert self._endpoint is not None  # noqa: S101 - the thread runs only with one
-        headers = {"Content-Type": "application/json", "Stripe-Signature": signature(body, self._endpoint.secret)}
+        body, header = _signed(event, self._endpoint.secrets, fault)
+        headers = {"Content-Type": "application/json", "Stripe-Signature": header}
         request = urllib.request.Request(self._endpoint.url, data=body, headers=headers)  # noqa: S310 - the operator's own
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
@@ -105,8 +146,21 @@ class Events:
             return False
 
 
-def signature(body: bytes, secret: str, *, at: int | None = None) -> str:
-    """The `Stripe-Signature` header: HMAC-SHA256 over `timestamp.body`, made anew for every attempt."""
+def _signed(event: Document, secrets: list[str], fault: Fault | None) -> tuple[bytes, str]:
+    """The body and its signature, with what the fault does to them."""
+    kind, now = (fault.kind if fault else ""), int(time.time())
+    if kind == "other_version":
+        event = {**event, "api_version": "2020-08-27"}
+    body = json.dumps(event).encode()
+    away = int(fault.seconds) if fault else 0
+    at = {"stale_timestamp": now - away, "future_timestamp": now + away}.get(kind, now)
+    header = signature(body, *(["whsec_of_somebody_else"] if kind == "wrong_secret" else secrets), at=at)
+    return (body.replace(b'"livemode": false', b'"livemode":  true', 1) if kind == "tamper" else body), header
+
+
+def signature(body: bytes, *secrets: str, at: int | None = None) -> str:
+    """The `Stripe-Signature` header: HMAC-SHA256 over `timestamp.body` by each secret, made anew for every attempt."""
     timestamp = at if at is not None else int(time.time())
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"
+    signed = f"{timestamp}.".encode() + body
+    digests = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
+    return ",".join([f"t={timestamp}", *(f"v1={digest}" for digest in digests)])

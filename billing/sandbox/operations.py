@@ -44,7 +44,9 @@ def list_events(account: Account, params: Params) -> Document:
         is_type = params.get("type") in (None, event["type"]) and event["type"] in (
             params.get("types") or [event["type"]]
         )
-        return is_type and in_period(event["created"], params.get("created"))
+        wanted = params.get("delivery_success")
+        is_delivered = wanted is None or p.boolean(wanted) == (event["pending_webhooks"] == 0)
+        return is_type and is_delivered and in_period(event["created"], params.get("created"))
 
     return account.store.page(account.store.all("event", is_wanted), params, url="/v1/events")
 

@@ -1,0 +1,161 @@
+"""What goes wrong on purpose: faults that are armed through `/_ctl/faults` and happen to the next requests or webhooks.
+
+A fault is armed for a number of times and, if wanted, for some of the requests (`path`, `method`) or events (`type`)
+only. It takes the first that fits. Nothing is random here: whoever wants chance arms faults by chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from billing.sandbox.errors import invalid
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+# What can happen to a request of the API.
+REQUEST_KINDS = {
+    "reset": "the connection breaks before anything is done",
+    "lost_response": "it is done, and the connection breaks before the answer",
+    "error_after_commit": "it is done and answered 500, again for every repeat with its idempotency key",
+    "unavailable": "503, nothing is done",
+    "rate_limited": "429 with the code rate_limit, nothing is done",
+    "lock_timeout": "429 with the code lock_timeout, nothing is done",
+    "slow_read": "the answer is from now and arrives `seconds` later",
+}
+# What can happen to a webhook on its way.
+WEBHOOK_KINDS = {
+    "duplicate": "sent twice",
+    "reorder": "sent after the one that follows it, or after `seconds` when none does",
+    "delay": "sent `seconds` later",
+    "drop": "never sent; it is in the list of events",
+    "tamper": "changed after it was signed; sent as it is at the next attempt",
+    "wrong_secret": "signed by somebody else; signed rightly at the next attempt",
+    "stale_timestamp": "signed `seconds` ago; signed freshly at the next attempt",
+    "future_timestamp": "signed `seconds` ahead; signed freshly at the next attempt",
+    "other_version": "says that it is of another version of the API",
+}
+SECONDS = {"slow_read": 1.0, "reorder": 5.0, "delay": 2.0, "stale_timestamp": 600.0, "future_timestamp": 600.0}
+
+
+@dataclass
+class Fault:
+    kind: str
+    times: int
+    seconds: float
+    path: str = ""
+    method: str = ""
+    type: str = ""
+
+
+class Faults:
+    """The faults that are armed now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._armed: list[Fault] = []
+
+    def arm(self, given: dict[str, Any]) -> Fault:
+        """Arm `{"kind": …, "times": 1, "seconds": …, "path": …, "method": …, "type": …}`."""
+        kind = str(given.get("kind"))
+        if kind not in REQUEST_KINDS | WEBHOOK_KINDS:
+            raise invalid(
+                f"No such fault: {kind}. There are {', '.join([*REQUEST_KINDS, *WEBHOOK_KINDS])}.", param="kind"
+            )
+        if unknown := given.keys() - {"kind", "times", "seconds", "path", "method", "type"}:
+            raise invalid(f"Received unknown parameter: {sorted(unknown)[0]}", param=sorted(unknown)[0])
+        seconds = float(given.get("seconds", SECONDS.get(kind, 0.0)))
+        where = {name: str(given.get(name, "")) for name in ("path", "method", "type")}
+        fault = Fault(kind, int(given.get("times", 1)), seconds, **where)
+        with self._lock:
+            self._armed.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        with self._lock:
+            self._armed.clear()
+
+    def armed(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [asdict(fault) for fault in self._armed]
+
+    def of_request(self, method: str, path: str) -> Fault | None:
+        return self._take(
+            lambda one: one.kind in REQUEST_KINDS and path.startswith(one.path) and one.method in ("", method)
+        )
+
+    def of_webhook(self, event_type: str) -> Fault | None:
+        return self._take(lambda one: one.kind in WEBHOOK_KINDS and event_type.startswith(one.type))
+
+    def _take(self, fits: Callable[[Fault], bool]) -> Fault | None:
+        with self._lock:
+            fault = next((one for one in self._armed if fits(one)), None)
+            if fault is None:
+                return None
+            fault.times -= 1
+            if fault.times <= 0:
+                self._armed.remove(fault)
+            return fault
+
+
+class FaultyRequests:
+    """Around the whole application, so that it can break the connection itself."""
+
+    def __init__(self, app: App, faults: Faults) -> None:
+        self._app = app
+        self._faults = faults
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        is_api = scope["type"] == "http" and scope["path"].startswith(("/v1/", "/v2/"))
+        fault = self._faults.of_request(scope["method"], scope["path"]) if is_api else None
+        if fault is None:
+            await self._app(scope, receive, send)
+        elif fault.kind in ("reset", "lost_response"):
+            if fault.kind == "lost_response":
+                await self._app(scope, receive, _nobody_hears)
+            _transport_of(send).abort()
+        elif fault.kind == "error_after_commit":
+            await self._app({**scope, "fails_after_commit": True}, receive, send)
+        elif fault.kind == "slow_read":
+            await self._answer_late(scope, receive, send, fault.seconds)
+        else:
+            await _refuse(send, fault.kind)
+
+    async def _answer_late(self, scope: Message, receive: Receive, send: Send, seconds: float) -> None:
+        said: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            said.append(message)
+
+        await self._app(scope, receive, keep)
+        await asyncio.sleep(seconds)
+        for message in said:
+            await send(message)
+
+
+async def _nobody_hears(_message: Message) -> None:
+    pass
+
+
+def _transport_of(send: Any) -> Any:
+    """The connection below uvicorn's `send`; ASGI itself has no way to break it."""
+    return send.__self__.transport
+
+
+async def _refuse(send: Send, kind: str) -> None:
+    status = 503 if kind == "unavailable" else 429
+    codes = {"rate_limited": "rate_limit", "lock_timeout": "lock_timeout"}
+    error: dict[str, Any] = {"type": "api_error" if status == 503 else "invalid_request_error", "message": "Try later."}
+    if kind in codes:
+        error["code"] = codes[kind]
+    body = json.dumps({"error": error}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
