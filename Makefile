@@ -52,6 +52,7 @@ faults: export DROPS_TOKENS ?= 512
 faults: develop ## Kill every process in the middle of its work, long, and see that nothing is lost
 	@$(BIN)/python -m inference fetch
 	@$(BIN)/python -m pytest tests/faults
+	@CONSENT_HISTORIES=10000 $(BIN)/python -m pytest tests/integration/feedback/test_consent_in_releases.py
 
 audit: develop ## Look for known holes in packages, in the code and in the settings of a site behind https
 	@$(BIN)/pip install -q pip-audit==2.10.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,10 +14,11 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.consent import consent_in_force
-from accounts.models import User
+from accounts.models import User, new_id
 from chat import tree
 from chat.models import Message
 from feedback import reasons as known_reasons
+from feedback.consent import OF_CONVERSATION
 from feedback.models import MAX_COMMENT_CHARACTERS, FeedbackEvent, Rating
 
 
@@ -40,36 +42,62 @@ def rate(
     Raises `BadRating` with nothing written.
     """
     _check(message, value, reasons, comment)
-    given = {
-        "kind": FeedbackEvent.Kind.THUMB,
-        "value": value,
-        "reasons": sorted(set(reasons)),
-        "comment": comment.strip(),
+    given = {"value": value, "reasons": sorted(set(reasons)), "comment": comment.strip()}
+    asked = {
+        **given,
+        "event": new_id(),
+        "rating": new_id(),
+        "client_event": client_event_id,
+        "user": user.pk,
+        "message": message.pk,
+        "conversation": message.conversation_id,
+        "locale": get_language() or "en",
+        "snapshot": json.dumps(_receipt(message)),
+        "now": now,
     }
-    with transaction.atomic():
-        event, is_new = _record(user, message, client_event_id, now, given)
-        if not is_new:
-            known = Rating.objects.filter(user=user, message=message).first()
-            if known is None:
-                raise BadRating(_("This rating was withdrawn meanwhile."))
-            return known
-        rating, _made = Rating.objects.update_or_create(
-            user=user,
-            message=message,
-            defaults={
-                "event": event,
-                "value": event.value,
-                "reasons": event.reasons,
-                "comment": event.comment,
-                "rated_at": event.created_at,
-                "queued_at": event.created_at,
-                # A changed opinion is reviewed anew.
-                "decided_event": None,
-                "verdict": "",
-                "ideal_text": "",
-            },
-        )
+    for rating in Rating.objects.raw(_RATE, asked):
         return rating
+    return _rated_before(user, message, client_event_id)
+
+
+# One statement, because many are made: the event with its path and the consent in force, and the live rating, which a
+# changed opinion puts before the reviewers anew. An event that was sent before gives no row.
+_RATE = f"""
+WITH RECURSIVE path AS (
+    SELECT id, parent_id, 0 AS depth FROM chat_message WHERE id = %(message)s
+    UNION ALL
+    SELECT above.id, above.parent_id, path.depth + 1 FROM chat_message above JOIN path ON above.id = path.parent_id
+), event AS (
+    INSERT INTO feedback_feedbackevent
+        (id, client_event_id, user_id, message_id, kind, value, reasons, comment, locale, had_consent, snapshot,
+        created_at)
+    SELECT %(event)s, %(client_event)s, %(user)s, %(message)s, 'thumb', %(value)s, %(reasons)s::varchar[], %(comment)s,
+        %(locale)s, {OF_CONVERSATION},
+        %(snapshot)s::jsonb || jsonb_build_object('prompt_path', (SELECT jsonb_agg(id ORDER BY depth DESC) FROM path)),
+        %(now)s
+    ON CONFLICT (user_id, client_event_id) DO NOTHING
+    RETURNING id
+)
+INSERT INTO feedback_rating AS live
+    (id, user_id, message_id, event_id, value, reasons, comment, rated_at, queued_at, verdict, ideal_text)
+SELECT %(rating)s, %(user)s, %(message)s, event.id, %(value)s, %(reasons)s::varchar[], %(comment)s, %(now)s, %(now)s,
+    '', ''
+FROM event
+ON CONFLICT (user_id, message_id) DO UPDATE SET
+    event_id = EXCLUDED.event_id, value = EXCLUDED.value, reasons = EXCLUDED.reasons, comment = EXCLUDED.comment,
+    rated_at = EXCLUDED.rated_at, queued_at = EXCLUDED.queued_at, decided_event_id = NULL, verdict = '', ideal_text = ''
+RETURNING live.*
+"""  # noqa: S608 - made of constants
+
+
+def _rated_before(user: User, message: Message, client_event_id: uuid.UUID) -> Rating:
+    """The live rating for an event that is known: a late repeat undoes nothing that came after it."""
+    known = FeedbackEvent.objects.get(user=user, client_event_id=client_event_id)
+    _same(known, message, {"kind": FeedbackEvent.Kind.THUMB})
+    rating = Rating.objects.filter(user=user, message=message).first()
+    if rating is None:
+        raise BadRating(_("This rating was withdrawn meanwhile."))
+    return rating
 
 
 def withdraw(*, user: User, message: Message, client_event_id: uuid.UUID, now: datetime) -> None:
@@ -126,11 +154,14 @@ def _same(event: FeedbackEvent, message: Message, given: dict[str, Any]) -> Feed
 
 def snapshot(message: Message) -> dict[str, Any]:
     """What a trainer needs, taken by the server: never the text itself, which stays in one place."""
-    reply = message.reply
     path = tree.ancestor_ids(conversation_id=message.conversation_id, leaf_id=message.pk)
+    return {**_receipt(message), "prompt_path": [str(message_id) for message_id in path]}
+
+
+def _receipt(message: Message) -> dict[str, Any]:
+    reply = message.reply
     return {
         **reply.receipt,
-        "prompt_path": [str(message_id) for message_id in path],
         "content_sha256": _sha256(message.content),
         "system_prompt_sha256": _sha256(reply.system_prompt),
         "template_sha256": reply.template_sha256,

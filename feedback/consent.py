@@ -43,3 +43,23 @@ WHERE rated.id = feedback_rating.message_id)
 def in_force(table: str) -> str:
     """The same for another table whose rows name a person (`user_id`) and their reply (`message_id`)."""
     return IN_FORCE.replace("feedback_rating", table)
+
+
+# Whether %(user)s lets %(conversation)s be used, as `accounts.consent.consent_in_force` says it, inside a statement.
+OF_CONVERSATION = """
+(SELECT COALESCE(CASE
+    WHEN narrow.is_granted IS NULL THEN account.is_granted
+    WHEN NOT account.is_granted AND account.created_at > narrow.created_at THEN false
+    ELSE narrow.is_granted
+END, false)
+FROM (SELECT) AS always
+LEFT JOIN LATERAL (
+    SELECT is_granted, created_at FROM accounts_consentevent
+    WHERE user_id = %(user)s AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
+) account ON true
+LEFT JOIN LATERAL (
+    SELECT is_granted, created_at FROM accounts_consentevent
+    WHERE user_id = %(user)s AND scope = 'conversation' AND subject_id = %(conversation)s
+    ORDER BY created_at DESC, id DESC LIMIT 1
+) narrow ON true)
+"""

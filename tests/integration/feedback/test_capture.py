@@ -2,6 +2,7 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -9,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import consent
 from feedback import capture
 from feedback.models import FeedbackEvent, Rating
 from tests import factories
@@ -132,3 +134,37 @@ def test_the_api_takes_changes_and_withdraws_a_rating(reply):
     assert send(-1).json()["value"] == -1
     assert send(0).status_code == 204
     assert not Rating.objects.exists()
+
+
+# (scope, granted) one after another, and whether the conversation may be used then.
+LEDGERS = [
+    ([], False),
+    ([("account", True)], True),
+    ([("account", True), ("conversation", False)], False),
+    ([("conversation", True)], True),
+    ([("conversation", True), ("account", True), ("account", False)], False),
+    ([("account", False), ("conversation", True)], True),
+    ([("account", True), ("account", False)], False),
+]
+
+
+@pytest.mark.parametrize(("ledger", "allowed"), LEDGERS)
+def test_an_event_keeps_the_consent_in_force(ledger, allowed):
+    reply = factories.conversation(factories.UserFactory(), ("What is 2 + 2?", "Five."))
+    user, now = reply.conversation.user, timezone.now()
+    for minute, (scope, is_granted) in enumerate(ledger):
+        say = consent.grant if is_granted else consent.withdraw
+        subject = reply.conversation_id if scope == "conversation" else None
+        say(user, now=now + timedelta(minutes=minute), scope=scope, subject_id=subject)
+    rating = capture.rate(user=user, message=reply, value=1, client_event_id=uuid.uuid4(), now=now)
+    assert rating.event.had_consent is allowed
+    assert consent.consent_in_force(user, scope="conversation", subject_id=reply.conversation_id) is allowed
+
+
+def test_the_statement_takes_the_same_snapshot_as_the_function():
+    reply = factories.conversation(factories.UserFactory(), ("What is 2 + 2?", "Five."), ("Sure?", "Yes."))
+    rating = capture.rate(
+        user=reply.conversation.user, message=reply, value=1, client_event_id=uuid.uuid4(), now=timezone.now()
+    )
+    assert rating.event.snapshot == capture.snapshot(reply)
+    assert len(rating.event.snapshot["prompt_path"]) == 4
