@@ -49,6 +49,8 @@ def attempt(account: Account, intent: Document, method: Document | None, *, is_a
         action = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
         changes: dict[str, Any] = {"status": "requires_action", "next_action": action, "latest_charge": made["id"]}
         return account.update(intent, event="payment_intent.requires_action", payment_method=method_id, **changes)
+    if is_authenticated and method:
+        cards.note_authentication(account, method)
     is_paid = behaviour in ("ok", "needs_authentication", "disputed", "inquired")
     made = charges.record(account, intent, method, is_paid=is_paid)
     common = {"latest_charge": made["id"], "payment_method": method_id, "next_action": None}
