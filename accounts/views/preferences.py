@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -80,7 +81,7 @@ def choose_theme(request: HttpRequest) -> HttpResponse:
 
 
 def _remember_theme(response: HttpResponse, theme: str) -> None:
-    response.set_cookie("theme", theme, max_age=YEAR, samesite="Lax")
+    response.set_cookie("theme", theme, max_age=YEAR, samesite="Lax", secure=settings.HTTPS)
 
 
 def _way_back(request: HttpRequest) -> str:

@@ -7,7 +7,8 @@ const YEAR = 31_536_000;
 /** `theme` is "system", "light" or "dark". */
 export function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
-  document.cookie = `theme=${theme}; path=/; max-age=${YEAR}; samesite=lax`;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `theme=${theme}; path=/; max-age=${YEAR}; samesite=lax${secure}`;
 }
 
 document.addEventListener("click", (event) => {
