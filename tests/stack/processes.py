@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection
 from honcho.environ import parse_procfile
 
+from billing.models import Plan
 from config.embedded import readiness
 from config.embedded.lifetimes import stop_with_parent
 from config.management.commands.bootstrap import NEVER_SERVED, fingerprint_of_static_files
@@ -35,6 +36,7 @@ LINES = {"worker": " ready."}
 DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
 LOG_CHARACTERS = 3000
+LONGEST_REPLY = 320  # tokens: some seconds, which is long enough to be caught in the middle
 _running: list[Stack] = []  # the one of this run, once a test has asked for it
 
 
@@ -165,8 +167,12 @@ def running_stack(django_db_setup: None) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(running_stack: Stack, transactional_db: None) -> Stack:
-    """All of Parley, every part alive; what the test commits the processes see. Tables are emptied afterwards."""
+    """All of Parley, every part alive; what the test commits the processes see. Tables are emptied afterwards.
+
+    No plan allows replies longer than LONGEST_REPLY: a small model goes on for as long as it may.
+    """
     running_stack.start(*DATABASES, *PARTS)
+    Plan.objects.update(max_output_tokens=LONGEST_REPLY)
     return running_stack
 
 

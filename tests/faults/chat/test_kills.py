@@ -12,14 +12,12 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
 from billing import quota
-from billing.models import Plan
 from chat.models import Message, Reply
 from chat.rendering import render_blocks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 LONG = "Write a long story about a fox who opens a bakery. Then list ten things it bakes."
-TOKENS = 320  # of a reply, at most: some seconds, which is long enough to be caught in the middle
 
 
 class Reader:
@@ -101,7 +99,6 @@ def some_text(reader):
 
 @pytest.fixture
 def reader(stack):
-    Plan.objects.update(max_output_tokens=TOKENS)
     return Reader(stack, User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery"))
 
 
