@@ -14,6 +14,7 @@ from tests.stack.processes import PARTS, Stack
 
 QUESTION = "xylophone-marker-of-a-question"
 ALMOST_A_KEY = "parley_marker-of-a-key"
+WEBHOOK = {"url": "https://example.org/", "events": ["reply.finished"]}
 PASSWORD = "marker-of-a-password-9"
 
 
@@ -29,6 +30,14 @@ def test_no_text_and_no_secret_is_logged(client: openai.OpenAI, key: tuple[ApiKe
     web = client._client
     web.post(f"{stack.url}/accounts/login/", data={"login": "nobody@example.org", "password": PASSWORD})
     web.post(f"{stack.url}/api/conversations", json={"client_id": str(uuid.uuid4()), "content": QUESTION})
+    programs = {"Authorization": f"Bearer {key[1]}"}
+    made = web.post(f"{stack.url}/api/webhooks", headers=programs, json=WEBHOOK)
+    assert made.status_code == 403, "the key is for chat alone"
+    said = {"client_id": str(uuid.uuid4()), "content": QUESTION}
+    reply = web.post(f"{stack.url}/api/conversations", headers=programs, json=said).json()
+    with web.stream("GET", f"{stack.url}/api/replies/{reply['id']}/events", headers=programs) as events:
+        assert any(line == "event: end" for line in events.iter_lines()), "the worker has written it"
+    web.get(f"{stack.url}/api/search", params={"q": QUESTION}, headers=programs)
     logs = {part: stack.logs(part) for part in PARTS}
     assert "completion" in logs["inference"], "the logs are read from the right place"
     for part, log in logs.items():
