@@ -45,7 +45,7 @@ class API:
             self._authenticate(request)
             _check_version(request.headers.get("stripe-version"))
             body = (await request.body()).decode()
-            params = p.parse(request.url.query if request.method in ("GET", "DELETE") and not body else body)
+            params = _parameters(request, body)
             status, answer = self._answer(request, params, body)
         except APIError as error:
             status, answer = error.status, error.body
@@ -121,6 +121,19 @@ class API:
         if isinstance(value, list):
             return [self._fetched(kind, entry) for entry in value]
         return self._account.store.get(kind, value) if isinstance(value, str) else value
+
+
+def _parameters(request: Request, body: str) -> Params:
+    """Form-encoded in version 1 of the API and in every query, JSON in the bodies of version 2."""
+    if not request.headers.get("content-type", "").startswith("application/json") or not body:
+        return p.parse(request.url.query if request.method in ("GET", "DELETE") and not body else body)
+    try:
+        given = json.loads(body)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise invalid("The body is not a JSON object.")
+    return given
 
 
 def _check_version(version: str | None) -> None:

@@ -56,6 +56,7 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
             *Control(account, faults).routes(),
             Mount("/_static", StaticFiles(directory=HERE / "static"), name="static"),
             Route("/v1/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),
+            Route("/v2/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),
         ],
     )
     return FaultyRequests(app, faults)

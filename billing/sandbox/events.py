@@ -13,12 +13,14 @@ import urllib.request
 from dataclasses import dataclass, replace
 from typing import Any
 
+from billing.sandbox import thin
 from billing.sandbox.faults import Fault, Faults
 from billing.sandbox.store import Document, Store, new_id
 
 logger = logging.getLogger(__name__)
 
 API_VERSION = "2026-10-28.endive"
+DESTINATION = "v2.core.event_destination"
 # Seconds between tries; Stripe retries for days, here the last wait repeats until the endpoint is back.
 BACK_OFF = (1, 2, 5, 15, 60, 300)
 
@@ -30,6 +32,14 @@ class Endpoint:
     url: str
     secret: str
     old_secret: str = ""
+    is_thin: bool = False
+    # How its deliveries are told from others'; its address unless it is an event destination.
+    key: str = ""
+    types: tuple[str, ...] = ("*",)
+
+    def wants(self, kind: str) -> bool:
+        """Whether events of a type go there; destinations for thin events name them with `v1.` before."""
+        return "*" in self.types or (f"v1.{kind}" if self.is_thin else kind) in self.types
 
     @property
     def secrets(self) -> list[str]:
@@ -59,7 +69,7 @@ class Events:
             "created": self._store.now(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": 1 if self._endpoint else 0,
+            "pending_webhooks": len(self._ways(kind)),
             "request": {"id": new_id("req"), "idempotency_key": None},
             "type": kind,
         }
@@ -69,10 +79,27 @@ class Events:
 
     def send(self, event: Document) -> None:
         """Have it delivered, though it may have been before."""
-        if self._endpoint:
-            row = (event["id"], self._endpoint.url, time.time())
+        for way in self._ways(event["type"]):
+            row = (event["id"], way.key or way.url, time.time())
             self._store.execute("INSERT INTO delivery (event, endpoint, due) VALUES (?, ?, ?)", *row)
             self._news.set()
+
+    def _ways(self, kind: str) -> list[Endpoint]:
+        """All that events of this type go to: the endpoint of the environment, and the enabled destinations."""
+        found = [self._endpoint] if self._endpoint else []
+        found += [self._way_to(one) for one in self._store.all(DESTINATION, lambda one: one["status"] == "enabled")]
+        return [way for way in found if way.wants(kind)]
+
+    def _way_to(self, destination: Document) -> Endpoint:
+        kept = self._store.get("way_to_destination", f"way_{destination['id']}")
+        is_thin, types = destination["event_payload"] == "thin", tuple(destination["enabled_events"])
+        return Endpoint(kept["url"], kept["secret"], is_thin=is_thin, key=destination["id"], types=types)
+
+    def _way_of(self, key: str) -> Endpoint | None:
+        """Where a delivery goes; None when its destination has gone."""
+        if destination := self._store.find(DESTINATION, key):
+            return self._way_to(destination)
+        return self._endpoint if self._endpoint and not key.startswith("ed_") else None
 
     def roll_secret(self, secret: str, *, is_old_valid: bool) -> None:
         """Sign with another secret from now on, and with the old one too while that holds."""
@@ -81,8 +108,7 @@ class Events:
             self._endpoint = replace(self._endpoint, secret=secret, old_secret=old)
 
     def start(self) -> None:
-        if self._endpoint:
-            threading.Thread(target=self._deliver_for_ever, name="webhooks", daemon=True).start()
+        threading.Thread(target=self._deliver_for_ever, name="webhooks", daemon=True).start()
 
     def stop(self) -> None:
         self._is_stopping = True
@@ -92,14 +118,18 @@ class Events:
         while not self._is_stopping:
             self._news.clear()
             due = self._store.execute(
-                "SELECT id, event, attempts FROM delivery WHERE done = 0 AND due <= ? ORDER BY id LIMIT 50", time.time()
+                "SELECT id, event, endpoint, attempts FROM delivery WHERE done = 0 AND due <= ? ORDER BY id LIMIT 50",
+                time.time(),
             )
-            for delivery, event_id, attempts in due:
-                self._deliver(delivery, event_id, attempts)
+            for delivery, event_id, key, attempts in due:
+                if way := self._way_of(key):
+                    self._deliver(delivery, event_id, way, attempts)
+                else:
+                    self._store.execute("UPDATE delivery SET done = 1 WHERE id = ?", delivery)
             if not due:
                 self._news.wait(0.5)
 
-    def _deliver(self, delivery: int, event_id: str, attempts: int) -> None:
+    def _deliver(self, delivery: int, event_id: str, way: Endpoint, attempts: int) -> None:
         event = self._store.get("event", event_id)
         fault = None if delivery in self._held else self._faults.of_webhook(event["type"])
         kind = fault.kind if fault else ""
@@ -111,14 +141,14 @@ class Events:
         if kind == "drop":
             self._store.execute("UPDATE delivery SET done = 1 WHERE id = ?", delivery)
             return
-        is_taken = self._post(event, fault)
+        is_taken = _post(event, way, fault)
         if kind == "duplicate":
-            is_taken = self._post(event, None) or is_taken
+            is_taken = _post(event, way, None) or is_taken
         if not is_taken:
             self._put_off(delivery, BACK_OFF[min(attempts, len(BACK_OFF) - 1)], attempts=attempts + 1)
             return
         self._store.execute("UPDATE delivery SET done = 1, attempts = attempts + 1 WHERE id = ?", delivery)
-        self._store.save({**event, "pending_webhooks": 0})
+        self._store.save({**event, "pending_webhooks": max(0, event["pending_webhooks"] - 1)})
         self._release(delivery)
 
     def _put_off(self, delivery: int, seconds: float, *, attempts: int = 0) -> None:
@@ -133,23 +163,23 @@ class Events:
         for delivery in self._held:
             self._store.execute("UPDATE delivery SET due = 0 WHERE id = ?", delivery)
 
-    def _post(self, event: Document, fault: Fault | None) -> bool:
-        assert self._endpoint is not None  # noqa: S101 - the thread runs only with one
-        body, header = _signed(event, self._endpoint.secrets, fault)
-        headers = {"Content-Type": "application/json", "Stripe-Signature": header}
-        request = urllib.request.Request(self._endpoint.url, data=body, headers=headers)  # noqa: S310 - the operator's own
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-                return 200 <= int(answer.status) < 300
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            logger.info("Webhook not taken: %s", error)
-            return False
+
+def _post(event: Document, way: Endpoint, fault: Fault | None) -> bool:
+    body, header = _signed(thin.notification(event) if way.is_thin else event, way.secrets, fault)
+    headers = {"Content-Type": "application/json", "Stripe-Signature": header}
+    request = urllib.request.Request(way.url, data=body, headers=headers)  # noqa: S310 - the operator's own
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            return 200 <= int(answer.status) < 300
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        logger.info("Webhook not taken: %s", error)
+        return False
 
 
 def _signed(event: Document, secrets: list[str], fault: Fault | None) -> tuple[bytes, str]:
     """The body and its signature, with what the fault does to them."""
     kind, now = (fault.kind if fault else ""), int(time.time())
-    if kind == "other_version":
+    if kind == "other_version" and "api_version" in event:
         event = {**event, "api_version": "2020-08-27"}
     body = json.dumps(event).encode()
     away = int(fault.seconds) if fault else 0

@@ -22,7 +22,9 @@ def differences(value: Any, where: str = "") -> Iterator[str]:
 
 
 def _of_object(value: StripeObject, where: str) -> Iterator[str]:
-    fields = {name: kind for name, kind in type(value).__annotations__.items() if name != "OBJECT_NAME"}
+    declared = [kind.__annotations__ for kind in type(value).__mro__ if issubclass(kind, StripeObject)]
+    fields = {name: kind for one in reversed(declared) for name, kind in one.items() if not name.startswith("_")}
+    fields.pop("OBJECT_NAME", None)
     given = value.to_dict(recursive=False)
     for name in given.keys() - fields.keys():
         yield f"{where}.{name} is unknown to the SDK"
