@@ -105,7 +105,7 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
                 note(f"{page.url}: {message.text} ({message.location.get('url', '')})")
 
         page.on("console", read)
-        page.on("pageerror", lambda error: note(f"{page.url}: {error}"))
+        page.on("pageerror", lambda error: note(f"{page.url}: {error.stack or error}"))
         pages.append(page)
         return page
 

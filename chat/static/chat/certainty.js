@@ -26,7 +26,7 @@ export function startCertainty(chat) {
   watch();
 
   chat.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-unsure]");
+    const button = event.target.closest("[data-unsure-toggle]");
     if (!button) return;
     const turn = button.closest("[data-turn]");
     const isOn = button.getAttribute("aria-pressed") === "true";
