@@ -1,4 +1,4 @@
-"""The whole of a visit without a pointer: everything is reached by Tab and done by Enter, Space, Escape and shortcuts."""
+"""A whole visit without a pointer: everything is reached by Tab and done by Enter, Space, Escape and shortcuts."""
 
 from __future__ import annotations
 
