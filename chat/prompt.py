@@ -1,10 +1,14 @@
-"""The prompt of a reply: the branch of the tree that ends there, trimmed to the model's window by whole turns."""
+"""The prompt of a reply: the branch of the tree that ends there, trimmed to the model's window by whole turns.
+
+Passages of the conversation's documents stand above the last question.
+"""
 
 from __future__ import annotations
 
 from django.conf import settings
 
 from chat import inference, tree
+from chat.documents import grounding
 from chat.models import Message, Reply
 
 Prompt = list[dict[str, str]]
@@ -20,8 +24,9 @@ def build(reply: Reply) -> Prompt:
     Raises `inference.PromptTooLong` when even the last message alone leaves no room for a reply.
     """
     turns = [{"role": role, "content": content} for role, content in tree.texts_above(reply.pk)]
-    system = [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
     room = settings.CHAT_CONTEXT_TOKENS - min(reply.max_tokens, settings.CHAT_CONTEXT_TOKENS // 2)
+    turns = grounding.with_passages(reply, turns, room=room)
+    system = [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
     return trimmed(system, turns, room=room)
 
 

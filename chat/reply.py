@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from billing import quota
 from chat import certainty, inference, prompt, sending, streams, telling, titles
+from chat.documents import citing
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.signals import reply_ended
@@ -40,6 +41,7 @@ def write(reply_id: uuid.UUID) -> None:
     except streams.LeaseLost:
         logger.warning("Reply %s was taken over by another worker", reply_id)
         return
+    citing.mark(reply_id=reply_id, text=outcome.text)
     _finish(draft, outcome, now=timezone.now())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
@@ -14,6 +14,7 @@ from chat.documents.refusals import text_of
 from chat.models import Conversation, Document, Passage
 
 PASSAGES_A_PAGE = 200
+A_MINUTE = timedelta(minutes=1)
 
 
 def listed(*, user: User, conversation: Conversation | None, now: datetime) -> list[Document]:
@@ -31,6 +32,11 @@ def state_text(document: Document) -> str:
     if document.state == Document.State.WAITING:
         return _("Being read")
     return _("Ready")
+
+
+def is_found_by_words_alone(document: Document, *, now: datetime) -> bool:
+    """Whether its vectors are still missing after the minute that making them may take."""
+    return document.state == Document.State.READY and not document.embedded_at and document.created_at < now - A_MINUTE
 
 
 def place_text(document: Document, place: int) -> str:

@@ -12,12 +12,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from chat.models.documents import Citation
 
 MAX_MESSAGE_CHARACTERS = 32_000
 
@@ -100,6 +102,17 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.title or str(self.id)
+
+    @cached_property
+    def citations_by_reply(self) -> dict[uuid.UUID, list[Citation]]:
+        """The passages of documents that each reply was given, by the id of its message, in their order."""
+        from chat.models.documents import Citation
+
+        found: dict[uuid.UUID, list[Citation]] = {}
+        rows = Citation.objects.filter(reply__message__conversation=self).select_related("passage__document")
+        for citation in rows.defer("passage__embedding").order_by("number"):
+            found.setdefault(citation.reply_id, []).append(citation)
+        return found
 
 
 class Message(models.Model):

@@ -98,6 +98,8 @@ class Postgres(Server):
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8"),
             *("--no-instructions", *(() if self._durable else ("--no-sync",))),
         )
+        # pgvector is not for everybody to create: every database is made from this one and has it.
+        self._run(*("postgres", "--single", "-D", half_made, "template1"), statements="CREATE EXTENSION vector\n")
         # Before the first start nobody can connect with the wrong password, so the role is made in single-user mode.
         self._run(
             *("postgres", "--single", "-D", half_made, "postgres"),

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from accounts.models import User
-from chat.models import Conversation, Document
+from chat.models import Citation, Conversation, Document
 from tests import documents
 from tests.browser.chat_page import PATIENCE, ChatPage
 from tests.stack.browser import NewPage
@@ -90,3 +90,26 @@ def test_a_message_waits_for_its_documents(new_page: NewPage, user: User, stack:
     stack.start("worker")
     expect(chat.replies).to_have_count(1, timeout=PATIENCE)
     assert Document.objects.get().conversation == Conversation.objects.get()
+
+
+def test_a_reply_cites_passages_that_open_where_they_stand(new_page: NewPage, user: User) -> None:
+    chat = ChatPage(new_page(user, phone=True, dark=True)).open()
+    chat.page.wait_for_load_state("networkidle")
+    dropped(chat, "birds.md", BIRDS)
+    dropped(chat, "prices.csv", "bird,price\ngrey owl,740\nparrot,95\n")
+    chat.ask("How many grams does the grey owl weigh?")
+    sources = chat.replies.last.get_by_role("region", name="Sources")
+    expect(sources).to_contain_text("birds.md, line 5, Owls")
+    expect(sources.get_by_role("row", name="grey owl")).to_contain_text("740")
+    expect(sources).not_to_contain_text("Found by words alone")
+    assert set(Citation.objects.get(passage__content__startswith="## Owls").ranks) == {"words", "substrings", "meaning"}
+    chat.replies.last.get_by_role("button", name="How this reply was made").click()
+    expect(chat.page.locator(".receipt:popover-open")).to_contain_text("birds.md, line 5")
+    chat.page.keyboard.press("Escape")
+    axe = Axe().run(chat.page, context="#thread", options={"runOnly": ["wcag2a", "wcag2aa"]})
+    assert not axe.response["violations"], axe.generate_report()
+    sources.get_by_role("link", name="birds.md, line 5, Owls").click()
+    passage = chat.page.locator(":target")
+    expect(passage).to_contain_text("740 grams")
+    expect(passage).to_be_in_viewport()
+    assert passage.evaluate("one => getComputedStyle(one).backgroundColor") != "rgba(0, 0, 0, 0)"
