@@ -23,6 +23,7 @@ class Point:
     width: float
     height: float
     is_labelled: bool
+    is_labelled_when_narrow: bool
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def plot(series: Sequence[tuple[object, float]]) -> Plot:
             width=round(slot * BAR_SHARE, 2),
             height=height_of(value),
             is_labelled=index % every == 0,
+            is_labelled_when_narrow=index % (3 * every) == every,
         )
         for index, (label, value) in enumerate(series)
     ]
