@@ -14,7 +14,6 @@ export function startPrompts(chat, box) {
   const isOpen = () => !list.hidden;
   const close = () => {
     list.hidden = true;
-    box.setAttribute("aria-expanded", "false");
     box.removeAttribute("aria-activedescendant");
   };
 
@@ -43,7 +42,6 @@ export function startPrompts(chat, box) {
       }),
     );
     list.hidden = false;
-    box.setAttribute("aria-expanded", "true");
     box.setAttribute("aria-activedescendant", `prompt-${at}`);
   }
 

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from chat import saved_prompts
@@ -21,6 +21,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture
 def user(stack: Stack) -> User:
     return User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds serious."""
+    found = Axe().run(page).response["violations"]
+    return [issue["id"] for issue in found if issue["impact"] in ("serious", "critical")]
 
 
 def test_settings_before_the_first_message_and_after_it(new_page: NewPage, user: User) -> None:
@@ -56,6 +62,7 @@ def test_a_slash_offers_prompts_and_asks_for_their_words(new_page: NewPage, user
     expect(chat.box).to_be_focused()
     chat.box.fill("/")
     expect(chat.page.get_by_role("option")).to_have_count(2)
+    assert not serious(chat.page)
     chat.box.press("Escape")
     expect(chat.page.get_by_role("listbox")).to_be_hidden()
     expect(chat.questions).to_have_count(0)
@@ -71,6 +78,5 @@ def test_instructions_and_prompts_are_kept_on_a_page(new_page: NewPage, user: Us
     page.get_by_label("Text").fill("Be brief.")
     page.get_by_role("button", name="Save the prompt").click()
     expect(page.locator(".prompt summary")).to_have_text("Short")
-    found = Axe().run(page).response["violations"]
-    assert not [issue["id"] for issue in found if issue["impact"] in ("serious", "critical")]
+    assert not serious(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
