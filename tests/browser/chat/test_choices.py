@@ -55,7 +55,7 @@ def test_a_slash_offers_prompts_and_asks_for_their_words(new_page: NewPage, user
     chat.box.press_sequentially("/tr")
     expect(chat.page.get_by_role("option")).to_have_text(["Translate"])
     chat.box.press("Enter")
-    chat.page.get_by_label("word").fill("ship")
+    chat.page.get_by_role("textbox", name="word").fill("ship")
     chat.page.get_by_label("language").fill("French")
     chat.page.keyboard.press("Enter")
     expect(chat.box).to_have_value("Say ship in French.")
