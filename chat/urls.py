@@ -15,6 +15,7 @@ urlpatterns = [
     path("chats/transfer", transfer.transfer, name="transfer"),
     path("chats/export/<slug:kind>", transfer.export_all, name="export-all"),
     path("s/<slug:token>", sharing.shared_page, name="shared"),
+    path("s/<slug:token>/card.png", sharing.card, name="shared-card"),
     path("s/<slug:token>/continue", sharing.continue_shared, name="continue-shared"),
     path("shares/<uuid:share_id>/revoke", sharing.revoke, name="revoke"),
     path("settings/chat", preferences.preferences, name="chat-preferences"),

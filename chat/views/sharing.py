@@ -6,13 +6,13 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from chat import copying, sharing, tree
+from chat import cards, copying, sharing, tree
 from chat.forms import ForkForm, ShareForm
 from chat.models import Message, Share
 from chat.views.requests import own_conversation, person
@@ -57,9 +57,23 @@ def shared_page(request: HttpRequest, token: str) -> HttpResponse:
         "shared": shared,
         "title": shared.title or _("A shared conversation"),
         "shared_messages": sharing.messages_of(shared),
+        "has_card": cards.can_write(shared.title),
         "author": "" if shared.is_anonymous else shared.user.name,
     }
     response = render(request, "chat/shared.html", context)
+    if not shared.is_indexed:
+        response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+@require_GET
+def card(_request: HttpRequest, token: str) -> HttpResponse:
+    """The picture for previews of the link; 404 once it has ended, as for the page."""
+    shared = _readable(token)
+    if shared is None or not cards.can_write(shared.title):
+        raise Http404
+    response = HttpResponse(cards.png(shared.title), content_type="image/png")
+    response["Cache-Control"] = "public, max-age=300"
     if not shared.is_indexed:
         response["X-Robots-Tag"] = "noindex, nofollow"
     return response

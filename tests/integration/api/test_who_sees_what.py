@@ -29,7 +29,7 @@ from tests import factories, signing_in
 MARKER = "the-secret-of-ann"
 # Whoever knows the token may open it: that is what it is for. Their guessing is the tests' of each feature.
 CAPABILITIES = {
-    "shared", "continue-shared", "team-invitation", "account_confirm_email", "account_reset_password_from_key",
+    "shared", "shared-card", "continue-shared", "team-invitation", "account_confirm_email", "account_reset_password_from_key",
     "release-file", "data-copy",
 }  # fmt: skip
 NO_PERSONS = {

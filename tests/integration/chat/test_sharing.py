@@ -1,12 +1,15 @@
 """Sharing a part, taking it back, going on from it, forking, and titles."""
 
+import io
 import uuid
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from PIL import Image
 
 from chat import copying, sharing, titles, tree
 from chat.models import Conversation, Message, Reply, Share
@@ -176,3 +179,34 @@ def test_words_of_others_stay_theirs_in_a_fork(origin, kept):
     reply.conversation.refresh_from_db()
     forked = copying.fork(conversation=reply.conversation, message=reply, part=copying.Part.PATH, now=timezone.now())
     assert forked.origin == kept
+
+
+def card_of(shared):
+    return Client().get(reverse("shared-card", args=[shared.token]))
+
+
+@pytest.mark.parametrize("title", ["Numbers", "Für Élise – “why”?", "W" * 120, "many words " * 10])
+def test_a_shared_conversation_has_a_picture_for_previews(talk, title):
+    shared = link(talk, title=title[:120])
+    assert (
+        f'content="{settings.SITE_URL}{reverse("shared-card", args=[shared.token])}"' in read(shared).content.decode()
+    )
+    answer = card_of(shared)
+    assert (answer.status_code, answer["Content-Type"], answer["X-Robots-Tag"]) == (
+        200,
+        "image/png",
+        "noindex, nofollow",
+    )
+    assert Image.open(io.BytesIO(answer.content)).size == (1200, 630)
+
+
+def test_titles_that_the_font_cannot_write_have_the_site_s_picture(talk):
+    shared = link(talk, title="湖水")
+    assert "config/social" in read(shared).content.decode()
+    assert card_of(shared).status_code == 404
+
+
+def test_the_picture_goes_with_the_link(talk):
+    shared = link(talk)
+    sharing.revoke(shared, now=timezone.now())
+    assert card_of(shared).status_code == 404
