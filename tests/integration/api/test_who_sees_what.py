@@ -29,8 +29,8 @@ from tests import factories, signing_in
 MARKER = "the-secret-of-ann"
 # Whoever knows the token may open it: that is what it is for. Their guessing is the tests' of each feature.
 CAPABILITIES = {
-    "shared", "shared-card", "continue-shared", "team-invitation", "account_confirm_email", "account_reset_password_from_key",
-    "release-file", "data-copy",
+    "shared", "shared-card", "continue-shared", "team-invitation", "account_confirm_email", "release-file", "data-copy",
+    "account_reset_password_from_key", "erasure-receipt",
 }  # fmt: skip
 NO_PERSONS = {
     "export-all", "v1-model", "v1-nothing", "dashboard-csv", "openid_connect_login", "openid_connect_callback",
@@ -97,7 +97,10 @@ def ids(ann: User) -> dict[str, str]:
     publishing.send_test(endpoint=endpoint, now=now)
     team = Team.objects.create(owner=ann, name=MARKER)
     invitation = team.invitations.create(email="x@example.org", token_hash="0" * 64, expires_at=now + timedelta(days=1))
+    document = conversation.documents.create(user=ann, name=MARKER, size=1, kind="text", state="ready")
+    document.passages.create(position=0, place=1, content=MARKER)
     return {
+        "document_id": str(document.pk),
         "conversation_id": str(conversation.pk),
         "message_id": str(reply.pk),
         "reply_id": str(reply.pk),
