@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from feedback.release.gates.personal_data import DETECTOR_VERSION
 from feedback.release.prompts import SHAPE_VERSION
 from feedback.release.rules import CONFIGS, RULES_VERSION
 
@@ -24,12 +25,15 @@ class Specification:
     shape_version: int = SHAPE_VERSION
     # Only what was rated since this release was frozen; 0 for everything.
     after_version: int = 0
+    detector_version: int = DETECTOR_VERSION
     languages: tuple[str, ...] = ()
     min_confidence: float = 0.0
     # What a rater believed less than this said is left out.
     min_weight: float = 0.05
     min_reply_characters: int = 1
     max_row_characters: int = 48_000
+    # E-mail addresses, numbers and keys: leave the row out, put placeholders in their place, or look away.
+    personal_data: Literal["drop", "mask", "keep"] = "drop"
     near_duplicates: Literal["drop", "keep"] = "drop"
     near_duplicate_similarity: float = 0.66
     # No person gives more than this share of a config's rows, nor fewer than so many rows are cut.
@@ -44,6 +48,8 @@ class Specification:
             raise BadSpecification(f"unknown configs {sorted(unknown)}; known are {', '.join(CONFIGS)}")
         if self.near_duplicates not in ("drop", "keep"):
             raise BadSpecification("near_duplicates is drop or keep")
+        if self.personal_data not in ("drop", "mask", "keep"):
+            raise BadSpecification("personal_data is drop, mask or keep")
         if not 0 <= self.validation_share + self.test_share < 1:
             raise BadSpecification("validation_share and test_share together must leave something to train on")
         if self.shard_rows < 1 or not 0.3 <= self.near_duplicate_similarity <= 1:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from feedback.release.gates.language import language_of
+from feedback.release.gates.personal_data import findings, masked
 from feedback.release.rules import Candidate
 from feedback.release.specification import Specification
 
@@ -29,4 +30,9 @@ def _judged(row: Candidate, specification: Specification) -> Candidate:
         dropped = "too short"
     elif sum(map(len, texts)) > specification.max_row_characters:
         dropped = "too long"
+    elif specification.personal_data != "keep" and any(findings(text) for text in texts):
+        if specification.personal_data == "mask":
+            row = row.with_texts(masked(texts))
+        else:
+            dropped = "personal data"
     return replace(row, language=language, dropped=dropped)

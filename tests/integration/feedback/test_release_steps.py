@@ -179,3 +179,15 @@ def test_late_writers_are_in_one_of_two_following_releases_and_never_in_both(alo
         frozen(after_version=second.version)
     assert connection.connection is not None
     assert Release.objects.count() == 2
+
+
+@pytest.mark.parametrize("choice", ["drop", "mask"])
+def test_personal_data_is_dropped_and_counted_or_masked(storage, choice):  # noqa: F811 - the fixture
+    said = "Write to ann@example.org, or call +44 7700 900123."
+    rated_up(factories.conversation(factories.consenting_user(), ("How do I reach Ann?", said)))
+    rated_up(factories.conversation(factories.consenting_user(), ("Name a colour.", "Blue.")))
+    release = building.work_off(frozen(configs=("sft",), personal_data=choice, test_share=0.0).pk)
+    words = b"".join(store.read(f"{release.folder}/{path}") for path in store.paths(release.folder) if "jsonl" in path)
+    assert b"ann@example.org" not in words
+    assert (b"Write to [EMAIL_1], or call [PHONE_1]." in words) == (choice == "mask")
+    assert release.counts.get("dropped: personal data", 0) == (choice == "drop")

@@ -1,0 +1,217 @@
+"""Find personal data by its form: e-mail, telephone, identity and card numbers, bank accounts, keys and tokens.
+
+Numbers that carry a check digit count only when it is right. English and Chinese ways of writing them, and digits in
+full width, are known. Names and addresses have no form, and are not found here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+DETECTOR_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where something personal stands in a text, and what it is."""
+
+    kind: str
+    start: int
+    end: int
+
+
+# Of an address the part before the @ and the part after it: looked for from the @ on, for it is rare.
+_BEFORE_AT = re.compile(r"[\w.+\-]{1,64}$", re.ASCII)
+_AFTER_AT = re.compile(r"@(?:[\w\-]{1,63}\.)+[A-Za-z]{2,24}", re.ASCII)
+# Written against machines that collect addresses: name (at) example (dot) org.
+_HIDDEN_EMAIL = re.compile(
+    r"\b[\w.+\-]{1,64}\s*[\[(（【]\s*(?:at|@|艾特)\s*[\])）】]\s*[\w\-]+"
+    r"(?:(?:\.|\s*[\[(（【]\s*(?:dot|点|\.)\s*[\])）】]\s*)[\w\-]+)+",
+    re.IGNORECASE | re.ASCII,
+)
+_HIDDEN_AT = re.compile(r"[\[(（【]\s*(?:at|@|艾特)\s*[\])）】]", re.IGNORECASE)
+# Runs of digits as people write numbers down; what each is, its digits decide.
+_NUMBER = re.compile(r"(?<![\w.])[+(]{0,2}\d(?:[ \-().\u2010-\u2015/]{0,2}\d){6,22}(?:[ \-]?[Xx])?(?!\w)", re.ASCII)
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.ASCII)
+_PASSPORT = re.compile(r"(?:passport|护照)[^\n\d]{0,20}?([A-Z]{1,2}\d{7,8})\b", re.IGNORECASE | re.ASCII)
+_US_SOCIAL = re.compile(r"(?<![\d\-])(?!000|666|9\d\d)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4}(?![\d\-])", re.ASCII)
+_UK_INSURANCE = re.compile(r"\b(?![DFIQUV])[A-Z](?![DFIQUVO])[A-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b", re.ASCII)
+_KEYS = re.compile(
+    r"""\bsk-(?:proj-|ant-|live-)?[A-Za-z0-9_\-]{20,}|\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|\bwhsec_[A-Za-z0-9]{16,}
+    |\bparley_[A-Za-z0-9_\-]{20,}|\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{22,}|\bglpat-[\w\-]{20,}
+    |\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bLTAI[A-Za-z0-9]{12,30}\b|\bAKID[A-Za-z0-9]{32}\b|\bAIza[\w\-]{35}
+    |\bxox[abposr]-[A-Za-z0-9\-]{10,}|\bhf_[A-Za-z0-9]{30,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[\w\-]{50,}
+    |\bSG\.[\w\-]{16,}\.[\w\-]{16,}|\beyJ[\w\-]{8,}\.eyJ[\w\-]{8,}\.[\w\-]{8,}
+    |-----BEGIN[ ](?:[A-Z]+[ ])*PRIVATE[ ]KEY-----(?:[^-]{0,8000}-----END[ ](?:[A-Z]+[ ])*PRIVATE[ ]KEY-----)?""",
+    re.VERBOSE | re.ASCII,
+)
+_SECRETS = re.compile(
+    r"(?:password|passwd|api[_ \-]?key|secret[_ \-]?key|access[_ \-]?token|密码|口令|密钥)"
+    r"['\"]?\s*(?:[:=：]|is\b|是|为)\s*['\"]?([^\s'\"，。,;]{8,128})",
+    re.IGNORECASE,
+)
+# Only a text with one of these can have a key in it: looking for plain words is many times faster.
+_KEY_HINTS = (
+    *("sk-", "k_live_", "k_test_", "whsec_", "parley_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "glpat-"),
+    *("AKI", "ASIA", "LTAI", "AIza", "xox", "hf_", "npm_", "pypi-", "SG.", "eyJ"),
+)
+SHORTEST_KEY = 16
+_BETWEEN_NAME_AND_SECRET = (":", "=", "：", " is ", "是", "为")
+_SECRET_HINTS = ("passw", "key", "token", "密", "口令")
+# Stretches of digits; what has to do with numbers is looked for around them alone.
+_STRETCH = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){5,}")
+AROUND = 40
+_WIDE = re.compile(r"[\uff01-\uff5e]")
+
+_CHINA_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHINA_LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d{2})\d{7,8}")
+_CHINA_MOBILE = re.compile(r"(?:\+?86|0086)?1[3-9]\d{9}")
+# Where numbers stand that belong to nobody: dates, versions and amounts are kept by their shape.
+_DATE = re.compile(r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:[0-3]?\d)(?:\D.*)?")
+_PHONE_HINT = re.compile(
+    r"(?:phone|tel|mobile|cell|call|fax|whatsapp|dial|text me|ring|reach|电话|手机|联系|致电|拨打|热线|号码)"
+    r"[^\n]{0,24}$",
+    re.IGNORECASE,
+)
+
+
+def findings(text: str) -> list[Finding]:
+    """Everything of a personal kind in the text, first things first, none within another."""
+    plain = text
+    if not text.isascii() and _WIDE.search(text):
+        # Full-width forms become plain ones, character by character, so that places stay.
+        plain = _WIDE.sub(lambda wide: unicodedata.normalize("NFKC", wide.group()), text)
+    found = sorted(_all(plain), key=lambda one: (one.start, -one.end))
+    kept: list[Finding] = []
+    for one in found:
+        if not kept or one.start >= kept[-1].end:
+            kept.append(one)
+    return kept
+
+
+def masked(texts: Sequence[str]) -> list[str]:
+    """The texts with a placeholder for each finding; the same words get the same one in all of them."""
+    names: dict[tuple[str, str], str] = {}
+    counts: dict[str, int] = {}
+    result = []
+    for text in texts:
+        parts, at = [], 0
+        for one in findings(text):
+            key = (one.kind, text[one.start : one.end])
+            if key not in names:
+                counts[one.kind] = counts.get(one.kind, 0) + 1
+                names[key] = f"[{one.kind.upper()}_{counts[one.kind]}]"
+            parts += [text[at : one.start], names[key]]
+            at = one.end
+        result.append("".join([*parts, text[at:]]))
+    return result
+
+
+def _all(text: str) -> Iterator[Finding]:
+    if "@" in text:
+        yield from _emails(text)
+    # Most texts have no brackets, and few of those that do hide an address in them.
+    if ("(" in text or "[" in text or not text.isascii()) and _HIDDEN_AT.search(text):
+        yield from (Finding("email", *match.span()) for match in _HIDDEN_EMAIL.finditer(text))
+    # Keys are long words, which most texts have none of.
+    if "-----B" in text or (max(map(len, text.split()), default=0) >= SHORTEST_KEY and _any_in(_KEY_HINTS, text)):
+        yield from (Finding("key", *match.span()) for match in _KEYS.finditer(text))
+    if _any_in(_BETWEEN_NAME_AND_SECRET, text) and _any_in(_SECRET_HINTS, text.lower()):
+        yield from (Finding("key", *match.span(1)) for match in _SECRETS.finditer(text) if _looks_random(match[1]))
+    for stretch in _STRETCH.finditer(text):
+        yield from _numbers(text, max(0, stretch.start() - AROUND), stretch.end() + AROUND)
+
+
+def _any_in(hints: Sequence[str], text: str) -> bool:
+    return any(hint in text for hint in hints)
+
+
+def _emails(text: str) -> Iterator[Finding]:
+    at = text.find("@")
+    while at >= 0:
+        first = max(0, at - 64)
+        before, after = _BEFORE_AT.search(text[first:at]), _AFTER_AT.match(text, at)
+        if before and after:
+            yield Finding("email", first + before.start(), after.end())
+        at = text.find("@", at + 1)
+
+
+def _numbers(text: str, first: int, last: int) -> Iterator[Finding]:
+    for pattern in (_US_SOCIAL, _UK_INSURANCE):
+        yield from (Finding("id_number", *match.span()) for match in pattern.finditer(text, first, last))
+    yield from (Finding("id_number", *match.span(1)) for match in _PASSPORT.finditer(text, first, last))
+    yield from (Finding("iban", *match.span()) for match in _IBAN.finditer(text, first, last) if _is_iban(match[0]))
+    for match in _NUMBER.finditer(text, first, last):
+        kind = _kind_of(match[0], text[max(0, match.start() - AROUND) : match.start()])
+        if kind:
+            yield Finding(kind, *match.span())
+
+
+def _kind_of(written: str, before: str) -> str:
+    """What a run of digits is; empty for nothing personal."""
+    digits = "".join(char for char in written if char.isdigit() or char in "Xx").upper()
+    if len(digits) == 18 and _is_chinese_identity(digits):
+        return "id_number"
+    if digits.endswith("X"):
+        return ""
+    if (
+        13 <= len(digits) <= 19
+        and not set(written.lstrip("(")) & set("./()")
+        and digits[0] in "234568"
+        and _passes_luhn(digits)
+        and len(set(digits)) > 2
+    ):
+        return "card"
+    if _is_telephone(written, digits, before):
+        return "phone"
+    return ""
+
+
+def _is_telephone(written: str, digits: str, before: str) -> bool:
+    written = written.strip("( )")
+    if _CHINA_MOBILE.fullmatch(digits) or (written.startswith("0") and _CHINA_LANDLINE.fullmatch(digits)):
+        return True
+    if not 7 <= len(digits) <= 15 or _DATE.fullmatch(written):
+        return False
+    if written.startswith(("+", "00")) and len(digits) >= 9:
+        return True
+    groups = re.split(r"[ \-().\u2010-\u2015/]+", written)
+    sizes = [len(group) for group in groups if group]
+    if sizes in ([3, 3, 4], [1, 3, 3, 4]) and groups[-3][0] in "23456789":
+        return True
+    if sizes[0] >= 4 and written.startswith("0") and len(digits) in (10, 11) and len(sizes) > 1:
+        return True
+    return bool(_PHONE_HINT.search(before))
+
+
+def _is_chinese_identity(digits: str) -> bool:
+    """GB 11643: region, birthday, sequence, and a check digit modulo 11 (X is ten)."""
+    year, month, day = int(digits[6:10]), int(digits[10:12]), int(digits[12:14])
+    if not (1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31) or "X" in digits[:17]:
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(digits, _CHINA_WEIGHTS, strict=False))
+    return "10X98765432"[total % 11] == digits[17]
+
+
+def _passes_luhn(digits: str) -> bool:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def _is_iban(written: str) -> bool:
+    plain = written.replace(" ", "")
+    if not 15 <= len(plain) <= 34:
+        return False
+    turned = plain[4:] + plain[:4]
+    return int("".join(str(int(char, 36)) for char in turned)) % 97 == 1
+
+
+def _looks_random(secret: str) -> bool:
+    """Has letters and digits, as no word of a sentence has."""
+    return any(map(str.isdigit, secret)) and any(map(str.isalpha, secret)) and secret.isascii()

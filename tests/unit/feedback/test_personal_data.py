@@ -1,0 +1,55 @@
+"""Personal data planted in English and Chinese is found, and ordinary numbers are left alone."""
+
+from collections import Counter
+
+import pytest
+
+from feedback.release.gates.personal_data import findings, masked
+from tests.unit.feedback.personal import corpus
+
+
+def test_planted_data_is_found_and_clean_text_passes():
+    planted, found, wrong = Counter(), Counter(), []
+    for message in corpus():
+        hits = findings(message.text)
+        if not message.kind:
+            wrong += [(message.text, message.text[one.start : one.end]) for one in hits]
+            continue
+        planted[message.kind] += 1
+        begin = message.text.index(message.words)
+        covered = [one for one in hits if one.start <= begin and one.end >= begin + len(message.words.strip("()"))]
+        found[message.kind] += bool(covered) or any(
+            one.end - one.start >= len(message.words) - 2 and one.kind == message.kind for one in hits
+        )
+    recall, precision = found.total() / planted.total(), found.total() / (found.total() + len(wrong))
+    by_kind = {kind: f"{found[kind]}/{planted[kind]}" for kind in planted}
+    said = f"personal data: recall {recall:.4f}, precision {precision:.4f}, {by_kind}, {wrong[:5]}"
+    assert recall >= 0.98, said
+    assert precision >= 0.98, said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Call 4111 1111 1111 1112 is no card: its last digit is wrong.",
+        "身份证号 110101199003070000 的校验位不对。",
+        "The sum of 1234567 and 7654321 is 8888888.",
+        "On 2024-05-17 at 10:30:00, 1.234.567 people watched.",
+        "My password is long, and the key is under the mat.",
+        "def f(x): return x @ y",
+    ],
+)
+def test_what_only_looks_like_it_is_left_alone(text):
+    assert [
+        text[one.start : one.end] for one in findings(text) if one.kind in ("card", "id_number", "key", "email")
+    ] == []
+
+
+def test_the_same_thing_has_the_same_placeholder_in_a_whole_conversation():
+    texts = ["Write to ann@example.org or bob@example.org.", "I wrote to bob@example.org; 电话13812345678。"]
+    assert masked(texts) == ["Write to [EMAIL_1] or [EMAIL_2].", "I wrote to [EMAIL_2]; 电话[PHONE_1]。"]
+
+
+def test_a_private_key_goes_whole():
+    text = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAK\n-----END RSA PRIVATE KEY-----"
+    assert masked([f"Mine:\n{text}\nDone."]) == ["Mine:\n[KEY_1]\nDone."]
