@@ -8,6 +8,7 @@ urlpatterns = [
     path("feedback/copied", api.Copied.as_view(), name="api-copied"),
     path("releases", releases_api.Releases.as_view(), name="api-releases"),
     path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
+    path("releases/<uuid:release_id>/cancel", releases_api.CancelRelease.as_view(), name="api-release-cancel"),
     path("comparisons", api.OpenComparisons.as_view(), name="api-comparisons"),
     path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),
 ]

@@ -1,4 +1,4 @@
-"""Releases as JSON, for programs of those who may see them."""
+"""Releases as JSON, for whoever trains: with a key that has the scope `releases`, of a person who may review."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from typing import Any, cast
 from django.conf import settings
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
+from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
 from accounts.models import ApiKey, User
+from feedback import releasing
 from feedback.models import Release
 from feedback.release import downloads
+from feedback.release.freezing import NothingToRelease
+from feedback.release.specification import BadSpecification, specification
 
 
 class SeesReleases(BasePermission):
@@ -35,10 +41,34 @@ class SeesReleases(BasePermission):
 PERMISSIONS: list[Any] = [*cast(list[Any], api_settings.DEFAULT_PERMISSION_CLASSES), SeesReleases]
 
 
+class NotNow(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "not_now"
+
+
+class ReleaseThrottle(UserRateThrottle):
+    scope = "releases"
+    rate = "60/min"
+
+
+class WishSerializer(serializers.Serializer[Any]):
+    specification = serializers.DictField(default=dict, help_text="Choices of feedback/release/specification.py.")
+    dry_run = serializers.BooleanField(default=False, help_text="Only count what would be in it.")
+
+
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    progress = serializers.SerializerMethodField(help_text="Stage, and steps of it that are done, while it is made.")
+
     class Meta:
         model = Release
-        fields = ["id", "version", "state", "created_at", "finished_at", "rows_done", "manifest_sha256"]
+        fields = [
+            *("id", "name", "version", "is_dry_run", "state", "specification", "counts", "progress", "rows_done"),
+            *("content_sha256", "manifest_sha256", "error", "created_at", "finished_at"),
+        ]
+
+    def get_progress(self, release: Release) -> dict[str, Any] | None:
+        progress = releasing.progress(release)
+        return {"stage": progress.stage, "done": progress.done, "steps": progress.steps} if progress else None
 
 
 class FileSerializer(serializers.Serializer[downloads.Link]):
@@ -63,7 +93,9 @@ class NewestFirst(CursorPagination):
 
 
 class Releases(ListAPIView[Release]):
-    """Releases that were made in earnest, newest first."""
+    """Releases that were made in earnest, newest first; POST makes one."""
+
+    throttle_classes = [ReleaseThrottle]
 
     required_scope = ApiKey.Scope.RELEASES
     permission_classes = PERMISSIONS
@@ -73,6 +105,25 @@ class Releases(ListAPIView[Release]):
     def get_queryset(self) -> QuerySet[Release]:
         return Release.objects.filter(is_dry_run=False)
 
+    @extend_schema(request=WishSerializer, responses={201: ReleaseSerializer, 200: ReleaseSerializer})
+    def post(self, request: Request) -> Response:
+        """Make a release, or count what would be in it. The same wish over the same ratings is the same one (200)."""
+        wish = WishSerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        try:
+            frozen = releasing.make_release(
+                specification=specification(wish.validated_data["specification"]),
+                made_by=cast(User, request.user),
+                now=timezone.now(),
+                is_dry_run=wish.validated_data["dry_run"],
+            )
+        except BadSpecification as bad:
+            raise serializers.ValidationError({"specification": [str(bad)]}) from bad
+        except NothingToRelease as nothing:
+            raise NotNow(str(nothing)) from nothing
+        code = status.HTTP_201_CREATED if frozen.is_new else status.HTTP_200_OK
+        return Response(ReleaseSerializer(frozen.release).data, status=code)
+
 
 class OneRelease(APIView):
     required_scope = ApiKey.Scope.RELEASES
@@ -81,8 +132,24 @@ class OneRelease(APIView):
     @extend_schema(responses=ReleaseDetailSerializer)
     def get(self, request: Request, release_id: uuid.UUID) -> Response:
         """One release, with a link for each of its files once it is ready."""
-        release = get_object_or_404(Release, pk=release_id, is_dry_run=False)
-        is_ready = release.state == Release.State.SEALED
+        release = get_object_or_404(Release, pk=release_id)
+        is_ready = release.state == Release.State.SEALED and not release.is_dry_run
         files: Any = downloads.links(release, user=cast(User, request.user)) if is_ready else []
         shown = {**ReleaseSerializer(release).data, "files": FileSerializer(files, many=True).data}
         return Response(shown)
+
+
+class CancelRelease(APIView):
+    required_scope = ApiKey.Scope.RELEASES
+    permission_classes = PERMISSIONS
+
+    @extend_schema(request=None, responses=ReleaseSerializer)
+    def post(self, request: Request, release_id: uuid.UUID) -> Response:
+        """Stop one that is being made."""
+        release = get_object_or_404(Release, pk=release_id)
+        try:
+            releasing.cancel(release, now=timezone.now())
+        except releasing.NotNow as refusal:
+            raise NotNow(str(refusal)) from refusal
+        release.refresh_from_db()
+        return Response(ReleaseSerializer(release).data)

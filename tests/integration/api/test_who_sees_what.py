@@ -43,6 +43,7 @@ STAFF_ONLY = {
     "cancel-release": REVIEWERS,
     "retry-release": REVIEWERS,
     "api-release": REVIEWERS,
+    "api-release-cancel": REVIEWERS,
     "support-conversation": {"support", "admin"},
 }
 REFUSED = {302, 401, 403, 404, 405}

@@ -1,0 +1,91 @@
+"""Releases by the API: made, followed, counted, cancelled and fetched with a key, by nobody else."""
+
+import hashlib
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from accounts import api_keys
+from accounts.models import User
+from billing.models import Plan
+from billing.plans import seed_plans
+from feedback.models import Release
+from feedback.release import building, store
+from tests import factories
+from tests.integration.feedback.test_release import some_ratings, storage  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reviewer():
+    return User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+
+
+def caller(user, *scopes):
+    seed_plans()
+    Plan.objects.filter(key="free").update(has_api_access=True)
+    _key, text = api_keys.create(user=user, name="trainer", scopes=list(scopes), now=timezone.now())
+    return Client(headers={"Authorization": f"Bearer {text}"})
+
+
+def make(client, **wish):
+    return client.post("/api/releases", wish, content_type="application/json")
+
+
+def test_a_release_is_made_followed_and_fetched_with_a_key(reviewer):
+    some_ratings(reviewer, 3)
+    client = caller(reviewer, "releases")
+    made = make(client, specification={"test_share": 0.0})
+    assert made.status_code == 201
+    address = f"/api/releases/{made.json()['id']}"
+    assert client.get(address).json()["progress"]["steps"] >= 1
+    assert client.get(address).json()["files"] == []
+    building.work_off(made.json()["id"])
+    assert make(client, specification={"test_share": 0.0}).status_code == 200
+    told = client.get(address).json()
+    assert (told["state"], told["progress"], told["counts"]["rows: preference"]) == ("sealed", None, 6)
+    assert [release["name"] for release in client.get("/api/releases").json()["results"]] == ["v0001"]
+    files = {file["path"]: file["url"] for file in told["files"]}
+    raw = b"".join(Client().get(files["manifest.json"].removeprefix(settings.SITE_URL)).streaming_content)
+    assert hashlib.sha256(raw).hexdigest() == told["manifest_sha256"]
+    release = Release.objects.get()
+    assert raw == store.read(f"{release.folder}/manifest.json")
+    assert [(taken.user, taken.path) for taken in release.downloads.all()] == [(reviewer, "manifest.json")]
+
+
+def test_a_dry_run_counts_and_a_release_under_way_can_be_cancelled(reviewer):
+    some_ratings(reviewer, 2)
+    client = caller(reviewer, "releases")
+    counted = make(client, dry_run=True).json()
+    building.work_off(counted["id"])
+    assert client.get(f"/api/releases/{counted['id']}").json()["counts"]["rows: preference"] == 4
+    assert client.get("/api/releases").json()["results"] == []
+    address = f"/api/releases/{make(client).json()['id']}/cancel"
+    assert client.post(address).json()["state"] == "cancelled"
+    assert client.post(address).status_code == 409
+
+
+def test_what_cannot_be_made_is_refused_with_the_reason(reviewer):
+    client = caller(reviewer, "releases")
+    nothing = make(client)
+    assert (nothing.status_code, nothing.json()["error"]["code"]) == (409, "not_now")
+    bad = make(client, specification={"test_share": 3.0})
+    assert bad.status_code == 400
+    assert "leave something" in bad.content.decode()
+    assert "unknown settings" in make(client, specification={"colour": "red"}).content.decode()
+    assert not Release.objects.exists()
+
+
+def test_nobody_else_gets_in(reviewer):
+    some_ratings(reviewer, 1)
+    release_id = make(caller(reviewer, "releases")).json()["id"]
+    strangers = [caller(factories.UserFactory(), "releases"), caller(reviewer, "chat", "ratings", "usage")]
+    for client in strangers:
+        assert make(client).status_code == 403
+        assert client.get("/api/releases").status_code == 403
+        assert client.get(f"/api/releases/{release_id}").status_code == 403
+        assert client.post(f"/api/releases/{release_id}/cancel").status_code == 403
+    assert make(Client()).status_code in (401, 403)
