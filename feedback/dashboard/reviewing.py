@@ -101,10 +101,13 @@ def trust(since: datetime) -> Table:
     return Table(
         key="trust",
         title=_("Raters with an unusual pattern"),
-        lead=_("Ratings faster than anybody reads, or all one way. The weight is 1 for everybody not listed here."),
-        head=[_("Rater"), _("Up"), _("Ratings"), _("Hurried"), _("Weight")],
+        lead=_(
+            "Ratings faster than anybody reads, all one way, or of several accounts about the same questions. The weight "
+            "is 1 for everybody not listed here."
+        ),
+        head=[_("Rater"), _("Up"), _("Ratings"), _("Hurried"), _("Accounts alike"), _("Weight")],
         rows=[
-            [rater.name, rater.up, rater.ratings, rater.hurried, round(rater.weight, 2)]
+            [rater.name, rater.up, rater.ratings, rater.hurried, rater.accounts, round(rater.weight, 2)]
             for rater in doubted[:LONGEST_TABLE]
         ],
     )

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from feedback import capture, dashboard
-from feedback.trust import raters, weight
+from feedback.trust import raters, weight, weights
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -62,11 +62,31 @@ def test_always_up_is_judged_by_what_others_say():
     assert weight(9, 9, 8, others=200, others_up=100) == 1.0
 
 
+def test_many_accounts_of_one_hand_count_once():
+    """Simulated people: three accounts ask the same ten questions, a fourth asks ten of its own and one of theirs."""
+
+    def ask(questions):
+        user = factories.UserFactory()
+        for number, question in enumerate(questions):
+            reply = factories.conversation(user, (question, "Four."))
+            now = START + number * timedelta(minutes=1)
+            capture.rate(user=user, message=reply, value=(-1) ** number, client_event_id=uuid.uuid4(), now=now)
+        return user
+
+    same = [f"Question {number}?" for number in range(10)]
+    hand = [ask(same), ask([question.upper() for question in same]), ask([*same[:9], "Something else?"])]
+    honest = ask([*same[:1], *(f"My own {number}?" for number in range(10))])
+    found = sorted((rater.accounts, round(rater.weight, 2)) for rater in seen())
+    assert found == [(1, 1.0), (3, 0.33), (3, 0.33), (3, 0.33)]
+    assert weights() == {user.pk: 0.33 for user in hand}
+    assert honest.pk not in weights()
+
+
 def test_the_dashboard_lists_them_without_a_name():
     user, _replies = rate_many([1] * 12, every=timedelta(milliseconds=100))
     rate_many([1, -1], every=timedelta(minutes=1))
     table = next(one for one in dashboard.tables(days=30, now=timezone.now()) if one.key == "trust")
     (row,) = table.rows
-    assert row[1:] == [12, 12, 11, 0.08]
+    assert row[1:] == [12, 12, 11, 1, 0.08]
     assert row[0] not in (str(user.pk), user.email)
     assert len(row[0]) == 8
