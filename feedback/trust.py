@@ -1,7 +1,7 @@
 """How far a rater's ratings can be believed, from how they were given. Shown, and a weight of rows in releases.
 
-Three signs lower the weight. Ratings that follow each other faster than anybody can read are counted out by their share.
-And ratings that all go one way are held against what the other raters say: the weight falls once chance alone would
+Three signs lower the weight. Ratings that follow each other faster than anybody can read are counted out by their
+share. Ratings that all go one way are held against what the other raters say: the weight falls once chance alone would
 give such a row less often than one time in a hundred. Accounts that rate replies to the same questions are taken for
 one hand, which counts once: each of them by its part.
 """

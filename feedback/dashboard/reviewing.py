@@ -102,8 +102,8 @@ def trust(since: datetime) -> Table:
         key="trust",
         title=_("Raters with an unusual pattern"),
         lead=_(
-            "Ratings faster than anybody reads, all one way, or of several accounts about the same questions. The weight "
-            "is 1 for everybody not listed here."
+            "Ratings faster than anybody reads, all one way, or of several accounts about the same questions. "
+            "The weight is 1 for everybody not listed here."
         ),
         head=[_("Rater"), _("Up"), _("Ratings"), _("Hurried"), _("Accounts alike"), _("Weight")],
         rows=[
