@@ -89,14 +89,15 @@ class Hub:
                 if not viewers and self._viewers.get(channel) is viewers:
                     del self._viewers[channel]
                     self._confirmed.pop(channel, None)
-                    with contextlib.suppress(redis.RedisError, OSError):
+                    # redis has no writer while the reader is connecting again: AttributeError.
+                    with contextlib.suppress(redis.RedisError, OSError, AttributeError):
                         await self._pubsub.unsubscribe(channel)
 
     async def _read(self) -> None:
         while self._viewers:
             try:
                 message = await self._pubsub.get_message(timeout=30)
-            except (redis.RedisError, OSError):
+            except (redis.RedisError, OSError, AttributeError):
                 logger.warning("Lost the connection to Valkey; viewers re-read until it is back")
                 await asyncio.sleep(0.5)  # the client re-subscribes by itself when it reconnects
                 for channel in list(self._viewers):

@@ -51,7 +51,7 @@ class ReleaseThrottle(UserRateThrottle):
     rate = "60/min"
 
 
-class WishSerializer(serializers.Serializer[Any]):
+class ReleaseWishSerializer(serializers.Serializer[Any]):
     specification = serializers.DictField(default=dict, help_text="Choices of feedback/release/specification.py.")
     dry_run = serializers.BooleanField(default=False, help_text="Only count what would be in it.")
 
@@ -105,10 +105,10 @@ class Releases(ListAPIView[Release]):
     def get_queryset(self) -> QuerySet[Release]:
         return Release.objects.filter(is_dry_run=False)
 
-    @extend_schema(request=WishSerializer, responses={201: ReleaseSerializer, 200: ReleaseSerializer})
+    @extend_schema(request=ReleaseWishSerializer, responses={201: ReleaseSerializer, 200: ReleaseSerializer})
     def post(self, request: Request) -> Response:
         """Make a release, or count what would be in it. The same wish over the same ratings is the same one (200)."""
-        wish = WishSerializer(data=request.data)
+        wish = ReleaseWishSerializer(data=request.data)
         wish.is_valid(raise_exception=True)
         try:
             frozen = releasing.make_release(

@@ -1,7 +1,7 @@
 """A virtual year at the simulated Stripe: every invoice is what a bookkeeper of our own expects, and whoever has paid
 has the plan at every moment that was paid for.
 
-`YEAR_SUBSCRIPTIONS` (8) people for `YEAR_MONTHS` (3); `make faults` takes 1,000 for 13. They buy Plus or Pro, by the
+`YEAR_SUBSCRIPTIONS` (8) people for `YEAR_MONTHS` (2); `make faults` takes 1,000 for 13. They buy Plus or Pro, by the
 month or the year, some with a trial, some through 3-D Secure; they upgrade in the middle of a period, downgrade at its
 end, cancel, come back; cards fail at a renewal and are mended days later.
 """
@@ -29,7 +29,7 @@ from tests.stack.customers import CHALLENGED, PAID, come_back, newcomer, open_ch
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 PEOPLE = int(os.environ.get("YEAR_SUBSCRIPTIONS", "8"))
-MONTHS = int(os.environ.get("YEAR_MONTHS", "3"))
+MONTHS = int(os.environ.get("YEAR_MONTHS", "2"))
 FAILS_WHEN_CHARGED = "4000000000000341"
 TRIAL = timedelta(days=14)
 # Stripe keeps a renewal's invoice as a draft for an hour before it takes the money.

@@ -32,7 +32,7 @@ from tests.stack.simulated_stripe import KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EVENTS = int(os.environ.get("FAULT_EVENTS", "100"))
+EVENTS = int(os.environ.get("FAULT_EVENTS", "50"))
 SEEDS = range(int(os.environ.get("FAULT_SEEDS", "1")))
 PEOPLE = 6
 OLD_SECRET, NEW_SECRET = "whsec_faults_old", "whsec_faults_new"
