@@ -33,6 +33,12 @@ def address_of(request: HttpRequest) -> str | None:
     return found
 
 
+def note_failed_sign_in(*, email: str, address: str | None, now: datetime) -> None:
+    """On the record of whose account it is; nothing when there is none."""
+    if person := User.objects.filter(email=email.strip().lower()).first():
+        record(user=person, kind=Kind.SIGN_IN_FAILED, now=now, address=address)
+
+
 def listen() -> None:
     """Connect to what django-allauth says has happened."""
     for signal, kind in (
@@ -41,6 +47,7 @@ def listen() -> None:
         (account_signals.password_changed, Kind.PASSWORD_CHANGED),
         (account_signals.password_reset, Kind.PASSWORD_CHANGED),
         (account_signals.email_changed, Kind.EMAIL_CHANGED),
+        (mfa_signals.authentication_failed, Kind.SIGN_IN_FAILED),
         (mfa_signals.authenticator_added, Kind.SECOND_STEP_ADDED),
         (mfa_signals.authenticator_removed, Kind.SECOND_STEP_REMOVED),
         (mfa_signals.authenticator_reset, Kind.RECOVERY_CODES_RENEWED),

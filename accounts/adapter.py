@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.http import HttpRequest
 
+from accounts import activity, sealing, tasks
 from accounts.models import User
+
+PURPOSE = "accounts.second-step"
+MARK = "sealed:"
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Our policy for sign-in; allauth does the rest."""
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Written down by a worker, whether there is such an account or not: the answer takes as long for both."""
+        super().authentication_failed(request, **credentials)
+        tasks.note_failed_sign_in.delay(str(credentials.get("email") or ""), activity.address_of(request))
 
 
 class ElsewhereAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
@@ -23,3 +34,18 @@ class ElsewhereAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         person: User = super().populate_user(request, sociallogin, data)
         person.name = str(data.get("name") or "")[:80]
         return person
+
+
+class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Seeds of authenticator apps and of recovery codes are of no use to whoever reads the database alone."""
+
+    def encrypt(self, text: str) -> str:
+        return MARK + sealing.sealed(text, purpose=PURPOSE)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        if not encrypted_text.startswith(MARK):  # kept before they were sealed
+            return encrypted_text
+        try:
+            return sealing.opened(encrypted_text.removeprefix(MARK), purpose=PURPOSE)
+        except sealing.NotOurs:  # the SECRET_KEY is another: no code fits, and nobody can guess one
+            return str(generate_totp_secret())

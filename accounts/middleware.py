@@ -1,13 +1,58 @@
-"""Apply what a signed-in person chose: language and time zone."""
+"""What holds for every request of somebody signed in: how long sessions last, staff's second step, preferences."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
+from accounts import sessions
 from accounts.models import User
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class SessionLimitsMiddleware:
+    """Ends sessions that were left alone for too long: what follows meets a visitor."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if isinstance(request.user, User):
+            sessions.look_after(request, user=request.user, now=timezone.now())
+        return self._get_response(request)
+
+
+class StaffSecondStepMiddleware:
+    """Leads staff whose rights sleep (`User.has_perm`) to the page where they add a second step."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        user = request.user
+        is_admin_site = request.path.startswith(reverse("admin:index"))
+        if is_admin_site and isinstance(user, User) and user.is_staff and user.lacks_second_step:
+            return self._to_second_step(request)
+        answer = self._get_response(request)
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        if answer.status_code == 403 and wants_page and isinstance(user, User) and _has_sleeping_rights(user):
+            return self._to_second_step(request)
+        return answer
+
+    def _to_second_step(self, request: HttpRequest) -> HttpResponseBase:
+        messages.warning(request, _("Work for this site needs a second step: add an authenticator app or a passkey."))
+        return redirect("mfa_index")
+
+
+def _has_sleeping_rights(user: User) -> bool:
+    return bool(user.lacks_second_step and user.get_all_permissions())
 
 
 class PreferencesMiddleware:
@@ -17,7 +62,7 @@ class PreferencesMiddleware:
     hop from the event loop, and it loads the person once, so that async views may read `request.user`.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

@@ -7,13 +7,18 @@ import uuid
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import data_copies, erasure
+from accounts import activity, data_copies, erasure
 from accounts.webhooks import sending
 
 
 @shared_task
 def make_data_copy(copy_id: str) -> None:
     data_copies.make(uuid.UUID(copy_id), now=timezone.now())
+
+
+@shared_task
+def note_failed_sign_in(email: str, address: str | None) -> None:
+    activity.note_failed_sign_in(email=email, address=address, now=timezone.now())
 
 
 @shared_task

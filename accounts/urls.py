@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import keys, leaving, preferences, webhooks
+from accounts.views import keys, leaving, preferences, sessions, webhooks
 
 urlpatterns = [
     path("settings/", preferences.settings_page, name="settings"),
@@ -19,6 +19,11 @@ urlpatterns = [
     path("settings/webhooks/<uuid:endpoint_id>/test", webhooks.test_webhook, name="webhook-test"),
     path("settings/webhooks/<uuid:endpoint_id>/remove", webhooks.remove_webhook, name="webhook-remove"),
     path("settings/deliveries/<uuid:delivery_id>/resend", webhooks.send_again, name="webhook-resend"),
+    # In the places of django-allauth's own, which come after these.
+    path("accounts/sessions/", sessions.sessions_page, name="sessions"),
+    path("accounts/logout/", sessions.SignOut.as_view(), name="account_logout"),
+    path("settings/sessions/others/end", sessions.end_other_sessions, name="sessions-end-others"),
+    path("settings/sessions/<int:session_id>/end", sessions.end_session, name="session-end"),
     path("settings/activity", leaving.activity_page, name="activity"),
     path("settings/data", leaving.your_data, name="your_data"),
     path("settings/data/copy", leaving.ask_for_copy, name="data-copy-ask"),

@@ -107,6 +107,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SessionLimitsMiddleware",
+    "accounts.middleware.StaffSecondStepMiddleware",
     "accounts.middleware.PreferencesMiddleware",
 ]
 
@@ -214,11 +216,18 @@ SOCIALACCOUNT_ADAPTER = "accounts.adapter.ElsewhereAdapter"
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_AUTO_SIGNUP = False  # the question of consent is asked of everybody
+MFA_ADAPTER = "accounts.adapter.SecondStepAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = SITE_NAME
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 USERSESSIONS_TRACK_ACTIVITY = False  # a write and a commit in every request: a third of the time to the first token
+# Whether the rights of staff sleep until they have an authenticator app or a passkey.
+STAFF_SECOND_STEP = env.bool("STAFF_SECOND_STEP", default=HTTPS)
+# A session ends so long after signing in, whatever happens; sooner when nothing is asked for in it (accounts.sessions).
+SESSION_COOKIE_AGE = env.int("SESSION_DAYS", default=14) * 86_400
+SESSION_IDLE_HOURS = env.int("SESSION_IDLE_HOURS", default=168)
+STAFF_SESSION_IDLE_HOURS = env.int("STAFF_SESSION_IDLE_HOURS", default=12)
 
 # Whether the box at sign-up is ticked before the person has said anything, and which text they agreed to.
 TRAINING_CONSENT_DEFAULT = env.bool("TRAINING_CONSENT_DEFAULT", default=False)

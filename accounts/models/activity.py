@@ -15,6 +15,8 @@ class ActivityEvent(models.Model):
 
     class Kind(models.TextChoices):
         SIGNED_IN = "signed_in", _("Signed in")
+        SIGN_IN_FAILED = "sign_in_failed", _("Sign-in failed")
+        SESSION_ENDED = "session_ended", _("Device signed out")
         PASSWORD_CHANGED = "password_changed", _("Password changed")
         EMAIL_CHANGED = "email_changed", _("E-mail address changed")
         SECOND_STEP_ADDED = "second_step_added", _("Second step or passkey added")

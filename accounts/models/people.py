@@ -1,8 +1,10 @@
 """Who you are: the person, and what they agreed to."""
 
 import uuid
+from functools import cached_property
 
 import uuid6
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
@@ -65,6 +67,23 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
+        """The rights of staff sleep until they have a second step, where the site asks it of them."""
+        return super().has_perm(perm, obj) and not self.lacks_second_step
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return super().has_module_perms(app_label) and not self.lacks_second_step
+
+    @cached_property
+    def lacks_second_step(self) -> bool:
+        """Whether the site asks staff for a second step and this person has neither app nor passkey."""
+        from allauth.mfa.models import Authenticator  # its module asks for this one
+
+        if not settings.STAFF_SECOND_STEP:
+            return False
+        kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+        return not Authenticator.objects.filter(user=self, type__in=kinds).exists()
 
     def get_short_name(self) -> str:
         return self.name or self.email.partition("@")[0]

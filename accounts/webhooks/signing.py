@@ -8,11 +8,11 @@ import hmac
 import secrets
 from datetime import datetime
 
-from cryptography.fernet import Fernet, MultiFernet
-from django.conf import settings
+from accounts import sealing
 
 BEGINNING = "whsec_"
 SECRET_BYTES = 32
+PURPOSE = "accounts.webhooks"
 
 
 def new_secret() -> str:
@@ -22,7 +22,7 @@ def new_secret() -> str:
 
 def sealed(secret: str) -> str:
     """The secret as it is stored: of no use without SECRET_KEY."""
-    return _box().encrypt(secret.encode()).decode()
+    return sealing.sealed(secret, purpose=PURPOSE)
 
 
 def headers(*, message_id: str, body: bytes, stored_secrets: list[str], now: datetime) -> dict[str, str]:
@@ -37,15 +37,6 @@ def headers(*, message_id: str, body: bytes, stored_secrets: list[str], now: dat
 
 
 def _signature(stored: str, signed: bytes) -> str:
-    secret = _box().decrypt(stored.encode()).decode()
+    secret = sealing.opened(stored, purpose=PURPOSE)
     key = base64.b64decode(secret.removeprefix(BEGINNING))
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
-def _box() -> MultiFernet:
-    """Opens with SECRET_KEY and those before it, so that the key can be changed."""
-    return MultiFernet([Fernet(_derived(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
-
-
-def _derived(key: str) -> bytes:
-    return base64.urlsafe_b64encode(hmac.new(key.encode(), b"accounts.webhooks", hashlib.sha256).digest())

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLPattern, get_resolver
@@ -124,6 +125,7 @@ def ids(ann: User) -> dict[str, str]:
         "invoice_id": invoice.pk,
         "invitation_id": str(invitation.pk),
         "user_id": str(ann.pk),
+        "session_id": str(UserSession.objects.create(user=ann, ip="192.0.2.1", session_key="a" * 32).pk),
         "pk": str(ann.authenticator_set.create(type="webauthn", data={"name": MARKER}).pk),
         "release_id": str(Release.objects.create(version=1, state="cancelled", finished_at=now).pk),
         "kind": "md",

@@ -38,3 +38,9 @@ document.addEventListener("click", (event) => {
   const item = event.target.closest(".menu__item");
   if (item) item.closest(".menu")?.hidePopover();
 });
+
+// Signing out leaves no unsent words behind; over https the server's answer says so as well (Clear-Site-Data).
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[action$='/accounts/logout/']")) return;
+  for (const key of Object.keys(localStorage)) if (key.startsWith("draft:")) localStorage.removeItem(key);
+});
