@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import uvloop
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -176,7 +177,7 @@ def _lease() -> timedelta:
 @lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
     """One event loop a worker process streams all its replies."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     threading.Thread(target=loop.run_forever, name="replies", daemon=True).start()
     return loop
 

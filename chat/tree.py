@@ -41,13 +41,17 @@ WITH RECURSIVE path AS (
 SELECT id FROM path ORDER BY depth DESC
 """
 
-_TEXTS_ABOVE = """
+_ABOVE = """
 WITH RECURSIVE path AS (
     SELECT parent_id, role, content, 0 AS depth FROM chat_message WHERE id = %(message)s
     UNION ALL
     SELECT m.parent_id, m.role, m.content, depth + 1 FROM chat_message m JOIN path p ON m.id = p.parent_id
 )
-SELECT role, content FROM path WHERE depth > 0 AND content <> '' ORDER BY depth DESC
+SELECT
+    COALESCE((SELECT json_agg(json_build_array(role, content) ORDER BY depth DESC)
+        FROM path WHERE depth > 0 AND content <> ''), '[]'),
+    ARRAY(SELECT document.id FROM chat_document AS document JOIN chat_message AS message USING (conversation_id)
+        WHERE message.id = %(message)s AND document.state = 'ready')
 """
 
 _NEWEST_LEAF = """
@@ -87,11 +91,21 @@ def path_messages(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Mes
     return [by_id[message_id] for message_id in ids]
 
 
-def texts_above(message_id: uuid.UUID) -> list[tuple[str, str]]:
-    """(role, text) of every message above this one that has a text, the first message of the conversation first."""
+@dataclass(frozen=True)
+class Above:
+    """What a reply is to answer from: (role, text) of the messages above it that have a text, the first message of the
+    conversation first, and the conversation's documents that can be searched."""
+
+    texts: list[tuple[str, str]]
+    document_ids: list[uuid.UUID]
+
+
+def above(message_id: uuid.UUID) -> Above:
+    """Read in one statement: somebody waits for the first word."""
     with connection.cursor() as cursor:
-        cursor.execute(_TEXTS_ABOVE, {"message": message_id})
-        return [(role, content) for role, content in cursor.fetchall()]
+        cursor.execute(_ABOVE, {"message": message_id})
+        texts, document_ids = cursor.fetchone()
+    return Above([(role, text) for role, text in texts], document_ids)
 
 
 def current_path(conversation: Conversation) -> list[Turn]:

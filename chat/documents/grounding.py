@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from chat.documents import finding, showing
-from chat.models import Citation, Document, Message, Passage, Reply
+from chat.models import Citation, Message, Passage, Reply
 
 Turns = list[dict[str, str]]
 
@@ -21,16 +21,12 @@ FENCE_BYTES = 400
 HEADER_BYTES = 160
 
 
-def with_passages(reply: Reply, turns: Turns, *, room: int) -> Turns:
-    """The turns with passages of the conversation's documents above the last question, within `room` tokens.
+def with_passages(reply: Reply, turns: Turns, *, document_ids: Sequence[uuid.UUID], room: int) -> Turns:
+    """The turns with passages of the documents above the last question, within `room` tokens.
 
     The same passages again for a reply that is written a second time, and for one that goes on from another.
     """
-    if not turns or turns[-1]["role"] != Message.Role.USER:
-        return turns
-    searchable = Document.objects.searchable().filter(conversation__messages=reply.pk)
-    document_ids = list(searchable.values_list("id", flat=True))
-    if not document_ids:
+    if not document_ids or not turns or turns[-1]["role"] != Message.Role.USER:
         return turns
     question = turns[-1]["content"]
     passages = _remembered(reply) or _chosen(reply, document_ids, turns, room)
@@ -76,7 +72,7 @@ def _remembered(reply: Reply) -> list[Passage]:
     return [citation.passage for citation in known]
 
 
-def _chosen(reply: Reply, document_ids: list[uuid.UUID], turns: Turns, room: int) -> list[Passage]:
+def _chosen(reply: Reply, document_ids: Sequence[uuid.UUID], turns: Turns, room: int) -> list[Passage]:
     question = turns[-1]["content"]
     # A token is at least one byte, so bytes bound what the passages take: at most half of the window.
     budget = min(settings.CHAT_CONTEXT_TOKENS // 2, room - len(question.encode())) - FENCE_BYTES

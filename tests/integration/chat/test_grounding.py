@@ -130,14 +130,15 @@ def test_a_reply_written_a_second_time_is_given_the_same(user: Any, talk: Conver
 
 
 def test_passages_take_no_more_than_half_of_the_window(user: Any, talk: Conversation, settings: Any) -> None:
-    attached(user, "\n\n".join(f"# Owls {n}\n{'Owls fly. ' * 70}" for n in range(9)).encode(), conversation=talk)
+    text = "\n\n".join(f"# Owls {n}\n{'Owls fly. ' * 70}" for n in range(9))
+    document = attached(user, text.encode(), conversation=talk)
     turns = [{"role": "user", "content": "Do owls fly?"}]
     bare, reply = prompt.at_most_tokens(turns), asked(user, talk, "Do owls fly?")
     given = {}
     for window in (8192, 4096, 1024):
         settings.CHAT_CONTEXT_TOKENS = window
         Citation.objects.all().delete()
-        whole = grounding.with_passages(reply, turns, room=window - 256)
+        whole = grounding.with_passages(reply, turns, document_ids=[document.pk], room=window - 256)
         assert prompt.at_most_tokens(whole) <= bare + window // 2
         given[window] = Citation.objects.count()
     assert given == {8192: 4, 4096: 1, 1024: 0}
