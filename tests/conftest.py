@@ -12,7 +12,12 @@ from django.db.models.signals import post_migrate
 
 from tests.stack.surroundings import surroundings
 
-pytest_plugins = ["tests.stack.processes", "tests.stack.simulated_stripe", "tests.stack.browser"]
+pytest_plugins = [
+    "tests.stack.processes",
+    "tests.stack.reply_lengths",
+    "tests.stack.simulated_stripe",
+    "tests.stack.browser",
+]
 
 
 def pytest_configure() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_editing_a_message_makes_a_branch(new_page: NewPage, user: User, written
     expect(chat.replies.last).to_contain_text("Use this")
 
 
-def test_stop_shows_at_once_and_keeps_what_was_written(chat: ChatPage) -> None:
+def test_stop_shows_at_once_and_keeps_what_was_written(chat: ChatPage, endless_replies: None) -> None:
     chat.say(LONG)
     chat.wait_for_words()
     chat.page.get_by_role("button", name="Stop").click()
@@ -103,7 +104,7 @@ def test_stop_shows_at_once_and_keeps_what_was_written(chat: ChatPage) -> None:
     assert chat.text().strip()
 
 
-def test_a_refresh_and_a_second_tab_show_the_reply_live(chat: ChatPage) -> None:
+def test_a_refresh_and_a_second_tab_show_the_reply_live(chat: ChatPage, endless_replies: None) -> None:
     chat.say(LONG)
     chat.wait_for_words()
     shown = chat.text()
@@ -133,7 +134,7 @@ def test_a_double_click_sends_once(chat: ChatPage) -> None:
     assert Conversation.objects.count() == 1
 
 
-def test_a_message_written_meanwhile_goes_out_when_the_reply_is_finished(chat: ChatPage) -> None:
+def test_a_message_written_meanwhile_goes_out_when_the_reply_is_finished(chat: ChatPage, endless_replies: None) -> None:
     chat.say(LONG)
     chat.wait_for_words()
     chat.say("And now say bye.")
@@ -215,7 +216,7 @@ def test_renaming_and_deleting_a_conversation(new_page: NewPage, user: User, wri
     expect(page.locator(".sidebar__item")).to_have_count(0)
 
 
-def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conversation) -> None:
+def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conversation, endless_replies: None) -> None:
     chat = ChatPage(new_page(user, javascript=False)).open(f"/c/{written.pk}")
     expect(chat.replies.last.get_by_role("button", name="Copy")).to_be_hidden()
     chat.questions.last.hover()
@@ -229,7 +230,9 @@ def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conver
     expect(chat.questions).to_have_count(2)
 
 
-def test_the_keyboard_alone_does_it(new_page: NewPage, user: User, written: Conversation) -> None:
+def test_the_keyboard_alone_does_it(
+    new_page: NewPage, user: User, written: Conversation, endless_replies: None
+) -> None:
     page = new_page(user)
     page.goto(f"/c/{written.pk}")
     page.locator(".chat__title").click()
@@ -255,11 +258,13 @@ def test_a_screen_reader_hears_the_start_and_the_end(chat: ChatPage) -> None:
         "new MutationObserver(() => window.heard.push(region.textContent))"
         ".observe(region, {childList: true, characterData: true, subtree: true}); }"
     )
+    began = time.monotonic()
     chat.ask("Say hi.")
+    phrases = 2 + (time.monotonic() - began) / 2.5
     heard: list[Any] = chat.page.evaluate("window.heard")
     assert heard[0] == "Reply started"
     assert heard[-1].endswith("Reply finished")
-    assert len(heard) < 20, "phrases, not tokens"
+    assert len(heard) <= phrases, "phrases, not tokens"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -297,9 +302,9 @@ def test_the_whole_page_weighs_less_than_100_kb(new_page: NewPage, user: User, w
     assert sum(sizes) < 100_000, f"{sum(sizes) / 1000:.0f} kB"
 
 
-def test_a_restarted_web_process_loses_nothing(new_page: NewPage, user: User, stack: Stack) -> None:
+def test_a_restarted_web_process_loses_nothing(new_page: NewPage, user: User, stack: Stack, long_replies: int) -> None:
     chat = ChatPage(new_page(user, allowing=("ERR_",))).open()
-    chat.say("Count from one to thirty in words.")
+    chat.say(LONG)
     chat.wait_for_words()
     stack.restart("web")
     shown = chat.finished()
@@ -308,7 +313,7 @@ def test_a_restarted_web_process_loses_nothing(new_page: NewPage, user: User, st
     assert Reply.objects.get().state == Reply.State.COMPLETE
 
 
-def test_a_person_who_scrolls_up_is_left_in_peace(new_page: NewPage, user: User) -> None:
+def test_a_person_who_scrolls_up_is_left_in_peace(new_page: NewPage, user: User, endless_replies: None) -> None:
     chat = ChatPage(new_page(user, phone=True)).open()
     chat.say(LONG)
     jump = chat.page.get_by_role("button", name="Jump to the latest")

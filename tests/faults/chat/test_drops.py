@@ -23,7 +23,7 @@ SECONDS = float(os.environ.get("DROPS_SECONDS", "0.3"))
 TOKENS = int(os.environ.get("DROPS_TOKENS", "320"))
 
 
-def test_the_text_is_whole_however_often_the_connection_drops(stack):
+def test_the_text_is_whole_however_often_the_connection_drops(stack, long_replies):
     Plan.objects.update(messages_per_window=1000, max_output_tokens=TOKENS)
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
     drops = 0
