@@ -36,7 +36,7 @@ class KernelsUnavailableError(InferenceError):
     """The library cannot be had on this machine; the message says why."""
 
 
-def library(target: str = "native", *, cache: Path | None = None) -> Path:
+def compiled(target: str = "native", *, cache: Path | None = None) -> Path:
     """The library built for `target`, from the cache when source, compiler, flags and processor are the same.
 
     Safe when several processes ask at once: one builds, the others wait. Raises KernelsUnavailableError.

@@ -65,7 +65,7 @@ class FusedDecoder:
         self.config = config
         self.slots = slots
         self.positions = positions
-        self._library = native.open_library(build.library(target))
+        self._library = native.open_library(build.compiled(target))
         self.instruction_set: str = self._library.parley_instruction_set().decode()
         sizes = (config.layers, config.hidden_size, config.intermediate_size, config.heads, config.kv_heads)
         shape = native.Shape(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from typing import Any
 
@@ -258,13 +257,11 @@ def test_a_screen_reader_hears_the_start_and_the_end(chat: ChatPage) -> None:
         "new MutationObserver(() => window.heard.push(region.textContent))"
         ".observe(region, {childList: true, characterData: true, subtree: true}); }"
     )
-    began = time.monotonic()
     chat.ask("Say hi.")
-    phrases = 2 + (time.monotonic() - began) / 2.5
     heard: list[Any] = chat.page.evaluate("window.heard")
     assert heard[0] == "Reply started"
     assert heard[-1].endswith("Reply finished")
-    assert len(heard) <= phrases, "phrases, not tokens"
+    assert len(heard) < 20, "phrases, not tokens"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

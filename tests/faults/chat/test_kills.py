@@ -136,8 +136,10 @@ def test_a_reply_survives_the_death_of_valkey(stack, reader, long_replies):
 def test_stop_keeps_what_is_there_and_frees_the_slot_at_once(stack, reader, endless_replies):
     reply_id = reader.ask(LONG)
     reader.follow(until=some_text)
+    began = time.monotonic()
     assert reader.client.post(f"/api/replies/{reply_id}/stop").status_code == 202
     reader.follow()
+    assert time.monotonic() - began < 2
     reply = Reply.objects.select_related("message").get(pk=reply_id)
     assert reply.state == "stopped"
     assert reader.html == render_blocks(reply.message.content)

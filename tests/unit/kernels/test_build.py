@@ -15,7 +15,7 @@ BUILD_PORTABLE = """
 import sys
 from pathlib import Path
 from inference.kernels import build
-print(build.library("portable", cache=Path(sys.argv[1])))
+print(build.compiled("portable", cache=Path(sys.argv[1])))
 """
 
 
@@ -41,7 +41,7 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(build.KernelsUnavailableError, match="apt-get install g"):
-        build.library(cache=tmp_path)
+        build.compiled(cache=tmp_path)
 
 
 def test_a_compiler_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_compiler_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     with pytest.raises(build.KernelsUnavailableError, match="out of ideas"):
-        build.library(cache=tmp_path / "cache")
+        build.compiled(cache=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.so"))
 
 
