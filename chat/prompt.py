@@ -24,22 +24,11 @@ def build(reply: Reply) -> Prompt:
     Raises `inference.PromptTooLong` when even the last message alone leaves no room for a reply.
     """
     above = tree.above(reply.pk)
-    room = _room(reply)
-    turns = grounding.with_passages(reply, _turns(above), document_ids=above.document_ids, room=room)
-    return trimmed(_system(reply), turns, room=room)
-
-
-def _system(reply: Reply) -> Prompt:
-    return [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
-
-
-def _turns(above: tree.Above) -> Prompt:
-    return [{"role": role, "content": content} for role, content in above.texts]
-
-
-def _room(reply: Reply) -> int:
-    window: int = settings.CHAT_CONTEXT_TOKENS
-    return window - min(reply.max_tokens, window // 2)
+    turns = [{"role": role, "content": content} for role, content in above.texts]
+    room = settings.CHAT_CONTEXT_TOKENS - min(reply.max_tokens, settings.CHAT_CONTEXT_TOKENS // 2)
+    turns = grounding.with_passages(reply, turns, document_ids=above.document_ids, room=room)
+    system = [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
+    return trimmed(system, turns, room=room)
 
 
 def trimmed(system: Prompt, turns: Prompt, *, room: int) -> Prompt:

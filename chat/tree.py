@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connection, models, transaction
 
-from chat.models import Conversation, Message, Reply
+from chat.models import Conversation, Document, Message, Reply
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ SELECT
     COALESCE((SELECT json_agg(json_build_array(role, content) ORDER BY depth DESC)
         FROM path WHERE depth > 0 AND content <> ''), '[]'),
     ARRAY(SELECT document.id FROM chat_document AS document JOIN chat_message AS message USING (conversation_id)
-        WHERE message.id = %(message)s AND document.state = 'ready')
+        WHERE message.id = %(message)s AND document.state = %(ready)s)
 """
 
 _NEWEST_LEAF = """
@@ -103,7 +103,7 @@ class Above:
 def above(message_id: uuid.UUID) -> Above:
     """Read in one statement: somebody waits for the first word."""
     with connection.cursor() as cursor:
-        cursor.execute(_ABOVE, {"message": message_id})
+        cursor.execute(_ABOVE, {"message": message_id, "ready": Document.State.READY})
         texts, document_ids = cursor.fetchone()
     return Above([(role, text) for role, text in texts], document_ids)
 

@@ -1,10 +1,13 @@
-"""Signing out leaves nothing of the person in the browser; a device is signed out from another one."""
+"""Signing out leaves nothing in the browser; a device is signed out from another one; a failed try is told."""
 
 from __future__ import annotations
+
+import time
 
 import pytest
 from playwright.sync_api import expect
 
+from accounts.models import ActivityEvent
 from tests import signing_in
 from tests.stack.browser import NewPage
 
@@ -27,3 +30,20 @@ def test_signing_out_here_and_from_elsewhere(new_page: NewPage) -> None:
     page.get_by_role("button", name="Sign out", exact=True).last.click()
     expect(page.get_by_role("link", name="Sign in").first).to_be_visible()
     assert page.evaluate("JSON.stringify(localStorage)") == "{}"
+
+
+def test_a_wrong_password_stands_in_the_log_of_the_account(new_page: NewPage) -> None:
+    person = signing_in.person("tried@example.org")
+    stranger = new_page()
+    stranger.goto("/accounts/login/")
+    stranger.locator("input[name=login]").fill(person.email)
+    stranger.locator("input[name=password]").fill("not the password")
+    stranger.locator("input[name=password]").press("Enter")
+    expect(stranger.locator("main")).to_contain_text("not correct")
+    give_up_at = time.monotonic() + 30
+    while not person.activity.filter(kind=ActivityEvent.Kind.SIGN_IN_FAILED).exists():
+        assert time.monotonic() < give_up_at, "a worker writes it down"
+        time.sleep(0.1)
+    owner = new_page(person)
+    owner.goto("/settings/activity")
+    expect(owner.locator("main")).to_contain_text("Sign-in failed")
