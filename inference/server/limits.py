@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +20,10 @@ class Forbidden(RequestError):  # noqa: N818
 
     status = 401
     type = "authentication_error"
+
+
+# How long a refused caller may go on sending before the connection is cut.
+LINGER_SECONDS = 2.0
 
 
 class _TooLarge(Exception):  # noqa: N818
@@ -37,7 +43,7 @@ class BodyLimit:
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._limit:
-            await self._refuse(send)
+            await self._refuse(receive, send)
             return
         received, started = 0, False
 
@@ -60,16 +66,29 @@ class BodyLimit:
             await self._app(scope, counted_receive, watched_send)
         except _TooLarge:
             if not started:
-                await self._refuse(send)
+                await self._refuse(receive, send)
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        """Answer at once, then take in what is still on its way.
+
+        A connection closed over bytes that nobody read is reset, and the caller may lose the answer (RFC 9112, 9.6).
+        """
         text = f"The body is larger than {self._limit} bytes."
         error = {"message": text, "type": "invalid_request_error", "param": None, "code": "body_too_large"}
         body = json.dumps({"error": error}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await _drain(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _drain(receive: Receive) -> None:
+    while (await receive()).get("more_body"):
+        pass
 
 
 async def require_key(request: Request) -> None:
