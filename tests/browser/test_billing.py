@@ -13,6 +13,7 @@ from accounts.models import User
 from billing import catalogue, quota
 from billing.entitlements import entitlement_of
 from billing.models import Plan, StripeEvent, Subscription
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -48,13 +49,6 @@ def buy(page, stack, plan="Plus"):
     page.goto(f"{stack.url}/billing/plans")
     page.get_by_role("button", name=f"Get {plan}").click()
     page.wait_for_url(f"{stack.stripe_url}/checkout/**")
-
-
-def wait_until(is_so, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def plan_of(user):

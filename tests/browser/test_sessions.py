@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from playwright.sync_api import expect
 
 from accounts.models import ActivityEvent
 from tests import signing_in
 from tests.stack.browser import NewPage
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -40,10 +39,7 @@ def test_a_wrong_password_stands_in_the_log_of_the_account(new_page: NewPage) ->
     stranger.locator("input[name=password]").fill("not the password")
     stranger.locator("input[name=password]").press("Enter")
     expect(stranger.locator("main")).to_contain_text("not correct")
-    give_up_at = time.monotonic() + 30
-    while not person.activity.filter(kind=ActivityEvent.Kind.SIGN_IN_FAILED).exists():
-        assert time.monotonic() < give_up_at, "a worker writes it down"
-        time.sleep(0.1)
+    wait_until(person.activity.filter(kind=ActivityEvent.Kind.SIGN_IN_FAILED).exists, what="no worker wrote it down")
     owner = new_page(person)
     owner.goto("/settings/activity")
     expect(owner.locator("main")).to_contain_text("Sign-in failed")

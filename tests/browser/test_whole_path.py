@@ -22,6 +22,7 @@ from feedback.release import store
 from tests.browser.chat_page import ChatPage
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -137,13 +138,9 @@ def subscribe(page: Page, chat: ChatPage, stack: Stack) -> None:
 
 
 def wait_for_signed_webhook() -> None:
-    deadline = time.monotonic() + PLUS_SECONDS
-    while time.monotonic() < deadline:
-        about_it = StripeEvent.objects.filter(type__startswith="customer.subscription", source="webhook")
-        if about_it.filter(state=StripeEvent.State.DONE).exists():
-            return
-        time.sleep(0.2)
-    pytest.fail("No signed event about the subscription has arrived and been handled")
+    about_it = StripeEvent.objects.filter(type__startswith="customer.subscription", source="webhook")
+    handled = about_it.filter(state=StripeEvent.State.DONE)
+    wait_until(handled.exists, seconds=PLUS_SECONDS, what="no signed event about it was handled")
 
 
 def make_admin() -> User:

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.inference.conftest import PATH, ROOT, Server, start_server, wait_for
+from tests.integration.inference.conftest import PATH, ROOT, Server, start_server
+from tests.waiting import wait_until
 
 
 def body(text: str = "Count from 1 to 200.", **more: object) -> dict[str, object]:
@@ -29,7 +30,7 @@ async def test_a_flood_of_500_requests_is_served_or_refused_and_leaks_nothing(se
     assert set(statuses) <= {200, 429}
     assert statuses[200] >= 400  # the queue holds 512, and answers while they come
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 429)
-    wait_for(lambda: server.busy_slots() == 0)
+    wait_until(lambda: server.busy_slots() == 0, seconds=10)
     assert server.client.get("/readyz").status_code == 200
 
 

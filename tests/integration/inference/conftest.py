@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,16 +107,6 @@ def start_server(folder: Path, model: Path, **environment: str) -> Server:
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "inference", "serve"], cwd=ROOT, env=variables, stderr=output)
     return Server(process, f"http://127.0.0.1:{port}", log)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return as soon as `condition` holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 @pytest.fixture(scope="session")

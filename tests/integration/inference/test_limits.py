@@ -11,7 +11,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.integration.inference.conftest import PATH, STRICT_KEY, Server, wait_for
+from tests.integration.inference.conftest import PATH, STRICT_KEY, Server
+from tests.waiting import wait_until
 
 
 def body(**more: object) -> dict[str, object]:
@@ -48,7 +49,7 @@ def test_with_the_key_it_answers(strict_server: Server) -> None:
 
 def test_a_reader_who_does_not_read_is_cut_off_and_little_is_kept_for_them(strict_server: Server) -> None:
     """Four replies with their alternatives are about half a megabyte a second; nobody takes it."""
-    wait_for(lambda: strict_server.busy_slots() == 0)
+    wait_until(lambda: strict_server.busy_slots() == 0, seconds=10)
     sockets = strict_server.sockets()
     talk = json.dumps(body(stream=True, n=4, logprobs=True, top_logprobs=20, max_tokens=1900)).encode()
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {STRICT_KEY}\r\n"
@@ -58,12 +59,12 @@ def test_a_reader_who_does_not_read_is_cut_off_and_little_is_kept_for_them(stric
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect((host, int(port)))
         reader.sendall(head.encode() + talk)
-        wait_for(lambda: strict_server.busy_slots() == 4)
+        wait_until(lambda: strict_server.busy_slots() == 4, seconds=10)
         made = strict_server.metric("inference_reply_tokens_total")
-        wait_for(lambda: strict_server.busy_slots() == 0, seconds=30)
+        wait_until(lambda: strict_server.busy_slots() == 0, seconds=30)
         assert strict_server.metric("inference_reply_tokens_total") - made < 4 * 1800
         # The connection itself is gone, although its last bytes were never read.
-        wait_for(lambda: strict_server.sockets() <= sockets, seconds=10)
+        wait_until(lambda: strict_server.sockets() <= sockets, seconds=10)
         received = 0
         try:
             while piece := reader.recv(1 << 16):
@@ -89,7 +90,7 @@ async def test_a_flood_is_served_or_told_when_to_come_back(strict_server: Server
             assert answer.json()["error"]["code"] == "queue_full"
         else:
             assert '"finish_reason":"length"' in answer.text
-    wait_for(lambda: strict_server.busy_slots() == 0)
+    wait_until(lambda: strict_server.busy_slots() == 0, seconds=10)
     assert strict_server.metric("inference_queue_length") == 0
     assert strict_server.metric("inference_requests_rejected_total") == statuses[429]
 
@@ -107,7 +108,7 @@ def test_a_deadline_that_passes_in_the_queue_is_answered_503_before_any_work(
 
 
 def test_a_client_that_leaves_frees_its_slot_within_a_step_or_two(strict_server: Server) -> None:
-    wait_for(lambda: strict_server.busy_slots() == 0)
+    wait_until(lambda: strict_server.busy_slots() == 0, seconds=10)
     before = strict_server.metric("inference_reply_tokens_total")
     received = 0
     with strict_server.client.stream("POST", PATH, json=body(stream=True, max_tokens=1500)) as answer:
@@ -115,7 +116,7 @@ def test_a_client_that_leaves_frees_its_slot_within_a_step_or_two(strict_server:
             received += '"content":"' in line
             if received == 20:
                 break
-    wait_for(lambda: strict_server.busy_slots() == 0, seconds=2)
+    wait_until(lambda: strict_server.busy_slots() == 0, seconds=2)
     made = strict_server.metric("inference_reply_tokens_total") - before
     # What is on its way to the client when it leaves counts, too: a few steps at most, not hundreds.
     assert made <= received + 25
@@ -152,7 +153,7 @@ def test_an_absurd_request_is_refused_and_disturbs_no_other(strict_server: Serve
         assert answer.status_code == 400, answer.text
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
         said = strict_server.metric("inference_reply_tokens_total")
-        wait_for(lambda: strict_server.metric("inference_reply_tokens_total") > said + 2)
+        wait_until(lambda: strict_server.metric("inference_reply_tokens_total") > said + 2, seconds=10)
 
 
 def test_the_strongest_bias_that_is_allowed_does_what_it_says(strict_server: Server) -> None:
@@ -164,7 +165,7 @@ def test_the_strongest_bias_that_is_allowed_does_what_it_says(strict_server: Ser
 
 def test_it_is_ready_for_the_next_who_asks(strict_server: Server) -> None:
     """After all of the above: nothing is held, and a plain request is answered quickly."""
-    wait_for(lambda: strict_server.busy_slots() == 0)
+    wait_until(lambda: strict_server.busy_slots() == 0, seconds=10)
     began = time.monotonic()
     assert strict_server.client.post(PATH, json=body()).status_code == 200
     assert time.monotonic() - began < 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import jsonschema
@@ -200,6 +201,16 @@ def test_a_body_that_is_too_large_is_refused_whatever_it_claims(server: Server) 
     for content in (b"x" * 5_000_000, pieces()):
         answer = server.client.post("/v1/chat/completions", content=content, headers=headers)
         assert answer.status_code == 413
+
+
+def test_who_is_still_sending_a_body_that_is_too_large_can_read_the_answer(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+        assert connection.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 413"  # the answer is there, nothing is read of it
+        connection.sendall(b"x" * 5_000_000)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"body_too_large" in answer
 
 
 def test_the_log_holds_no_word_of_a_prompt_or_a_reply(server: Server, client: openai.OpenAI) -> None:

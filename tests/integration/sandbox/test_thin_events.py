@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ import stripe
 
 from tests.integration.sandbox.typed_fields import differences
 from tests.stack.simulated_stripe import KEY
+from tests.waiting import wait_until
 
 
 class Inbox(http.server.BaseHTTPRequestHandler):
@@ -55,10 +55,7 @@ def destination(client: Any) -> Iterator[Any]:
 
 
 def next_notification(client: Any, secret: str, count: int) -> Any:
-    give_up_at = time.monotonic() + 20
-    while len(Inbox.received) < count:
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
+    wait_until(lambda: len(Inbox.received) >= count, seconds=20)
     return client.parse_event_notification(*Inbox.received[count - 1], secret)
 
 
