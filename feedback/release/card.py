@@ -15,6 +15,10 @@ USES = {
     "prompts": "GRPO and other online methods",
     "comparisons": "win rates, Bradley-Terry, ties and both-bad kept",
 }
+SPLIT_RULE = (
+    "A person's rows are all in one split, drawn from their id. Of prompts, and of rows of one config, that are nearly"
+    " the same, those in training stay; the others are left out of validation and test, and likewise between these two."
+)
 _METADATA = {
     **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
     "rule_version": "int32",
@@ -64,6 +68,10 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
         "",
         "The same rows for other trainers: `openai_dpo/`, `openai_sft/`, `llamafactory/` (with its"
         " `dataset_info.json`), `axolotl.yaml`, `train_trl.yaml`.",
+        "",
+        "## Splits",
+        "",
+        SPLIT_RULE,
         "",
         "## From ratings to rows",
         "",

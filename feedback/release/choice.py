@@ -28,11 +28,17 @@ SELECT id, {_TEXT} FROM (
     FROM feedback_candidaterow WHERE release_id = %s AND config = %s AND dropped = ''
 ) ranked WHERE place = 1 ORDER BY confidence DESC, row_id, source_events
 """  # noqa: S608 - made of constants
+# Each prompt once, without the system prompt, whatever configs and people it is in.
+_PROMPT = "array_to_string(prompt_contents[CASE prompt_roles[1] WHEN 'system' THEN 2 ELSE 1 END:], E'\\n')"
+_PROMPTS = f"""
+SELECT DISTINCT ON (prompt_key) id, {_PROMPT} FROM feedback_candidaterow
+WHERE release_id = %s AND dropped = '' ORDER BY prompt_key, row_id, source_events
+"""  # noqa: S608 - made of constants
 
 _BEGIN = """
 CREATE TEMPORARY TABLE choice ON COMMIT DROP AS
 SELECT id, batch, config, row_id, duplicate_key, prompt_key, user_id, confidence, source_events, dropped,
-    ''::text AS split
+    ''::text AS split, prompt_key AS family, id AS cluster
 FROM feedback_candidaterow WHERE release_id = %s;
 """
 _EXACT = """
@@ -41,6 +47,13 @@ UPDATE choice SET dropped = 'exact duplicate' FROM (
         row_number() OVER (PARTITION BY config, duplicate_key ORDER BY confidence DESC, row_id, source_events) AS place
     FROM choice WHERE dropped = ''
 ) ranked WHERE ranked.id = choice.id AND ranked.place > 1
+"""
+# A family is the prompts that are nearly the same, a cluster the rows of a config that are.
+_CLUSTERS = "UPDATE choice SET cluster = alike.root FROM alike WHERE alike.id = choice.id"
+_FAMILIES = """
+UPDATE choice SET family = root.prompt_key
+FROM kin JOIN choice member ON member.id = kin.id JOIN choice root ON root.id = kin.root
+WHERE choice.prompt_key = member.prompt_key
 """
 _NEAR = "UPDATE choice SET dropped = 'near-duplicate' FROM alike WHERE alike.id = choice.id AND choice.dropped = ''"
 _CAPS = """
@@ -61,11 +74,14 @@ FROM (
     FROM (SELECT DISTINCT user_id FROM choice) people
 ) drawn WHERE drawn.user_id = choice.user_id
 """
-# Nor is a question of the test asked in training, by whomever.
-_FAMILIES = """
-UPDATE choice SET dropped = 'question also in training' WHERE dropped = '' AND split <> 'train' AND prompt_key IN (
-    SELECT prompt_key FROM choice WHERE dropped = '' AND split = 'train'
-)
+# Nor does a split hold anything nearly the same as another, by whomever: what is trained on is not tested on.
+_APART = """
+UPDATE choice SET dropped = 'also in another split' FROM (
+    SELECT {group} AS named, min(array_position(ARRAY['train', 'validation', 'test'], split)) AS first
+    FROM choice WHERE dropped = '' GROUP BY {group}
+) held
+WHERE held.named = choice.{group} AND choice.dropped = ''
+    AND array_position(ARRAY['train', 'validation', 'test'], choice.split) > held.first
 """
 _NUMBER = """
 INSERT INTO feedback_releaserow (release_id, config, split, ordinal, row_id, user_id, source_events, candidate_id)
@@ -88,42 +104,54 @@ class NothingLeftError(ValueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate rows that say nearly the same as a better one."""
+    """Rows that say nearly the same as a better one, and rows whose prompt is nearly another's: (row, that other)."""
 
-    alike: Sequence[int]
+    alike: Sequence[tuple[int, int]]
+    kin: Sequence[tuple[int, int]]
 
 
 def compare(release: Release, specification: Specification, beat: Callable[[], None]) -> Choice:
     """Find near-duplicates among the rows of each config; changes nothing."""
-    alike: array[int] = array("q")
-    if specification.near_duplicates == "drop":
-        for config in (config for config in specification.configs if config not in VOTES):
-            ids: array[int] = array("q")
-            roots = near_duplicates.clusters(
-                _texts(release, config, ids),
-                similarity=specification.near_duplicate_similarity,
-                texts_at=lambda numbers, ids=ids: _texts_at([ids[number] for number in numbers]),  # type: ignore[misc]
-                beat=beat,
-            )
-            alike.extend(ids[number] for number, root in enumerate(roots) if root != number)
-    return Choice(alike)
+    alike: list[tuple[int, int]] = []
+    for config in (config for config in specification.configs if config not in VOTES):
+        alike.extend(_nearly_the_same(_DISTINCT, [release.pk, config], _TEXT, specification, beat))
+    return Choice(alike, _nearly_the_same(_PROMPTS, [release.pk], _PROMPT, specification, beat))
+
+
+def _nearly_the_same(
+    statement: str, parameters: Sequence[object], text: str, specification: Specification, beat: Callable[[], None]
+) -> list[tuple[int, int]]:
+    """(row, the first row it is nearly the same as) of those that are, by their `text`."""
+    ids: array[int] = array("q")
+    roots = near_duplicates.clusters(
+        _texts(statement, parameters, ids),
+        similarity=specification.near_duplicate_similarity,
+        texts_at=lambda numbers: _texts_at([ids[number] for number in numbers], text),
+        beat=beat,
+    )
+    return [(ids[number], ids[int(root)]) for number, root in enumerate(roots) if root != number]
 
 
 def write(release: Release, specification: Specification, choice: Choice) -> None:
     """Number the rows that stay and plan the files; call it in a transaction. Raises `NothingLeftError`."""
     ReleaseRow.objects.filter(release=release).delete()
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS choice, alike")
+        cursor.execute("DROP TABLE IF EXISTS choice, alike, kin")
         cursor.execute(_BEGIN, [release.pk])
-        cursor.execute("CREATE TEMPORARY TABLE alike (id bigint PRIMARY KEY) ON COMMIT DROP")
-        with cursor.copy("COPY alike FROM STDIN") as copy:
-            for row in choice.alike:
-                copy.write_row((row,))
+        for table, pairs in (("alike", choice.alike), ("kin", choice.kin)):
+            cursor.execute(f"CREATE TEMPORARY TABLE {table} (id bigint PRIMARY KEY, root bigint) ON COMMIT DROP")
+            with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                for pair in pairs:
+                    copy.write_row(pair)
+        cursor.execute(_CLUSTERS)
+        cursor.execute(_FAMILIES)
         cursor.execute(_EXACT)
-        cursor.execute(_NEAR)
+        if specification.near_duplicates == "drop":
+            cursor.execute(_NEAR)
         cursor.execute(_CAPS, {"rows": specification.person_rows, "share": specification.person_share})
         cursor.execute(_SPLITS, {"test": specification.test_share, "validation": specification.validation_share})
-        cursor.execute(_FAMILIES)
+        for group in ("family", "cluster"):
+            cursor.execute(_APART.format(group=group))
         cursor.execute("SELECT config, dropped, count(*) FROM choice GROUP BY config, dropped")
         _count(release, cursor.fetchall())
         cursor.execute(_NUMBER, [release.pk])
@@ -168,16 +196,16 @@ def _count(release: Release, counted: list[tuple[str, str, int]]) -> None:
     release.counts = dict(sorted(funnel.items()))
 
 
-def _texts(release: Release, config: str, ids: array[int]) -> Iterator[list[str]]:
+def _texts(statement: str, parameters: Sequence[object], ids: array[int]) -> Iterator[list[str]]:
     with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(_DISTINCT, [release.pk, config])
+        cursor.execute(statement, parameters)
         while found := cursor.fetchmany(TEXTS_PER_BATCH):
             ids.extend(row_id for row_id, _text in found)
             yield [text for _row_id, text in found]
 
 
-def _texts_at(ids: Sequence[int]) -> list[str]:
+def _texts_at(ids: Sequence[int], text: str) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id, {_TEXT} FROM feedback_candidaterow WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
+        cursor.execute(f"SELECT id, {text} FROM feedback_candidaterow WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
         found = dict(cursor.fetchall())
     return [found[row_id] for row_id in ids]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from feedback.release import store
-from feedback.release.card import card, shards_of
+from feedback.release.card import SPLIT_RULE, card, shards_of
 from feedback.release.croissant import croissant
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.recipes import recipes
@@ -72,6 +72,7 @@ def _manifest(release: Release, files: Sequence[File], tombstones: Sequence[str]
         "specification": release.specification,
         "specification_sha256": release.specification_sha256,
         "funnel": release.counts,
+        "splits": {"rule": SPLIT_RULE, "never_in_two": ["person", "near-duplicate prompt", "near-duplicate row"]},
         "files": [file.as_json() for file in files],
         "tombstones": list(tombstones),
     }
