@@ -9,6 +9,7 @@ import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -119,7 +120,7 @@ def compare(release: Release, specification: Specification, beat: Callable[[], N
 
 
 def _nearly_the_same(
-    statement: str, parameters: Sequence[object], text: str, specification: Specification, beat: Callable[[], None]
+    statement: str, parameters: list[Any], text: str, specification: Specification, beat: Callable[[], None]
 ) -> list[tuple[int, int]]:
     """(row, the first row it is nearly the same as) of those that are, by their `text`."""
     ids: array[int] = array("q")
@@ -196,7 +197,7 @@ def _count(release: Release, counted: list[tuple[str, str, int]]) -> None:
     release.counts = dict(sorted(funnel.items()))
 
 
-def _texts(statement: str, parameters: Sequence[object], ids: array[int]) -> Iterator[list[str]]:
+def _texts(statement: str, parameters: list[Any], ids: array[int]) -> Iterator[list[str]]:
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(statement, parameters)
         while found := cursor.fetchmany(TEXTS_PER_BATCH):

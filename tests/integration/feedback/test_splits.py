@@ -21,6 +21,11 @@ LONG = "please tell me in a few plain words how a small boat finds its way home 
 CHINESE = "请用几句简单的话告诉我一条小船夜里怎样找到回家的路还有它靠什么辨认方向"
 # Some differ by a word at the end, some by nothing a reader sees, some altogether.
 PROMPTS = [LONG, f"{LONG} now", f"{LONG.title()} ", CHINESE, f"{CHINESE}呢", "Name a colour.", "Name another animal."]
+# So long that rows with it are nearly the same even after questions that are not.
+BY_THE_STARS = (
+    "by the stars above, by the lights of the harbour, by the sound of waves on the stones, by the smell of smoke from"
+    " the houses, and, when a fog hides all of these, by the compass that every sailor keeps dry below the deck"
+)
 ROW = st.tuples(st.integers(0, 9), st.sampled_from(PROMPTS), st.sampled_from(["sft", "unpaired"]), st.integers(0, 3))
 
 
@@ -38,7 +43,7 @@ def candidate(release, number, row):
         source_events=[],
         prompt_roles=["system", "user"],
         prompt_contents=["Be helpful.", prompt],
-        chosen=f"Answer {answer}: by the stars, by the lights of the harbour and by the sound of the waves {answer}.",
+        chosen=f"Answer {answer}: {BY_THE_STARS}",
         label=True,
         rule="thumb",
         confidence=0.7,
