@@ -14,6 +14,7 @@ from feedback.models.signals import ImplicitSignal
 from feedback.release.models import (
     CandidateRow,
     Erasure,
+    EvaluationPrompt,
     Release,
     ReleaseChunk,
     ReleaseDownload,
@@ -30,6 +31,7 @@ __all__ = [
     "Correction",
     "Erasure",
     "Escalation",
+    "EvaluationPrompt",
     "FeedbackEvent",
     "GoldAnswer",
     "GoldItem",

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from feedback.release import evaluations
 from feedback.release.gates.judging import judged
 from feedback.release.models import CandidateRow, Release
 from feedback.release.prompts import Receipt, prompts_of
@@ -82,7 +83,10 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
     comparisons, receipts_of_sides = _comparisons(release, batch)
     prompts = prompts_of({**receipts, **receipts_of_sides})
     made = [*rows(members, prompts), *rows_of_comparisons(comparisons, prompts)]
-    return judged([row for row in made if row.config in specification.configs], specification)
+    wanted = [row for row in made if row.config in specification.configs]
+    is_kept = specification.evaluation_prompts == "keep"
+    runs = evaluations.runs_until(0 if is_kept else specification.evaluation_prompts_until)
+    return judged(wanted, specification, evaluation_runs=runs)
 
 
 def store(release: Release, batch: int, found: list[Candidate]) -> None:

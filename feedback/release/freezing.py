@@ -8,7 +8,7 @@ that following releases (`after_version`) hand out every rating once, late ones 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -16,6 +16,7 @@ from django.db.models import Max
 
 from accounts.models import User
 from feedback import trust
+from feedback.release import evaluations
 from feedback.release.eligibility import JUDGED, JUDGED_COMPARISONS
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
@@ -116,6 +117,9 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: versions stay without gaps, and two equal requests meet.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.release'))")
+        if specification.evaluation_prompts == "drop":
+            until = specification.evaluation_prompts_until or evaluations.newest()
+            specification = replace(specification, evaluation_prompts_until=until)
         release = Release.objects.create(
             version=None if is_dry_run else _next_version(),
             is_dry_run=is_dry_run,

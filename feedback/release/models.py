@@ -243,6 +243,18 @@ class ReleaseRow(models.Model):
         return f"{self.config}/{self.split}/{self.row_id}"
 
 
+class EvaluationPrompt(models.Model):
+    """A prompt that models are tested by; never changed, never taken away."""
+
+    name = models.CharField(max_length=80)
+    text = models.TextField()
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pk}"
+
+
 class Erasure(models.Model):
     """Somebody's words are to leave every data set: what was asked for, and what was done about it."""
 

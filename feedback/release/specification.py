@@ -34,6 +34,9 @@ class Specification:
     max_row_characters: int = 48_000
     # E-mail addresses, numbers and keys: leave the row out, put placeholders in their place, or look away.
     personal_data: Literal["drop", "mask", "keep"] = "drop"
+    # Rows with a prompt of an evaluation; those known up to this number, 0 for all that are when it is frozen.
+    evaluation_prompts: Literal["drop", "keep"] = "drop"
+    evaluation_prompts_until: int = 0
     near_duplicates: Literal["drop", "keep"] = "drop"
     near_duplicate_similarity: float = 0.66
     # No person gives more than this share of a config's rows, nor fewer than so many rows are cut.
@@ -48,6 +51,8 @@ class Specification:
             raise BadSpecification(f"unknown configs {sorted(unknown)}; known are {', '.join(CONFIGS)}")
         if self.near_duplicates not in ("drop", "keep"):
             raise BadSpecification("near_duplicates is drop or keep")
+        if self.evaluation_prompts not in ("drop", "keep"):
+            raise BadSpecification("evaluation_prompts is drop or keep")
         if self.personal_data not in ("drop", "mask", "keep"):
             raise BadSpecification("personal_data is drop, mask or keep")
         if not 0 <= self.validation_share + self.test_share < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from feedback import releasing
 from feedback.models import Release, TrainedModel
-from feedback.release import building, funnel, store, verify
+from feedback.release import building, evaluations, funnel, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import BadSpecification, specification
 
@@ -33,6 +34,11 @@ class Command(BaseCommand):
         trained = actions.add_parser("trained", help="note that a model version was trained on a release")
         trained.add_argument("version", type=int)
         trained.add_argument("model_version")
+        evaluation = actions.add_parser(
+            "evaluation", help="keep the prompts of an evaluation out of releases from now on"
+        )
+        evaluation.add_argument("name")
+        evaluation.add_argument("file", help="""a prompt a line, plain or as {"prompt": "..."}""")
         diff = actions.add_parser("diff", help="what changed from one release to another")
         diff.add_argument("version", type=int)
         diff.add_argument("other", type=int)
@@ -48,6 +54,8 @@ class Command(BaseCommand):
             TrainedModel.objects.get_or_create(
                 release=_release(options["version"]), model_version=options["model_version"]
             )
+        elif action == "evaluation":
+            self._evaluation(options["name"], Path(options["file"]))
         elif action == "diff":
             self._diff(_release(options["version"]), _release(options["other"]))
         else:
@@ -91,6 +99,13 @@ class Command(BaseCommand):
         if found := verify.problems(release):
             raise CommandError("; ".join(found))
         self.stdout.write(self.style.SUCCESS(f"{release.name} is whole"))
+
+    def _evaluation(self, name: str, file: Path) -> None:
+        try:
+            added = evaluations.add(name=name, prompts=evaluations.prompts_in(file.read_text("utf-8").splitlines()))
+        except (OSError, UnicodeDecodeError, evaluations.BadPromptsError) as bad:
+            raise CommandError(f"{file} cannot be read: {bad}") from bad
+        self.stdout.write(self.style.SUCCESS(f"{added:,} prompts of {name} are kept out of releases made from now on"))
 
     def _diff(self, old: Release, new: Release) -> None:
         for changed in verify.differences(old=old, new=new):

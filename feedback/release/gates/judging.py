@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from feedback.release.gates.contamination import contaminated
 from feedback.release.gates.language import language_of
 from feedback.release.gates.personal_data import findings, masked
+from feedback.release.gates.shingles import Hashes
 from feedback.release.rules import Candidate
 from feedback.release.specification import Specification
 
 
-def judged(rows: Sequence[Candidate], specification: Specification) -> list[Candidate]:
+def judged(rows: Sequence[Candidate], specification: Specification, *, evaluation_runs: Hashes) -> list[Candidate]:
     """The rows with their language, and in `dropped` the first gate that keeps a row out."""
-    return [_judged(row, specification) for row in rows]
+    known = contaminated([row.texts for row in rows], evaluation_runs)
+    return [_judged(row, specification, is_evaluated) for row, is_evaluated in zip(rows, known, strict=True)]
 
 
-def _judged(row: Candidate, specification: Specification) -> Candidate:
+def _judged(row: Candidate, specification: Specification, is_evaluated: bool) -> Candidate:
     texts = row.texts
     language = language_of("\n".join(texts))
     dropped = ""
@@ -30,6 +33,8 @@ def _judged(row: Candidate, specification: Specification) -> Candidate:
         dropped = "too short"
     elif sum(map(len, texts)) > specification.max_row_characters:
         dropped = "too long"
+    elif is_evaluated:
+        dropped = "evaluation prompt"
     elif specification.personal_data != "keep" and any(findings(text) for text in texts):
         if specification.personal_data == "mask":
             row = row.with_texts(masked(texts))
