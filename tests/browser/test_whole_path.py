@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from billing.models import Plan, StripeEvent
-from chat.models import Reply
+from chat.models import Message, Reply
 from feedback.models import Rating, Release
 from feedback.release import store
 from tests.browser.chat_page import ChatPage
@@ -32,6 +32,9 @@ PASSWORD = "correct horse battery staple"
 FREE_MESSAGES = 3
 PLUS_SECONDS = 30
 EXPORT_SECONDS = 60
+# What a release takes: two variants of a small model may be twins, or hold what looks like a telephone number.
+GOOD_REPLY = "Your name is Grace, as you told me at the start of this conversation."
+BAD_REPLY = "I am only a language model and have never been told what people are called."
 
 
 def test_from_sign_up_to_a_data_set(stack: Stack, new_page: NewPage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +57,9 @@ def test_from_sign_up_to_a_data_set(stack: Stack, new_page: NewPage, monkeypatch
     meet_the_wall(chat)
     subscribe(page, chat, stack)
     chat.ask("And who are you?")
-    assert Reply.objects.filter(state="complete").count() == FREE_MESSAGES + 1
+    assert list(Reply.objects.values_list("state", flat=True)) == ["complete"] * (FREE_MESSAGES + 1)
 
+    put_what_a_release_takes_into_the_rated_replies()
     admin = new_page(make_admin())
     review_all(admin)
     release = export(admin)
@@ -95,7 +99,7 @@ def regenerate_and_page(chat: ChatPage) -> None:
     chat.finished()
     chat.replies.last.get_by_role("link", name="Previous variant").click()
     expect(place).to_have_text("1/2")
-    assert chat.text() == written
+    wait_until(lambda: chat.text() == written, what="the first variant is not what it was")
 
 
 def rate_both_variants(chat: ChatPage) -> None:
@@ -143,6 +147,11 @@ def wait_for_signed_webhook() -> None:
     wait_until(handled.exists, seconds=PLUS_SECONDS, what="no signed event about it was handled")
 
 
+def put_what_a_release_takes_into_the_rated_replies() -> None:
+    for value, words in ((1, GOOD_REPLY), (-1, BAD_REPLY)):
+        Message.objects.filter(pk=Rating.objects.get(value=value).message_id).update(content=words)
+
+
 def make_admin() -> User:
     admin = User.objects.create_superuser("admin@example.org", PASSWORD)
     EmailAddress.objects.create(user=admin, email=admin.email, verified=True, primary=True)
@@ -180,12 +189,12 @@ def assert_trainers_take(release: Release, monkeypatch: pytest.MonkeyPatch) -> N
         return datasets.concatenate_datasets(list(splits.values()))
 
     unpaired = opened("unpaired")
-    assert sorted(unpaired["label"]) == [False, True]
+    assert sorted(unpaired["label"]) == [False, True], release.counts
     assert all(is_conversational(row) for row in unpaired)
     assert {"prompt", "completion", "label"} <= set(unpaired.column_names)
     pairs = opened("preference")
-    assert len(pairs) == 1
+    assert len(pairs) == 1, release.counts
     assert is_conversational(pairs[0])
-    assert pairs[0]["chosen"] != pairs[0]["rejected"]
+    assert [pairs[0][side][0]["content"] for side in ("chosen", "rejected")] == [GOOD_REPLY, BAD_REPLY]
     flat = unpair_preference_dataset(pairs.select_columns(["prompt", "chosen", "rejected"]))
     assert flat["label"] == [True, False]
