@@ -58,16 +58,16 @@ template <int ROWS> INLINE void four_bit_tile(const Linear& weights, int tile, c
             parts[i] = (Bytes)(both & 0x0f0f0f0fu);
             parts[i + 4] = (Bytes)(both >> 4 & 0x0f0f0f0fu);
         }
-        for (int r = 0; r < ROWS; r++) {
+        UNROLL for (int r = 0; r < ROWS; r++) {
             const int8_t* bytes = x.bytes + (row + r) * x.width + group * GROUP;
             Ints sum = {};
-            for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
+            UNROLL for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
             const size_t at = (row + r) * x.groups + group;
             totals[r] = multiply_add(to_floats(sum), scale * x.scales[at], totals[r]);
             totals[r] = multiply_add(minimum, splat(x.sums[at]), totals[r]);
         }
     }
-    for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+    UNROLL for (int r = 0; r < ROWS; r++) out[r] = totals[r];
 }
 
 template <int ROWS> INLINE void eight_bit_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
@@ -79,15 +79,15 @@ template <int ROWS> INLINE void eight_bit_tile(const Linear& weights, int tile, 
         Bytes parts[8];
         fetch_ahead(body + group * 512, 512);
         for (int i = 0; i < 8; i++) parts[i] = load<Bytes>(body + group * 512 + i * 64);
-        for (int r = 0; r < ROWS; r++) {
+        UNROLL for (int r = 0; r < ROWS; r++) {
             const int8_t* bytes = x.bytes + (row + r) * x.width + group * GROUP;
             const size_t at = (row + r) * x.groups + group;
             Ints sum = x.offsets[at] + Ints{};
-            for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
+            UNROLL for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
             totals[r] = multiply_add(to_floats(sum), scale * x.scales[at], totals[r]);
         }
     }
-    for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+    UNROLL for (int r = 0; r < ROWS; r++) out[r] = totals[r];
 }
 
 template <int ROWS> INLINE void bfloat16_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
@@ -95,10 +95,10 @@ template <int ROWS> INLINE void bfloat16_tile(const Linear& weights, int tile, c
     Floats totals[ROWS] = {};
     for (int pair = 0; pair < weights.inputs / 2; pair++) {
         const Words values = load<Words>(body + pair * 64);
-        for (int r = 0; r < ROWS; r++)
+        UNROLL for (int r = 0; r < ROWS; r++)
             totals[r] = dot_pairs(totals[r], values, load<uint32_t>(x.halves + (row + r) * x.width + 2 * pair));
     }
-    for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+    UNROLL for (int r = 0; r < ROWS; r++) out[r] = totals[r];
 }
 
 template <int ROWS> void tile_product(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {

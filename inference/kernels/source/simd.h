@@ -13,6 +13,8 @@
 #endif
 
 #define INLINE inline __attribute__((always_inline))
+// An array of vectors lives in registers only where every loop over it is unrolled; GCC by itself is too thrifty for that.
+#define UNROLL _Pragma("GCC unroll 8")
 
 constexpr int LANES = 16;
 typedef float Floats __attribute__((vector_size(64)));
