@@ -7,9 +7,11 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
+from inference.bench.peers import Peer
 from inference.bench.workload import Chat
 
 PATIENCE = 600.0
@@ -45,28 +47,21 @@ class Burst:
         return self.tokens / self.seconds
 
 
-def run_burst(address: str, chats: Sequence[Chat], *, new_tokens: int) -> Burst:
+def run_burst(peer: Peer, chats: Sequence[Chat], *, new_tokens: int) -> Burst:
     """Ask for all chats at the same moment, greedily, for exactly `new_tokens` tokens each."""
-    return asyncio.run(_run_burst(address, chats, new_tokens))
+    return asyncio.run(_run_burst(peer.address, chats, peer.request(new_tokens), new_tokens))
 
 
-async def _run_burst(address: str, chats: Sequence[Chat], new_tokens: int) -> Burst:
+async def _run_burst(address: str, chats: Sequence[Chat], request: dict[str, Any], new_tokens: int) -> Burst:
     limits = httpx.Limits(max_connections=len(chats))
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, limits=limits) as client:
         began = time.perf_counter()
-        timings = await asyncio.gather(*(_stream(client, chat, new_tokens) for chat in chats))
+        timings = await asyncio.gather(*(_stream(client, chat, request) for chat in chats))
         return Burst(list(timings), time.perf_counter() - began, new_tokens * len(chats))
 
 
-async def _stream(client: httpx.AsyncClient, chat: Chat, new_tokens: int) -> Timing:
-    body = {
-        "model": "default",
-        "messages": [message.as_json() for message in chat],
-        "max_tokens": new_tokens,
-        "temperature": 0,
-        "ignore_eos": True,
-        "stream": True,
-    }
+async def _stream(client: httpx.AsyncClient, chat: Chat, request: dict[str, Any]) -> Timing:
+    body = request | {"messages": [message.as_json() for message in chat], "stream": True}
     timing = Timing(asked=time.perf_counter())
     async with client.stream("POST", "/v1/chat/completions", json=body) as response:
         if response.status_code != httpx.codes.OK:

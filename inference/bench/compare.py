@@ -66,7 +66,7 @@ def compare(plan: Plan, model: Path, *, threads: int) -> Report:
             try:
                 _say(f"starting {name}")
                 report.start_seconds[name] = peer.start()
-                run_burst(peer.address, [prompt(30, seed=0)], new_tokens=WARM_UP_TOKENS)
+                run_burst(peer, [prompt(30, seed=0)], new_tokens=WARM_UP_TOKENS)
                 running.append(peer)
             except (PeerAbsentError, OSError, RuntimeError) as error:
                 report.absent[name] = str(error)
@@ -89,7 +89,7 @@ def _measure(plan: Plan, running: Sequence[Peer], report: Report) -> None:
             seed += concurrency
             # Who goes first changes from round to round: heat and neighbours hit everyone alike.
             for peer in _rotated(running, round_number):
-                case.setdefault(peer.name, Figures()).add(run_burst(peer.address, chats, new_tokens=plan.new_tokens))
+                case.setdefault(peer.name, Figures()).add(run_burst(peer, chats, new_tokens=plan.new_tokens))
             _say(f"round {round_number + 1}: {tokens} tokens, {concurrency} at once: {_brief(case)}")
         chat = prompt(max(plan.prompt_tokens), seed=seed)
         seed += 1
@@ -98,8 +98,8 @@ def _measure(plan: Plan, running: Sequence[Peer], report: Report) -> None:
 
 
 def _second_turn(peer: Peer, chat: Chat, new_tokens: int) -> Burst:
-    first = run_burst(peer.address, [chat], new_tokens=new_tokens)
-    return run_burst(peer.address, [next_turn(chat, first.timings[0].text)], new_tokens=new_tokens)
+    first = run_burst(peer, [chat], new_tokens=new_tokens)
+    return run_burst(peer, [next_turn(chat, first.timings[0].text)], new_tokens=new_tokens)
 
 
 def _rotated(peers: Sequence[Peer], by: int) -> Sequence[Peer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -13,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,6 +25,7 @@ OPENVINO_PACKAGE = "openvino-genai==2026.4.1.0"
 START_PATIENCE = 180.0
 SLOTS = 32
 POSITIONS_PER_SLOT = 1536
+TRANSFORMERS_BLOCK = 256
 
 
 class PeerAbsentError(Exception):
@@ -73,6 +77,10 @@ class Peer(ABC):
             return httpx.get(f"{self.address}{self.ready_path}", timeout=5).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
+
+    def request(self, new_tokens: int) -> dict[str, Any]:
+        """What this engine must be asked for besides the chat, so that every reply has exactly `new_tokens` tokens."""
+        return {"model": "default", "max_tokens": new_tokens, "temperature": 0, "ignore_eos": True}
 
     ready_path = "/health"
 
@@ -179,7 +187,46 @@ class OpenVINO(Peer):
         return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-PEERS: dict[str, type[Peer]] = {kind.name: kind for kind in (Parley, LlamaServer, OpenVINO)}
+class Transformers(Peer):
+    """`transformers serve` with continuous batching and paged attention, on the file's weights in bfloat16."""
+
+    name = "transformers"
+
+    @property
+    def weights(self) -> Path:
+        """Where this very file's weights lie once they are unpacked."""
+        status = self.model.stat()
+        key = f"{self.model} {status.st_size} {status.st_mtime_ns}"
+        return FOLDER / f"transformers-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+    def prepare(self) -> list[str]:
+        try:
+            _run([sys.executable, "-c", "import fastapi, gguf, transformers"])
+        except PeerAbsentError as error:
+            raise PeerAbsentError("it comes with `pip install -e '.[dev]'`") from error
+        if not self.weights.exists():
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            script = Path(__file__).with_name("transformers_weights.py")
+            _run([sys.executable, str(script), str(self.model), str(self.weights)])
+        return [
+            *(sys.executable, "-m", "transformers.cli.transformers", "serve", str(self.weights)),
+            *("--continuous-batching", "--device", "cpu", "--dtype", "bfloat16"),
+            # Left to itself it takes most of the machine's memory for its cache.
+            *("--cb-num-blocks", str(SLOTS * POSITIONS_PER_SLOT // TRANSFORMERS_BLOCK)),
+            *("--cb-block-size", str(TRANSFORMERS_BLOCK)),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(self.threads)}
+
+    def request(self, new_tokens: int) -> dict[str, Any]:
+        # It knows no `ignore_eos`; a reply ends where a token comes that no vocabulary has.
+        endless = {"max_new_tokens": new_tokens, "eos_token_id": -1, "do_sample": False}
+        return {"model": str(self.weights), "max_tokens": new_tokens, "generation_config": json.dumps(endless)}
+
+
+PEERS: dict[str, type[Peer]] = {kind.name: kind for kind in (Parley, LlamaServer, OpenVINO, Transformers)}
 
 
 def _run(command: Sequence[str]) -> None:
