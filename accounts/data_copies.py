@@ -13,15 +13,14 @@ from django.conf import settings
 from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.mail import send_mail
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
-from accounts import activity, belongings
+from accounts import activity, belongings, letters
 from accounts.models import ActivityEvent, DataCopy, User
 
 KEPT = timedelta(days=7)
@@ -117,7 +116,9 @@ def _table(label: str, rows: list[Any]) -> dict[str, Any]:
 
 
 def _tell(user: User) -> None:
-    context = {"name": user.get_short_name(), "url": settings.SITE_URL + reverse("your_data"), "days": KEPT.days}
-    with translation.override(user.language or settings.LANGUAGE_CODE):
-        subject = _("Your copy of your data is ready")
-        send_mail(subject, render_to_string("accounts/mail/data_copy.txt", context), None, [user.email])
+    letters.send(
+        user,
+        subject=_("Your copy of your data is ready"),
+        template="accounts/mail/data_copy.txt",
+        context=lambda: {"url": settings.SITE_URL + reverse("your_data"), "days": KEPT.days},
+    )

@@ -16,8 +16,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from accounts import activity, belongings, data_copies
+from accounts import activity, belongings, data_copies, letters
 from accounts.models import ActivityEvent, Deletion, ErasureReceipt, User
 from accounts.signals import person_leaving
 
@@ -87,15 +88,12 @@ def _end_sessions(user: User) -> None:
 
 
 def _warn(user: User, deletion: Deletion) -> None:
-    context = {
-        "name": user.get_short_name(),
-        "due_at": deletion.due_at,
-        "url": settings.SITE_URL + reverse("your_data"),
-        "site_name": settings.SITE_NAME,
-    }
-    with translation.override(user.language or settings.LANGUAGE_CODE):
-        subject = _("Your account will be deleted")
-        send_mail(subject, render_to_string("accounts/mail/deletion.txt", context), None, [user.email])
+    letters.send(
+        user,
+        subject=gettext_lazy("Your account will be deleted"),
+        template="accounts/mail/deletion.txt",
+        context=lambda: {"due_at": deletion.due_at, "url": settings.SITE_URL + reverse("your_data")},
+    )
 
 
 def _send_receipt(receipt: ErasureReceipt, *, email: str, name: str, language: str) -> None:

@@ -1,5 +1,7 @@
 """The questions a person is asked: at sign-up, and on the settings page."""
 
+from __future__ import annotations
+
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
@@ -62,6 +64,26 @@ class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]
             "name": forms.TextInput(attrs={"autocomplete": "name"}),
             "theme": forms.RadioSelect,
         }
+
+
+class LettersForm(forms.Form):
+    """Which letters a person wants of those they may refuse."""
+
+    wanted = forms.MultipleChoiceField(
+        label=_("Write to me when"),
+        choices=User.Letter.choices,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=_("About payments, sign-ins and the safety of your account we always write."),
+    )
+
+    @classmethod
+    def of(cls, user: User) -> LettersForm:
+        return cls(initial={"wanted": [kind for kind in User.Letter.values if kind not in user.refused_letters]})
+
+    @property
+    def refused(self) -> list[str]:
+        return [kind for kind in User.Letter.values if kind not in self.cleaned_data["wanted"]]
 
 
 class ConsentForm(forms.Form):

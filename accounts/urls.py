@@ -5,6 +5,7 @@ from accounts.views import keys, leaving, preferences, sessions, webhooks
 urlpatterns = [
     path("settings/", preferences.settings_page, name="settings"),
     path("settings/consent", preferences.change_consent, name="change_consent"),
+    path("settings/letters", preferences.choose_letters, name="choose_letters"),
     path("settings/security", preferences.security_page, name="security"),
     path("settings/language", preferences.choose_language, name="choose_language"),
     path("settings/theme", preferences.choose_theme, name="choose_theme"),

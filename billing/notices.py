@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
+from accounts import letters
 from billing.entitlements import GRACE
 from billing.models import Invoice, Notice
 from billing.money import money
@@ -36,13 +34,14 @@ def _send(invoice: Invoice, kind: Notice.Kind, now: datetime) -> None:
     user = invoice.customer.user
     if user is None:
         return
-    context = {
-        "name": user.get_short_name(),
-        "amount": money(invoice.amount_due, invoice.currency),
-        "site_name": settings.SITE_NAME,
-        "until": now + GRACE,
-        "update_url": settings.SITE_URL + reverse("billing-portal"),
-    }
-    with translation.override(user.language or settings.LANGUAGE_CODE):
-        subject = _("Your payment to %(site)s did not go through") % {"site": settings.SITE_NAME}
-        send_mail(subject, render_to_string(f"billing/mail/{kind}.txt", context), None, [user.email])
+    letters.send(
+        user,
+        subject=_("Your payment to %(site)s did not go through"),
+        about={"site": settings.SITE_NAME},
+        template=f"billing/mail/{kind}.txt",
+        context=lambda: {
+            "amount": money(invoice.amount_due, invoice.currency),
+            "until": now + GRACE,
+            "update_url": settings.SITE_URL + reverse("billing-portal"),
+        },
+    )

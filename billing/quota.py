@@ -128,8 +128,8 @@ def settle(*, request_id: uuid.UUID, prompt_tokens: int, completion_tokens: int,
         reservation.completion_tokens = completion_tokens
         _close(reservation, is_held=is_held, messages=1, tokens=prompt_tokens + completion_tokens)
         _end(reservation, Reservation.State.SETTLED, now)
-        if nearing.is_wanted(reservation.user_id):
-            nearing.tell(allowance_of(reservation.user, now=now), reservation.user_id, now=now)
+        if nearing.is_wanted(reservation.user):
+            nearing.tell(reservation.user, allowance_of(reservation.user, now=now), now=now)
 
 
 def release(*, request_id: uuid.UUID, now: datetime) -> None:

@@ -7,6 +7,7 @@ import uuid6
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
@@ -44,12 +45,20 @@ class User(AbstractBaseUser, PermissionsMixin):
         LIGHT = "light", _("Light")
         DARK = "dark", _("Dark")
 
+    class Letter(models.TextChoices):
+        """What we write to people about unless they refuse it; of money and security they always hear."""
+
+        LIMIT_NEAR = "limit_near", _("Four fifths of the month's tokens are used")
+        WEBHOOK_PAUSED = "webhook_paused", _("A webhook of mine takes no messages and is paused")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(_("e-mail address"), max_length=254, unique=True)
     name = models.CharField(_("name"), max_length=80, blank=True)
     language = models.CharField(_("language"), max_length=10, blank=True)
     theme = models.CharField(_("theme"), max_length=6, choices=Theme.choices, default=Theme.SYSTEM)
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    # What is refused, not what is wanted: a kind of letter that is new reaches everybody until they refuse it.
+    refused_letters = ArrayField(models.CharField(max_length=20, choices=Letter.choices), default=list, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("staff"), default=False)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now)

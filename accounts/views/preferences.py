@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.i18n import set_language
 
 from accounts import consent
-from accounts.forms import ConsentForm, PreferencesForm
+from accounts.forms import ConsentForm, LettersForm, PreferencesForm
 from accounts.models import ConsentEvent, User
 
 YEAR = 31_536_000
@@ -35,7 +35,12 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         return response
     consent_form = ConsentForm(initial={"training_consent": consent.consent_in_force(user, scope="account")})
     said = ConsentEvent.objects.filter(user=user, scope="account").order_by("-created_at", "-id")[:10]
-    context = {"form": form, "consent_form": consent_form, "consent_events": said}
+    context = {
+        "form": form,
+        "letters_form": LettersForm.of(user),
+        "consent_form": consent_form,
+        "consent_events": said,
+    }
     return render(request, "accounts/settings.html", context, status=422 if form.errors else 200)
 
 
@@ -47,6 +52,17 @@ def change_consent(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         record = consent.grant if form.cleaned_data["training_consent"] else consent.withdraw
         record(user, now=timezone.now())
+        messages.success(request, _("Your choice is saved."))
+    return redirect("settings")
+
+
+@login_required
+@require_POST
+def choose_letters(request: HttpRequest) -> HttpResponse:
+    """Which e-mails the person wants of those that may be refused."""
+    form = LettersForm(request.POST)
+    if form.is_valid():
+        User.objects.filter(pk=cast(User, request.user).pk).update(refused_letters=form.refused)
         messages.success(request, _("Your choice is saved."))
     return redirect("settings")
 

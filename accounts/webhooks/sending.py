@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 
 import httpcore
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import F
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from accounts import letters
 from accounts.models import WebhookDelivery, WebhookEndpoint, WebhookTry
 from accounts.webhooks import endpoints, network, signing
 
@@ -118,8 +117,10 @@ def _pause_if_hopeless(endpoint: WebhookEndpoint, now: datetime) -> None:
 
 
 def _tell(endpoint: WebhookEndpoint) -> None:
-    user = endpoint.user
-    context = {"name": user.get_short_name(), "endpoint": endpoint, "url": settings.SITE_URL + reverse("webhooks")}
-    with translation.override(user.language or settings.LANGUAGE_CODE):
-        subject = _("Your webhook is paused")
-        send_mail(subject, render_to_string("accounts/mail/webhook_paused.txt", context), None, [user.email])
+    letters.send(
+        endpoint.user,
+        kind=letters.Kind.WEBHOOK_PAUSED,
+        subject=_("Your webhook is paused"),
+        template="accounts/mail/webhook_paused.txt",
+        context=lambda: {"endpoint": endpoint, "url": settings.SITE_URL + reverse("webhooks")},
+    )

@@ -24,6 +24,8 @@ class UsageBucket(models.Model):
     reserved = models.BigIntegerField(default=0)
     opened_at = models.DateTimeField()
     resets_at = models.DateTimeField()
+    # The window of which the person was told that it is nearly used up.
+    told_window = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [
