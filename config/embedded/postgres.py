@@ -35,6 +35,9 @@ SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",  # our queries are short: compiling them costs more than it saves
     "log_checkpoints": "off",
+    # A refused statement and the row it was about hold what people wrote: a message that was sent twice is one.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
     "log_timezone": "UTC",
     "timezone": "UTC",
     "cluster_name": "parley",

@@ -1,4 +1,4 @@
-"""What people write and the keys they use stand in no log of any process."""
+"""What people write and the keys they use stand in no log of any process, those of the databases among them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pytest
 from accounts.models import ApiKey
 from tests.integration.api.conftest import MODEL, ask
 from tests.stack.processes import PARTS, Stack
+from tests.stack.surroundings import surroundings
 
 QUESTION = "xylophone-marker-of-a-question"
 ALMOST_A_KEY = "parley_marker-of-a-key"
 WEBHOOK = {"url": "https://example.org/", "events": ["reply.finished"]}
 PASSWORD = "marker-of-a-password-9"
+COOKIE = "marker0of0a0session0cookie0abcde"
+DATABASES = ("postgres", "valkey")
 
 
 def test_no_text_and_no_secret_is_logged(client: openai.OpenAI, key: tuple[ApiKey, str], stack: Stack) -> None:
@@ -35,11 +38,16 @@ def test_no_text_and_no_secret_is_logged(client: openai.OpenAI, key: tuple[ApiKe
     assert made.status_code == 403, "the key is for chat alone"
     said = {"client_id": str(uuid.uuid4()), "content": QUESTION}
     reply = web.post(f"{stack.url}/api/conversations", headers=programs, json=said).json()
+    again = web.post(f"{stack.url}/api/conversations", headers=programs, json=said).json()
+    assert again["id"] == reply["id"], "PostgreSQL has refused the second of the same wish"
+    web.get(f"{stack.url}/chat", headers={"Cookie": f"sessionid={COOKIE}"})
     with web.stream("GET", f"{stack.url}/api/replies/{reply['id']}/events", headers=programs) as events:
         assert any(line == "event: end" for line in events.iter_lines()), "the worker has written it"
     web.get(f"{stack.url}/api/search", params={"q": QUESTION}, headers=programs)
-    logs = {part: stack.logs(part) for part in PARTS}
+    logs = {part: stack.logs(part) for part in (*PARTS, *DATABASES)}
     assert "completion" in logs["inference"], "the logs are read from the right place"
+    if surroundings.server("postgres"):
+        assert "duplicate key" in logs["postgres"], "it has logged the refusal, without the words"
     for part, log in logs.items():
-        for secret in (QUESTION, ALMOST_A_KEY, PASSWORD, key[1]):
+        for secret in (QUESTION, ALMOST_A_KEY, PASSWORD, COOKIE, key[1]):
             assert secret not in log, f"{secret} in the log of {part}"
