@@ -57,10 +57,12 @@ faults: develop ## Kill every process in the middle of its work, long, and see t
 	@CONSENT_HISTORIES=10000 $(BIN)/python -m pytest tests/integration/feedback/test_consent_in_releases.py
 
 audit: develop ## Look for known holes in packages, in the code and in the settings of a site behind https
-	@$(BIN)/pip install -q pip-audit==2.10.1
+	@$(BIN)/pip install -q pip-audit==2.10.1 bandit==1.9.4
 	@$(BIN)/ruff check --select S $(filter-out tests,$(CODE))
+	@$(BIN)/bandit -q -c pyproject.toml -r $(filter-out tests,$(CODE))
 	@SITE_URL=https://parley.example $(BIN)/python manage.py check --deploy --fail-level WARNING
-	@$(BIN)/pip-audit --skip-editable --progress-spinner off
+	@$(BIN)/pip-audit --skip-editable --progress-spinner off || { \
+	  echo "pip-audit found holes (above), or could not ask PyPI for them: it needs the internet." >&2; exit 1; }
 
 clean: ## Remove what was built; what people wrote (var/) stays
 	rm -rf $(VENV) build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

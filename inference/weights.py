@@ -15,7 +15,7 @@ from inference.errors import ModelError
 from inference.gguf_file import GGUFFile
 
 GGUF_NAMES = {
-    "token_embd.weight": "model.embed_tokens.weight",
+    "token_embd.weight": "model.embed_tokens.weight",  # a tensor's name  # nosec B105
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
     "rope_freqs.weight": "rope.frequency_factors",

@@ -46,7 +46,7 @@ def create(account: Account, params: Params) -> Document:
         "status_details": None,
         "type": "webhook_endpoint",
         "updated": now,
-        "webhook_endpoint": {"signing_secret": None, "url": None},
+        "webhook_endpoint": {"signing_secret": None, "url": None},  # a field's name  # nosec B105
     }
     url = p.required(p.required(params, "webhook_endpoint"), "url")
     kept = {"id": f"way_{destination['id']}", "object": "way_to_destination", "url": url}

@@ -1,13 +1,12 @@
 """Stripe's own command line judges the simulated Stripe: `stripe trigger` asks for what it takes to make an event.
 
-Needs Linux on x86-64 with npm, and npm's registry the first time.
+Needs Linux on x86-64, and npm's registry the first time.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import stripe
 
+from tests.stack import npm
 from tests.stack.simulated_stripe import KEY
 from tests.stack.surroundings import ROOT
 
@@ -72,18 +72,10 @@ ALSO_CALLED = {
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """Stripe's command line, installed once below var/."""
-    if platform.system() != "Linux" or platform.machine() != "x86_64" or not shutil.which("npm"):
-        pytest.skip("npm on Linux with an x86-64 processor is needed")
-    folder = ROOT / "var" / "test-npm" / f"stripe-cli-{VERSION}"
-    found = folder / "node_modules" / PACKAGE / "bin" / "stripe"
-    if not found.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"--prefix={folder}"]
-        run = subprocess.run([*command, f"{PACKAGE}@{VERSION}"], capture_output=True, text=True, timeout=120)
-        if run.returncode:
-            pytest.skip(f"npm could not install {PACKAGE}: {run.stderr[-300:]}")
-    return found
+    """Stripe's command line."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        pytest.skip("the program is for Linux with an x86-64 processor")
+    return npm.installed(PACKAGE, VERSION) / "bin" / "stripe"
 
 
 @pytest.fixture
