@@ -36,6 +36,8 @@ class Metrics:
         self.inter_token_seconds = histogram("inter_token_seconds", "Time between two tokens of a reply", STEP_BUCKETS)
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens taken in")
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens that were in the cache already")
+        # A reply that runs is never preempted: its part of the cache is reserved when it is admitted.
+        self.preemptions = counter("preemptions", "Prefixes kept for a next turn that had to make room for a reply")
         self.reply_tokens = counter("reply_tokens", "Tokens of replies made")
         self.drafted_tokens = counter("drafted_tokens", "Tokens guessed ahead, by outcome", "outcome")
         self.finished = counter("requests_finished", "Replies ended, by reason", "reason")

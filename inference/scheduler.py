@@ -160,6 +160,7 @@ class Scheduler:
         forgotten = self.table.occupy(placement, prompt=prompt, reserved=generation.reserved, now=now)
         for other in forgotten:
             self.executor.release(other.index)
+        self._metrics.preemptions.labels(self._model).inc(len(forgotten))
         if stale > STALE_TOKENS:
             self.executor.release(slot.index, keep=placement.length)
         generation.state = State.RUNNING

@@ -342,6 +342,17 @@ def test_nobody_goes_on_from_what_a_spoilt_reply_left_in_the_cache() -> None:
     assert bench.said(after) == alone(after.order)
 
 
+def test_a_kept_prefix_that_makes_room_is_counted_and_computed_again() -> None:
+    bench = Bench(slots=3, budget=100)
+    for token in (1, 2):
+        bench.add(order([token] * 60))
+        bench.run()
+    assert bench.counted("inference_preemptions_total") == 1
+    again = bench.add(order([1] * 60))
+    bench.run()
+    assert again.cached_tokens == 0
+
+
 @pytest.mark.parametrize("budget", [70, 130])
 def test_what_does_not_fit_the_cache_waits_for_room(budget: int) -> None:
     bench = Bench(slots=3, budget=budget)
