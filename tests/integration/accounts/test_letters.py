@@ -51,7 +51,7 @@ def test_who_nears_the_months_tokens_is_written_to_once_a_month(person: User) ->
 def test_the_letter_comes_in_the_language_of_the_person(person: User) -> None:
     User.objects.filter(pk=person.pk).update(language="zh-hans")
     use(person, 900)
-    assert mail.outbox[0].subject == "您本月的 token 已用去五分之四"
+    assert mail.outbox[0].subject == "您本月的词元已用去五分之四"
 
 
 def test_what_is_refused_on_the_page_does_not_come_until_it_is_wanted_again(person: User) -> None:
