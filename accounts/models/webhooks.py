@@ -46,8 +46,8 @@ class WebhookEndpoint(models.Model):
             ),
             models.CheckConstraint(
                 name="webhook_previous_secret_ends",
-                condition=Q(previous_secret="", previous_until=None)  # no secret: none  # nosec B106
-                | (~Q(previous_secret="") & Q(previous_until__isnull=False)),  # no secret: none  # nosec B106
+                condition=Q(previous_secret="", previous_until=None)  # that there is none  # nosec B106
+                | (~Q(previous_secret="") & Q(previous_until__isnull=False)),  # that there is none  # nosec B106
             ),
         ]
 

@@ -37,7 +37,7 @@ WEBHOOK_KINDS = {
     "delay": "sent `seconds` later",
     "drop": "never sent; it is in the list of events",
     "tamper": "changed after it was signed; sent as it is at the next attempt",
-    "wrong_secret": "signed by somebody else; signed rightly at the next attempt",  # words  # nosec B105
+    "wrong_secret": "signed by somebody else; signed rightly at the next attempt",  # no secret  # nosec B105
     "stale_timestamp": "signed `seconds` ago; signed freshly at the next attempt",
     "future_timestamp": "signed `seconds` ahead; signed freshly at the next attempt",
     "other_version": "says that it is of another version of the API",

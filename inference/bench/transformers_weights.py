@@ -19,7 +19,7 @@ OF_PACKED_WEIGHTS = ("quantization_config", "_pre_quantization_dtype")
 def write(file: Path, folder: Path) -> None:
     """Make `folder`, whole or not at all."""
     at, name = file.parent, file.name
-    packed = AutoModelForCausalLM.from_pretrained(at, gguf_file=name, dtype=torch.bfloat16)  # local  # nosec B615
+    packed = AutoModelForCausalLM.from_pretrained(at, gguf_file=name, dtype=torch.bfloat16)  # on disk  # nosec B615
     for field in OF_PACKED_WEIGHTS:
         if hasattr(packed.config, field):
             delattr(packed.config, field)
@@ -28,7 +28,7 @@ def write(file: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         whole = Path(beside) / "whole"
         plain.save_pretrained(whole)
-        AutoTokenizer.from_pretrained(at, gguf_file=name).save_pretrained(whole)  # local  # nosec B615
+        AutoTokenizer.from_pretrained(at, gguf_file=name).save_pretrained(whole)  # on disk  # nosec B615
         whole.rename(folder)
 
 

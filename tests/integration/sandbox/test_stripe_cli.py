@@ -74,7 +74,7 @@ ALSO_CALLED = {
 def program() -> Path:
     """Stripe's command line."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        pytest.skip("the program is for Linux with an x86-64 processor")
+        pytest.skip(f"{PACKAGE}, the one we pin, runs on Linux with an x86-64 processor only")
     return npm.installed(PACKAGE, VERSION) / "bin" / "stripe"
 
 
