@@ -10,13 +10,9 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
-from django.core.mail import send_mail
 from django.db import transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from accounts import activity, belongings, data_copies, letters
 from accounts.models import ActivityEvent, Deletion, ErasureReceipt, User
@@ -90,20 +86,17 @@ def _end_sessions(user: User) -> None:
 def _warn(user: User, deletion: Deletion) -> None:
     letters.send(
         user,
-        subject=gettext_lazy("Your account will be deleted"),
+        subject=_("Your account will be deleted"),
         template="accounts/mail/deletion.txt",
         context=lambda: {"due_at": deletion.due_at, "url": settings.SITE_URL + reverse("your_data")},
     )
 
 
 def _send_receipt(receipt: ErasureReceipt, *, email: str, name: str, language: str) -> None:
-    context = {
-        "name": name,
-        "receipt": receipt,
-        "rows": sorted(receipt.counts.items()),
-        "site_name": settings.SITE_NAME,
-    }
-    with translation.override(language or settings.LANGUAGE_CODE):
-        subject = _("Your account is deleted")
-        text = render_to_string("accounts/mail/erased.txt", context)
-    send_mail(subject, text, None, [email])
+    letters.post(
+        email,
+        language=language,
+        subject=_("Your account is deleted"),
+        template="accounts/mail/erased.txt",
+        context=lambda: {"name": name, "receipt": receipt, "rows": sorted(receipt.counts.items())},
+    )

@@ -19,24 +19,44 @@ Kind = User.Letter
 def send(
     user: User,
     *,
-    subject: str | Promise,
+    subject: Promise,
     template: str,
     context: Callable[[], Mapping[str, Any]],
     kind: User.Letter | None = None,
     about: Mapping[str, object] | None = None,
-) -> bool:
-    """Write to the person; False when they refuse letters of this `kind` (None: nobody may refuse it).
+) -> None:
+    """Write to the person in their language, unless they refuse letters of this `kind` (None: nobody may refuse it).
 
-    `subject` is a lazy translation, filled in with `about`. `template` is a text template, which gets `name`,
-    `site_name` and what `context` returns when it is called in the person's language.
+    The template gets their `name` too; all else as in `post`.
     """
-    if kind is not None and not is_wanted(user, kind):
-        return False
-    with translation.override(user.language or settings.LANGUAGE_CODE):
-        whole = {"name": user.get_short_name(), "site_name": settings.SITE_NAME, **context()}
-        text = render_to_string(template, whole)
-        send_mail(str(subject) % about if about else str(subject), text, None, [user.email])
-    return True
+    if kind is None or is_wanted(user, kind):
+        post(
+            user.email,
+            language=user.language,
+            subject=subject,
+            template=template,
+            context=lambda: {"name": user.get_short_name(), **context()},
+            about=about,
+        )
+
+
+def post(
+    address: str,
+    *,
+    language: str,
+    subject: Promise,
+    template: str,
+    context: Callable[[], Mapping[str, Any]],
+    about: Mapping[str, object] | None = None,
+) -> None:
+    """Write to an address, of somebody with an account or without one; an empty `language` is the site's.
+
+    `subject` is a lazy translation, filled in with `about`. `template` is a text template, which gets `site_name` and
+    what `context` returns when it is called in that language.
+    """
+    with translation.override(language or settings.LANGUAGE_CODE):
+        text = render_to_string(template, {"site_name": settings.SITE_NAME, **context()})
+        send_mail(str(subject) % about if about else str(subject), text, None, [address])
 
 
 def is_wanted(user: User, kind: User.Letter) -> bool:

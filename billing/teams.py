@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
+from accounts import letters
 from accounts.models import User
 from billing import entitlements
 from billing.models import Subscription, Team, TeamInvitation, TeamMembership
@@ -152,12 +150,16 @@ def _hash(token: str) -> str:
 
 def _send_invitation(invitation: TeamInvitation, token: str) -> None:
     owner = invitation.team.owner
-    with translation.override(owner.language or settings.LANGUAGE_CODE):
-        subject = _("%(name)s offers you a seat on %(site)s") % {
-            "name": owner.get_short_name(),
-            "site": settings.SITE_NAME,
-        }
-        url = settings.SITE_URL + reverse("team-invitation", args=[token])
-        context = {"url": url, "team": invitation.team.name, "owner": owner.email, "until": invitation.expires_at}
-        body = render_to_string("billing/mail/invitation.txt", {**context, "site_name": settings.SITE_NAME})
-        send_mail(subject, body, None, [invitation.email])
+    letters.post(
+        invitation.email,
+        language=owner.language,
+        subject=_("%(name)s offers you a seat on %(site)s"),
+        about={"name": owner.get_short_name(), "site": settings.SITE_NAME},
+        template="billing/mail/invitation.txt",
+        context=lambda: {
+            "url": settings.SITE_URL + reverse("team-invitation", args=[token]),
+            "team": invitation.team.name,
+            "owner": owner.email,
+            "until": invitation.expires_at,
+        },
+    )
