@@ -29,8 +29,15 @@ class DenseLinear:
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
+def can_pack_bfloat16() -> bool:
+    """Whether oneDNN multiplies bfloat16 on this processor: x86 needs AVX-512, of which many have none."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 class PackedLinear:
-    """bfloat16 weights in oneDNN's own layout: nothing is reordered at each call."""
+    """bfloat16 weights in oneDNN's own layout: nothing is reordered at each call. Needs `can_pack_bfloat16()`."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         self.outputs = weight.shape[0]

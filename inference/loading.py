@@ -12,11 +12,11 @@ from inference.config import ModelConfig
 from inference.errors import InferenceError, ModelError
 from inference.executor.base import Executor
 from inference.executor.fused_executor import FusedExecutor
-from inference.executor.torch_executor import TorchExecutor
+from inference.executor.torch_executor import PRECISIONS, TorchExecutor
 from inference.grammar import GrammarCompiler
 from inference.kernels.build import KernelsUnavailableError
 from inference.kernels.decoder import UnsupportedModelError
-from inference.linear import DenseLinear, PackedLinear
+from inference.linear import DenseLinear, PackedLinear, can_pack_bfloat16
 from inference.probe import kernels_over_torch
 from inference.settings import Settings
 from inference.tensorrt import device
@@ -114,8 +114,7 @@ def make_executor(source: WeightSource, settings: Settings, *, positions: int) -
             if settings.engine == "fused":
                 raise
             logger.warning("kernels not used, torch takes their place", extra={"reason": str(error)})
-    is_named = settings.precision in ("float32", "bfloat16")
-    precision = settings.precision if is_named else faster_precision(source.config)
+    precision = _torch_precision(source, settings)
     return TorchExecutor(source, slots=settings.slots, positions=positions, precision=precision)
 
 
@@ -123,10 +122,16 @@ def _kernels_are_worth_it(source: WeightSource, settings: Settings) -> bool:
     """Measured, unless the settings name what only the kernels can do."""
     if settings.engine == "fused" or settings.precision == "quantised":
         return True
-    ratio = kernels_over_torch(source, threads=settings.thread_count)
+    precision = _torch_precision(source, settings)
+    ratio = kernels_over_torch(source, threads=settings.thread_count, precision=precision)
     chosen = "fused" if ratio < TORCH_ADVANTAGE else "torch"
     logger.info("engine measured", extra={"kernels_over_torch": round(ratio, 3), "engine": chosen})
     return chosen == "fused"
+
+
+def _torch_precision(source: WeightSource, settings: Settings) -> str:
+    """The one that the settings name, or the faster one."""
+    return settings.precision if settings.precision in PRECISIONS else faster_precision(source.config)
 
 
 def _interpreter(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
@@ -152,8 +157,7 @@ def faster_precision(config: ModelConfig) -> str:
             times.append(time.perf_counter() - began)
         return min(times)
 
-    try:
-        low = seconds(PackedLinear(weight, None))
-    except RuntimeError:
+    if not can_pack_bfloat16():
         return "float32"
+    low = seconds(PackedLinear(weight, None))
     return "bfloat16" if low < seconds(DenseLinear(weight, None, torch.float32)) else "float32"

@@ -41,14 +41,14 @@ class OneLayer(WeightSource):
         return self._source.files()
 
 
-def kernels_over_torch(source: WeightSource, *, threads: int) -> float:
-    """The kernels' time over torch's in bfloat16: the mean ratio for one reply, sixteen, and a prompt.
+def kernels_over_torch(source: WeightSource, *, threads: int, precision: str) -> float:
+    """The kernels' time over torch's in `precision`: the mean ratio for one reply, sixteen, and a prompt.
 
     Raises KernelsUnavailableError or UnsupportedModelError where there are no kernels to measure.
     """
     layer = OneLayer(source)
     kernels = FusedExecutor(layer, slots=REPLIES, positions=POSITIONS, threads=threads, quantised=False)
-    plain = TorchExecutor(layer, slots=REPLIES, positions=POSITIONS, precision="bfloat16")
+    plain = TorchExecutor(layer, slots=REPLIES, positions=POSITIONS, precision=precision)
     steps = (
         [Segment(0, PROMPT, [1])],
         [Segment(slot, PROMPT, [1]) for slot in range(REPLIES)],

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from inference.config import ModelConfig
 from inference.executor.base import Segment, logit_rows
 from inference.kv_cache import DeviceKeyValueCache, KeyValueCache
-from inference.linear import DenseLinear, Linear, PackedLinear
+from inference.linear import DenseLinear, Linear, PackedLinear, can_pack_bfloat16
 from inference.model import load_decoder
 from inference.weights import WeightSource
 
@@ -51,7 +51,7 @@ class TorchExecutor:
         return DeviceKeyValueCache(self.config, dtype=self._dtype, device=self._device, **sizes)
 
     def _make_linear(self, weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
-        if self._dtype == torch.bfloat16 and self._device == CPU and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        if self._dtype == torch.bfloat16 and self._device == CPU and can_pack_bfloat16():
             return PackedLinear(weight, bias)
         return DenseLinear(weight, bias, self._dtype)
 
