@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from feedback.release import candidates, choice, erasing, reading, sealing, shards, tables
+from feedback.release import candidates, choice, erasing, reading, sealing, shards, tables, trees
 from feedback.release.models import CandidateRow, Release, ReleaseChunk, ReleaseMember, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
@@ -142,8 +142,12 @@ def _files(step: Step) -> Commit:
         chunk.files, chunk.rows = [file.as_json() for file in parts], parts[0].rows if parts else 0
         return lambda: chunk.save(update_fields=["files", "rows"])
     span = reading.Span(step.release.pk, chunk.config, chunk.split, chunk.first_ordinal, chunk.end_ordinal)
-    pieces = (tables.nested(chunk.config, piece) for piece in reading.pieces(span))
-    written = shards.write(step.release.folder, shard, pieces, step.beat)
+    if chunk.config == shards.TREES:
+        lines = (trees.line(*tree) for tree in reading.trees(span))
+        written = [shards.write_lines(step.release.folder, shard, lines, step.beat)]
+    else:
+        pieces = (tables.nested(chunk.config, piece) for piece in reading.pieces(span))
+        written = shards.write(step.release.folder, shard, pieces, step.beat)
     chunk.files, chunk.rows = [file.as_json() for file in written], written[0].rows
     return lambda: chunk.save(update_fields=["files", "rows"])
 

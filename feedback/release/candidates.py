@@ -12,9 +12,10 @@ from django.db import connection
 from feedback.release import evaluations
 from feedback.release.gates.judging import judged
 from feedback.release.models import CandidateRow, Release
-from feedback.release.prompts import Receipt, prompts_of
+from feedback.release.prompts import Receipt, paths_above, prompts_of
 from feedback.release.rules import Candidate, Compared, Edit, Member, Side, rows, rows_of_comparisons
 from feedback.release.specification import Specification
+from feedback.release.trees import trees
 
 _MEMBERS = """
 SELECT member.event_id, event.user_id, message.id, message.parent_id, event.value > 0, event.reasons, event.locale,
@@ -74,6 +75,7 @@ _COLUMNS = {
     "reasons": "varchar[]",
     "prompt_form": "varchar",
     "dropped": "varchar",
+    "nodes": "text",
 }
 
 
@@ -81,8 +83,14 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
     """The rows of one batch, with the reason in `dropped` where a gate keeps one out."""
     members, receipts = _members(release, batch)
     comparisons, receipts_of_sides = _comparisons(release, batch)
-    prompts = prompts_of({**receipts, **receipts_of_sides})
-    made = [*rows(members, prompts), *rows_of_comparisons(comparisons, prompts)]
+    receipts |= receipts_of_sides
+    paths = paths_above(receipts)
+    prompts = prompts_of(receipts, paths)
+    made = [
+        *rows(members, prompts),
+        *rows_of_comparisons(comparisons, prompts),
+        *trees(members, comparisons, paths, prompts),
+    ]
     wanted = [row for row in made if row.config in specification.configs]
     is_kept = specification.evaluation_prompts == "keep"
     runs = evaluations.runs_until(0 if is_kept else specification.evaluation_prompts_until)
@@ -131,7 +139,7 @@ def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]
         row.row_id,
         # Every vote counts, whoever gave the same one.
         row.row_id if row.winner else _key(row.config, *row.texts, str(row.label)),
-        _key(*row.texts[:-2]),
+        _key(*row.asked),
         row.user_id,
         list(row.source_events),
         [turn["role"] for turn in row.prompt],
@@ -152,6 +160,7 @@ def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]
         list(row.reasons),
         row.prompt_form,
         row.dropped,
+        row.nodes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from feedback.release.shards import File
+from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS
 
 USES = {
@@ -19,6 +19,13 @@ SPLIT_RULE = (
     "A person's rows are all in one split, drawn from their id. Of prompts, and of rows of one config, that are nearly"
     " the same, those in training stay; the others are left out of validation and test, and likewise between these two."
 )
+ABOUT_TREES = (
+    "`trees/` holds the conversations that these rows come from, in the schema of Open-Assistant's data sets (JSON lines,"
+    " compressed): a question, the replies to it, what was asked next. Only paths to rated or compared replies are"
+    " in it. `labels` and `emojis` are the person's own rating, `rank` orders the replies to a question (0 is best,"
+    " equals share a rank), corrections are not `synthetic`. `user_id` is always null, `id` names the row, and ids name"
+    " messages in these data sets alone."
+)
 _METADATA = {
     **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
     "rule_version": "int32",
@@ -31,12 +38,21 @@ _METADATA = {
 
 def shards_of(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
     """The Parquet files by config and split."""
+    found = _by_config(files)
+    return {config: found[config] for config in COLUMNS if config in found}
+
+
+def trees_of(files: Sequence[File]) -> dict[str, list[File]]:
+    """The files of trees by split."""
+    return _by_config(files).get(TREES, {})
+
+
+def _by_config(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
     found: dict[str, dict[str, list[File]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
         config, _slash, name = file.path.partition("/")
-        if config in COLUMNS:
-            found[config][name.partition("-")[0]].append(file)
-    return {config: found[config] for config in COLUMNS if config in found}
+        found[config][name.partition("-")[0]].append(file)
+    return found
 
 
 def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int], languages: Sequence[str]) -> str:
@@ -44,6 +60,7 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
     shards = shards_of(files)
     default = "preference" if "preference" in shards else next(iter(shards), "")
     rows = {config: sum(file.rows for parts in splits.values() for file in parts) for config, splits in shards.items()}
+    trees = sum(file.rows for parts in trees_of(files).values() for file in parts)
     lines = [
         "---",
         *_configs(shards, default),
@@ -69,6 +86,7 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
         "The same rows for other trainers: `openai_dpo/`, `openai_sft/`, `llamafactory/` (with its"
         " `dataset_info.json`), `axolotl.yaml`, `train_trl.yaml`.",
         "",
+        *(["## Trees", "", f"{trees} trees. {ABOUT_TREES}", ""] if trees else []),
         "## Splits",
         "",
         SPLIT_RULE,

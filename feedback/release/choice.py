@@ -21,16 +21,19 @@ TEXTS_PER_BATCH = 2_000
 # Votes about nearly the same words are several votes.
 VOTES = ("comparisons",)
 
-# The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies.
-_TEXT = "prompt_contents[cardinality(prompt_contents)] || E'\\n' || chosen || E'\\n' || rejected"
+# The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies,
+# of a tree all it says.
+_TEXT = """CASE config WHEN 'trees' THEN array_to_string(prompt_contents, E'\\n')
+    ELSE prompt_contents[cardinality(prompt_contents)] || E'\\n' || chosen || E'\\n' || rejected END"""
 _DISTINCT = f"""
 SELECT id, {_TEXT} FROM (
     SELECT *, row_number() OVER (PARTITION BY duplicate_key ORDER BY confidence DESC, row_id, source_events) AS place
     FROM feedback_candidaterow WHERE release_id = %s AND config = %s AND dropped = ''
 ) ranked WHERE place = 1 ORDER BY confidence DESC, row_id, source_events
 """  # noqa: S608 - made of constants
-# Each prompt once, without the system prompt, whatever configs and people it is in.
-_PROMPT = "array_to_string(prompt_contents[CASE prompt_roles[1] WHEN 'system' THEN 2 ELSE 1 END:], E'\\n')"
+# Each prompt once, without the system prompt, whatever configs and people it is in; of a tree the question at its root.
+_PROMPT = """CASE config WHEN 'trees' THEN prompt_contents[1]
+    ELSE array_to_string(prompt_contents[CASE prompt_roles[1] WHEN 'system' THEN 2 ELSE 1 END:], E'\\n') END"""
 _PROMPTS = f"""
 SELECT DISTINCT ON (prompt_key) id, {_PROMPT} FROM feedback_candidaterow
 WHERE release_id = %s AND dropped = '' ORDER BY prompt_key, row_id, source_events

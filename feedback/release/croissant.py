@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.release.shards import File
+from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS
 
 _CONTEXT = {
@@ -46,9 +46,21 @@ _CONTEXT = {
 }
 
 
-def croissant(*, name: str, folder: str, published: str, shards: Mapping[str, Mapping[str, list[File]]]) -> str:
+# Of a tree what stands outside its replies: Croissant knows no nesting without end.
+_TREE = {"id": "", "message_tree_id": "", "tree_state": "", "prompt": "text"}
+
+
+def croissant(
+    *,
+    name: str,
+    folder: str,
+    published: str,
+    shards: Mapping[str, Mapping[str, list[File]]],
+    trees: Mapping[str, list[File]],
+) -> str:
     """croissant.json; `published` is a date such as 2026-11-23."""
-    files = [file for splits in shards.values() for parts in splits.values() for file in parts]
+    every = {**shards, **({TREES: trees} if trees else {})}
+    files = [file for splits in every.values() for parts in splits.values() for file in parts]
     document = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -62,7 +74,7 @@ def croissant(*, name: str, folder: str, published: str, shards: Mapping[str, Ma
         "citeAs": f"Parley preference data {name}",
         "distribution": [_file(file) for file in files],
         "recordSet": [
-            _record_set(config, split, parts) for config, splits in shards.items() for split, parts in splits.items()
+            _record_set(config, split, parts) for config, splits in every.items() for split, parts in splits.items()
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -75,7 +87,7 @@ def _file(file: File) -> dict[str, Any]:
         "name": file.path,
         "contentUrl": file.path,
         "contentSize": f"{file.bytes} B",
-        "encodingFormat": "application/x-parquet",
+        "encodingFormat": "application/jsonlines" if file.path.endswith(".jsonl.gz") else "application/x-parquet",
         "sha256": file.sha256,
     }
 
@@ -89,15 +101,18 @@ def _record_set(config: str, split: str, parts: list[File]) -> dict[str, Any]:
         "name": name,
         "description": f"{sum(part.rows for part in parts)} rows in {len(parts)} files; the fields are of the first.",
         "field": [
-            field for column in ("id", *COLUMNS[config], "metadata") for field in _fields(name, parts[0], column)
+            field
+            for column in (_TREE if config == TREES else ("id", *COLUMNS[config], "metadata"))
+            for field in _fields(name, parts[0], column, _TREE if config == TREES else {})
         ],
     }
 
 
-def _fields(record_set: str, file: File, column: str) -> list[dict[str, Any]]:
+def _fields(record_set: str, file: File, column: str, tree: Mapping[str, str]) -> list[dict[str, Any]]:
     """A plain column is a field; of a nested one each text in it is, for Croissant casts every value it reads."""
     plain: dict[str, tuple[str, ...]] = dict.fromkeys(("id", *KINDS), ())
     parts = {**plain, "metadata": ("rule", "model_version", "locale", "language", "prompt_form")}
+    parts |= {name: (part,) for name, part in tree.items()}
     found = []
     for part in parts.get(column, ("role", "content")) or ("",):
         name = f"{record_set}/{column}_{part}" if part else f"{record_set}/{column}"

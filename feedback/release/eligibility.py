@@ -58,7 +58,7 @@ JUDGED_COMPARISONS = f"""
 WITH {_SAID}, {_SAID_OF_COMPARISON}
 SELECT comparison.id, CASE
     WHEN conversation.is_temporary OR conversation.deleted_at IS NOT NULL THEN 'conversation not kept'
-    WHEN conversation.origin IN ('share', 'import') THEN 'words of others'
+    WHEN conversation.origin IN ('share', 'import', 'docs') THEN 'words of others'
     WHEN NOT ({CONSENT}) THEN 'no consent'
 END AS reason
 FROM feedback_comparison comparison

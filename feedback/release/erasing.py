@@ -193,8 +193,12 @@ def rewritten(
     row_ids = pa.array(gone.values_list("row_id", flat=True), pa.string())
     if not chunk.files:
         return []
-    lines: set[int] = set()
     old = release.parent.folder
+    if chunk.config == shards.TREES:
+        names = set(row_ids.to_pylist())
+        trees = (line for line in shards.stored_lines(old, shard) if json.loads(line)["id"] not in names)
+        return _unless_empty(release, shards.write_lines(release.folder, shard, trees, beat))
+    lines: set[int] = set()
 
     def kept() -> Iterator[pa.Table]:
         first = 0
@@ -205,10 +209,16 @@ def rewritten(
             yield table.filter(pc.invert(is_gone))
 
     parquet = shards.write_parquet(release.folder, shard, kept(), beat)
-    if not parquet.rows:
-        store.remove(f"{release.folder}/{shard.path}")
+    if not _unless_empty(release, parquet):
         return []
     return [parquet, *(_without_lines(release, shard, twin, lines, beat) for twin in twins.TWINS.get(shard.config, ()))]
+
+
+def _unless_empty(release: Release, file: shards.File) -> list[shards.File]:
+    if file.rows:
+        return [file]
+    store.remove(f"{release.folder}/{file.path}")
+    return []
 
 
 def _without_lines(

@@ -21,7 +21,7 @@ from feedback.release.eligibility import JUDGED, JUDGED_COMPARISONS
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 
-PROMPTS_PER_BATCH = 500
+CONVERSATIONS_PER_BATCH = 500
 
 
 class NothingToRelease(ValueError):  # noqa: N818
@@ -54,7 +54,7 @@ WITH judged AS MATERIALIZED ({JUDGED}),
 judged_comparisons AS MATERIALIZED ({JUDGED_COMPARISONS}),
 moment AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon),
 offered AS (
-    SELECT 'rating' AS kind, rating.event_id, rating.ideal_text, rating.user_id, message.parent_id, event.xid,
+    SELECT 'rating' AS kind, rating.event_id, rating.ideal_text, rating.user_id, message.conversation_id, event.xid,
         judged.reason, ARRAY(
             SELECT correction.id FROM feedback_correction correction
             WHERE correction.message_id = rating.message_id AND correction.user_id = rating.user_id
@@ -66,9 +66,10 @@ offered AS (
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
     JOIN chat_message message ON message.id = rating.message_id
     UNION ALL
-    SELECT 'comparison', comparison.id, '', comparison.user_id, comparison.question_id, comparison.xid, judged.reason,
+    SELECT 'comparison', comparison.id, '', comparison.user_id, question.conversation_id, comparison.xid, judged.reason,
         ARRAY[]::uuid[]
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
+    JOIN chat_message question ON question.id = comparison.question_id
 ), placed AS MATERIALIZED (
     SELECT offered.*, CASE
         WHEN offered.xid < %(after)s::text::xid8 THEN 'in an earlier release'
@@ -82,7 +83,7 @@ offered AS (
 ), taken AS (
     INSERT INTO feedback_releasemember (release_id, batch, kind, event_id, ideal_text, corrections, n_reviews, weight)
     SELECT %(release)s,
-        (dense_rank() OVER (ORDER BY placed.kind DESC, placed.user_id, placed.parent_id) - 1) / %(per_batch)s,
+        (dense_rank() OVER (ORDER BY placed.user_id, placed.conversation_id) - 1) / %(per_batch)s,
         placed.kind, placed.event_id, placed.ideal_text, placed.corrections, COALESCE(reviews.n, 0),
         COALESCE(doubted.weight, 1)
     FROM placed LEFT JOIN reviews ON reviews.event_id = placed.event_id
@@ -134,7 +135,7 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
             _FREEZE,
             {
                 "release": release.pk,
-                "per_batch": PROMPTS_PER_BATCH,
+                "per_batch": CONVERSATIONS_PER_BATCH,
                 "after": after,
                 "doubted": list(doubted),
                 "weights": list(doubted.values()),

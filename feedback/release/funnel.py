@@ -38,6 +38,7 @@ LABELS: dict[str, str | Promise] = {
     "rows: sft": _("Rows of sft (demonstrations)"),
     "rows: prompts": _("Rows of prompts"),
     "rows: comparisons": _("Rows of comparisons (ties kept)"),
+    "rows: trees": _("Conversation trees"),
 }
 
 

@@ -105,7 +105,7 @@ class ReleaseMember(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="members")
-    # All ratings of one person's replies to one prompt are in one batch, so that batches can be worked off apart.
+    # All of one conversation is in one batch, so that batches can be worked off apart.
     batch = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RATING)
     # The event of a rating, or the comparison itself.
@@ -206,6 +206,8 @@ class CandidateRow(models.Model):
     reasons = ArrayField(models.CharField(max_length=20))
     prompt_form = models.CharField(max_length=6)
     dropped = models.CharField(max_length=40, blank=True)
+    # Of a tree what is known of each message, as JSON; the texts are in `prompt_contents`, in the same order.
+    nodes = models.TextField(blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["release", "batch"], name="candidates_of_batch")]

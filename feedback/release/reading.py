@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from adbc_driver_postgresql import dbapi
-from django.db import connection
+from django.db import connection, transaction
 from psycopg.conninfo import make_conninfo
 
 from feedback.release.rules import RULES_VERSION
@@ -22,6 +22,7 @@ from feedback.release.tables import FLAT
 # What is held at once: about 10 MB of rows of the usual size.
 ROWS_AT_ONCE = 8_192
 BATCH_BYTES = 8 * 1024 * 1024
+TREES_AT_ONCE = 200
 
 # The columns of `tables.FLAT` in its order.
 _ROWS = """
@@ -32,6 +33,14 @@ SELECT place.row_id, row.prompt_roles, row.prompt_contents, row.chosen, row.reje
 FROM feedback_releaserow place JOIN feedback_candidaterow row ON row.id = place.candidate_id
 WHERE place.release_id = '{release}' AND place.config = '{config}' AND place.split = '{split}'
     AND place.ordinal >= {first} AND place.ordinal < {end} ORDER BY place.ordinal
+"""
+
+
+_TREES = """
+SELECT place.row_id, row.prompt_contents, row.nodes
+FROM feedback_releaserow place JOIN feedback_candidaterow row ON row.id = place.candidate_id
+WHERE place.release_id = %s AND place.config = %s AND place.split = %s
+    AND place.ordinal >= %s AND place.ordinal < %s ORDER BY place.ordinal
 """
 
 
@@ -56,6 +65,14 @@ class Span:
             first=int(self.first),
             end=int(self.end),
         )
+
+
+def trees(span: Span) -> Iterator[tuple[str, list[str], str]]:
+    """(id, texts, what is known of each) of the trees in order."""
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
+        cursor.execute(_TREES, [span.release_id, span.config, span.split, span.first, span.end])
+        while found := cursor.fetchmany(TREES_AT_ONCE):
+            yield from found
 
 
 def pieces(span: Span) -> Iterator[pa.RecordBatch]:

@@ -11,6 +11,7 @@
 | `both_bad` | unpaired | each of two replies that somebody called bad |
 | `approved` | sft | a reply rated up |
 | `thumb` | prompts | the prompt of a rated reply |
+| `tree` | trees | what of a conversation leads to rated and compared replies (`feedback.release.trees`) |
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from difflib import SequenceMatcher
 
 from feedback.release.prompts import Messages, Prompt
 
-RULES_VERSION = 3
-CONFIGS = ("preference", "unpaired", "sft", "prompts", "comparisons")
+RULES_VERSION = 4
+CONFIGS = ("preference", "unpaired", "sft", "prompts", "comparisons", "trees")
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
 
@@ -141,13 +142,15 @@ class Candidate:
     winner: str = ""
     strength: int = 0
     weight: float = 1.0
+    # Of a tree what is known of each message beside its text, as JSON; the texts are in `prompt`, in the same order.
+    nodes: str = ""
 
     @property
     def row_id(self) -> str:
         """Names the row by its content alone."""
         said = [self.config, self.prompt, self.chosen, self.rejected, self.label]
         about = [self.rule, RULES_VERSION, self.confidence, self.model_version, self.locale, self.language]
-        more = [self.n_reviews, self.reasons, self.prompt_form, self.weight]
+        more = [self.n_reviews, self.reasons, self.prompt_form, self.weight, *([self.nodes] if self.nodes else [])]
         # Two people who vote alike on the same words are two votes.
         vote = [self.other_model, self.winner, self.strength, *map(str, self.source_events if self.winner else ())]
         return _sha256(json.dumps([said, about, more, vote], ensure_ascii=False))
@@ -156,6 +159,11 @@ class Candidate:
     def texts(self) -> list[str]:
         """What people and models wrote, the operator's own system prompt left out."""
         return [turn["content"] for turn in self.prompt if turn["role"] != "system"] + [self.chosen, self.rejected]
+
+    @property
+    def asked(self) -> list[str]:
+        """What of the texts came before the replies; of a tree the question that it grows from."""
+        return self.texts[:1] if self.nodes else self.texts[:-2]
 
     def with_texts(self, texts: list[str]) -> Candidate:
         """The same row with `texts` in the places of `self.texts`."""

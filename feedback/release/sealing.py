@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from feedback.release import store
-from feedback.release.card import SPLIT_RULE, card, shards_of
+from feedback.release.card import SPLIT_RULE, card, shards_of, trees_of
 from feedback.release.croissant import croissant
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.recipes import recipes
@@ -31,7 +31,11 @@ def seal(release: Release, files: Sequence[File], *, tombstones: Sequence[str] =
             name=release.name, folder=folder, files=files, counts=release.counts, languages=_languages(release)
         ),
         "croissant.json": croissant(
-            name=release.name, folder=folder, published=f"{release.created_at:%Y-%m-%d}", shards=shards
+            name=release.name,
+            folder=folder,
+            published=f"{release.created_at:%Y-%m-%d}",
+            shards=shards,
+            trees=trees_of(files),
         ),
         **recipes(folder, shards),
     }

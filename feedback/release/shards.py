@@ -1,8 +1,9 @@
-"""Write the files of one shard: Parquet for `trl`, and its twins in the shapes other trainers ask for."""
+"""Write the files of one shard: Parquet for `trl`, its twins in the shapes other trainers ask for, and trees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import gzip
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 
 from feedback.release import store, tables, twins
 from feedback.release.reading import ROWS_AT_ONCE
+
+TREES = "trees"
+LINES_PER_BEAT = 1_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Shard:
 
     @property
     def path(self) -> str:
-        return f"{self.config}/{self.name}.parquet"
+        return f"{self.config}/{self.name}.{'jsonl.gz' if self.config == TREES else 'parquet'}"
 
 
 def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> list[File]:
@@ -75,6 +79,27 @@ def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) 
         for table in tables_in_order:
             writer.write_table(table, row_group_size=ROWS_AT_ONCE)
             yield table
+
+
+def write_lines(folder: str, shard: Shard, lines: Iterable[str], beat: Callable[[], None]) -> File:
+    """Write a file of compressed lines. No name and no time are in it: the same lines give the same bytes."""
+    rows = 0
+    with (
+        store.writing(f"{folder}/{shard.path}") as sink,
+        gzip.GzipFile(filename="", mode="wb", fileobj=sink, compresslevel=6, mtime=0) as packed,
+    ):
+        for line in lines:
+            packed.write(line.encode())
+            rows += 1
+            if rows % LINES_PER_BEAT == 0:
+                beat()
+    return File(shard.path, rows, sink.bytes, sink.sha256)
+
+
+def stored_lines(folder: str, shard: Shard) -> Iterator[str]:
+    """The lines of a shard as it was written."""
+    with store.reading(f"{folder}/{shard.path}") as source, gzip.open(source, "rt", encoding="utf-8") as lines:
+        yield from lines
 
 
 def stored_tables(folder: str, shard: Shard) -> Iterable[pa.Table]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from feedback import releasing
 from feedback.models import Release, TrainedModel
-from feedback.release import building, evaluations, funnel, store, verify
+from feedback.release import building, evaluations, funnel, shards, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import BadSpecification, specification
 
@@ -116,7 +116,8 @@ class Command(BaseCommand):
             from datasets import load_dataset
         except ImportError as missing:
             raise CommandError("This needs the `train` extra: pip install parley[train]") from missing
-        for config in sorted(set(release.chunks.filter(rows__gt=0).values_list("config", flat=True))):
+        written = release.chunks.filter(rows__gt=0).exclude(config=shards.TREES)
+        for config in sorted(set(written.values_list("config", flat=True))):
             opened = load_dataset(store.location(release.folder), config)  # a folder of our own  # nosec B615
             self.stdout.write(f"{config}: {opened}")
 

@@ -11,6 +11,7 @@ from feedback.release.gates.personal_data import findings, masked
 from feedback.release.gates.shingles import Hashes
 from feedback.release.rules import Candidate
 from feedback.release.specification import Specification
+from feedback.release.trees import MOST_MESSAGES
 
 
 def judged(rows: Sequence[Candidate], specification: Specification, *, evaluation_runs: Hashes) -> list[Candidate]:
@@ -29,9 +30,9 @@ def _judged(row: Candidate, specification: Specification, is_evaluated: bool) ->
         dropped = "rater not believed"
     elif specification.languages and language not in specification.languages:
         dropped = "language"
-    elif row.config != "prompts" and len(row.chosen.strip()) < specification.min_reply_characters:
+    elif row.config not in ("prompts", "trees") and len(row.chosen.strip()) < specification.min_reply_characters:
         dropped = "too short"
-    elif sum(map(len, texts)) > specification.max_row_characters:
+    elif sum(map(len, texts)) > specification.max_row_characters or (row.nodes and len(row.prompt) > MOST_MESSAGES):
         dropped = "too long"
     elif is_evaluated:
         dropped = "evaluation prompt"

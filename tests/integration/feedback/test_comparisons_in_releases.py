@@ -130,6 +130,15 @@ def test_a_comparison_without_consent_is_left_out(subject):
     assert nothing.value.funnel["left out: no consent"] == 1
 
 
+@pytest.mark.parametrize("origin", ["share", "import", "docs"])
+def test_a_comparison_among_words_of_others_is_left_out(origin):
+    comparison = compared("left")
+    type(comparison.question.conversation).objects.update(origin=origin)
+    with pytest.raises(NothingToRelease) as nothing:
+        sealed()
+    assert nothing.value.funnel["left out: words of others"] == 1
+
+
 def corrected(reply, quote, right_text, reviewer, verdict="approved"):
     correction = correcting.correct(
         user=reply.conversation.user,

@@ -1,5 +1,6 @@
 """Words leave sealed releases when their author withdraws consent or deletes the account, by the doors people use."""
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -60,7 +61,7 @@ def everything_in(folder):
         if path.suffix == ".parquet":
             found.append(json.dumps(pq.read_table(path).to_pylist(), ensure_ascii=False))
         elif path.is_file():
-            found.append(path.read_text())
+            found.append((gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode())
     return "\n".join(found)
 
 

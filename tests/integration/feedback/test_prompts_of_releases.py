@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from chat.models import Message, Reply
-from feedback.release.prompts import Receipt, prompts_of
+from feedback.release.prompts import Receipt, paths_above, prompts_of
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ def texts(prompt):
 
 
 def prompt_of(reply, receipt=SHORT):
-    return prompts_of({reply.pk: receipt})[reply.pk]
+    return prompts_of({reply.pk: receipt}, paths_above([reply.pk]))[reply.pk]
 
 
 def test_a_short_path_was_shown_whole():
