@@ -7,6 +7,9 @@
 #include "cache.h"
 
 constexpr int QUERIES_AT_ONCE = 12;
+// How many sums go together is what the registers hold.
+constexpr bool IS_WIDE = REGISTERS == 32;
+constexpr int MANY = IS_WIDE ? 6 : 4;
 
 struct Query {
     const uint32_t* pairs;  // [head_size / 2] pairs of bfloat16
@@ -19,14 +22,14 @@ struct Query {
 template <int QUERIES, int BLOCKS>
 INLINE void score(const Query* queries, const uint16_t* keys, int head_size, size_t block, size_t into, float scale) {
     const size_t block_elements = size_t(LANES) * head_size;
-    Floats sums[QUERIES][BLOCKS] = {};
+    Sum sums[QUERIES][BLOCKS] = {};
     for (int pair = 0; pair < head_size / 2; pair++)
-        for (int b = 0; b < BLOCKS; b++) {
-            const Words values = load<Words>(keys + (block + b) * block_elements + pair * 2 * LANES);
-            for (int q = 0; q < QUERIES; q++) sums[q][b] = dot_pairs(sums[q][b], values, queries[q].pairs[pair]);
+        UNROLL for (int b = 0; b < BLOCKS; b++) {
+            const SumWords values = load_parts<PartWords>(keys + (block + b) * block_elements + pair * 2 * LANES);
+            UNROLL for (int q = 0; q < QUERIES; q++) dot_pairs(sums[q][b], values, queries[q].pairs[pair]);
         }
     for (int q = 0; q < QUERIES; q++)
-        for (int b = 0; b < BLOCKS; b++) store(queries[q].scores + (into + b) * LANES, sums[q][b] * scale);
+        for (int b = 0; b < BLOCKS; b++) store_parts(queries[q].scores + (into + b) * LANES, scaled(sums[q][b], scale));
 }
 
 template <int QUERIES, int BLOCKS>
@@ -54,29 +57,29 @@ INLINE float soften(const Query& query, int first_block, int end_block) {
     return 1.0f / reduce_add(total);
 }
 
-template <int QUERIES, int PARTS>
+template <int QUERIES, int COLUMNS>
 INLINE void weigh(const Query* queries, const float* inverse, const uint16_t* values, int head_size, int base, int first_pair,
                   int end_pair, int part) {
-    Floats sums[QUERIES][PARTS] = {};
+    Sum sums[QUERIES][COLUMNS] = {};
     for (int pair = first_pair; pair < end_pair; pair++) {
         const uint16_t* row = values + size_t(pair) * 2 * head_size + part * 2 * LANES;
-        Words vectors[PARTS];
-        for (int p = 0; p < PARTS; p++) vectors[p] = load<Words>(row + p * 2 * LANES);
-        for (int q = 0; q < QUERIES; q++) {
+        SumWords vectors[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++) vectors[c] = load_parts<PartWords>(row + c * 2 * LANES);
+        UNROLL for (int q = 0; q < QUERIES; q++) {
             const uint32_t chances = load<uint32_t>(queries[q].chances + 2 * pair - base);
-            for (int p = 0; p < PARTS; p++) sums[q][p] = dot_pairs(sums[q][p], vectors[p], chances);
+            UNROLL for (int c = 0; c < COLUMNS; c++) dot_pairs(sums[q][c], vectors[c], chances);
         }
     }
     for (int q = 0; q < QUERIES; q++)
-        for (int p = 0; p < PARTS; p++) store(queries[q].out + (part + p) * LANES, sums[q][p] * inverse[q]);
+        for (int c = 0; c < COLUMNS; c++) store_parts(queries[q].out + (part + c) * LANES, scaled(sums[q][c], inverse[q]));
 }
 
-template <int QUERIES>
+template <int QUERIES, int COLUMNS>
 INLINE void weigh_all(const Query* queries, const float* inverse, const uint16_t* values, int head_size, int base, int first_pair,
                       int end_pair) {
     int part = 0;
-    for (; part + 4 <= head_size / LANES; part += 4)
-        weigh<QUERIES, 4>(queries, inverse, values, head_size, base, first_pair, end_pair, part);
+    for (; part + COLUMNS <= head_size / LANES; part += COLUMNS)
+        weigh<QUERIES, COLUMNS>(queries, inverse, values, head_size, base, first_pair, end_pair, part);
     for (; part < head_size / LANES; part++)
         weigh<QUERIES, 1>(queries, inverse, values, head_size, base, first_pair, end_pair, part);
 }
@@ -91,13 +94,13 @@ inline void attend(const Query* queries, int count, const uint16_t* keys, const 
     const int first_block = first / LANES, end_block = (end + LANES - 1) / LANES;
     float inverse[QUERIES_AT_ONCE];
     int q = 0;
-    for (; q + 6 <= count; q += 6) score_all<6, 1>(queries + q, keys, head_size, first_block, end_block, scale);
-    for (; q + 3 <= count; q += 3) score_all<3, 2>(queries + q, keys, head_size, first_block, end_block, scale);
+    for (; q + MANY <= count; q += MANY) score_all<MANY, 1>(queries + q, keys, head_size, first_block, end_block, scale);
+    for (; q + 3 <= count; q += 3) score_all<3, IS_WIDE ? 2 : 1>(queries + q, keys, head_size, first_block, end_block, scale);
     for (; q < count; q++) score_all<1, 4>(queries + q, keys, head_size, first_block, end_block, scale);
     for (q = 0; q < count; q++) inverse[q] = soften(queries[q], first_block, end_block);
     const int base = first_block * LANES, first_pair = first / 2, end_pair = (end + 1) / 2;
     q = 0;
-    for (; q + 6 <= count; q += 6) weigh_all<6>(queries + q, inverse + q, values, head_size, base, first_pair, end_pair);
-    for (; q + 3 <= count; q += 3) weigh_all<3>(queries + q, inverse + q, values, head_size, base, first_pair, end_pair);
-    for (; q < count; q++) weigh_all<1>(queries + q, inverse + q, values, head_size, base, first_pair, end_pair);
+    for (; q + MANY <= count; q += MANY) weigh_all<MANY, IS_WIDE ? 4 : 1>(queries + q, inverse + q, values, head_size, base, first_pair, end_pair);
+    for (; q + 3 <= count; q += 3) weigh_all<3, IS_WIDE ? 4 : 1>(queries + q, inverse + q, values, head_size, base, first_pair, end_pair);
+    for (; q < count; q++) weigh_all<1, 4>(queries + q, inverse + q, values, head_size, base, first_pair, end_pair);
 }

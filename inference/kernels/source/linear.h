@@ -12,7 +12,8 @@
 #include "threads.h"
 
 constexpr int TILE = LANES;
-constexpr int ROWS_AT_ONCE = 8;  // 8 integer sums, 8 float sums and 8 vectors of weights fit into 32 registers
+// 8 integer sums, 8 float sums and 8 vectors of weights fit into 32 registers; into 16, the sums of 4 rows in two parts.
+constexpr int ROWS_AT_ONCE = REGISTERS == 32 ? 8 : 4;
 
 struct Linear {
     Format format = FOUR_BIT;
@@ -45,60 +46,64 @@ INLINE void fetch_ahead(const uint8_t* from, int bytes) {
     for (int line = 0; line < bytes; line += 64) __builtin_prefetch(from + DISTANCE + line);
 }
 
+// 32 products of a group: eight times four bytes of `parts` with a row's 32 bytes.
+INLINE Sum dot_group(SumInts sum, const SumWords* parts, const int8_t* bytes) {
+    UNROLL for (int i = 0; i < 8; i++) dot_bytes(sum, parts[i], load<uint32_t>(bytes + 4 * i));
+    return to_floats(sum);
+}
+
 template <int ROWS> INLINE void four_bit_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
     const uint16_t* head = (const uint16_t*)weights.tile(tile);
     const uint8_t* body = weights.tile(tile) + weights.head_bytes();
-    Floats totals[ROWS] = {};
+    Sum totals[ROWS] = {};
     for (int group = 0; group < weights.groups; group++) {
-        const Floats scale = halves_to_floats(head + group * 32), minimum = halves_to_floats(head + group * 32 + 16);
-        Bytes parts[8];
+        const Sum scale = halves_to_floats(head + group * 32), minimum = halves_to_floats(head + group * 32 + 16);
+        SumWords parts[8];
         fetch_ahead(body + group * 256, 256);
-        for (int i = 0; i < 4; i++) {
-            const Words both = load<Words>(body + group * 256 + i * 64);
-            parts[i] = (Bytes)(both & 0x0f0f0f0fu);
-            parts[i + 4] = (Bytes)(both >> 4 & 0x0f0f0f0fu);
+        UNROLL for (int i = 0; i < 4; i++) {
+            const SumWords both = load_parts<PartWords>(body + group * 256 + i * 64);
+            UNROLL for (int p = 0; p < PARTS; p++) {
+                parts[i].parts[p] = both.parts[p] & 0x0f0f0f0fu;
+                parts[i + 4].parts[p] = both.parts[p] >> 4 & 0x0f0f0f0fu;
+            }
         }
         UNROLL for (int r = 0; r < ROWS; r++) {
-            const int8_t* bytes = x.bytes + (row + r) * x.width + group * GROUP;
-            Ints sum = {};
-            UNROLL for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
+            const Sum sum = dot_group({}, parts, x.bytes + (row + r) * x.width + group * GROUP);
             const size_t at = (row + r) * x.groups + group;
-            totals[r] = multiply_add(to_floats(sum), scale * x.scales[at], totals[r]);
-            totals[r] = multiply_add(minimum, splat(x.sums[at]), totals[r]);
+            accumulate(totals[r], sum, scaled(scale, x.scales[at]));
+            accumulate(totals[r], minimum, spread(x.sums[at]));
         }
     }
-    UNROLL for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+    UNROLL for (int r = 0; r < ROWS; r++) store_parts(out + r, totals[r]);
 }
 
 template <int ROWS> INLINE void eight_bit_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
     const uint16_t* head = (const uint16_t*)weights.tile(tile);
     const uint8_t* body = weights.tile(tile) + weights.head_bytes();
-    Floats totals[ROWS] = {};
+    Sum totals[ROWS] = {};
     for (int group = 0; group < weights.groups; group++) {
-        const Floats scale = halves_to_floats(head + group * 16);
-        Bytes parts[8];
+        const Sum scale = halves_to_floats(head + group * 16);
+        SumWords parts[8];
         fetch_ahead(body + group * 512, 512);
-        for (int i = 0; i < 8; i++) parts[i] = load<Bytes>(body + group * 512 + i * 64);
+        UNROLL for (int i = 0; i < 8; i++) parts[i] = load_parts<PartWords>(body + group * 512 + i * 64);
         UNROLL for (int r = 0; r < ROWS; r++) {
-            const int8_t* bytes = x.bytes + (row + r) * x.width + group * GROUP;
             const size_t at = (row + r) * x.groups + group;
-            Ints sum = x.offsets[at] + Ints{};
-            UNROLL for (int i = 0; i < 8; i++) sum = dot_bytes(sum, parts[i], load<int32_t>(bytes + 4 * i));
-            totals[r] = multiply_add(to_floats(sum), scale * x.scales[at], totals[r]);
+            const Sum sum = dot_group(spread(x.offsets[at]), parts, x.bytes + (row + r) * x.width + group * GROUP);
+            accumulate(totals[r], sum, scaled(scale, x.scales[at]));
         }
     }
-    UNROLL for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+    UNROLL for (int r = 0; r < ROWS; r++) store_parts(out + r, totals[r]);
 }
 
 template <int ROWS> INLINE void bfloat16_tile(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
     const uint8_t* body = weights.tile(tile);
-    Floats totals[ROWS] = {};
+    Sum totals[ROWS] = {};
     for (int pair = 0; pair < weights.inputs / 2; pair++) {
-        const Words values = load<Words>(body + pair * 64);
+        const SumWords values = load_parts<PartWords>(body + pair * 64);
         UNROLL for (int r = 0; r < ROWS; r++)
-            totals[r] = dot_pairs(totals[r], values, load<uint32_t>(x.halves + (row + r) * x.width + 2 * pair));
+            dot_pairs(totals[r], values, load<uint32_t>(x.halves + (row + r) * x.width + 2 * pair));
     }
-    UNROLL for (int r = 0; r < ROWS; r++) out[r] = totals[r];
+    UNROLL for (int r = 0; r < ROWS; r++) store_parts(out + r, totals[r]);
 }
 
 template <int ROWS> void tile_product(const Linear& weights, int tile, const Activations& x, size_t row, Floats* out) {
