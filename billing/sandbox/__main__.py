@@ -19,6 +19,12 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address; others are refused")
     parser.add_argument("--port", type=int, default=int(environment.get("STRIPE_SANDBOX_PORT", "8002")))
     parser.add_argument("--state", default="var/stripe/state.sqlite3", help="SQLite file, or :memory:")
+    parser.add_argument(
+        "--requests-per-second",
+        type=int,
+        default=int(environment.get("STRIPE_SANDBOX_REQUESTS_PER_SECOND", "0")),
+        help="answer 429 beyond so many; Stripe's own sandboxes allow 25 (default: no limit)",
+    )
     options = parser.parse_args()
     if not _is_loopback(options.host):
         print("The simulated Stripe listens on loopback addresses only, such as 127.0.0.1.", file=sys.stderr)  # noqa: T201
@@ -29,6 +35,7 @@ def main() -> int:
         base_url=f"http://{options.host}:{options.port}",
         api_key=environment.get("STRIPE_API_KEY") or None,
         endpoint=Endpoint(url, secret) if url and secret else None,
+        requests_per_second=options.requests_per_second,
     )
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning")
     return 0

@@ -1,9 +1,10 @@
-"""The simulated account: its store, its events, and the address of its hosted pages."""
+"""The simulated account: its store, its events, what is due in it, and the address of its hosted pages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from billing.sandbox.agenda import Agenda
 from billing.sandbox.events import Events
 from billing.sandbox.store import Document, Store
 
@@ -13,6 +14,7 @@ class Account:
     store: Store
     events: Events
     base_url: str
+    agenda: Agenda = field(default_factory=Agenda)
 
     def now(self) -> int:
         return self.store.now()

@@ -1,11 +1,11 @@
-"""The HTTP API: one table of operations, authentication, idempotency keys, expansion, errors."""
+"""The HTTP API: authentication, versions, the rate limit, idempotency keys, errors, around one table of operations."""
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import json
 import re
-from typing import Any
+from collections.abc import Iterator
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,42 +13,47 @@ from starlette.responses import JSONResponse, Response
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import APIError, invalid
-from billing.sandbox.events import API_VERSION
+from billing.sandbox.events import Cause
+from billing.sandbox.expansion import expanded
+from billing.sandbox.idempotency import Keys
+from billing.sandbox.limits import RateLimit
 from billing.sandbox.operations import DROPPED, OPERATIONS, Operation
 from billing.sandbox.params import Params
+from billing.sandbox.resources import test_clocks
 from billing.sandbox.store import Document, new_id
+from billing.sandbox.versions import Versions
 
 _PATTERNS = [
     (method, re.compile(re.escape(path).replace(r"\*", "([A-Za-z0-9_]+)") + "$"), operation)
     for (method, path), operation in OPERATIONS.items()
 ]
-# What `expand` can turn from an id into the object, by the name of the field.
-_EXPANDABLE = {
-    "customer": "customer", "latest_invoice": "invoice", "invoice": "invoice", "subscription": "subscription",
-    "default_payment_method": "payment_method", "payment_intent": "payment_intent", "charge": "charge",
-    "latest_charge": "charge", "product": "product", "schedule": "subscription_schedule", "discounts": "discount",
-    "coupon": "coupon", "promotion_code": "promotion_code", "payment_method": "payment_method",
-    "pending_setup_intent": "setup_intent", "discount": "discount",
-}  # fmt: skip
+# Operations that take no parameters but `expand` say so by the name of their argument.
+_WITHOUT_PARAMETERS = {one for one in OPERATIONS.values() if "_params" in inspect.signature(one).parameters}
 
 
 class API:
     """`POST /v1/...` and its kin, for requests signed with the account's key."""
 
-    def __init__(self, account: Account, *, api_key: str | None) -> None:
+    def __init__(self, account: Account, *, api_key: str | None, versions: Versions, limit: RateLimit) -> None:
         self._account = account
         self._api_key = api_key
+        self._versions = versions
+        self._limit = limit
+        self._keys = Keys(account.store)
 
     async def handle(self, request: Request) -> Response:
-        headers = {"Request-Id": new_id("req"), "Stripe-Version": request.headers.get("stripe-version", "")}
+        headers = {"Request-Id": new_id("req")}
         try:
+            self._limit.count()
             self._authenticate(request)
-            _check_version(request.headers.get("stripe-version"))
+            headers["Stripe-Version"] = self._versions.answering(request.headers.get("stripe-version"))
             body = (await request.body()).decode()
             params = _parameters(request, body)
-            status, answer = self._answer(request, params, body)
+            status, answer, more = self._answer(request, params, body, headers["Request-Id"])
+            headers |= more
         except APIError as error:
             status, answer = error.status, error.body
+            headers |= error.headers
         except UnicodeDecodeError:
             status, answer = 400, invalid("The body is not UTF-8.").body
         return JSONResponse(answer, status_code=status, headers=headers)
@@ -59,68 +64,58 @@ class API:
         if not is_known:
             raise APIError(401, "invalid_request_error", "Invalid API Key provided.")
 
-    def _answer(self, request: Request, params: Params, body: str) -> tuple[int, Document]:
-        key = request.headers.get("idempotency-key")
-        if request.method != "POST" or not key:
-            return self._failing_after_commit(request, *self._run(request, params))
-        digest = hashlib.sha256(f"{request.url.path}\n{body}".encode()).hexdigest()
-        store = self._account.store
-        with store.change():
-            known = store.execute("SELECT request, status, answer FROM idempotency WHERE key = ?", key)
-            if known:
-                if known[0][0] != digest:
-                    text = (
-                        "Keys for idempotent requests can only be used with the parameters they were first used with."
-                    )
-                    raise APIError(400, "idempotency_error", text)
-                return known[0][1], json.loads(known[0][2])
-            status, answer = self._failing_after_commit(request, *self._run(request, params))
-            store.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", key, digest, status, json.dumps(answer))
-        return status, answer
+    def _answer(
+        self, request: Request, params: Params, body: str, request_id: str
+    ) -> tuple[int, Document, dict[str, str]]:
+        """(status, answer, further headers)."""
+        key, store = request.headers.get("idempotency-key"), self._account.store
+        with store.change(), self._account.events.caused_by(Cause(request_id, key)):
+            if request.method != "POST" or not key:
+                return *self._failing(request, *self._run(request, params)), {}
+            said, now, echo = f"{request.url.path}\n{body}", self._account.now(), {"Idempotency-Key": key}
+            if known := self._keys.known(key, said, now=now):
+                return *known, {**echo, "Idempotent-Replayed": "true"}
+            status, answer = self._run(request, params)
+            shown = self._failing(request, status, answer)
+            # Version 2 of the API repeats what succeeded and tries again what failed; version 1 repeats both.
+            kept = (status, answer) if request.url.path.startswith("/v2/") else shown
+            if _is_kept(request, *kept):
+                self._keys.keep(key, said, status=kept[0], answer=kept[1], now=now)
+        return *shown, echo
 
-    def _failing_after_commit(self, request: Request, status: int, answer: Document) -> tuple[int, Document]:
-        """What was done stays done; a fault makes it look as if it had failed, for the repeats too."""
+    def _failing(self, request: Request, status: int, answer: Document) -> tuple[int, Document]:
+        """What was done stays done; a fault makes it look as if it had failed."""
         if not request.scope.get("fails_after_commit"):
             return status, answer
         return 500, APIError(500, "api_error", "An unknown error occurred.").body
 
     def _run(self, request: Request, params: Params) -> tuple[int, Document]:
-        operation, ids = _operation(request.method, request.url.path)
-        if request.headers.get("stripe-version"):
-            _refuse_dropped(operation, params)
+        account = self._account
         try:
-            with self._account.store.change():
+            operation, ids = _operation(request.method, request.url.path)
+            if operation in _WITHOUT_PARAMETERS:
+                p.known(params)
+            if request.headers.get("stripe-version"):
+                _refuse_dropped(operation, params)
+            with account.store.change(), test_clocks.time_of(account, _about(params, ids)):
                 try:
-                    answer = operation(self._account, params, *ids)
+                    answer = operation(account, params, *ids)
                 except APIError as error:
                     if not error.keeps:
                         raise
                     return error.status, error.body
+                if request.scope.get("reads_stale"):
+                    answer = account.events.before_last_change(answer)
+                return 200, expanded(account, answer, params.get("expand") or [])
         except APIError as error:
             return error.status, error.body
-        return 200, self._expanded(answer, params.get("expand") or [])
 
-    def _expanded(self, answer: Document, paths: Any) -> Document:
-        for path in paths if isinstance(paths, list) else []:
-            self._expand(answer, path.split("."))
-        return answer
 
-    def _expand(self, node: Any, path: list[str]) -> None:
-        if isinstance(node, list):
-            for entry in node:
-                self._expand(entry, path)
-        elif isinstance(node, dict) and path[0] in node:
-            name, rest = path[0], path[1:]
-            if name in _EXPANDABLE:
-                node[name] = self._fetched(_EXPANDABLE[name], node[name])
-            if rest:
-                self._expand(node[name], rest)
-
-    def _fetched(self, kind: str, value: Any) -> Any:
-        """The object of an id, or the objects of a list of ids; what is expanded already stays."""
-        if isinstance(value, list):
-            return [self._fetched(kind, entry) for entry in value]
-        return self._account.store.get(kind, value) if isinstance(value, str) else value
+def _is_kept(request: Request, status: int, answer: Document) -> bool:
+    """Whether the key's next request gets this answer: not when parameters were refused before anything was begun."""
+    if request.url.path.startswith("/v2/"):
+        return status < 400
+    return not str((answer.get("error") or {}).get("code", "")).startswith("parameter_")
 
 
 def _parameters(request: Request, body: str) -> Params:
@@ -136,9 +131,10 @@ def _parameters(request: Request, body: str) -> Params:
     return given
 
 
-def _check_version(version: str | None) -> None:
-    if version not in (None, API_VERSION):
-        raise invalid(f"The simulated Stripe speaks version {API_VERSION} only, not {version}.")
+def _about(params: Params, ids: tuple[str, ...]) -> Iterator[str]:
+    """The ids of what a request is about; a test clock's objects live in its time."""
+    given = (params.get(name) for name in ("customer", "subscription", "invoice", "from_subscription", "test_clock"))
+    yield from (one for one in (*ids, *given) if isinstance(one, str))
 
 
 def _refuse_dropped(operation: Operation, params: Params) -> None:

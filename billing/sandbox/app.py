@@ -18,13 +18,17 @@ from billing.sandbox.clock import Clock
 from billing.sandbox.control import Control
 from billing.sandbox.events import Endpoint, Events
 from billing.sandbox.faults import App, Faults, FaultyRequests
+from billing.sandbox.limits import RateLimit
 from billing.sandbox.pages import Pages
 from billing.sandbox.store import Store
+from billing.sandbox.versions import Versions
 
 HERE = Path(__file__).parent
 
 
-def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endpoint | None) -> App:
+def create_app(
+    *, state: str, base_url: str, api_key: str | None, endpoint: Endpoint | None, requests_per_second: int = 0
+) -> App:
     """The simulated Stripe over the SQLite file `state`, with pages at `base_url` and webhooks to `endpoint`."""
     store = Store(state)
     faults = Faults()
@@ -33,7 +37,8 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
     templates = Jinja2Templates(HERE / "templates")
     templates.env.filters["as_date"] = lambda seconds: datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d")
     pages = Pages(account, templates)
-    api = API(account, api_key=api_key)
+    versions, limit = Versions(store), RateLimit(requests_per_second)
+    api = API(account, api_key=api_key, versions=versions, limit=limit)
     clock = Clock(account)
 
     @asynccontextmanager
@@ -53,7 +58,7 @@ def create_app(*, state: str, base_url: str, api_key: str | None, endpoint: Endp
             Route("/portal/{session_id}", pages.portal, methods=both),
             Route("/invoice/{invoice_id}", pages.invoice),
             Route("/invoice/{invoice_id}/pdf", pages.invoice_pdf),
-            *Control(account, faults).routes(),
+            *Control(account, faults, versions=versions, limit=limit).routes(),
             Mount("/_static", StaticFiles(directory=HERE / "static"), name="static"),
             Route("/v1/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),
             Route("/v2/{path:path}", api.handle, methods=["GET", "POST", "DELETE"]),

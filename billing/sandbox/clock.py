@@ -1,31 +1,24 @@
 """What time does: renewals, trials that end, retries, schedules, and all that expires.
 
-The account has one time: real time plus an offset. Moving it stops at every moment at which something is due, in
+The account has one time: real time plus an offset. A test clock has a time of its own, which stands still until it is
+advanced, for the customers that were made for it. Moving either stops at every moment at which something is due, in
 order, so that a year passes as it would have passed, only faster.
 """
 
 from __future__ import annotations
 
-import heapq
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from billing.sandbox.account import Account
-from billing.sandbox.resources import checkout, invoices, renewals, schedules
+from billing.sandbox.agenda import Turn
+from billing.sandbox.resources import checkout, renewals, schedules, test_clocks
 from billing.sandbox.store import Document
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 5.0
-
-
-@dataclass(order=True, frozen=True)
-class _Turn:
-    at: int
-    object_id: str
-    kind: str = field(compare=False)
 
 
 def _invoice_due(invoice: Document) -> Iterator[int]:
@@ -58,44 +51,47 @@ RUN: dict[str, Callable[[Account, Document], None]] = {
 }
 
 
-def move(account: Account, to: int) -> int:
+def move(account: Account, to: int, *, clock: str = "") -> int:
     """Let time pass until `to` (seconds since 1970) and do what falls due; returns how many things happened.
 
-    Nothing happens when `to` is not after the present moment: time never goes back.
+    The time is that of the test clock of this id, else the account's own. Nothing happens when `to` is not after the
+    present moment: time never goes back.
     """
     happened = 0
-    with account.store.change():
-        turns = [turn for kind in DUE for document in account.store.all(kind) for turn in _turns(kind, document)]
-        heapq.heapify(turns)
-        while turns and turns[0].at <= to:
-            turn = heapq.heappop(turns)
-            document = account.store.get(turn.kind, turn.object_id)
-            if turn.at not in DUE[turn.kind](document):
-                continue
-            newest = account.store.newest_sequence()
-            with account.store.at(turn.at):
-                RUN[turn.kind](account, document)
-            happened += 1
-            _queue(account, turns, turn, newest)
-        account.store.set_time(max(to, account.now()))
+    try:
+        with account.store.change():
+            _catch_up(account)
+            while turn := account.agenda.take(clock, until=to):
+                document = account.store.find(turn.kind, turn.object_id)
+                if document is None or turn.at not in DUE[turn.kind](document):
+                    continue
+                with account.store.at(turn.at, is_apart=bool(clock)):
+                    RUN[turn.kind](account, document)
+                happened += 1
+                _catch_up(account, turn)
+            if not clock:
+                account.store.set_time(max(to, account.now()))
+    except BaseException:
+        account.store.forget_changed()  # what was taken off the agenda has not happened after all
+        raise
     return happened
 
 
-def _turns(kind: str, document: Document) -> list[_Turn]:
-    return [_Turn(at, document["id"], kind) for at in DUE[kind](document)]
-
-
-def _queue(account: Account, turns: list[_Turn], turn: _Turn, newest: int) -> None:
-    """What is due next for the object, for its subscription, and for what was made meanwhile."""
-    changed = [(turn.kind, account.store.get(turn.kind, turn.object_id))]
-    if turn.kind == "invoice" and (subscription := invoices.subscription_of(account, changed[0][1])):
-        changed.append(("subscription", subscription))
-    for kind in DUE:
-        changed += [(kind, document) for document in account.store.made_after(newest, kind)]
-    for kind, document in changed:
-        for fresh in _turns(kind, document):
-            if fresh.at > turn.at or fresh.object_id != turn.object_id:
-                heapq.heappush(turns, fresh)
+def _catch_up(account: Account, just_done: Turn | None = None) -> None:
+    """Bring the agenda up to date with what has changed. What was just done is not due again for the same moment."""
+    changed = account.store.take_changed()
+    if changed is None:
+        account.agenda.clear()
+        documents = [document for kind in DUE for document in account.store.all(kind)]
+    else:
+        found = (account.store.find(kind, object_id) for kind, object_id in sorted(changed) if kind in DUE)
+        documents = [document for document in found if document]
+    for document in documents:
+        kind, object_id = document["object"], document["id"]
+        turns = [Turn(at, object_id, kind) for at in DUE[kind](document)]
+        if just_done and object_id == just_done.object_id:
+            turns = [turn for turn in turns if turn.at > just_done.at]
+        account.agenda.add(test_clocks.of(account, document), turns)
 
 
 class Clock:

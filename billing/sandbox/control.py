@@ -12,14 +12,26 @@ from starlette.routing import BaseRoute, Route
 from billing.sandbox.account import Account
 from billing.sandbox.clock import move
 from billing.sandbox.errors import APIError
+from billing.sandbox.events import API_VERSION, DESTINATION
 from billing.sandbox.faults import Faults
+from billing.sandbox.limits import STRIPES, RateLimit
 from billing.sandbox.resources import disputes
+from billing.sandbox.versions import Versions
+
+# What somebody who sells things has made, as opposed to what customers do.
+CATALOGUE = (
+    "product", "price", "currency_options", "plan", "coupon", "promotion_code", "tax_rate", "entitlements.feature",
+    "product_feature", "feature_of_product", "billing.meter", "billing_portal.configuration",
+    "webhook_endpoint", DESTINATION, "way_to_destination",
+)  # fmt: skip
 
 
 class Control:
-    def __init__(self, account: Account, faults: Faults) -> None:
+    def __init__(self, account: Account, faults: Faults, *, versions: Versions, limit: RateLimit) -> None:
         self._account = account
         self._faults = faults
+        self._versions = versions
+        self._limit = limit
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -27,6 +39,10 @@ class Control:
             Route("/_ctl/time", self.pass_time, methods=["POST"]),
             Route("/_ctl/faults", self.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_ctl/resend", self.resend, methods=["POST"]),
+            Route("/_ctl/customers", self.forget, methods=["DELETE"]),
+            Route("/_ctl/rate_limit", self.rate_limit, methods=["POST"]),
+            Route("/_ctl/skew", self.skew, methods=["POST"]),
+            Route("/_ctl/version", self.version, methods=["POST"]),
             Route("/_ctl/secret", self.roll_secret, methods=["POST"]),
         ]
 
@@ -63,6 +79,28 @@ class Control:
         for _time in range(int(given.get("times", 1))):
             self._account.events.send(event)
         return JSONResponse({"event": event["id"]})
+
+    async def rate_limit(self, request: Request) -> JSONResponse:
+        """`{"per_second": 25}`: refuse what is more than that; 0 for no limit."""
+        self._limit.per_second = int((await request.json()).get("per_second", STRIPES))
+        return JSONResponse({"per_second": self._limit.per_second})
+
+    async def skew(self, request: Request) -> JSONResponse:
+        """`{"seconds": n}`: this Stripe's clock is so far ahead of everybody else's, or behind when it is negative."""
+        self._account.store.skew = int((await request.json())["seconds"])
+        return JSONResponse({"now": self._account.now()})
+
+    async def version(self, request: Request) -> JSONResponse:
+        """`{"version": …, "is_retired": false}`: the account's version is now this; ours may not be spoken any more."""
+        given = await request.json()
+        version = str(given.get("version", API_VERSION))
+        self._versions.change(version, is_retired=bool(given.get("is_retired", False)))
+        return JSONResponse({"version": self._versions.default, "is_retired": self._versions.is_retired})
+
+    async def forget(self, _request: Request) -> JSONResponse:
+        """Every customer with all that they did, and every event; what is sold stays. For tests that share a server."""
+        self._account.store.keep_only(CATALOGUE)
+        return JSONResponse({"forgotten": True})
 
     async def roll_secret(self, request: Request) -> JSONResponse:
         """`{"secret": new, "is_old_valid": true}`: sign with the new secret, and with the old too while it holds."""

@@ -11,8 +11,18 @@ class APIError(Exception):
     What was done before it was raised is undone, unless `keeps`: a declined card leaves its failed charge behind.
     """
 
-    def __init__(self, status: int, kind: str, message: str, *, keeps: bool = False, **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        keeps: bool = False,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(message)
+        self.headers = headers or {}
         self.status = status
         self.keeps = keeps
         self.body = {"error": {"type": kind, "message": message, **{k: v for k, v in more.items() if v is not None}}}

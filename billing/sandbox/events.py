@@ -10,10 +10,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from billing.sandbox import thin
+from billing.sandbox.errors import missing
 from billing.sandbox.faults import Fault, Faults
 from billing.sandbox.store import Document, Store, new_id
 
@@ -23,6 +26,17 @@ API_VERSION = "2026-10-28.endive"
 DESTINATION = "v2.core.event_destination"
 # Seconds between tries; Stripe retries for days, here the last wait repeats until the endpoint is back.
 BACK_OFF = (1, 2, 5, 15, 60, 300)
+
+
+HORIZON_SECONDS = 30 * 86_400
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The request that an event comes of; of time alone when it has no id."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Events:
         self._held: list[int] = []
         self._endpoint = endpoint
         self._news = threading.Event()
+        self._cause = Cause()
         self._is_stopping = False
 
     def emit(self, kind: str, document: Document, *, previous: Document | None = None) -> Document:
@@ -65,17 +80,48 @@ class Events:
         event = {
             "id": new_id("evt"),
             "object": "event",
-            "api_version": API_VERSION,
-            "created": self._store.now(),
+            "api_version": self._store.setting("api_version", API_VERSION),
+            "created": self._store.accounts_now(),
             "data": data,
             "livemode": False,
             "pending_webhooks": len(self._ways(kind)),
-            "request": {"id": new_id("req"), "idempotency_key": None},
+            "request": {"id": self._cause.request_id, "idempotency_key": self._cause.idempotency_key},
             "type": kind,
         }
         event = self._store.insert(event)
         self.send(event)
         return event
+
+    @contextmanager
+    def caused_by(self, cause: Cause) -> Iterator[None]:
+        """Events inside say that they come of this. Use it inside a transaction of the store."""
+        before, self._cause = self._cause, cause
+        try:
+            yield
+        finally:
+            self._cause = before
+
+    def horizon(self) -> int:
+        """Events from before this moment are told to nobody any more."""
+        return self._store.accounts_now() - HORIZON_SECONDS
+
+    def find(self, event_id: str) -> Document:
+        """Raises Stripe's `resource_missing`, for an old event too."""
+        event = self._store.get("event", event_id)
+        if event["created"] < self.horizon():
+            raise missing("event", event_id)
+        return event
+
+    def before_last_change(self, document: Document) -> Document:
+        """What somebody knows who has not heard of the last change. Raises `resource_missing` if that made it."""
+        object_id = document.get("id")
+        events = self._store.all("event", lambda one: one["data"]["object"].get("id") == object_id)
+        if not object_id or not events:
+            return document
+        previous = events[0]["data"].get("previous_attributes")
+        if previous is None and events[0]["type"].endswith(".created"):
+            raise missing(document["object"], object_id)
+        return {**document, **(previous or {})}
 
     def send(self, event: Document) -> None:
         """Have it delivered, though it may have been before."""
@@ -130,7 +176,9 @@ class Events:
                 self._news.wait(0.5)
 
     def _deliver(self, delivery: int, event_id: str, way: Endpoint, attempts: int) -> None:
-        event = self._store.get("event", event_id)
+        event = self._store.find("event", event_id)
+        if event is None:  # forgotten meanwhile
+            return
         fault = None if delivery in self._held else self._faults.of_webhook(event["type"])
         kind = fault.kind if fault else ""
         if fault and kind in ("delay", "reorder"):
@@ -141,9 +189,9 @@ class Events:
         if kind == "drop":
             self._store.execute("UPDATE delivery SET done = 1 WHERE id = ?", delivery)
             return
-        is_taken = _post(event, way, fault)
+        is_taken = self._post(event, way, fault)
         if kind == "duplicate":
-            is_taken = _post(event, way, None) or is_taken
+            is_taken = self._post(event, way, None) or is_taken
         if not is_taken:
             self._put_off(delivery, BACK_OFF[min(attempts, len(BACK_OFF) - 1)], attempts=attempts + 1)
             return
@@ -163,22 +211,22 @@ class Events:
         for delivery in self._held:
             self._store.execute("UPDATE delivery SET due = 0 WHERE id = ?", delivery)
 
+    def _post(self, event: Document, way: Endpoint, fault: Fault | None) -> bool:
+        told = thin.notification(event) if way.is_thin else event
+        body, header = _signed(told, way.secrets, fault, now=self._store.wall_clock())
+        headers = {"Content-Type": "application/json", "Stripe-Signature": header}
+        request = urllib.request.Request(way.url, data=body, headers=headers)  # noqa: S310 - the operator's own
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                return 200 <= int(answer.status) < 300
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            logger.info("Webhook not taken: %s", error)
+            return False
 
-def _post(event: Document, way: Endpoint, fault: Fault | None) -> bool:
-    body, header = _signed(thin.notification(event) if way.is_thin else event, way.secrets, fault)
-    headers = {"Content-Type": "application/json", "Stripe-Signature": header}
-    request = urllib.request.Request(way.url, data=body, headers=headers)  # noqa: S310 - the operator's own
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            return 200 <= int(answer.status) < 300
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        logger.info("Webhook not taken: %s", error)
-        return False
 
-
-def _signed(event: Document, secrets: list[str], fault: Fault | None) -> tuple[bytes, str]:
+def _signed(event: Document, secrets: list[str], fault: Fault | None, *, now: int) -> tuple[bytes, str]:
     """The body and its signature, with what the fault does to them."""
-    kind, now = (fault.kind if fault else ""), int(time.time())
+    kind = fault.kind if fault else ""
     if kind == "other_version" and "api_version" in event:
         event = {**event, "api_version": "2020-08-27"}
     body = json.dumps(event).encode()

@@ -28,6 +28,8 @@ REQUEST_KINDS = {
     "unavailable": "503, nothing is done",
     "rate_limited": "429 with the code rate_limit, nothing is done",
     "lock_timeout": "429 with the code lock_timeout, nothing is done",
+    "key_in_use": "409 as for a key whose first request is still at work, nothing is done",
+    "stale_read": "the answer is what a replica knows that has not heard of the object's last change",
     "slow_read": "the answer is from now and arrives `seconds` later",
 }
 # What can happen to a webhook on its way.
@@ -123,6 +125,8 @@ class FaultyRequests:
             _transport_of(send).abort()
         elif fault.kind == "error_after_commit":
             await self._app({**scope, "fails_after_commit": True}, receive, send)
+        elif fault.kind == "stale_read":
+            await self._app({**scope, "reads_stale": True}, receive, send)
         elif fault.kind == "slow_read":
             await self._answer_late(scope, receive, send, fault.seconds)
         else:
@@ -149,12 +153,17 @@ def _transport_of(send: Any) -> Any:
     return send.__self__.transport
 
 
+_REFUSALS = {
+    "unavailable": (503, "api_error", ""),
+    "rate_limited": (429, "invalid_request_error", "rate_limit"),
+    "lock_timeout": (429, "invalid_request_error", "lock_timeout"),
+    "key_in_use": (409, "idempotency_error", "idempotency_key_in_use"),
+}
+
+
 async def _refuse(send: Send, kind: str) -> None:
-    status = 503 if kind == "unavailable" else 429
-    codes = {"rate_limited": "rate_limit", "lock_timeout": "lock_timeout"}
-    error: dict[str, Any] = {"type": "api_error" if status == 503 else "invalid_request_error", "message": "Try later."}
-    if kind in codes:
-        error["code"] = codes[kind]
+    status, error_type, code = _REFUSALS[kind]
+    error = {"type": error_type, "message": "Try later.", **({"code": code} if code else {})}
     body = json.dumps({"error": error}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -33,7 +33,7 @@ from billing.sandbox.resources import (
     tax_ids,
     test_clocks,
 )
-from billing.sandbox.store import Document, in_period
+from billing.sandbox.store import Document
 
 Operation = Callable[..., Document]
 
@@ -47,13 +47,13 @@ def list_events(account: Account, params: Params) -> Document:
         )
         wanted = params.get("delivery_success")
         is_delivered = wanted is None or p.boolean(wanted) == (event["pending_webhooks"] == 0)
-        return is_type and is_delivered and in_period(event["created"], params.get("created"))
+        return is_type and is_delivered
 
-    return account.store.page(account.store.all("event", is_wanted), params, url="/v1/events")
+    return account.store.page("event", params, url="/v1/events", where=is_wanted, since=account.events.horizon())
 
 
 def retrieve_event(account: Account, _params: Params, event_id: str) -> Document:
-    return account.store.get("event", event_id)
+    return account.events.find(event_id)
 
 
 # Parameters that Stripe has dropped. Who names no version, as Stripe's own command line, may still send them.

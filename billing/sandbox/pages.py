@@ -13,7 +13,16 @@ from starlette.templating import Jinja2Templates
 from billing.sandbox import invoice_pdf
 from billing.sandbox.account import Account
 from billing.sandbox.errors import APIError
-from billing.sandbox.resources import cards, checkout, customers, renewals, subscription_changes, subscriptions, tax_ids
+from billing.sandbox.resources import (
+    cards,
+    checkout,
+    customers,
+    renewals,
+    subscription_changes,
+    subscriptions,
+    tax_ids,
+    test_clocks,
+)
 from billing.sandbox.store import Document
 from billing.sandbox.words import language_of, translator
 
@@ -39,6 +48,10 @@ class Pages:
         if request.method != "POST":
             return self._checkout_page(request, session)
         form = await _form(request)
+        with test_clocks.time_of(self._account, iter([session["id"]])):
+            return self._checked_out(request, session, form)
+
+    def _checked_out(self, request: Request, session: Document, form: dict[str, str]) -> Response:
         try:
             session = self._with_code(session, form)
         except APIError as refusal:
@@ -128,7 +141,7 @@ class Pages:
     def _portal_action(self, session: Document, form: dict[str, str]) -> str:
         account, action = self._account, form.get("action", "")
         try:
-            with account.store.change():
+            with account.store.change(), test_clocks.time_of(account, iter([session["id"]])):
                 if action == "card":
                     month, year = _expiry(form.get("expiry", ""))
                     self._replace_card(session["customer"], form.get("number", ""), month, year)
@@ -153,17 +166,15 @@ class Pages:
         customer = customers.existing(account, customer_id)
         settings = {**customer["invoice_settings"], "default_payment_method": card["id"]}
         account.update(customer, event="customer.updated", invoice_settings=settings)
-        for subscription in account.store.all("subscription", lambda s: s["customer"] == customer_id):
+        for subscription in account.store.all("subscription", customer=customer_id):
             if subscription["status"] not in subscriptions.ENDED:
                 account.update(subscription, default_payment_method=card["id"])
-        for invoice in account.store.all("invoice", lambda i: i["customer"] == customer_id and i["status"] == "open"):
+        for invoice in account.store.all("invoice", lambda one: one["status"] == "open", customer=customer_id):
             renewals.collect(account, invoice)
 
     def _portal_page(self, request: Request, session: Document, error: str) -> Response:
         store, customer_id = self._account.store, session["customer"]
-        living = store.all(
-            "subscription", lambda s: s["customer"] == customer_id and s["status"] not in subscriptions.ENDED
-        )
+        living = store.all("subscription", lambda one: one["status"] not in subscriptions.ENDED, customer=customer_id)
         rows = [
             {
                 "subscription": subscription,
@@ -173,7 +184,7 @@ class Pages:
             }
             for subscription in living
         ]
-        bills = store.all("invoice", lambda i: i["customer"] == customer_id)
+        bills = store.all("invoice", customer=customer_id)
         return self._render(
             request,
             "portal.html",

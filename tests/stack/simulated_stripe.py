@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from config.embedded.readiness import stripe_answers
@@ -54,11 +55,15 @@ class simulated_stripe:  # noqa: N801 - read as a statement: with simulated_stri
 
 @pytest.fixture
 def at_simulated_stripe(alone: None, settings: Any, stripe_url: str) -> str:
-    """This process asks that Stripe, has pushed its plans to it, and gives no trials."""
+    """This process asks that Stripe, has pushed its plans to it, and gives no trials.
+
+    Nothing is left there of the customers of the tests before: looking through it all took most of their time.
+    """
     from billing import catalogue
     from billing.models import Plan
     from billing.plans import seed_plans
 
+    httpx.delete(f"{stripe_url}/_ctl/customers", timeout=60).raise_for_status()
     settings.STRIPE_API_BASE = stripe_url
     settings.STRIPE_API_KEY = KEY
     seed_plans()

@@ -152,6 +152,5 @@ def detach(account: Account, params: Params, method_id: str) -> Document:
 def listed(account: Account, params: Params, customer_id: str = "") -> Document:
     p.known(params, "customer", "type", "limit", "starting_after", "ending_before")
     wanted = customer_id or params.get("customer")
-    found = account.store.all("payment_method", lambda method: wanted is not None and method["customer"] == wanted)
     url = f"/v1/customers/{customer_id}/payment_methods" if customer_id else "/v1/payment_methods"
-    return account.store.page(found, params, url=url)
+    return account.store.page("payment_method", params, url=url, customer=wanted or "nobody")

@@ -57,7 +57,13 @@ def delete_product(account: Account, _params: Params, product_id: str) -> Docume
 
 
 def list_products(account: Account, params: Params) -> Document:
-    return account.store.page(account.store.all("product"), params, url="/v1/products")
+    p.known(params, "active", "ids", "created", "limit", "starting_after", "ending_before")
+
+    def is_wanted(product: Document) -> bool:
+        is_active = "active" not in params or product["active"] == p.boolean(params["active"])
+        return is_active and product["id"] in (params.get("ids") or [product["id"]])
+
+    return account.store.page("product", params, url="/v1/products", where=is_wanted)
 
 
 def create_price(account: Account, params: Params) -> Document:
@@ -86,7 +92,41 @@ def create_price(account: Account, params: Params) -> Document:
     }
     if key := price["lookup_key"]:
         _take_lookup_key(account, key, may_transfer=p.boolean(params.get("transfer_lookup_key")))
+    _keep_options(account, price["id"], params.get("currency_options") or {})
     return account.create(price, event="price.created")
+
+
+def _keep_options(account: Account, price_id: str, given: Params) -> None:
+    """What a price costs in other currencies, which an answer says only when it is asked."""
+    if not given:
+        return
+    amounts = {currency.lower(): p.amount(option, "unit_amount") for currency, option in given.items()}
+    options_id = f"options_{price_id}"
+    if known := account.store.find("currency_options", options_id):
+        account.store.save({**known, "amounts": {**known["amounts"], **amounts}})
+    else:
+        account.store.insert({"id": options_id, "object": "currency_options", "amounts": amounts})
+
+
+def currency_options(account: Account, price: Document) -> Document:
+    """The price in its own currency and in all others that it has."""
+    known = account.store.find("currency_options", f"options_{price['id']}")
+    amounts = {price["currency"]: price["unit_amount"], **(known["amounts"] if known else {})}
+    common = {"custom_unit_amount": None, "tax_behavior": price["tax_behavior"]}
+    return {
+        currency: {**common, "unit_amount": amount, "unit_amount_decimal": None if amount is None else str(amount)}
+        for currency, amount in amounts.items()
+    }
+
+
+def in_currency(account: Account, price: Document, currency: str | None) -> Document:
+    """The price as somebody pays it who pays in this currency. Raises when it has none such."""
+    if not currency or currency == price["currency"]:
+        return price
+    option = currency_options(account, price).get(currency)
+    if option is None:
+        raise invalid(f"The price specified only supports `{price['currency']}`. This doesn't match: `{currency}`.")
+    return {**price, "currency": currency, **{name: option[name] for name in ("unit_amount", "unit_amount_decimal")}}
 
 
 def _recurring(given: Params) -> Document:
@@ -117,8 +157,18 @@ def retrieve_price(account: Account, _params: Params, price_id: str) -> Document
 
 
 def update_price(account: Account, params: Params, price_id: str) -> Document:
-    p.known(params, "active", "metadata", "nickname", "lookup_key", "transfer_lookup_key", "tax_behavior")
+    p.known(
+        params,
+        "active",
+        "metadata",
+        "nickname",
+        "lookup_key",
+        "transfer_lookup_key",
+        "tax_behavior",
+        "currency_options",
+    )
     price = account.store.get("price", price_id)
+    _keep_options(account, price_id, params.get("currency_options") or {})
     changes = {name: value for name, value in params.items() if name in ("nickname", "lookup_key")}
     changes["metadata"] = p.merged(price["metadata"], params.get("metadata"))
     if "active" in params:
@@ -127,7 +177,18 @@ def update_price(account: Account, params: Params, price_id: str) -> Document:
 
 
 def list_prices(account: Account, params: Params) -> Document:
-    p.known(params, "active", "lookup_keys", "product", "type", "currency", "limit", "starting_after", "ending_before")
+    p.known(
+        params,
+        "active",
+        "lookup_keys",
+        "product",
+        "type",
+        "currency",
+        "limit",
+        "starting_after",
+        "ending_before",
+        "created",
+    )
     keys = params.get("lookup_keys")
 
     def is_wanted(price: Document) -> bool:
@@ -136,9 +197,10 @@ def list_prices(account: Account, params: Params) -> Document:
             and ("active" not in params or price["active"] == p.boolean(params["active"]))
             and params.get("product") in (None, price["product"])
             and params.get("currency") in (None, price["currency"])
+            and params.get("type") in (None, price["type"])
         )
 
-    return account.store.page(account.store.all("price", is_wanted), params, url="/v1/prices")
+    return account.store.page("price", params, url="/v1/prices", where=is_wanted)
 
 
 def plan_of(price: Document) -> Document:

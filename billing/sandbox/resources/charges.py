@@ -7,7 +7,7 @@ from billing.sandbox.account import Account
 from billing.sandbox.params import Params
 from billing.sandbox.resources.cards import behaviour_of
 from billing.sandbox.shapes.payments import NO_BILLING_DETAILS
-from billing.sandbox.store import Document, in_period, new_id
+from billing.sandbox.store import Document, new_id
 
 
 def record(account: Account, intent: Document, method: Document | None, *, is_paid: bool) -> Document:
@@ -81,11 +81,5 @@ def update(account: Account, params: Params, charge_id: str) -> Document:
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "customer", "payment_intent", "created", "limit", "starting_after", "ending_before")
 
-    def is_wanted(made: Document) -> bool:
-        return (
-            params.get("customer") in (None, made["customer"])
-            and params.get("payment_intent") in (None, made["payment_intent"])
-            and in_period(made["created"], params.get("created"))
-        )
-
-    return account.store.page(account.store.all("charge", is_wanted), params, url="/v1/charges")
+    customer, intent = params.get("customer"), params.get("payment_intent")
+    return account.store.page("charge", params, url="/v1/charges", customer=customer, payment_intent=intent)

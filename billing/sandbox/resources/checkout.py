@@ -123,9 +123,10 @@ def listed(account: Account, params: Params) -> Document:
     p.known(params, "customer", "status", "subscription", "limit", "starting_after", "ending_before", "created")
 
     def is_wanted(session: Document) -> bool:
-        return all(params.get(name) in (None, session[name]) for name in ("customer", "status", "subscription"))
+        return all(params.get(name) in (None, session[name]) for name in ("status", "subscription"))
 
-    return account.store.page(account.store.all("checkout.session", is_wanted), params, url="/v1/checkout/sessions")
+    url, customer = "/v1/checkout/sessions", params.get("customer")
+    return account.store.page("checkout.session", params, url=url, where=is_wanted, customer=customer)
 
 
 def expire(account: Account, _params: Params, session_id: str) -> Document:

@@ -67,7 +67,7 @@ def delete(account: Account, _params: Params, coupon_id: str) -> Document:
 
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "created", "limit", "starting_after", "ending_before")
-    return account.store.page(account.store.all("coupon"), params, url="/v1/coupons")
+    return account.store.page("coupon", params, url="/v1/coupons")
 
 
 def create_code(account: Account, params: Params) -> Document:
@@ -127,7 +127,7 @@ def list_codes(account: Account, params: Params) -> Document:
             and ("active" not in params or promotion["active"] == p.boolean(params["active"]))
         )
 
-    return account.store.page(account.store.all("promotion_code", is_wanted), params, url="/v1/promotion_codes")
+    return account.store.page("promotion_code", params, url="/v1/promotion_codes", where=is_wanted)
 
 
 def find_code(account: Account, code: str) -> Document | None:
@@ -154,7 +154,7 @@ def check_code(account: Account, promotion: Document, *, customer: str, currency
     if rules["minimum_amount"] and amount < rules["minimum_amount"]:
         raise invalid("This amount is too low for this promotion code.", code="amount_too_small")
     if rules["first_time_transaction"] and account.store.all(
-        "charge", lambda made: made["customer"] == customer and made["paid"]
+        "charge", lambda made: bool(made["paid"]), customer=customer
     ):
         text = "This promotion code is only for people who have not paid before."
         raise invalid(text, code="customer_not_first_time")

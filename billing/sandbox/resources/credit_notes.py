@@ -74,7 +74,7 @@ def _line(invoice: Document, given: Params) -> Document:
 
 
 def _count(account: Account, invoice: Document) -> int:
-    return len(account.store.all("credit_note", lambda note: note["invoice"] == invoice["id"]))
+    return len(account.store.all("credit_note", invoice=invoice["id"]))
 
 
 def _given_back(account: Account, invoice: Document, note: Document, params: Params) -> Document:
@@ -89,7 +89,7 @@ def _given_back(account: Account, invoice: Document, note: Document, params: Par
         raise invalid("The credit, refund and out of band amounts must add up to the credit note's amount.")
     changes: dict[str, Any] = {"out_of_band_amount": amounts["out_of_band_amount"] or None}
     if amounts["refund_amount"]:
-        payments = account.store.all("invoice_payment", lambda one: one["invoice"] == invoice["id"])
+        payments = account.store.all("invoice_payment", invoice=invoice["id"])
         intent = next(one["payment"]["payment_intent"] for one in payments if one["status"] == "paid")
         refund = refunds.create(account, {"payment_intent": intent, "amount": amounts["refund_amount"]})
         changes["refunds"] = [
@@ -163,7 +163,5 @@ def void(account: Account, params: Params, note_id: str) -> Document:
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "customer", "invoice", "created", "limit", "starting_after", "ending_before")
 
-    def is_wanted(note: Document) -> bool:
-        return all(params.get(name) in (None, note[name]) for name in ("customer", "invoice"))
-
-    return account.store.page(account.store.all("credit_note", is_wanted), params, url="/v1/credit_notes")
+    customer, invoice = params.get("customer"), params.get("invoice")
+    return account.store.page("credit_note", params, url="/v1/credit_notes", customer=customer, invoice=invoice)

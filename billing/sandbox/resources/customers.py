@@ -6,7 +6,7 @@ from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.params import Params
 from billing.sandbox.resources import discounts
-from billing.sandbox.store import Document, in_period, new_id
+from billing.sandbox.store import Document, new_id
 
 _FIELDS = (
     "email",
@@ -23,12 +23,13 @@ _FIELDS = (
 
 def create(account: Account, params: Params) -> Document:
     p.known(params, *_FIELDS, "tax", "invoice_settings", "payment_method", "test_clock", "coupon", "source")
+    clock = params.get("test_clock")
     customer: Document = {
         "id": new_id("cus"),
         "object": "customer",
         "created": account.now(),
         "invoice_prefix": new_id("X")[2:10].upper(),
-        "test_clock": params.get("test_clock"),
+        "test_clock": account.store.get("test_helpers.test_clock", clock)["id"] if clock else None,
         **{name: params[name] for name in _FIELDS if name in params},
     }
     customer = account.create(customer, event="customer.created")
@@ -76,7 +77,7 @@ def delete(account: Account, _params: Params, customer_id: str) -> Document:
     from billing.sandbox.resources import subscriptions
 
     customer = existing(account, customer_id)
-    for subscription in account.store.all("subscription", lambda s: s["customer"] == customer_id):
+    for subscription in account.store.all("subscription", customer=customer_id):
         if subscription["status"] not in subscriptions.ENDED:
             subscriptions.end(account, subscription, reason="cancellation_requested")
     tombstone = {"id": customer_id, "object": "customer", "deleted": True}
@@ -91,11 +92,9 @@ def listed(account: Account, params: Params) -> Document:
     def is_wanted(customer: Document) -> bool:
         if customer.get("deleted"):
             return False
-        return params.get("email") in (None, customer["email"]) and in_period(
-            customer["created"], params.get("created")
-        )
+        return params.get("email") in (None, customer["email"])
 
-    return account.store.page(account.store.all("customer", is_wanted), params, url="/v1/customers")
+    return account.store.page("customer", params, url="/v1/customers", where=is_wanted)
 
 
 def existing(account: Account, customer_id: str) -> Document:

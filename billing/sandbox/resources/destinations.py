@@ -100,7 +100,7 @@ _ONE_PAGE = {"next_page_url": None, "previous_page_url": None}
 
 
 def retrieve_event(account: Account, _params: Params, event_id: str) -> Document:
-    return full(account.store.get("event", snapshot_id(event_id)))
+    return full(account.events.find(snapshot_id(event_id)))
 
 
 def list_events(account: Account, params: Params) -> Document:
@@ -109,6 +109,8 @@ def list_events(account: Account, params: Params) -> Document:
     object_id = params.get("object_id")
 
     def is_wanted(event: Document) -> bool:
+        if event["created"] < account.events.horizon():
+            return False
         types = params.get("types") or [f"v1.{event['type']}"]
         return object_id in (None, event["data"]["object"].get("id")) and f"v1.{event['type']}" in types
 

@@ -45,10 +45,13 @@ def retrieve(account: Account, _params: Params, dispute_id: str) -> Document:
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "charge", "payment_intent", "created", "limit", "starting_after", "ending_before")
 
-    def is_wanted(dispute: Document) -> bool:
-        return all(params.get(name) in (None, dispute[name]) for name in ("charge", "payment_intent"))
-
-    return account.store.page(account.store.all("dispute", is_wanted), params, url="/v1/disputes")
+    return account.store.page(
+        "dispute",
+        params,
+        url="/v1/disputes",
+        where=lambda dispute: params.get("charge") in (None, dispute["charge"]),
+        payment_intent=params.get("payment_intent"),
+    )
 
 
 def update(account: Account, params: Params, dispute_id: str) -> Document:

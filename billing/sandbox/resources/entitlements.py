@@ -8,7 +8,7 @@ from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
-from billing.sandbox.store import Document, new_id
+from billing.sandbox.store import Document, listing, new_id
 
 _LIVING = ("active", "trialing", "past_due")
 
@@ -35,8 +35,12 @@ def retrieve_feature(account: Account, _params: Params, feature_id: str) -> Docu
 
 def list_features(account: Account, params: Params) -> Document:
     p.known(params, "lookup_key", "archived", "limit", "starting_after", "ending_before")
-    found = account.store.all("entitlements.feature", lambda one: params.get("lookup_key") in (None, one["lookup_key"]))
-    return account.store.page(found, params, url="/v1/entitlements/features")
+    return account.store.page(
+        "entitlements.feature",
+        params,
+        url="/v1/entitlements/features",
+        where=lambda one: params.get("lookup_key") in (None, one["lookup_key"]),
+    )
 
 
 def give_product(account: Account, params: Params, product_id: str) -> Document:
@@ -51,7 +55,7 @@ def give_product(account: Account, params: Params, product_id: str) -> Document:
 
 def product_features(account: Account, params: Params, product_id: str) -> Document:
     p.known(params, "limit", "starting_after", "ending_before")
-    return account.store.page(_of_product(account, product_id), params, url=f"/v1/products/{product_id}/features")
+    return listing(_of_product(account, product_id), params, url=f"/v1/products/{product_id}/features")
 
 
 def _of_product(account: Account, product_id: str) -> list[Document]:
@@ -63,7 +67,7 @@ def active(account: Account, params: Params) -> Document:
     """One for every feature of every product the customer pays for or tries."""
     p.known(params, "customer", "limit", "starting_after", "ending_before")
     customer = p.required(params, "customer")
-    living = account.store.all("subscription", lambda one: one["customer"] == customer and one["status"] in _LIVING)
+    living = account.store.all("subscription", lambda one: one["status"] in _LIVING, customer=customer)
     products = {entry["price"]["product"] for one in living for entry in one["items"]["data"]}
     features = {
         made["entitlement_feature"]["id"]: made["entitlement_feature"]
@@ -80,4 +84,4 @@ def active(account: Account, params: Params) -> Document:
         }
         for feature_id, feature in features.items()
     ]
-    return account.store.page(found, params, url="/v1/entitlements/active_entitlements")
+    return listing(found, params, url="/v1/entitlements/active_entitlements")

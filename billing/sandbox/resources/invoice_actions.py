@@ -9,7 +9,7 @@ from billing.sandbox.account import Account
 from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
 from billing.sandbox.resources import cards, customers, invoice_items, invoices, renewals
-from billing.sandbox.store import Document, in_period
+from billing.sandbox.store import Document
 
 
 def create(account: Account, params: Params) -> Document:
@@ -51,7 +51,7 @@ def update(account: Account, params: Params, invoice_id: str) -> Document:
 def delete(account: Account, _params: Params, invoice_id: str) -> Document:
     """Only a draft can go; its items wait for another invoice."""
     invoice = _draft(account, invoice_id)
-    for item in account.store.all("invoiceitem", lambda one: one["invoice"] == invoice_id):
+    for item in account.store.all("invoiceitem", invoice=invoice_id):
         account.update(item, invoice=None)
     account.store.remove(invoice)
     account.events.emit("invoice.deleted", invoice)
@@ -111,14 +111,12 @@ def listed(account: Account, params: Params) -> Document:
 
     def is_wanted(invoice: Document) -> bool:
         details = (invoice["parent"] or {}).get("subscription_details") or {}
-        return (
-            params.get("customer") in (None, invoice["customer"])
-            and params.get("subscription") in (None, details.get("subscription"))
-            and params.get("status") in (None, invoice["status"])
-            and in_period(invoice["created"], params.get("created"))
+        return params.get("subscription") in (None, details.get("subscription")) and params.get("status") in (
+            None,
+            invoice["status"],
         )
 
-    return account.store.page(account.store.all("invoice", is_wanted), params, url="/v1/invoices")
+    return account.store.page("invoice", params, url="/v1/invoices", where=is_wanted, customer=params.get("customer"))
 
 
 def _draft(account: Account, invoice_id: str) -> Document:

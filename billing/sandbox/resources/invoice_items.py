@@ -30,13 +30,14 @@ def create(account: Account, params: Params) -> Document:
         "quantity": 1,
         "quantity_decimal": "1",
         "tax_rates": [],
+        "test_clock": customer["test_clock"],
     }
     return account.create(item, event="invoiceitem.created")
 
 
 def waiting(account: Account, customer_id: str) -> list[Document]:
     """What no invoice has taken yet, oldest first."""
-    found = account.store.all("invoiceitem", lambda one: one["customer"] == customer_id and one["invoice"] is None)
+    found = account.store.all("invoiceitem", lambda one: one["invoice"] is None, customer=customer_id)
     return found[::-1]
 
 
@@ -80,7 +81,5 @@ def delete(account: Account, _params: Params, item_id: str) -> Document:
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "customer", "invoice", "pending", "limit", "starting_after", "ending_before", "created")
 
-    def is_wanted(item: Document) -> bool:
-        return all(params.get(name) in (None, item[name]) for name in ("customer", "invoice"))
-
-    return account.store.page(account.store.all("invoiceitem", is_wanted), params, url="/v1/invoiceitems")
+    customer, invoice = params.get("customer"), params.get("invoice")
+    return account.store.page("invoiceitem", params, url="/v1/invoiceitems", customer=customer, invoice=invoice)

@@ -67,6 +67,7 @@ def draft(
         "parent": parent,
         "period_end": now,
         "period_start": now,
+        "test_clock": customer["test_clock"],
         "total_discount_amounts": totals,
     }
     return complete({**invoice, **amounts(invoice, customer)})

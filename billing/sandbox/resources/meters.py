@@ -9,7 +9,7 @@ from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
 from billing.sandbox.resources import customers
-from billing.sandbox.store import Document, new_id
+from billing.sandbox.store import Document, listing, new_id
 
 OLDEST_SECONDS, NEWEST_SECONDS = 35 * 86_400, 300
 IDENTIFIER_SECONDS = 86_400
@@ -45,8 +45,12 @@ def retrieve(account: Account, _params: Params, meter_id: str) -> Document:
 
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "status", "limit", "starting_after", "ending_before")
-    found = account.store.all("billing.meter", lambda one: params.get("status") in (None, one["status"]))
-    return account.store.page(found, params, url="/v1/billing/meters")
+    return account.store.page(
+        "billing.meter",
+        params,
+        url="/v1/billing/meters",
+        where=lambda one: params.get("status") in (None, one["status"]),
+    )
 
 
 def deactivate(account: Account, params: Params, meter_id: str) -> Document:
@@ -126,7 +130,7 @@ def summaries(account: Account, params: Params, meter_id: str) -> Document:
         "meter": meter_id,
         "start_time": start,
     }
-    return account.store.page([summary], {}, url=f"/v1/billing/meters/{meter_id}/event_summaries")
+    return listing([summary], {}, url=f"/v1/billing/meters/{meter_id}/event_summaries")
 
 
 def grant(account: Account, params: Params) -> Document:
@@ -172,5 +176,6 @@ def void_grant(account: Account, params: Params, grant_id: str) -> Document:
 
 def list_grants(account: Account, params: Params) -> Document:
     p.known(params, "customer", "limit", "starting_after", "ending_before")
-    found = account.store.all("billing.credit_grant", lambda one: params.get("customer") in (None, one["customer"]))
-    return account.store.page(found, params, url="/v1/billing/credit_grants")
+    return account.store.page(
+        "billing.credit_grant", params, url="/v1/billing/credit_grants", customer=params.get("customer")
+    )

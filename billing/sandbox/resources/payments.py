@@ -156,10 +156,10 @@ def list_invoice_payments(account: Account, params: Params) -> Document:
     intent = (params.get("payment") or {}).get("payment_intent")
 
     def is_wanted(payment: Document) -> bool:
-        return (
-            params.get("invoice") in (None, payment["invoice"])
-            and params.get("status") in (None, payment["status"])
-            and intent in (None, payment["payment"]["payment_intent"])
+        return params.get("status") in (None, payment["status"]) and intent in (
+            None,
+            payment["payment"]["payment_intent"],
         )
 
-    return account.store.page(account.store.all("invoice_payment", is_wanted), params, url="/v1/invoice_payments")
+    url, invoice = "/v1/invoice_payments", params.get("invoice")
+    return account.store.page("invoice_payment", params, url=url, where=is_wanted, invoice=invoice)

@@ -53,4 +53,4 @@ def delete(account: Account, _params: Params, plan_id: str) -> Document:
 
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "active", "product", "created", "limit", "starting_after", "ending_before")
-    return account.store.page(account.store.all("plan"), params, url="/v1/plans")
+    return account.store.page("plan", params, url="/v1/plans")

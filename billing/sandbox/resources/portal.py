@@ -114,5 +114,4 @@ def update_configuration(account: Account, params: Params, configuration_id: str
 
 def list_configurations(account: Account, params: Params) -> Document:
     p.known(params, "active", "is_default", "limit", "starting_after", "ending_before")
-    found = account.store.all("billing_portal.configuration")
-    return account.store.page(found, params, url="/v1/billing_portal/configurations")
+    return account.store.page("billing_portal.configuration", params, url="/v1/billing_portal/configurations")

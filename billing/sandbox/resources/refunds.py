@@ -57,10 +57,10 @@ def update(account: Account, params: Params, refund_id: str) -> Document:
 def listed(account: Account, params: Params) -> Document:
     p.known(params, "payment_intent", "charge", "limit", "starting_after", "ending_before", "created")
 
-    def is_wanted(refund: Document) -> bool:
-        return params.get("payment_intent") in (None, refund["payment_intent"]) and params.get("charge") in (
-            None,
-            refund["charge"],
-        )
-
-    return account.store.page(account.store.all("refund", is_wanted), params, url="/v1/refunds")
+    return account.store.page(
+        "refund",
+        params,
+        url="/v1/refunds",
+        where=lambda refund: params.get("charge") in (None, refund["charge"]),
+        payment_intent=params.get("payment_intent"),
+    )

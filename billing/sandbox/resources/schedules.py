@@ -65,6 +65,7 @@ def _schedule(account: Account, params: Params, *, customer: str, phases: list[D
         "end_behavior": params.get("end_behavior") or "release",
         "metadata": params.get("metadata") or {},
         "phases": phases,
+        "test_clock": account.store.get("customer", customer)["test_clock"],
     }
 
 

@@ -11,7 +11,7 @@ from billing.sandbox.params import Params
 from billing.sandbox.resources import cards, catalogue, customers, discounts, invoices
 from billing.sandbox.resources.periods import period_end
 from billing.sandbox.resources.proration import description
-from billing.sandbox.store import Document, in_period, new_id
+from billing.sandbox.store import Document, new_id
 
 ENDED = ("canceled", "incomplete_expired")
 
@@ -57,6 +57,7 @@ def begin(
     trial_end = now + trial_days * 86_400 if trial_days else None
     end = trial_end or period_end(now, price["recurring"])
     subscription_id = new_id("sub")
+    owner = account.store.get("customer", customer)
     subscription: Document = {
         "id": subscription_id,
         "object": "subscription",
@@ -74,11 +75,12 @@ def begin(
         "metadata": metadata,
         "start_date": now,
         "status": "incomplete",
+        "test_clock": owner["test_clock"],
         "trial_end": trial_end,
         "trial_start": now if trial_end else None,
         **(more or {}),
     }
-    account.store.save({**account.store.get("customer", customer), "currency": price["currency"]})
+    account.store.save({**owner, "currency": price["currency"]})
     amount = price["unit_amount"] * quantity
     subscription["discounts"] = discounts.attach_all(account, redeem, subscription=subscription, amount=amount)
     subscription = account.store.insert(subscription)
@@ -158,14 +160,11 @@ def listed(account: Account, params: Params) -> Document:
         is_status = (
             subscription["status"] != "canceled" if status is None else status in ("all", subscription["status"])
         )
-        return (
-            is_status
-            and params.get("customer") in (None, subscription["customer"])
-            and params.get("price") in (None, subscription["items"]["data"][0]["price"]["id"])
-            and in_period(subscription["created"], params.get("created"))
-        )
+        return is_status and params.get("price") in (None, subscription["items"]["data"][0]["price"]["id"])
 
-    return account.store.page(account.store.all("subscription", is_wanted), params, url="/v1/subscriptions")
+    return account.store.page(
+        "subscription", params, url="/v1/subscriptions", where=is_wanted, customer=params.get("customer")
+    )
 
 
 def cancel(account: Account, params: Params, subscription_id: str) -> Document:

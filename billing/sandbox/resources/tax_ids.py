@@ -50,8 +50,8 @@ def create(account: Account, params: Params, customer_id: str) -> Document:
 
 def listed(account: Account, params: Params, customer_id: str) -> Document:
     p.known(params, "limit", "starting_after", "ending_before")
-    found = account.store.all("tax_id", lambda one: one["customer"] == customer_id)
-    return account.store.page(found, params, url=f"/v1/customers/{customer_id}/tax_ids")
+    url = f"/v1/customers/{customer_id}/tax_ids"
+    return account.store.page("tax_id", params, url=url, customer=customer_id)
 
 
 def retrieve(account: Account, _params: Params, customer_id: str, tax_id: str) -> Document:
@@ -68,7 +68,7 @@ def delete(account: Account, _params: Params, customer_id: str, tax_id: str) -> 
 
 def of_customer(account: Account, customer_id: str) -> list[Document]:
     """What an invoice says of them: type and value."""
-    found = account.store.all("tax_id", lambda one: one["customer"] == customer_id)
+    found = account.store.all("tax_id", customer=customer_id)
     return [{"type": one["type"], "value": one["value"]} for one in found[::-1]]
 
 
@@ -108,4 +108,4 @@ def update_rate(account: Account, params: Params, rate_id: str) -> Document:
 
 def list_rates(account: Account, params: Params) -> Document:
     p.known(params, "active", "inclusive", "created", "limit", "starting_after", "ending_before")
-    return account.store.page(account.store.all("tax_rate"), params, url="/v1/tax_rates")
+    return account.store.page("tax_rate", params, url="/v1/tax_rates")

@@ -190,8 +190,7 @@ def test_lost_events_are_found_and_worked_off(ann):
     assert answer.status_code in (302, 303)
     assert plan_of(ann) == "free"
     assert webhooks.backfill(now=timezone.now()) > 0
-    while webhooks.process_waiting(now=timezone.now):
-        pass  # earlier tests left more events at this Stripe than one pass takes
+    webhooks.process_waiting(now=timezone.now)
     assert plan_of(ann) == "plus"
     assert webhooks.backfill(now=timezone.now()) == 0
     assert not StripeEvent.objects.filter(state="waiting").exists()
@@ -211,7 +210,6 @@ DRIFTS = {
 @pytest.mark.parametrize("kind", [*DRIFTS, "missing", "unknown", "log"])
 def test_reconciliation_repairs_every_kind_of_drift_and_finds_nothing_the_second_time(ann, kind):
     subscription = buy(ann)
-    reconciliation.reconcile(now=timezone.now())  # what earlier tests left at this Stripe
     if kind == "missing":
         Invoice.objects.all().delete()
         Subscription.objects.filter(pk=subscription.pk).delete()

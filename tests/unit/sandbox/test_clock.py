@@ -45,8 +45,8 @@ def make_price(account, amount, interval="month"):
     return catalogue.create_price(account, values)
 
 
-def subscribe(account, price, number=GOOD, **more):
-    customer = customers.create(account, {"email": "ann@example.org"})
+def subscribe(account, price, number=GOOD, test_clock=None, **more):
+    customer = customers.create(account, {"email": "ann@example.org", "test_clock": test_clock})
     card = cards.create_card(account, number=number, month=12, year=2040, customer=customer["id"])
     given = {"quantity": 1, "metadata": {}, **more}
     return subscriptions.begin(account, customer=customer["id"], price=price, method=card, **given)
@@ -241,16 +241,25 @@ def test_an_open_checkout_expires_after_a_day(account, price):
     assert "checkout.session.expired" in kinds(account)
 
 
-def test_a_test_clock_moves_time_and_never_back(account, price):
-    subscription = subscribe(account, price)
-    clock = test_clocks.create(account, {"frozen_time": str(account.now())})
-    later = account.now() + 40 * DAY
-    moved = test_clocks.advance(account, {"frozen_time": str(later)}, clock["id"])
-    assert (moved["frozen_time"], moved["status"]) == (later, "ready")
-    assert len(invoices_of(account)) == 2
-    assert fresh(account, subscription)["status"] == "active"
+def test_a_test_clock_moves_its_own_customers_and_never_back(account, price):
+    others = subscribe(account, price)
+    start = account.now() - 1000 * DAY
+    clock = test_clocks.create(account, {"frozen_time": str(start)})
+    with test_clocks.time_of(account, iter([clock["id"]])):
+        assert account.now() == start
+        subscription = subscribe(account, price, test_clock=clock["id"])
+    assert (subscription["created"], subscription["test_clock"]) == (start, clock["id"])
+    moved = test_clocks.advance(account, {"frozen_time": str(start + 40 * DAY)}, clock["id"])
+    assert (moved["frozen_time"], moved["status"]) == (start + 40 * DAY, "ready")
+    cycles = [one for one in invoices_of(account) if one["billing_reason"] == "subscription_cycle"]
+    assert [(one["customer"], one["status"]) for one in cycles] == [(subscription["customer"], "paid")]
+    pass_time(account, days=40)
+    assert fresh(account, others)["items"]["data"][0]["current_period_start"] > others["created"]
+    assert len(account.store.all("invoice", customer=subscription["customer"])) == 2
     with pytest.raises(APIError, match="after the current"):
-        test_clocks.advance(account, {"frozen_time": str(later - 1)}, clock["id"])
+        test_clocks.advance(account, {"frozen_time": str(start + 39 * DAY)}, clock["id"])
+    test_clocks.delete(account, {}, clock["id"])
+    assert fresh(account, subscription)["status"] == "canceled"
 
 
 def test_events_carry_the_time_at_which_they_happened(account, price):
