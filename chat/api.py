@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import CursorPagination
@@ -19,8 +19,17 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from chat import events, sending, tree
+from chat.choices import Choices
 from chat.finding_api import FILTERS, filtered
-from chat.models import Conversation, Message, Reply
+from chat.models import Clarification, Conversation, Message, Reply
+
+
+class ClarificationSerializer(serializers.ModelSerializer[Clarification]):
+    """A reply that asks before it answers. Answer below it in a message, or regenerate it to have it just answer."""
+
+    class Meta:
+        model = Clarification
+        fields = ["question", "options", "probability"]
 
 
 class ReplySerializer(serializers.ModelSerializer[Reply]):
@@ -28,10 +37,16 @@ class ReplySerializer(serializers.ModelSerializer[Reply]):
     conversation = serializers.UUIDField(source="message.conversation_id", read_only=True)
     prompt = serializers.UUIDField(source="message.parent_id", read_only=True)
     events_url = serializers.SerializerMethodField()
+    clarification = serializers.SerializerMethodField()
 
     class Meta:
         model = Reply
-        fields = ["id", "conversation", "prompt", "state", "events_url", "receipt"]
+        fields = ["id", "conversation", "prompt", "state", "events_url", "receipt", "clarification"]
+
+    @extend_schema_field(ClarificationSerializer(allow_null=True))
+    def get_clarification(self, reply: Reply) -> Any:
+        asked = getattr(reply, "clarification", None) if reply.is_finished else None
+        return ClarificationSerializer(asked).data if asked else None
 
     def get_events_url(self, reply: Reply) -> str:
         return reverse("reply-events", args=[reply.pk])
@@ -40,7 +55,12 @@ class ReplySerializer(serializers.ModelSerializer[Reply]):
 class ConversationSerializer(serializers.ModelSerializer[Conversation]):
     class Meta:
         model = Conversation
-        fields = ["id", "title", "created_at", "updated_at", "is_temporary"]
+        fields = ["id", "title", "created_at", "updated_at", "is_temporary", "asks_first"]
+        extra_kwargs = {
+            "asks_first": {
+                "help_text": "Whether a reply may be a question when the request is unclear; null: as in the settings."
+            }
+        }
         read_only_fields = ["id", "created_at", "updated_at", "is_temporary"]
 
 
@@ -78,6 +98,9 @@ class WishSerializer(serializers.Serializer[Any]):
 class StartSerializer(WishSerializer):
     content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=2_000_000)
     is_temporary = serializers.BooleanField(default=False)
+    asks_first = serializers.BooleanField(
+        default=None, allow_null=True, help_text="Whether a reply may be a question when the request is unclear."
+    )
 
 
 class SendSerializer(WishSerializer):
@@ -117,7 +140,9 @@ class Conversations(ListAPIView[Conversation]):
     def post(self, request: Request) -> HttpResponseBase:
         """Start one; the answer names the reply, whose events follow it."""
         given, is_streamed = _wished(StartSerializer, request)
-        return _sent(sending.start_conversation(user=_person(request), now=timezone.now(), **given), is_streamed)
+        chosen = Choices(asks_first=given.pop("asks_first"))
+        reply = sending.start_conversation(user=_person(request), now=timezone.now(), chosen=chosen, **given)
+        return _sent(reply, is_streamed)
 
 
 class OneConversation(APIView):
@@ -128,7 +153,7 @@ class OneConversation(APIView):
 
     @extend_schema(request=ConversationSerializer, responses=ConversationSerializer)
     def patch(self, request: Request, conversation_id: uuid.UUID) -> Response:
-        """Rename it."""
+        """Rename it, or have it ask first."""
         conversation = _conversation(request, conversation_id)
         serializer = ConversationSerializer(conversation, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)

@@ -76,6 +76,8 @@ class Recorder:
         Whatever cannot be told for certain is left out: a run of tokens that does not spell the text at its place,
         as after the service left something away.
         """
+        if not self._runs:  # nothing was streamed: it failed or was stopped before
+            return []
         ends = [start for start, _tokens in self._runs[1:]] + [len(text)]
         return [
             span

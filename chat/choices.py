@@ -12,21 +12,26 @@ from billing.entitlements import Entitlement
 from chat import offer
 from chat.models import Conversation, Instructions
 
+# The fields of a conversation that are its settings.
+CHOSEN = ("model", "temperature", "reply_tokens", "shows_certainty", "asks_first")
+
 
 @dataclass(frozen=True)
 class Choices:
-    """Settings of one conversation; the empty ones are the site's."""
+    """Settings of one conversation; the empty ones are the site's, or the person's for all their conversations."""
 
     model: str = ""
     temperature: float | None = None
     reply_tokens: int | None = None
     shows_certainty: bool = False
+    asks_first: bool | None = None
 
     def apply(self, conversation: Conversation) -> list[str]:
         """Set them on the conversation; returns the fields to save."""
         conversation.model, conversation.temperature = self.model, self.temperature
         conversation.reply_tokens, conversation.shows_certainty = self.reply_tokens, self.shows_certainty
-        return ["model", "temperature", "reply_tokens", "shows_certainty"]
+        conversation.asks_first = self.asks_first
+        return list(CHOSEN)
 
 
 class ModelNotAllowed(Exception):  # noqa: N818
@@ -41,12 +46,29 @@ def reply_fields(conversation: Conversation, user: User, entitlement: Entitlemen
     sampling = dict(settings.CHAT_SAMPLING)
     if conversation.temperature is not None:
         sampling["temperature"] = conversation.temperature
+    own = Instructions.objects.filter(user=user).first()
     return {
         "model": model,
-        "system_prompt": system_prompt(user),
+        "system_prompt": system_prompt(own),
         "sampling": sampling,
         "keeps_certainty": conversation.shows_certainty,
+        "ask_threshold": settings.ASK_FIRST_THRESHOLD if _asks_first(conversation, own) else None,
     }
+
+
+def _asks_first(conversation: Conversation, own: Instructions | None) -> bool:
+    return bool(own and own.asks_first) if conversation.asks_first is None else conversation.asks_first
+
+
+def asks_first(conversation: Conversation) -> bool:
+    """Whether a reply in the conversation may be a question when the request is unclear."""
+    return _asks_first(conversation, Instructions.objects.filter(user=conversation.user_id).first())
+
+
+def ask_first(conversation: Conversation) -> None:
+    """From the next reply on, ask first in this conversation."""
+    conversation.asks_first = True
+    conversation.save(update_fields=["asks_first"])
 
 
 def longest_reply(conversation: Conversation, entitlement: Entitlement) -> int:
@@ -54,10 +76,9 @@ def longest_reply(conversation: Conversation, entitlement: Entitlement) -> int:
     return min(conversation.reply_tokens or entitlement.max_output_tokens, entitlement.max_output_tokens)
 
 
-def system_prompt(user: User) -> str:
+def system_prompt(own: Instructions | None) -> str:
     """The site's system prompt with the person's instructions below it."""
-    own = Instructions.objects.filter(user=user, is_on=True).values_list("about", "manner").first()
-    about, manner = own or ("", "")
+    about, manner = (own.about, own.manner) if own and own.is_on else ("", "")
     parts = [
         settings.CHAT_SYSTEM_PROMPT,
         f"About the person you talk to:\n{about}" if about else "",

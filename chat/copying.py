@@ -11,7 +11,8 @@ from django.db import transaction
 
 from accounts.models import User
 from chat import tree
-from chat.models import Conversation, Message, Reply
+from chat.choices import CHOSEN
+from chat.models import Clarification, Conversation, Message, Reply
 
 
 class Part(StrEnum):
@@ -25,7 +26,11 @@ class Part(StrEnum):
 def fork(*, conversation: Conversation, message: Message, part: Part, now: datetime) -> Conversation:
     """A conversation of its own that ends at `message`: this path, with its variants, or the whole tree."""
     path = tree.ancestor_ids(conversation_id=conversation.pk, leaf_id=message.pk)
-    rows = Message.objects.filter(conversation=conversation).select_related("reply").order_by("created_at", "id")
+    rows = (
+        Message.objects.filter(conversation=conversation)
+        .select_related("reply__clarification")
+        .order_by("created_at", "id")
+    )
     everything = list(rows)
     if part == Part.PATH:
         chosen = [one for one in everything if one.pk in set(path)]
@@ -62,11 +67,7 @@ def copy(
     A message whose parent is left out becomes the first one. `leaf` (the last one by default) ends the shown path;
     `like` gives the settings.
     """
-    settings = (
-        {name: getattr(like, name) for name in ("model", "temperature", "reply_tokens", "shows_certainty")}
-        if like
-        else {}
-    )
+    settings = {name: getattr(like, name) for name in CHOSEN} if like else {}
     made = Conversation(
         user=user,
         title=title,
@@ -78,6 +79,7 @@ def copy(
     )
     copies: dict[uuid.UUID, Message] = {}
     replies: list[Reply] = []
+    clarifications: list[Clarification] = []
     for message in messages:
         reply = getattr(message, "reply", None)
         if (reply and not reply.is_finished) or (reply and message.parent_id not in copies):
@@ -92,10 +94,20 @@ def copy(
         copies[message.pk] = twin
         if reply:
             replies.append(_twin(reply, twin, user))
+            if asked := getattr(reply, "clarification", None):
+                clarifications.append(
+                    Clarification(
+                        reply_id=twin.pk,
+                        question=asked.question,
+                        options=asked.options,
+                        probability=asked.probability,
+                    )
+                )
     with transaction.atomic():
         made.save(force_insert=True)
         Message.objects.bulk_create(copies.values(), batch_size=500)
         Reply.objects.bulk_create(replies, batch_size=500)
+        Clarification.objects.bulk_create(clarifications, batch_size=500)
         last = copies.get(leaf) if leaf else None
         made.current_leaf = last or next(reversed(copies.values()), None)
         made.save(update_fields=["current_leaf"])

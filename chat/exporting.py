@@ -82,7 +82,7 @@ def _body(message: Message) -> str:
 
 
 def _json(conversation: Conversation) -> str:
-    messages = conversation.messages.select_related("reply").order_by("created_at", "id")
+    messages = conversation.messages.select_related("reply__clarification").order_by("created_at", "id")
     document = {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -95,6 +95,7 @@ def _json(conversation: Conversation) -> str:
 
 def _message(message: Message) -> dict[str, Any]:
     reply = getattr(message, "reply", None)
+    asked = getattr(reply, "clarification", None)
     return {
         "id": str(message.pk),
         "parent": str(message.parent_id) if message.parent_id else None,
@@ -102,4 +103,5 @@ def _message(message: Message) -> dict[str, Any]:
         "content": message.content,
         "created_at": message.created_at.isoformat(),
         "receipt": reply.receipt if reply else None,
+        "clarification": {"question": asked.question, "options": asked.options} if asked else None,
     }

@@ -54,12 +54,21 @@ class ChoicesForm(forms.Form):
         label=_("Underline the words the model was unsure of"),
         help_text=_("Point at one to see what else it might have said. It tells a guess from a habit, not truth."),
     )
+    asks_first = forms.TypedChoiceField(
+        required=False,
+        choices=[("", _("As in the settings for all chats")), ("yes", _("Yes")), ("no", _("No"))],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        label=_("Ask first when my request is unclear"),
+        help_text=_("The model may then answer with one question. You can always have it just answer."),
+    )
 
     def __init__(
         self, *arguments: Any, entitlement: Entitlement, conversation: Conversation | None = None, **more: Any
     ) -> None:
         if conversation:
             more["initial"] = {name: getattr(conversation, name) for name in self.base_fields}
+            more["initial"]["asks_first"] = {None: "", True: "yes", False: "no"}[conversation.asks_first]
         super().__init__(*arguments, **more)
         self.offered = offer.to(entitlement)
         self.fields["temperature"].widget.attrs["placeholder"] = settings.CHAT_SAMPLING["temperature"]
@@ -80,11 +89,12 @@ class ChoicesForm(forms.Form):
 class InstructionsForm(forms.ModelForm[Instructions]):
     class Meta:
         model = Instructions
-        fields = ["about", "manner", "is_on"]
+        fields = ["about", "manner", "is_on", "asks_first"]
         widgets = {"about": forms.Textarea(attrs={"rows": 4}), "manner": forms.Textarea(attrs={"rows": 4})}
         help_texts = {
             "about": _("What the model should know of you: your work, your place, your language."),
             "manner": _("Short or long, plain or formal, with or without examples."),
+            "asks_first": _("In every chat whose own settings do not say otherwise."),
         }
 
 

@@ -21,12 +21,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing import quota
-from chat import certainty, inference, prompt, sending, streams, telling, titles
+from chat import certainty, clarifying, inference, prompt, sending, streams, telling, titles
 from chat.documents import citing
+from chat.drafts import Draft, Outcome
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.signals import reply_ended
-from chat.writing import Draft, Outcome, Writer
+from chat.writing import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def write(reply_id: uuid.UUID) -> None:
     if draft is None:
         return
     try:
-        outcome = _run(Writer(draft, heartbeat=_heartbeat).write())
+        outcome = _run(Writer(draft, heartbeat=_heartbeat, keep=_keep).write())
     except streams.LeaseLost:
         logger.warning("Reply %s was taken over by another worker", reply_id)
         return
@@ -90,6 +91,9 @@ def _draft(reply: Reply) -> Draft:
         return draft
     try:
         draft.prompt = prompt.build(reply)
+        if reply.ask_threshold is not None:
+            draft.asked = clarifying.kept(reply)
+            draft.request = None if draft.asked else clarifying.request_of(reply)
     except inference.PromptTooLong as error:
         draft.failure = error.code
     except inference.ModelUnavailable:
@@ -107,6 +111,18 @@ def _heartbeat(draft: Draft, text: str) -> None:
         quota.extend(request_id=draft.reply_id, now=now)
     finally:
         give_back()  # back to the pool: the thread of a heartbeat has no request whose end would do it
+
+
+def _keep(draft: Draft, asked: clarifying.Asked) -> None:
+    """Remember what the reply asks; raises `LeaseLost` when another worker has the reply."""
+    try:
+        with transaction.atomic():
+            reply = Reply.objects.select_for_update().get(pk=draft.reply_id)
+            if reply.is_finished or reply.attempts != draft.attempt:
+                raise streams.LeaseLost
+            clarifying.keep(asked, reply=reply)
+    finally:
+        give_back()
 
 
 def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:

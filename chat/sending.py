@@ -17,7 +17,7 @@ from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import choices, inference, prompt, streams
 from chat.documents import attaching
-from chat.models import MAX_MESSAGE_CHARACTERS, Conversation, Message, Reply
+from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_queued
 
 TITLE_CHARACTERS = 60
@@ -98,7 +98,9 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
     try:
         with transaction.atomic():
             reply = _append(user, [answer], now, shown_in=message.conversation)
-            person_acted.send(sender=Message, user=user, message=message, kind="regenerated", cause=answer.id, now=now)
+            is_question = Clarification.objects.filter(reply=message.pk).exists()
+            kind = "just_answer" if is_question else "regenerated"
+            person_acted.send(sender=Message, user=user, message=message, kind=kind, cause=answer.id, now=now)
             return reply
     except IntegrityError:
         return _sent_before(client_id, conversation=message.conversation)
@@ -290,6 +292,7 @@ def _made_with(
 ) -> dict[str, Any]:
     """Model, system prompt and sampling: what was chosen, or what the reply that goes on was made with."""
     if continues:
+        # What it begins with answers already, so it does not ask.
         return {name: getattr(continues, name) for name in ("model", "system_prompt", "sampling", "keeps_certainty")}
     try:
         return choices.reply_fields(conversation, user, entitlement)

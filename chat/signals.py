@@ -6,8 +6,9 @@ from django.dispatch import Signal
 # writes is stored with them, or not at all.
 reply_queued = Signal()
 
-# A person had another reply written, or shared one. Sent inside the transaction with `user`, `message` (the reply),
-# `kind` ("regenerated" or "shared"), `cause` (id of what came of it) and `now`.
+# A person had another reply written, had a question just answered, or shared a reply. Sent inside the transaction with
+# `user`, `message` (the reply), `kind` ("regenerated", "just_answer" or "shared"), `cause` (id of what came of it) and
+# `now`.
 person_acted = Signal()
 
 # A reply has ended, however. Sent by the worker with `reply` after the transaction that settled it, when those who

@@ -87,7 +87,7 @@ def ancestor_ids(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[uuid
 def path_messages(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Message]:
     """The messages from the first one down to `leaf_id`, both included, with their replies loaded."""
     ids = ancestor_ids(conversation_id=conversation_id, leaf_id=leaf_id)
-    by_id = Message.objects.select_related("reply").in_bulk(ids)
+    by_id = Message.objects.select_related("reply__clarification").in_bulk(ids)
     return [by_id[message_id] for message_id in ids]
 
 

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,8 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from chat import certainty, inference, repetition, streams
+from chat import certainty, clarifying, inference, repetition, streams
+from chat.drafts import Draft, Outcome
 from chat.inference import Chunk
 from chat.models import Reply
 from chat.rendering import BlockRenderer
@@ -34,43 +34,6 @@ PATIENCE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 2.0
 # How the rest of a reply that ran into a loop is sampled, once.
 OUT_OF_A_LOOP = {"repetition_penalty": 1.15, "frequency_penalty": 0.2, "temperature": 0.8}
-
-
-@dataclass
-class Draft:
-    """What a worker needs to write a reply, and nothing that needs the database."""
-
-    reply_id: uuid.UUID
-    user_id: uuid.UUID
-    attempt: int
-    priority: int
-    model: str
-    sampling: dict[str, Any]
-    seed: int
-    max_tokens: int
-    keeps_certainty: bool
-    checkpoint: str
-    queued_at: datetime
-    started_at: datetime
-    prompt: list[dict[str, str]] = field(default_factory=list)
-    failure: str = ""
-
-
-@dataclass
-class Outcome:
-    """How it ended: the text and the receipt."""
-
-    state: Reply.State
-    text: str = ""
-    finish_reason: str = ""
-    error: str = ""
-    model_version: str = ""
-    template_sha256: str = ""
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    timings: dict[str, Any] = field(default_factory=dict)
-    unsure: list[certainty.Span] = field(default_factory=list)
 
 
 class _Looping(Exception):  # noqa: N818
@@ -104,11 +67,21 @@ def _connected() -> _Connections:
 
 
 class Writer:
-    """Writes one reply for one attempt. `heartbeat(draft, text)` is called in a thread every third of a lease."""
+    """Writes one reply for one attempt.
 
-    def __init__(self, draft: Draft, *, heartbeat: Callable[[Draft, str], None]) -> None:
+    Called in threads: `heartbeat(draft, text)` every third of a lease, `keep(draft, asked)` before a question is shown.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        *,
+        heartbeat: Callable[[Draft, str], None],
+        keep: Callable[[Draft, clarifying.Asked], None],
+    ) -> None:
         self._draft = draft
         self._heartbeat = heartbeat
+        self._keep = keep
         self._text = ""
         self._published_characters = 0
         self._renderer = BlockRenderer()
@@ -125,6 +98,7 @@ class Writer:
         self._was_resumed = False
         self._out_of_a_loop: dict[str, float] = {}
         self._certainty = certainty.Recorder()
+        self._ambiguity: float | None = None
 
     async def write(self) -> Outcome:
         """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
@@ -150,8 +124,10 @@ class Writer:
                 return Reply.State.FAILED, self._draft.failure
             if self._is_stop_requested:
                 raise _Stopped
+            if await self._asks_first():
+                return Reply.State.COMPLETE, ""
             await self._resume()
-            await self._stream_patiently()
+            await self._patiently(self._stream_once)
             await self._flush()
         except _Stopped:
             return Reply.State.STOPPED, ""
@@ -166,14 +142,43 @@ class Writer:
         if self._text:
             await self._flush()
 
-    async def _stream_patiently(self) -> None:
+    async def _asks_first(self) -> bool:
+        """Whether the reply is a question, which is shown then: all of it at once, so that nothing is left to stop."""
+        draft = self._draft
+        if draft.asked is None and draft.request and not self._text:
+            await self._publish_state("deciding", None)
+            await self._patiently(self._consider)
+        if draft.asked is None:
+            return False
+        self._text, self._finish_reason = draft.asked.text, clarifying.FINISH_REASON
+        self._ambiguity, self._receipt = draft.asked.probability, draft.asked.receipt
+        self._first_token_at = timezone.now()
+        with contextlib.suppress(_Stopped):
+            await self._flush()
+        return True
+
+    async def _consider(self) -> None:
+        draft = self._draft
+        if draft.request is None:
+            return
+        considered = await clarifying.consider(draft.request, made_with=self._made_with(), chunks=self._chunks)
+        self._ambiguity = considered.probability
+        if considered.asked:
+            try:
+                await asyncio.to_thread(self._keep, draft, considered.asked)
+            except DatabaseError:
+                logger.warning("The database is away; reply %s answers without asking", draft.reply_id)
+            else:
+                draft.asked = considered.asked
+
+    async def _patiently(self, stream: Callable[[], Awaitable[None]]) -> None:
         """Stream, going on from the text so far whenever the model service breaks off or is away."""
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         pause = 0.0
         while True:
             length = len(self._text)
             try:
-                return await self._stream_once()
+                return await stream()
             except _Looping as loop:
                 await self._cut(loop.end)
                 if self._out_of_a_loop:
@@ -218,18 +223,19 @@ class Writer:
             messages.append({"role": "assistant", "content": self._text})
             await self._count_resumed(messages)
         return {
-            "model": draft.model,
+            **self._made_with(),
             "messages": messages,
             "max_tokens": draft.max_tokens - self._resumed_tokens,
-            "seed": draft.seed,
-            "priority": draft.priority,
-            "user": str(draft.user_id),
             "continue_final_message": bool(self._text),
             "add_generation_prompt": not self._text,  # vLLM refuses both at once
             **(certainty.ASKED if draft.keeps_certainty else {}),
             **draft.sampling,
             **self._out_of_a_loop,
         }
+
+    def _made_with(self) -> dict[str, Any]:
+        draft = self._draft
+        return {"model": draft.model, "seed": draft.seed, "priority": draft.priority, "user": str(draft.user_id)}
 
     async def _count_resumed(self, messages: list[dict[str, str]]) -> None:
         count = inference.count_tokens
@@ -351,6 +357,7 @@ class Writer:
             "model": self._receipt.get("timings", {}),
             "repetition": repetition.rate(self._text),
             "left_a_loop": bool(self._out_of_a_loop),
+            "ambiguity": None if self._ambiguity is None else round(self._ambiguity, 3),
         }
         return Outcome(
             state=state,

@@ -303,6 +303,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "tidy-accounts": {"task": "accounts.tasks.tidy", "schedule": 600.0, "options": {"expires": 500}},
     "deliver-webhooks": {"task": "accounts.tasks.deliver_due_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "sweep-releases": {"task": "feedback.tasks.sweep_releases", "schedule": 5.0, "options": {"expires": 20}},
+    "note-ignored-questions": {"task": "feedback.tasks.note_ignored_questions", "schedule": crontab(minute=29)},
     "process-stripe-events": {"task": "billing.tasks.process_events", "schedule": 5.0, "options": {"expires": 20}},
     "run-stripe-commands": {"task": "billing.tasks.run_commands", "schedule": 30.0, "options": {"expires": 60}},
     "release-abandoned": {"task": "billing.tasks.release_abandoned", "schedule": 30.0, "options": {"expires": 60}},
@@ -321,6 +322,8 @@ CHAT_SYSTEM_PROMPT = env.str(
     default="You are a helpful assistant. Answer in the language of the question, plainly and truthfully.",
 )
 CHAT_SAMPLING = {"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.05}
+# How likely the model must find it that a request is unclear before it asks (0 to 1), where a person wants to be asked.
+ASK_FIRST_THRESHOLD = env.float("ASK_FIRST_THRESHOLD", default=0.55)
 TEMPORARY_CHAT_HOURS = env.int("TEMPORARY_CHAT_HOURS", default=24)
 DELETED_CHAT_DAYS = env.int("DELETED_CHAT_DAYS", default=30)
 # The model that finds passages of documents by meaning, and how many documents of which size a person keeps.

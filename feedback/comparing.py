@@ -42,6 +42,8 @@ def draw(*, reply: Reply, now: datetime, **_signal: object) -> None:
 
 def _may_ask(reply: Reply, now: datetime) -> bool:
     conversation = reply.message.conversation
+    if reply.ask_threshold is not None:  # one of the two might be a question, which cannot be answered side by side
+        return False
     if conversation.is_temporary or conversation.origin in WITH_WORDS_OF_OTHERS:
         return False
     if not consent_in_force(reply.user, scope="conversation", subject_id=conversation.pk):

@@ -9,15 +9,19 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef, QuerySet
 from django.dispatch import receiver
 
 from accounts.consent import consent_in_force
 from accounts.models import User
-from chat.models import Message, Reply
+from chat.models import Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_ended
 from feedback.models import WITH_WORDS_OF_OTHERS, ImplicitSignal
 
 Kind = ImplicitSignal.Kind
+# A question that nobody has answered for so long was left alone; later than the second, nobody looks any more.
+LEFT_ALONE, LOOKED_FOR = timedelta(days=1), timedelta(days=3)
+AT_ONCE = 500
 
 
 def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: datetime) -> ImplicitSignal | None:
@@ -46,7 +50,7 @@ def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: date
 
 @receiver(person_acted)
 def hear_act(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: datetime, **_signal: object) -> None:
-    """Asked for another reply, or shared it."""
+    """Asked for another reply, had a question just answered, or shared it."""
     if message.role == Message.Role.ASSISTANT:
         keep(user=user, message=message, kind=kind, cause=cause, now=now)
 
@@ -66,8 +70,41 @@ def hear_end(*, reply: Reply, **_signal: object) -> None:
     if earlier := _asked_before(question):
         keep(user=user, message=earlier, kind=Kind.EDITED, cause=question.pk, now=question.created_at)
     elif question.parent_id:
-        above = Message.objects.select_related("conversation", "reply").get(pk=question.parent_id)
-        keep(user=user, message=above, kind=Kind.CONTINUED, cause=question.pk, now=question.created_at)
+        above = Message.objects.select_related("conversation", "reply__clarification").get(pk=question.parent_id)
+        keep(user=user, message=above, kind=_went_on(above, question), cause=question.pk, now=question.created_at)
+
+
+def _went_on(above: Message, said: Message) -> Kind:
+    asked: Clarification | None = getattr(above.reply, "clarification", None)
+    if asked is None:
+        return Kind.CONTINUED
+    return Kind.OPTION if said.content in asked.options else Kind.OWN_WORDS
+
+
+def note_ignored(*, now: datetime) -> int:
+    """Keep of each clarifying question that was left alone for a day that it was; returns how many were kept."""
+    return sum(
+        keep(user=message.conversation.user, message=message, kind=Kind.IGNORED, cause=message.pk, now=now) is not None
+        for message in _left_alone(now)[:AT_ONCE]
+    )
+
+
+def _left_alone(now: datetime) -> QuerySet[Message]:
+    """Questions with no answer below and no later reply beside them. Copies were perhaps answered elsewhere."""
+    later = Message.objects.filter(parent=OuterRef("parent"), created_at__gt=OuterRef("created_at"))
+    asked_anew = ImplicitSignal.objects.filter(message=OuterRef("pk"), kind__in=[Kind.EDITED, Kind.IGNORED])
+    return (
+        Message.objects.filter(
+            reply__clarification__isnull=False,
+            reply__finished_at__range=(now - LOOKED_FOR, now - LEFT_ALONE),
+            conversation__origin__in=[Conversation.Origin.OWN, Conversation.Origin.DOCUMENTS],
+            children=None,
+        )
+        .exclude(Exists(later))
+        .exclude(Exists(asked_anew))
+        .select_related("conversation__user", "reply")
+        .order_by("pk")
+    )
 
 
 def _is_first(answer: Message) -> bool:

@@ -5,7 +5,7 @@ import uuid
 from celery import shared_task
 from django.utils import timezone
 
-from feedback import releasing
+from feedback import releasing, signals
 from feedback.release import building, erasing
 
 
@@ -23,3 +23,8 @@ def erase() -> None:
 def sweep_releases() -> None:
     erasing.begin(now=timezone.now())
     releasing.sweep(now=timezone.now())
+
+
+@shared_task(name="feedback.tasks.note_ignored_questions")
+def note_ignored_questions() -> None:
+    signals.note_ignored(now=timezone.now())

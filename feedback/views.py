@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
+from chat import choices
 from chat.models import Message
 from feedback import capture, correcting
 from feedback.forms import RatingForm
@@ -40,13 +41,32 @@ def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     message = own_reply(request, message_id)
     error = _take(user, message, RatingForm(request.POST))
     if request.headers.get("X-Requested-With") == "fetch":
-        rating = Rating.objects.filter(user=user, message=message).first()
-        is_open = bool(error) or request.POST.get("value") != "0"
-        corrections = correcting.standing(message)
-        context = widget_context(message, rating=rating, corrections=corrections, error=error, is_open=is_open)
-        return render(request, "feedback/widget.html", context, status=400 if error else 200)
+        return _widget(request, message, error=error, is_open=bool(error) or request.POST.get("value") != "0")
     if error:
         messages.error(request, error)
+    return _back_to(message)
+
+
+@login_required
+@require_POST
+def ask_first(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
+    """Have the conversation of a reply that guessed ask first from now on."""
+    message = own_reply(request, message_id)
+    choices.ask_first(message.conversation)
+    if request.headers.get("X-Requested-With") == "fetch":
+        return _widget(request, message)
+    messages.success(request, _("This chat asks first when a request is unclear."))
+    return _back_to(message)
+
+
+def _widget(request: HttpRequest, message: Message, *, error: str = "", is_open: bool = False) -> HttpResponse:
+    rating = Rating.objects.filter(user=_person(request), message=message).first()
+    corrections = correcting.standing(message)
+    context = widget_context(message, rating=rating, corrections=corrections, error=error, is_open=is_open)
+    return render(request, "feedback/widget.html", context, status=400 if error else 200)
+
+
+def _back_to(message: Message) -> HttpResponse:
     return redirect(f"{reverse('conversation', args=[message.conversation_id])}?at={message.pk}#m-{message.pk}")
 
 

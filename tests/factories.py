@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts import consent
 from accounts.models import User
-from chat.models import Conversation, Message, Reply
+from chat.models import Clarification, Conversation, Message, Reply
 
 
 class UserFactory(factory.django.DjangoModelFactory):
@@ -36,7 +36,6 @@ def reply_to(question, answer, **receipt):
         message=message,
         user=question.conversation.user,
         state=Reply.State.COMPLETE,
-        finish_reason="stop",
         queue="reply.free",
         priority=2,
         model="smollm2-135m-instruct",
@@ -47,11 +46,20 @@ def reply_to(question, answer, **receipt):
         **{
             "model_version": "smollm2-135m-instruct@test",
             "system_prompt": "Be helpful.",
+            "finish_reason": "stop",
             "prompt_tokens": 20,
             "completion_tokens": 10,
             **receipt,
         },
     )
+    return message
+
+
+def asking(question, text="Which Mercury?", options=("The planet", "The metal"), **receipt):
+    """Another finished reply to a question, which asks before it answers."""
+    content = "\n".join([text, "", *(f"- {option}" for option in options)])
+    message = reply_to(question, content, finish_reason="clarification", **receipt)
+    Clarification.objects.create(reply=message.reply, question=text, options=list(options), probability=0.7)
     return message
 
 

@@ -3,13 +3,14 @@
 from chat.models.conversations import MAX_MESSAGE_CHARACTERS, Conversation, Folder, Message
 from chat.models.documents import Citation, Document, DocumentFile, Passage
 from chat.models.personal import Instructions, SavedPrompt
-from chat.models.replies import Certainty, Reply
+from chat.models.replies import Certainty, Clarification, Reply
 from chat.models.shares import Share
 
 __all__ = [
     "MAX_MESSAGE_CHARACTERS",
     "Certainty",
     "Citation",
+    "Clarification",
     "Conversation",
     "Document",
     "DocumentFile",

@@ -73,11 +73,12 @@ class Conversation(models.Model):
     folder = models.ForeignKey(Folder, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversations")
     current_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     is_temporary = models.BooleanField(default=False)
-    # Settings of this conversation; empty ones are the site's.
+    # Settings of this conversation; empty ones are the site's, or the person's for all their conversations.
     model = models.CharField(max_length=120, blank=True)
     temperature = models.FloatField(null=True, blank=True)
     reply_tokens = models.PositiveIntegerField(null=True, blank=True)
     shows_certainty = models.BooleanField(default=False)
+    asks_first = models.BooleanField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     pinned_at = models.DateTimeField(null=True, blank=True)

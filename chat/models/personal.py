@@ -24,6 +24,7 @@ class Instructions(models.Model):
     about = models.TextField(_("about you"), max_length=LONGEST_INSTRUCTIONS, blank=True)
     manner = models.TextField(_("how to reply"), max_length=LONGEST_INSTRUCTIONS, blank=True)
     is_on = models.BooleanField(_("use them in new messages"), default=True)
+    asks_first = models.BooleanField(_("ask first when my request is unclear"), default=False)
 
     class Meta:
         verbose_name_plural = "instructions"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -59,6 +60,8 @@ class Reply(models.Model):
     continued_tokens = models.PositiveIntegerField(default=0)
     # The receipt
     keeps_certainty = models.BooleanField(default=False)
+    # How likely the model must find it that the request is unclear for the reply to be a question; none: it answers.
+    ask_threshold = models.FloatField(null=True, blank=True)
     model = models.CharField(max_length=120)
     model_version = models.CharField(max_length=120, blank=True)
     template_sha256 = models.CharField(max_length=64, blank=True)
@@ -87,6 +90,10 @@ class Reply(models.Model):
                 name="reply_finished_has_time",
                 condition=Q(state__in=["queued", "running"], finished_at__isnull=True)
                 | Q(state__in=["complete", "stopped", "failed"], finished_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="reply_ask_threshold_is_a_probability",
+                condition=Q(ask_threshold__isnull=True) | Q(ask_threshold__gte=0, ask_threshold__lte=1),
             ),
         ]
         indexes = [
@@ -141,3 +148,28 @@ class Certainty(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.spans)} unsure words of {self.reply_id}"
+
+
+class Clarification(models.Model):
+    """The question that a reply is, and the answers that can be tapped. The message's text holds all of it as well."""
+
+    FEWEST, MOST = 2, 4
+    LONGEST_QUESTION, LONGEST_OPTION = 300, 80
+
+    reply = models.OneToOneField(Reply, primary_key=True, on_delete=models.CASCADE, related_name="clarification")
+    question = models.CharField(max_length=LONGEST_QUESTION)
+    options = ArrayField(models.CharField(max_length=LONGEST_OPTION), size=MOST)
+    # How likely the model found it that the request was unclear.
+    probability = models.FloatField()
+
+    class Meta:
+        verbose_name = _("clarifying question")
+        verbose_name_plural = _("clarifying questions")
+        constraints = [
+            models.CheckConstraint(
+                name="clarification_offers_a_choice", condition=Q(options__len__gte=2, options__len__lte=4)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.question

@@ -5,6 +5,8 @@ import uuid
 from django import template
 from django.utils.safestring import SafeString
 
+from chat.answering import Question, question_of
+from chat.models import Conversation, Reply
 from chat.rendering import render
 
 register = template.Library()
@@ -26,6 +28,12 @@ def seconds(milliseconds: float | None) -> str:
 def unlocalise(value: object) -> str:
     """A number as programs write it, without separators for thousands."""
     return str(value)
+
+
+@register.simple_tag
+def asked_in(reply: Reply, conversation: Conversation) -> Question | None:
+    """The clarifying question that a reply is, once it is there to be answered."""
+    return question_of(reply, conversation) if reply.is_finished else None
 
 
 @register.simple_tag

@@ -47,7 +47,9 @@ def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
 def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
     """One turn as a fragment: what a page shows in its place when its reply has ended."""
     shown = own_conversation(request, conversation_id)
-    message = get_object_or_404(Message.objects.select_related("reply"), pk=message_id, conversation=shown)
+    message = get_object_or_404(
+        Message.objects.select_related("reply__clarification"), pk=message_id, conversation=shown
+    )
     shown_turn = tree.turn_of(message)
     after = context.after_reply(shown_turn.reply) if shown_turn.reply else None
     return render(request, "chat/turn.html", {"turn": shown_turn, "conversation": shown, "context_after": after})

@@ -64,7 +64,8 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
     if not form.is_valid():
         return _refused(request, shown, _("This page is out of date. Reload it and send again."), 400)
     given = form.cleaned_data
-    parent = get_object_or_404(Message, pk=given["parent"], conversation=shown) if given["parent"] else None
+    messages = Message.objects.select_related("reply__clarification")
+    parent = get_object_or_404(messages, pk=given["parent"], conversation=shown) if given["parent"] else None
     try:
         reply = sending.send_message(
             user=person(request),
@@ -168,9 +169,9 @@ def _answer(request: HttpRequest, reply: Reply, *, after: Message | None) -> dic
     is_regenerated = after is not None and question == after
     new = [reply.message] if question is None or is_regenerated else [question, reply.message]
     turns = [tree.turn_of(message) for message in new]
-    html = "".join(
-        render_to_string("chat/turn.html", {"turn": turn, "conversation": shown}, request=request) for turn in turns
-    )
+    html = "".join(_turn(request, shown, turn) for turn in turns)
+    # A question is shown as answered from now on.
+    is_answered = after is not None and not is_regenerated and hasattr(getattr(after, "reply", None), "clarification")
     allowance = allowance_of(person(request), now=timezone.now())
     return {
         "reply": str(reply.pk),
@@ -186,8 +187,13 @@ def _answer(request: HttpRequest, reply: Reply, *, after: Message | None) -> dic
         "draft_key": "" if shown.is_temporary else f"{reply.user_id}:{shown.pk}",
         "after": str(after.pk) if after else None,
         "html": html,
+        "after_html": _turn(request, shown, tree.turn_of(after)) if after and is_answered else "",
         "allowance_html": render_to_string("chat/allowance.html", {"allowance": allowance}, request=request),
     }
+
+
+def _turn(request: HttpRequest, shown: Conversation, turn: tree.Turn) -> str:
+    return render_to_string("chat/turn.html", {"turn": turn, "conversation": shown}, request=request)
 
 
 def _wall(request: HttpRequest, shown: Conversation | None, wall: QuotaExceeded) -> HttpResponse:

@@ -8,6 +8,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from feedback.dashboard.approval import by_group, by_time, reasons
+from feedback.dashboard.asking import asking
 from feedback.dashboard.comparisons import preferences
 from feedback.dashboard.funnel import funnel
 from feedback.dashboard.reviewing import agreement, review, reviewer_trust, speed, trust
@@ -30,6 +31,7 @@ def tables(*, days: int, now: datetime) -> list[Table]:
         reasons(ratings, days=days),
         funnel(since),
         preferences(Comparison.objects.filter(answered_at__gte=since)),
+        asking(since),
         speed(decisions),
         review(decisions),
         reviewer_trust(since),

@@ -41,6 +41,11 @@ class ImplicitSignal(models.Model):
         EDITED = "edited", _("asked in other words")
         CONTINUED = "continued", _("went on from it")
         SHARED = "shared", _("shared it")
+        # What became of a clarifying question.
+        OPTION = "option", _("chose an answer it offered")
+        OWN_WORDS = "own_words", _("answered it in own words")
+        JUST_ANSWER = "just_answer", _("had it just answer")
+        IGNORED = "ignored", _("left it unanswered")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="implicit_signals")
@@ -60,7 +65,20 @@ class ImplicitSignal(models.Model):
             models.UniqueConstraint(fields=["user", "kind", "cause"], name="implicit_signal_kept_once"),
             models.CheckConstraint(
                 name="implicit_signal_known",
-                condition=Q(kind__in=["regenerated", "copied", "stopped", "edited", "continued", "shared"]),
+                condition=Q(
+                    kind__in=[
+                        "regenerated",
+                        "copied",
+                        "stopped",
+                        "edited",
+                        "continued",
+                        "shared",
+                        "option",
+                        "own_words",
+                        "just_answer",
+                        "ignored",
+                    ]
+                ),
             ),
         ]
         indexes = [models.Index(fields=["message", "kind"], name="implicit_signals_of_message")]

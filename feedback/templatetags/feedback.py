@@ -10,6 +10,7 @@ from django import template
 from django.http import HttpRequest
 
 from accounts.models import User
+from chat.choices import asks_first
 from chat.models import Message
 from feedback import reasons
 from feedback.comparing import open_comparisons
@@ -27,6 +28,8 @@ def widget_context(
         "rating": rating,
         "corrections": corrections,
         "reasons": reasons.known(rating.value).items() if rating else (),
+        "guessed": bool(rating and "should_have_asked" in rating.reasons),
+        "asks_first": bool(rating and "should_have_asked" in rating.reasons) and asks_first(message.conversation),
         "error": error,
         "is_open": is_open,
         "client_event_id": uuid.uuid4(),

@@ -27,10 +27,11 @@ export function announcer(chat, blocks) {
       hasStarted = true;
       timer ??= setTimeout(phrase, PACE);
     },
-    end(state) {
+    end(state, reason) {
       clearTimeout(timer);
       const rest = blocks.textContent.slice(said).trim();
-      const how = { stopped: chat.dataset.stopped, failed: chat.dataset.failed }[state] ?? chat.dataset.finished;
+      const done = reason === "clarification" ? chat.dataset.asks : chat.dataset.finished;
+      const how = { stopped: chat.dataset.stopped, failed: chat.dataset.failed }[state] ?? done;
       say(rest ? `${rest} ${how}` : how);
     },
   };

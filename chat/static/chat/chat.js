@@ -1,6 +1,7 @@
 // The chat page: wires the box, the thread, the replies that are being written and the list of conversations.
 
 import { startCertainty } from "./certainty.js";
+import { startClarifying } from "./clarify.js";
 import { dressCode } from "./code.js";
 import { startComposer } from "./composer.js";
 import { startDocuments } from "./documents.js";
@@ -31,6 +32,7 @@ startPrompts(chat, composer.box);
 startSettings(chat);
 startEditing(chat, post);
 startVariants(chat, thread, post);
+startClarifying(chat, post);
 startCertainty(chat);
 startKeys(chat, composer);
 dressCode(chat, chat);

@@ -63,9 +63,9 @@ function follow(turn, chat, answer) {
       announce.more();
     });
     on("state", ({ state, queue_position: place }) => showState(turn, chat, state, place));
-    on("end", async ({ state }) => {
+    on("end", async ({ state, finish_reason: reason }) => {
       source.close();
-      announce.end(state);
+      announce.end(state, reason);
       while (!(await settle(turn, chat))) await pause();
     });
     // The browser reconnects by itself after a lost network; an answer that is not a stream ends its patience, not ours.
@@ -95,11 +95,12 @@ function fill(blocks, index, html, chat) {
   blocks.children[index].innerHTML = html;
 }
 
-/** Why nothing is written now: others are served first, or the model is away. */
+/** Why nothing is written now: others are served first, the model is away, or it thinks whether to ask. */
 function showState(turn, chat, why, place) {
   const text = turn.querySelector("[data-state-text]");
   if (!text) return;
   if (why === "away") text.textContent = chat.dataset.away;
+  else if (why === "deciding") text.textContent = chat.dataset.deciding;
   else text.textContent = place ? chat.dataset.place.replace("{place}", place) : "";
 }
 

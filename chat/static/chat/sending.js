@@ -36,7 +36,7 @@ export function startSending(chat, thread, sidebar, tabs) {
   }
 
   function show(answer, events) {
-    thread.replaceBelow(answer.after, answer.html);
+    thread.replaceBelow(answer.after, answer.html, answer.after_html);
     followAll(chat, { [answer.reply]: events });
     chat.querySelector("[data-allowance]").innerHTML = answer.allowance_html;
     if (location.pathname !== answer.url) open(answer);

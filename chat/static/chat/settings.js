@@ -22,6 +22,10 @@ export function startSettings(chat) {
     }
   });
 
+  document.addEventListener("parley:asks-first", () => {
+    form.elements.asks_first.value = "yes";
+  });
+
   const composerFields = () => form.querySelectorAll('[form="composer"]');
   chat.addEventListener("parley:opened", ({ detail }) => {
     form.action = detail.settings_url;

@@ -74,11 +74,12 @@ export function startThread(chat) {
       };
     },
 
-    /** Everything below turn `after` (all of it when null) gives way to `html`. */
-    replaceBelow(after, html) {
+    /** Everything below turn `after` (all of it when null) gives way to `html`, and the turn itself to `afterHtml`. */
+    replaceBelow(after, html, afterHtml) {
       const anchor = after ? thread.turn(after) : null;
       if (anchor) while (anchor.nextElementSibling) anchor.nextElementSibling.remove();
       else list.replaceChildren();
+      if (anchor && afterHtml) anchor.replaceWith(...parsed(afterHtml));
       list.append(...parsed(html));
       holdOn();
     },

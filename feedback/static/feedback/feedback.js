@@ -19,6 +19,7 @@ document.addEventListener("submit", async (event) => {
     holder.innerHTML = await response.text();
     const fresh = holder.content.firstElementChild;
     widget.replaceWith(fresh);
+    if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
     if (pressed === null && response.ok) fresh.querySelector("details")?.removeAttribute("open");
     (fresh.querySelector("details[open] input[type=checkbox]") ?? fresh.querySelector("button")).focus();
   } catch {

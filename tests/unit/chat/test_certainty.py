@@ -67,3 +67,7 @@ def test_openai_s_shape_is_read() -> None:
     (read,) = tokens_of({"content": [entry]})
     assert (read.data, round(read.probability, 2), read.alternatives) == (b" lake", 0.9, [(" sea", 0.082)])
     assert tokens_of(None) == ()
+
+
+def test_a_reply_that_never_began_has_no_unsure_words() -> None:
+    assert Recorder().spans("") == []
