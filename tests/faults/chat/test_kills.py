@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
 from billing import quota
-from chat.models import Message, Reply
+from chat.models import Clarification, Message, Reply
 from chat.rendering import render_blocks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -37,11 +37,12 @@ class Reader:
             timeout=30,
         )
         self.blocks = {}
+        self.states = []
         self.last_event_id = ""
         self.end = None
 
-    def ask(self, text):
-        answer = self.client.post("/api/conversations", json={"client_id": str(uuid.uuid4()), "content": text})
+    def ask(self, text, **more):
+        answer = self.client.post("/api/conversations", json={"client_id": str(uuid.uuid4()), "content": text, **more})
         assert answer.status_code == 201, answer.text
         self.reply = answer.json()
         return self.reply["id"]
@@ -85,6 +86,8 @@ class Reader:
             self.reply = data
         elif name == "block":
             self.blocks[data["index"]] = data["html"]
+        elif name == "state":
+            self.states.append(data["state"])
         elif name == "end":
             self.end = data
 
@@ -122,6 +125,30 @@ def test_a_reply_survives_the_death_of(stack, reader, long_replies, victim):
     reader.follow()
     assert_whole_and_metered_once(reader)
     assert shown  # something was on the screen before, and the end of it is one whole reply
+
+
+@pytest.mark.parametrize("victim", ["worker", "inference"])
+def test_a_question_survives_the_death_while_it_is_thought_of(stack, reader, victim):
+    reader.ask("Tell me about Mercury.", asks_first=True)
+    reader.follow(until=lambda reader: "deciding" in reader.states)
+    stack.kill(victim)
+    stack.restart(victim)
+    reader.follow()
+    assert_whole_and_metered_once(reader)
+    asked = Clarification.objects.get()
+    assert reader.end["finish_reason"] == "clarification"
+    assert reader.html == render_blocks("\n".join([asked.question, "", *(f"- {one}" for one in asked.options)]))
+
+
+def test_stopping_while_it_is_thought_of_costs_nothing(stack, reader):
+    reply_id = reader.ask("Tell me about Mercury.", asks_first=True)
+    reader.follow(until=lambda reader: "deciding" in reader.states)
+    assert reader.client.post(f"/api/replies/{reply_id}/stop").status_code == 202
+    reader.follow()
+    reply = Reply.objects.get(pk=reply_id)
+    assert reply.state == "stopped"
+    assert not Clarification.objects.exists()
+    assert quota.allowance_of(reply.user, now=reply.finished_at).used == 0
 
 
 def test_a_reply_survives_the_death_of_valkey(stack, reader, long_replies):

@@ -11,9 +11,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import belongings
 from billing import quota
 from billing.plans import seed_plans
-from chat import clarifying, copying, exporting, sending, sharing
+from chat import clarifying, copying, exporting, retention, sending, sharing
 from chat import reply as replies
 from chat.models import Clarification, Conversation, Instructions, Message, Reply
 from chat.streams import LeaseLost
@@ -242,6 +243,20 @@ def test_the_database_refuses_a_question_without_a_choice(question):
             Clarification.objects.update(options=options)
     with pytest.raises(IntegrityError), transaction.atomic():
         Reply.objects.update(ask_threshold=1.5)
+
+
+def test_a_copy_of_the_persons_data_holds_the_question_and_it_goes_with_them(user, question):
+    (row,) = belongings.as_plain_rows("chat.clarification", belongings.of(user)["chat.clarification"])
+    assert row["options"] == ["The planet", "The metal"]
+    user.delete()
+    assert not Clarification.objects.exists()
+
+
+def test_a_temporary_chat_takes_its_question_with_it(question):
+    long_ago = timezone.now() - timedelta(days=3)
+    Conversation.objects.filter(pk=question.conversation_id).update(is_temporary=True, updated_at=long_ago)
+    assert retention.sweep(now=timezone.now()) == 1
+    assert not Clarification.objects.exists()
 
 
 def test_a_worker_that_lost_its_lease_keeps_no_question(user):
