@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from billing.sandbox.events import Endpoint, Events
 from billing.sandbox.faults import App, Faults, FaultyRequests
 from billing.sandbox.limits import RateLimit
 from billing.sandbox.pages import Pages
+from billing.sandbox.resources import entitlements
 from billing.sandbox.store import Store
 from billing.sandbox.versions import Versions
 
@@ -34,6 +36,7 @@ def create_app(
     faults = Faults()
     events = Events(store, endpoint, faults)
     account = Account(store, events, base_url)
+    events.listeners.append(partial(entitlements.hear, account))
     templates = Jinja2Templates(HERE / "templates")
     templates.env.filters["as_date"] = lambda seconds: datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d")
     pages = Pages(account, templates)

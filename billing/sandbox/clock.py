@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from billing.sandbox.account import Account
 from billing.sandbox.agenda import Turn
-from billing.sandbox.resources import checkout, renewals, schedules, test_clocks
+from billing.sandbox.resources import checkout, refunds, renewals, schedules, test_clocks
 from billing.sandbox.store import Document
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,14 @@ DUE: dict[str, Callable[[Document], Iterator[int]]] = {
     "invoice": _invoice_due,
     "checkout.session": _session_due,
     "subscription_schedule": schedules.due_times,
+    "refund": refunds.due_times,
 }
 RUN: dict[str, Callable[[Account, Document], None]] = {
     "subscription": renewals.turn,
     "invoice": renewals.collect,
     "checkout.session": _run_session,
     "subscription_schedule": schedules.turn,
+    "refund": refunds.turn,
 }
 
 

@@ -15,7 +15,7 @@ from billing.sandbox.errors import APIError
 from billing.sandbox.events import API_VERSION, DESTINATION
 from billing.sandbox.faults import Faults
 from billing.sandbox.limits import STRIPES, RateLimit
-from billing.sandbox.resources import disputes
+from billing.sandbox.resources import disputes, warnings, ways
 from billing.sandbox.versions import Versions
 
 # What somebody who sells things has made, as opposed to what customers do.
@@ -36,11 +36,14 @@ class Control:
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/_ctl/disputes/{charge_id}", self.dispute, methods=["POST"]),
+            Route("/_ctl/disputes/{dispute_id}/decide", self.decide, methods=["POST"]),
+            Route("/_ctl/fraud_warnings/{charge_id}", self.warn, methods=["POST"]),
             Route("/_ctl/time", self.pass_time, methods=["POST"]),
             Route("/_ctl/faults", self.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_ctl/resend", self.resend, methods=["POST"]),
             Route("/_ctl/customers", self.forget, methods=["DELETE"]),
             Route("/_ctl/rate_limit", self.rate_limit, methods=["POST"]),
+            Route("/_ctl/after_retries", self.after_retries, methods=["POST"]),
             Route("/_ctl/skew", self.skew, methods=["POST"]),
             Route("/_ctl/version", self.version, methods=["POST"]),
             Route("/_ctl/secret", self.roll_secret, methods=["POST"]),
@@ -50,6 +53,19 @@ class Control:
         """A bank's customer contests a charge."""
         with self._account.store.change():
             return JSONResponse(disputes.open_on(self._account, request.path_params["charge_id"]))
+
+    async def decide(self, request: Request) -> JSONResponse:
+        """`{"won": true}`: the bank decides a dispute."""
+        is_won = bool((await request.json())["won"])
+        with self._account.store.change():
+            dispute = self._account.store.get("dispute", request.path_params["dispute_id"])
+            return JSONResponse(disputes.decide(self._account, dispute, is_won=is_won))
+
+    async def warn(self, request: Request) -> JSONResponse:
+        """A card's issuer tells of fraud."""
+        with self._account.store.change():
+            made = self._account.store.get("charge", request.path_params["charge_id"])
+            return JSONResponse(warnings.warn_of(self._account, made))
 
     async def pass_time(self, request: Request) -> JSONResponse:
         """`{"seconds": n}`: as if so much time had passed; answers with the time it is then."""
@@ -85,6 +101,14 @@ class Control:
         self._limit.per_second = int((await request.json()).get("per_second", STRIPES))
         return JSONResponse({"per_second": self._limit.per_second})
 
+    async def after_retries(self, request: Request) -> JSONResponse:
+        """`{"status": "unpaid"}`: what becomes of a subscription when the last retry fails, as the dashboard sets."""
+        status = str((await request.json())["status"])
+        if status not in ("cancel", "unpaid", "past_due"):
+            return JSONResponse({"error": {"message": "It is cancel, unpaid or past_due."}}, status_code=400)
+        self._account.store.set("after_retries", status)
+        return JSONResponse({"status": status})
+
     async def skew(self, request: Request) -> JSONResponse:
         """`{"seconds": n}`: this Stripe's clock is so far ahead of everybody else's, or behind when it is negative."""
         self._account.store.skew = int((await request.json())["seconds"])
@@ -103,7 +127,17 @@ class Control:
         return JSONResponse({"forgotten": True})
 
     async def roll_secret(self, request: Request) -> JSONResponse:
-        """`{"secret": new, "is_old_valid": true}`: sign with the new secret, and with the old too while it holds."""
+        """`{"secret": new, "is_old_valid": true}`: sign with the new secret, and with the old too while it holds.
+
+        `{"endpoint": id, "old_holds_for": seconds}` does it for an endpoint or destination and answers its new secret.
+        """
         given = await request.json()
+        if owner := given.get("endpoint"):
+            try:
+                with self._account.store.change():
+                    secret = ways.roll(self._account, owner, old_holds_for=int(given.get("old_holds_for", 0)))
+            except APIError as error:
+                return JSONResponse(error.body, status_code=error.status)
+            return JSONResponse({"secret": secret})
         self._account.events.roll_secret(str(given["secret"]), is_old_valid=bool(given.get("is_old_valid", True)))
         return JSONResponse({"rolled": True})

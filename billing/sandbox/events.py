@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 API_VERSION = "2026-10-28.endive"
 DESTINATION = "v2.core.event_destination"
+ENDPOINT = "webhook_endpoint"
 # Seconds between tries; Stripe retries for days, here the last wait repeats until the endpoint is back.
 BACK_OFF = (1, 2, 5, 15, 60, 300)
 
@@ -50,10 +51,14 @@ class Endpoint:
     # How its deliveries are told from others'; its address unless it is an event destination.
     key: str = ""
     types: tuple[str, ...] = ("*",)
+    # The version of the API that its events are written in; the account's when it has pinned none.
+    version: str = ""
 
     def wants(self, kind: str) -> bool:
         """Whether events of a type go there; destinations for thin events name them with `v1.` before."""
-        return "*" in self.types or (f"v1.{kind}" if self.is_thin else kind) in self.types
+        if not self.is_thin and kind.startswith(("v1.", "v2.")):
+            return False  # such events come thin only
+        return "*" in self.types or (thin.type_of({"type": kind}) if self.is_thin else kind) in self.types
 
     @property
     def secrets(self) -> list[str]:
@@ -71,9 +76,20 @@ class Events:
         self._endpoint = endpoint
         self._news = threading.Event()
         self._cause = Cause()
+        # Asked after every event: what comes of it.
+        self.listeners: list[Callable[[str, Document], None]] = []
         self._is_stopping = False
 
-    def emit(self, kind: str, document: Document, *, previous: Document | None = None) -> Document:
+    def emit(
+        self,
+        kind: str,
+        document: Document,
+        *,
+        previous: Document | None = None,
+        to: list[Endpoint] | None = None,
+        thin_data: Document | None = None,
+    ) -> Document:
+        """Record that it happened. `to` says who alone hears of it, `thin_data` what a thin event tells by itself."""
         data: dict[str, Any] = {"object": document}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -84,12 +100,15 @@ class Events:
             "created": self._store.accounts_now(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": len(self._ways(kind)),
+            "pending_webhooks": len(self._ways(kind) if to is None else to),
             "request": {"id": self._cause.request_id, "idempotency_key": self._cause.idempotency_key},
             "type": kind,
+            **({"thin_data": thin_data} if thin_data else {}),
         }
         event = self._store.insert(event)
-        self.send(event)
+        self.send(event, to=to)
+        for hear in self.listeners:
+            hear(kind, document)
         return event
 
     @contextmanager
@@ -123,9 +142,13 @@ class Events:
             raise missing(document["object"], object_id)
         return {**document, **(previous or {})}
 
-    def send(self, event: Document) -> None:
+    def ping(self, destination: Document) -> Document:
+        """An event that only this destination gets, whatever it wants to hear."""
+        return self.emit("v2.core.event_destination.ping", destination, to=[self._way_to(destination)])
+
+    def send(self, event: Document, *, to: list[Endpoint] | None = None) -> None:
         """Have it delivered, though it may have been before."""
-        for way in self._ways(event["type"]):
+        for way in self._ways(event["type"]) if to is None else to:
             row = (event["id"], way.key or way.url, time.time())
             self._store.execute("INSERT INTO delivery (event, endpoint, due) VALUES (?, ?, ?)", *row)
             self._news.set()
@@ -133,19 +156,28 @@ class Events:
     def _ways(self, kind: str) -> list[Endpoint]:
         """All that events of this type go to: the endpoint of the environment, and the enabled destinations."""
         found = [self._endpoint] if self._endpoint else []
-        found += [self._way_to(one) for one in self._store.all(DESTINATION, lambda one: one["status"] == "enabled")]
+        for owner in (DESTINATION, ENDPOINT):
+            found += [self._way_to(one) for one in self._store.all(owner, lambda one: one["status"] == "enabled")]
         return [way for way in found if way.wants(kind)]
 
-    def _way_to(self, destination: Document) -> Endpoint:
-        kept = self._store.get("way_to_destination", f"way_{destination['id']}")
-        is_thin, types = destination["event_payload"] == "thin", tuple(destination["enabled_events"])
-        return Endpoint(kept["url"], kept["secret"], is_thin=is_thin, key=destination["id"], types=types)
+    def _way_to(self, owner: Document) -> Endpoint:
+        kept = self._store.get("way_to_destination", f"way_{owner['id']}")
+        is_rolling = kept.get("old_until", 0) > self._store.accounts_now()
+        return Endpoint(
+            kept["url"],
+            kept["secret"],
+            kept["old_secret"] if is_rolling else "",
+            is_thin=owner.get("event_payload") == "thin",
+            key=owner["id"],
+            types=tuple(owner["enabled_events"]),
+            version=owner.get("api_version") or owner.get("snapshot_api_version") or "",
+        )
 
     def _way_of(self, key: str) -> Endpoint | None:
         """Where a delivery goes; None when its destination has gone."""
-        if destination := self._store.find(DESTINATION, key):
-            return self._way_to(destination)
-        return self._endpoint if self._endpoint and not key.startswith("ed_") else None
+        if owner := self._store.find_any(key):
+            return self._way_to(owner)
+        return self._endpoint if self._endpoint and not key.startswith(("ed_", "we_")) else None
 
     def roll_secret(self, secret: str, *, is_old_valid: bool) -> None:
         """Sign with another secret from now on, and with the old one too while that holds."""
@@ -212,7 +244,9 @@ class Events:
             self._store.execute("UPDATE delivery SET due = 0 WHERE id = ?", delivery)
 
     def _post(self, event: Document, way: Endpoint, fault: Fault | None) -> bool:
-        told = thin.notification(event) if way.is_thin else event
+        told = (
+            thin.notification(event) if way.is_thin else {**event, "api_version": way.version or event["api_version"]}
+        )
         body, header = _signed(told, way.secrets, fault, now=self._store.wall_clock())
         headers = {"Content-Type": "application/json", "Stripe-Signature": header}
         request = urllib.request.Request(way.url, data=body, headers=headers)  # noqa: S310 - the operator's own

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
-def render(invoice: dict[str, Any], *, taken: list[tuple[str, int]], tax_id_names: dict[str, str]) -> bytes:
+def render(
+    invoice: dict[str, Any],
+    *,
+    taken: list[tuple[str, int]],
+    taxes: list[tuple[str, int, bool]],
+    tax_id_names: dict[str, str],
+) -> bytes:
     """A valid PDF 1.4 with the invoice's number, customer, lines, discounts (name, amount) and total."""
     currency = invoice["currency"].upper()
     lines = [
@@ -18,6 +24,10 @@ def render(invoice: dict[str, Any], *, taken: list[tuple[str, int]], tax_id_name
         "",
         *(f"{line['description']}: {line['amount'] / 100:.2f} {currency}" for line in invoice["lines"]["data"]),
         *(f"Discount {name}: -{amount / 100:.2f} {currency}" for name, amount in taken),
+        *(
+            f"{name}{' (included)' if is_included else ''}: {amount / 100:.2f} {currency}"
+            for name, amount, is_included in taxes
+        ),
         "",
         f"Total: {invoice['total'] / 100:.2f} {currency}",
         f"Paid: {invoice['amount_paid'] / 100:.2f} {currency}",

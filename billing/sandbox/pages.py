@@ -21,6 +21,7 @@ from billing.sandbox.resources import (
     subscription_changes,
     subscriptions,
     tax_ids,
+    taxes,
     test_clocks,
 )
 from billing.sandbox.store import Document
@@ -100,6 +101,7 @@ class Pages:
                     is_authenticated=form.get("challenge") == "complete",
                     tax_id=(form.get("tax_id_type", ""), form.get("tax_id", "")),
                     business_name=form.get("business_name", "").strip(),
+                    country=form.get("country", ""),
                 )
         except APIError as refusal:
             return self._checkout_page(request, session, form=form, error=_code_of(refusal))
@@ -121,10 +123,17 @@ class Pages:
             trial_days=int(data.get("trial_period_days", 0)),
             code=self._code_of(session),
             tax_id_names=tax_ids.NAMES,
+            countries=self._countries_asked(session),
             form=form or {},
             error=error,
             locale=session["locale"],
         )
+
+    def _countries_asked(self, session: Document) -> dict[str, str]:
+        """What the page offers as the country, where tax goes by it and it is not known yet."""
+        customer = self._account.store.find("customer", session["customer"]) if session["customer"] else None
+        is_known = bool(((customer or {}).get("address") or {}).get("country"))
+        return taxes.COUNTRIES if session["automatic_tax"]["enabled"] and not is_known else {}
 
     async def portal(self, request: Request) -> Response:
         """Subscriptions, cards and invoices of one customer; POST changes one of them."""
@@ -203,9 +212,17 @@ class Pages:
         return self._render(request, "invoice.html", invoice=invoice, **self._said_on(invoice))
 
     def _said_on(self, invoice: Document) -> dict[str, Any]:
-        """What stands on an invoice besides its lines: (name, amount) of each discount, names of tax ids."""
+        """What stands on an invoice besides its lines: discounts (name, amount), taxes (name, amount, included)."""
         taken = [(self._name_of(one["discount"]), one["amount"]) for one in invoice["total_discount_amounts"]]
-        return {"taken": [one for one in taken if one[1]], "tax_id_names": tax_ids.NAMES}
+        owed = [
+            (self._tax_name(one), one["amount"], one["tax_behavior"] == "inclusive") for one in invoice["total_taxes"]
+        ]
+        return {"taken": [one for one in taken if one[1]], "taxes": owed, "tax_id_names": tax_ids.NAMES}
+
+    def _tax_name(self, tax: Document) -> str:
+        rate = self._account.store.get("tax_rate", tax["tax_rate_details"]["tax_rate"])
+        why = " (reverse charge)" if tax["taxability_reason"] == "reverse_charge" else ""
+        return f"{rate['display_name']} {rate['percentage']:g} %{why}"
 
     def _name_of(self, discount_id: str) -> str:
         discount = self._account.store.get("discount", discount_id)

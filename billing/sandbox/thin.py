@@ -8,6 +8,11 @@ from billing.sandbox.store import Document
 
 # Where the objects of a kind are to be fetched.
 _ADDRESSES = {
+    "v2.core.event_destination": "/v2/core/event_destinations/{}",
+    "radar.early_fraud_warning": "/v1/radar/early_fraud_warnings/{}",
+    "billing.meter_error_report": "/v1/billing/meters/{}",
+    "entitlements.feature": "/v1/entitlements/features/{}",
+    "invoiceitem": "/v1/invoiceitems/{}",
     "checkout.session": "/v1/checkout/sessions/{}",
     "dispute": "/v1/disputes/{}",
     "tax_id": "/v1/customers/{customer}/tax_ids/{}",
@@ -32,6 +37,12 @@ def time_of(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def type_of(event: Document) -> str:
+    """Events of version 1 of the API have its name before theirs; others are told as they are."""
+    kind = str(event["type"])
+    return kind if kind.startswith(("v1.", "v2.")) else f"v1.{kind}"
+
+
 def notification(event: Document) -> Document:
     """What is sent: who, what and when, and where to look."""
     subject = event["data"]["object"]
@@ -51,7 +62,8 @@ def notification(event: Document) -> Document:
         "reason": None,
         "related_object": related if subject_id else None,
         "snapshot_event": event["id"],
-        "type": f"v1.{event['type']}",
+        "type": type_of(event),
+        **({"data": event["thin_data"]} if event.get("thin_data") else {}),
     }
 
 

@@ -22,9 +22,14 @@ TEST_CARDS = {
     "4000000000000341": "declined_when_charged",
     "4000000000000259": "disputed",
     "4000000000001976": "inquired",
+    "4000000000005423": "warned_of",
+    "4000000000007726": "refunded_later",
+    "4000000000005126": "refund_fails",
 }
 # Asks the person when it is set up and not at later payments, https://docs.stripe.com/testing#regulatory-cards
 _ASKS_AT_SET_UP_ONLY = "3155"
+# What happens to a payment that goes well, by what the card does.
+PAYS = ("ok", "needs_authentication", "disputed", "inquired", "warned_of", "refunded_later", "refund_fails")
 REFUSED_AT_ONCE = ("card_declined", "insufficient_funds", "expired_card")
 # The names that stand for them: `pm_card_visa`, `tok_visa` and so on.
 _TOKENS = {
@@ -41,6 +46,9 @@ _TOKENS = {
     "chargeCustomerFail": "4000000000000341",
     "createDispute": "4000000000000259",
     "createDisputeInquiry": "4000000000001976",
+    "createIssuerFraudRecord": "4000000000005423",
+    "pendingRefund": "4000000000007726",
+    "refundFail": "4000000000005126",
 }
 
 

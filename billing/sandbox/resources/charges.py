@@ -5,6 +5,7 @@ from __future__ import annotations
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.params import Params
+from billing.sandbox.resources import warnings
 from billing.sandbox.resources.cards import behaviour_of
 from billing.sandbox.shapes.payments import NO_BILLING_DETAILS
 from billing.sandbox.store import Document, new_id
@@ -38,6 +39,8 @@ def record(account: Account, intent: Document, method: Document | None, *, is_pa
         from billing.sandbox.resources import disputes
 
         disputes.open_for(account, made, is_inquiry=behaviour == "inquired")
+    if is_captured and behaviour == "warned_of":
+        warnings.warn_of(account, made)
     return made
 
 

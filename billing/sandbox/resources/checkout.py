@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from billing.sandbox import params as p
+from billing.sandbox import shapes
 from billing.sandbox.account import Account
 from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import cards, coupons, customers, discounts, payments, subscriptions, tax_ids
-from billing.sandbox.store import Document, new_id
+from billing.sandbox.resources import (
+    cards,
+    coupons,
+    customers,
+    discounts,
+    invoices,
+    payments,
+    subscriptions,
+    tax_ids,
+    taxes,
+)
+from billing.sandbox.shapes.payments import NO_ADDRESS
+from billing.sandbox.store import Document, listing, new_id
 
 OPEN_SECONDS = 86_400
 MODES = ("subscription", "payment")
@@ -44,11 +56,17 @@ def create(account: Account, params: Params) -> Document:
         "currency": price["currency"],
         "customer": customer["id"] if customer else None,
         "customer_email": customer["email"] if customer else params.get("customer_email"),
-        "expires_at": account.now() + OPEN_SECONDS,
+        "expires_at": _expiry(account, params),
         "locale": params.get("locale"),
         "metadata": params.get("metadata") or {},
         "mode": mode,
         "payment_method_collection": "always" if mode == "subscription" else "if_required",
+        "automatic_tax": {
+            "enabled": taxes.wanted(params),
+            "liability": {"type": "self"} if taxes.wanted(params) else None,
+            "provider": "stripe" if taxes.wanted(params) else None,
+            "status": "requires_location_inputs" if taxes.wanted(params) else None,
+        },
         "success_url": p.required(params, "success_url"),
         "tax_id_collection": {"enabled": collects, "required": "never"},
         "url": f"{account.base_url}/checkout/{session_id}",
@@ -63,6 +81,38 @@ def create(account: Account, params: Params) -> Document:
     account.store.insert(ask)
     session = account.store.insert(session)
     return _priced(account, session, [_discount(one) for one in params.get("discounts") or []])
+
+
+def _expiry(account: Account, params: Params) -> int:
+    """Half an hour to a day from now, a day unless it is said."""
+    now = account.now()
+    moment = p.integer(params.get("expires_at"), param="expires_at", default=now + OPEN_SECONDS)
+    if not now + 1_790 <= moment <= now + OPEN_SECONDS + 10:
+        raise invalid("expires_at must be between 30 minutes and 24 hours from now.", param="expires_at")
+    return moment
+
+
+def line_items(account: Account, params: Params, session_id: str) -> Document:
+    """What the page sells."""
+    p.known(params, "limit", "starting_after", "ending_before")
+    session = account.store.get("checkout.session", session_id)
+    price, quantity, _data = price_of(account, session)
+    product = account.store.get("product", price["product"])
+    item = {
+        "id": f"li_{session_id[-24:]}",
+        "object": "item",
+        "amount_discount": session["total_details"]["amount_discount"],
+        "amount_subtotal": session["amount_subtotal"],
+        "amount_tax": session["total_details"]["amount_tax"],
+        "amount_total": session["amount_total"],
+        "currency": session["currency"],
+        "description": product["name"],
+        "metadata": {},
+        "adjustable_quantity": None,
+        "price": price,
+        "quantity": quantity,
+    }
+    return listing([shapes.complete(item)], params, url=f"/v1/checkout/sessions/{session_id}/line_items")
 
 
 def _tax_id_collection(params: Params, customer: Document | None) -> bool:
@@ -146,6 +196,7 @@ def complete(
     is_authenticated: bool,
     tax_id: tuple[str, str] = ("", ""),
     business_name: str = "",
+    country: str = "",
 ) -> Document:
     """Pay on the page. Raises the card's error; a card that needs authentication is refused without it."""
     if session["status"] != "open":
@@ -155,10 +206,33 @@ def complete(
     if session["mode"] == "payment":
         changes |= _pay_once(account, session, card, is_authenticated=is_authenticated)
     else:
+        if session["automatic_tax"]["enabled"]:
+            session = _locate(account, session, country)
         customer = _update_customer(account, session, card, tax_id=tax_id, business_name=business_name)
         changes["customer_details"] = _details(account, customer)
         changes |= _subscribe(account, session, card, is_authenticated=is_authenticated)
     return account.update(session, event="checkout.session.completed", **changes)
+
+
+def _locate(account: Account, session: Document, country: str) -> Document:
+    """The session with the tax of where the customer is; the page asks for the country where that is not known."""
+    customer = account.store.get("customer", session["customer"])
+    if country and not (customer["address"] or {}).get("country"):
+        address = {**NO_ADDRESS, "country": country.strip().upper()}
+        customer = account.update(customer, event="customer.updated", address=address)
+    taxes.check_place(customer)
+    price, quantity, data = price_of(account, session)
+    amount = session["amount_total"]
+    line = invoices.line(text="", amount=amount, quantity=quantity, start=0, end=0, price=price, is_proration=False)
+    _lines, totals = taxes.applied(account, [line], customer, by_hand=[], is_automatic=True)
+    details = {**session["total_details"], "amount_tax": taxes.all_of(totals)}
+    is_free = bool(data.get("trial_period_days"))
+    return account.update(
+        session,
+        amount_total=0 if is_free else amount + taxes.exclusive(totals),
+        total_details=session["total_details"] if is_free else details,
+        automatic_tax={**session["automatic_tax"], "status": "complete"},
+    )
 
 
 def _update_customer(
@@ -180,7 +254,7 @@ def _update_customer(
 
 def _details(account: Account, customer: Document) -> Document:
     return {
-        "address": None,
+        "address": customer["address"],
         "business_name": None,
         "email": customer["email"],
         "individual_name": None,
@@ -203,7 +277,14 @@ def _subscribe(account: Account, session: Document, card: Document, *, is_authen
         trial_days=p.integer(data.get("trial_period_days"), param="trial_period_days", default=0),
         is_authenticated=is_authenticated,
         redeem=[{name: value for name, value in one.items() if value} for one in session["discounts"]],
-        more={name: data[name] for name in ("description", "trial_settings") if name in data},
+        more={
+            **{name: data[name] for name in ("description", "trial_settings") if name in data},
+            **subscriptions.taxed(
+                account,
+                {**data, "automatic_tax": session["automatic_tax"]},
+                account.store.get("customer", session["customer"]),
+            ),
+        },
     )
     if subscription["status"] == "incomplete":
         raise declined()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from billing.sandbox import params as p
@@ -10,6 +9,7 @@ from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.events import API_VERSION, DESTINATION
 from billing.sandbox.params import Params
+from billing.sandbox.resources import ways
 from billing.sandbox.store import Document, new_id
 from billing.sandbox.thin import full, snapshot_id, time_of
 
@@ -27,6 +27,7 @@ def create(account: Account, params: Params) -> Document:
     payload = p.required(params, "event_payload")
     if payload not in ("thin", "snapshot"):
         raise invalid("event_payload must be thin or snapshot.", param="event_payload")
+    url = ways.checked_url(p.required(p.required(params, "webhook_endpoint"), "url"))
     now = time_of(account.now())
     destination = {
         "id": new_id("ed_test"),
@@ -48,10 +49,7 @@ def create(account: Account, params: Params) -> Document:
         "updated": now,
         "webhook_endpoint": {"signing_secret": None, "url": None},  # a field's name  # nosec B105
     }
-    url = p.required(p.required(params, "webhook_endpoint"), "url")
-    kept = {"id": f"way_{destination['id']}", "object": "way_to_destination", "url": url}
-    kept["secret"] = f"whsec_{secrets.token_urlsafe(24)}"
-    account.store.insert(kept)
+    kept = ways.open_to(account, destination["id"], url)
     return _told(account.store.insert(destination), kept, params, may_tell_secret=True)
 
 
@@ -64,7 +62,7 @@ def _told(destination: Document, kept: Document, params: Params, *, may_tell_sec
 
 def retrieve(account: Account, params: Params, destination_id: str) -> Document:
     p.known(params, "include")
-    kept = account.store.get("way_to_destination", f"way_{destination_id}")
+    kept = ways.of(account, destination_id)
     return _told(account.store.get(DESTINATION, destination_id), kept, params)
 
 
@@ -72,6 +70,24 @@ def listed(account: Account, params: Params) -> Document:
     p.known(params, "include", "limit")
     found = account.store.all(DESTINATION)
     return {"data": [retrieve(account, {}, one["id"]) for one in found], **_ONE_PAGE}
+
+
+def update(account: Account, params: Params, destination_id: str) -> Document:
+    p.known(params, "name", "description", "enabled_events", "metadata", "webhook_endpoint", "include")
+    destination = account.store.get(DESTINATION, destination_id)
+    changes: Document = {name: params[name] for name in ("name", "description", "enabled_events") if name in params}
+    changes["metadata"] = p.merged(destination["metadata"], params.get("metadata"))
+    if url := (params.get("webhook_endpoint") or {}).get("url"):
+        ways.lead_to(account, destination_id, ways.checked_url(url))
+    account.update(destination, **changes, updated=time_of(account.now()))
+    return retrieve(account, {"include": params.get("include")}, destination_id)
+
+
+def ping(account: Account, params: Params, destination_id: str) -> Document:
+    """Send it an event, to see whether it arrives."""
+    p.known(params)
+    destination = account.store.get(DESTINATION, destination_id)
+    return full(account.events.ping(destination))
 
 
 def disable(account: Account, params: Params, destination_id: str) -> Document:
@@ -92,7 +108,7 @@ def _switch(account: Account, params: Params, destination_id: str, status: str) 
 
 def delete(account: Account, _params: Params, destination_id: str) -> Document:
     account.store.remove(account.store.get(DESTINATION, destination_id))
-    account.store.remove(account.store.get("way_to_destination", f"way_{destination_id}"))
+    ways.close(account, destination_id)
     return {"id": destination_id, "object": DESTINATION}
 
 

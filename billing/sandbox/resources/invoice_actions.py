@@ -8,21 +8,32 @@ from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import cards, customers, invoice_items, invoices, renewals
-from billing.sandbox.store import Document
+from billing.sandbox.resources import cards, customers, invoice_items, invoices, renewals, taxes
+from billing.sandbox.store import Document, listing
 
 
 def create(account: Account, params: Params) -> Document:
     """A draft of the customer's waiting invoice items."""
     p.known(
         params, "customer", "description", "pending_invoice_items_behavior", "collection_method", "days_until_due",
-        "auto_advance", "metadata", "currency", "footer",
+        "auto_advance", "metadata", "currency", "footer", "default_tax_rates", "automatic_tax",
     )  # fmt: skip
     customer = customers.existing(account, p.required(params, "customer"))
     is_including = params.get("pending_invoice_items_behavior") == "include"
     items = invoice_items.waiting(account, customer["id"]) if is_including else []
     lines = [invoice_items.line_of(item) for item in items]
-    invoice = invoices.draft(account, None, lines, reason="manual", customer_id=customer["id"])
+    is_automatic = taxes.wanted(params)
+    if is_automatic:
+        taxes.check_place(customer)
+    invoice = invoices.draft(
+        account,
+        None,
+        lines,
+        reason="manual",
+        customer_id=customer["id"],
+        tax_rates=taxes.rates(account, params.get("default_tax_rates")),
+        is_taxed=is_automatic,
+    )
     method = params.get("collection_method") or "charge_automatically"
     if method == "send_invoice":
         days = p.amount(params, "days_until_due")
@@ -101,6 +112,12 @@ def pay(account: Account, params: Params, invoice_id: str) -> Document:
     if paid["status"] != "paid":
         raise declined(keeps=True)
     return paid
+
+
+def list_lines(account: Account, params: Params, invoice_id: str) -> Document:
+    p.known(params, "limit", "starting_after", "ending_before")
+    lines = account.store.get("invoice", invoice_id)["lines"]["data"]
+    return listing(lines, params, url=f"/v1/invoices/{invoice_id}/lines")
 
 
 def listed(account: Account, params: Params) -> Document:

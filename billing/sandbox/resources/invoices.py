@@ -6,7 +6,7 @@ from typing import Any
 
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
-from billing.sandbox.resources import discounts, payments, tax_ids
+from billing.sandbox.resources import discounts, payments, tax_ids, taxes
 from billing.sandbox.shapes import complete
 from billing.sandbox.store import Document, new_id
 
@@ -35,12 +35,22 @@ def line(
 
 
 def draft(
-    account: Account, subscription: Document | None, lines: list[Document], *, reason: str, customer_id: str = ""
+    account: Account,
+    subscription: Document | None,
+    lines: list[Document],
+    *,
+    reason: str,
+    customer_id: str = "",
+    tax_rates: list[Document] | None = None,
+    is_taxed: bool = False,
 ) -> Document:
     """An invoice of these lines that nobody has paid or stored yet: of a subscription, or of a customer alone."""
     customer = account.store.get("customer", subscription["customer"] if subscription else customer_id)
     found = discounts.active(account, subscription, customer)
     lines, totals = discounts.applied(account, lines, found)
+    by_hand = subscription["default_tax_rates"] if subscription else tax_rates or []
+    is_automatic = subscription["automatic_tax"]["enabled"] if subscription else is_taxed
+    lines, total_taxes = taxes.applied(account, lines, customer, by_hand=by_hand, is_automatic=is_automatic)
     invoice_id = new_id("in")
     if subscription:
         lines = [_placed(entry, invoice_id, subscription) for entry in lines]
@@ -69,6 +79,15 @@ def draft(
         "period_start": now,
         "test_clock": customer["test_clock"],
         "total_discount_amounts": totals,
+        "total_taxes": total_taxes,
+        "default_tax_rates": by_hand,
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": is_automatic,
+            "liability": {"type": "self"} if is_automatic else None,
+            "provider": "stripe" if is_automatic else None,
+            "status": "complete" if is_automatic else None,
+        },
     }
     return complete({**invoice, **amounts(invoice, customer)})
 
@@ -76,7 +95,9 @@ def draft(
 def amounts(invoice: Document, customer: Document) -> Document:
     """What its lines come to. Credit from before (a negative balance) pays first."""
     subtotal = sum(entry["amount"] for entry in invoice["lines"]["data"])
-    total = subtotal - sum(one["amount"] for one in invoice["total_discount_amounts"])
+    untaxed = subtotal - sum(one["amount"] for one in invoice["total_discount_amounts"])
+    on_top, of_all = taxes.exclusive(invoice["total_taxes"]), taxes.all_of(invoice["total_taxes"])
+    total = untaxed + on_top
     credit = min(0, customer["balance"])
     due = max(0, total + credit)
     return {
@@ -84,9 +105,9 @@ def amounts(invoice: Document, customer: Document) -> Document:
         "amount_remaining": due,
         "starting_balance": credit,
         "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal,
+        "subtotal_excluding_tax": subtotal - (of_all - on_top),
         "total": total,
-        "total_excluding_tax": total,
+        "total_excluding_tax": total - of_all,
     }
 
 

@@ -51,7 +51,7 @@ def attempt(account: Account, intent: Document, method: Document | None, *, is_a
         return account.update(intent, event="payment_intent.requires_action", payment_method=method_id, **changes)
     if is_authenticated and method:
         cards.note_authentication(account, method)
-    is_paid = behaviour in ("ok", "needs_authentication", "disputed", "inquired")
+    is_paid = behaviour in cards.PAYS
     made = charges.record(account, intent, method, is_paid=is_paid)
     common = {"latest_charge": made["id"], "payment_method": method_id, "next_action": None}
     if not is_paid:
@@ -131,6 +131,15 @@ def _unfinished(account: Account, intent_id: str) -> Document:
 
 def retrieve(account: Account, _params: Params, intent_id: str) -> Document:
     return account.store.get("payment_intent", intent_id)
+
+
+def listed(account: Account, params: Params) -> Document:
+    p.known(params, "customer", "created", "limit", "starting_after", "ending_before")
+    return account.store.page("payment_intent", params, url="/v1/payment_intents", customer=params.get("customer"))
+
+
+def retrieve_invoice_payment(account: Account, _params: Params, payment_id: str) -> Document:
+    return account.store.get("invoice_payment", payment_id)
 
 
 def _record_payment(account: Account, invoice: Document, intent: Document, *, is_paid: bool) -> None:

@@ -37,6 +37,8 @@ def due_times(subscription: Document) -> Iterator[int]:
         yield max(subscription["trial_end"] - TRIAL_NOTICE, subscription["created"] + 1)
     if subscription["pending_update"]:
         yield subscription["pending_update"]["expires_at"]
+    if (pause := subscription["pause_collection"]) and pause["resumes_at"]:
+        yield pause["resumes_at"]
 
 
 def turn(account: Account, subscription: Document) -> None:
@@ -50,6 +52,8 @@ def turn(account: Account, subscription: Document) -> None:
         _renew(account, subscription)
     elif end <= now:
         _end_trial_without_card(account, subscription)
+    elif (pause := subscription["pause_collection"]) and (pause["resumes_at"] or now + 1) <= now:
+        account.update(subscription, event="customer.subscription.updated", pause_collection=None)
     elif subscription["pending_update"] and subscription["pending_update"]["expires_at"] <= now:
         _drop_pending_update(account, subscription)
     else:
@@ -117,7 +121,8 @@ def _renew(account: Account, subscription: Document) -> None:
     )
     lines = [*invoices.take_pending(account, subscription), line]
     invoice = invoices.draft(account, subscription, lines, reason="subscription_cycle")
-    invoice = {**invoice, "auto_advance": True, "automatically_finalizes_at": account.now() + DRAFT_SECONDS}
+    if _may_advance(subscription):
+        invoice |= {"auto_advance": True, "automatically_finalizes_at": account.now() + DRAFT_SECONDS}
     invoice = account.create(invoice, event="invoice.created")
     customer = account.store.get("customer", subscription["customer"])
     discounts.remember_billed(account, subscription, discounts.active(account, subscription, customer))
@@ -133,11 +138,31 @@ def _renew(account: Account, subscription: Document) -> None:
     )
 
 
+def _may_advance(subscription: Document) -> bool:
+    """Whether the invoice of a renewal is opened by itself: not of one that is given up, nor while drafts are kept."""
+    pause = subscription["pause_collection"] or {}
+    return bool(subscription["status"] != "unpaid" and pause.get("behavior") != "keep_as_draft")
+
+
+def _put_aside(account: Account, invoice: Document, behaviour: str) -> None:
+    """While collection is paused nobody is asked to pay."""
+    if behaviour == "void":
+        invoices.void(account, invoice)
+    else:
+        transitions = {**invoice["status_transitions"], "marked_uncollectible_at": account.now()}
+        account.update(
+            invoice, event="invoice.marked_uncollectible", status="uncollectible", status_transitions=transitions
+        )
+
+
 def collect(account: Account, invoice: Document, method: Document | None = None) -> None:
     """Open a draft whose hour is over, and try to take the money of an open invoice, from `method` if one is named."""
     if invoice["status"] == "draft":
         invoice = invoices.finalise(account, invoice)
     subscription = invoices.subscription_of(account, invoice)
+    if method is None and subscription and (pause := subscription["pause_collection"]):
+        _put_aside(account, invoice, pause["behavior"])
+        return
     if method is None and subscription:
         method = subscriptions.method_of(account, subscription)
     elif method is None:
@@ -164,13 +189,22 @@ def paid(account: Account, subscription: Document, invoice: Document) -> None:
     account.update(subscription, event="customer.subscription.updated", **changes)
 
 
+def _give_up(account: Account, subscription: Document) -> None:
+    """What the account's settings say: cancel it (the default), or leave it `unpaid` or `past_due`."""
+    status = account.store.setting("after_retries", "cancel")
+    if status == "cancel":
+        subscriptions.end(account, subscription, reason="payment_failed")
+    else:
+        account.update(subscription, event="customer.subscription.updated", status=status)
+
+
 def _failed(account: Account, subscription: Document, invoice: Document) -> None:
     if subscription["status"] == "incomplete":
         return
     tried = invoice["attempt_count"]
     if tried > len(RETRY_AFTER_DAYS):
         account.store.save({**invoice, "next_payment_attempt": None, "auto_advance": False})
-        subscriptions.end(account, subscription, reason="payment_failed")
+        _give_up(account, subscription)
         return
     account.store.save({**invoice, "next_payment_attempt": account.now() + RETRY_AFTER_DAYS[tried - 1] * DAY})
     account.update(subscription, event="customer.subscription.updated", status="past_due")

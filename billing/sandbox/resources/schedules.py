@@ -114,6 +114,12 @@ def retrieve(account: Account, _params: Params, schedule_id: str) -> Document:
     return account.store.get("subscription_schedule", schedule_id)
 
 
+def listed(account: Account, params: Params) -> Document:
+    p.known(params, "customer", "scheduled", "created", "limit", "starting_after", "ending_before")
+    url = "/v1/subscription_schedules"
+    return account.store.page("subscription_schedule", params, url=url, customer=params.get("customer"))
+
+
 def update(account: Account, params: Params, schedule_id: str) -> Document:
     """Replace the phases; one without a start begins where the one before it ends."""
     p.known(params, "phases", "end_behavior", "metadata", "proration_behavior")

@@ -76,3 +76,8 @@ def _unfinished(account: Account, intent_id: str) -> Document:
 
 def retrieve(account: Account, _params: Params, intent_id: str) -> Document:
     return account.store.get("setup_intent", intent_id)
+
+
+def listed(account: Account, params: Params) -> Document:
+    p.known(params, "customer", "payment_method", "created", "limit", "starting_after", "ending_before")
+    return account.store.page("setup_intent", params, url="/v1/setup_intents", customer=params.get("customer"))

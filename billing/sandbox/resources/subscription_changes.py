@@ -8,7 +8,7 @@ from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import catalogue, discounts, invoices
+from billing.sandbox.resources import catalogue, discounts, invoices, taxes
 from billing.sandbox.resources.periods import period_end
 from billing.sandbox.resources.proration import is_other_interval, proration
 from billing.sandbox.resources.subscriptions import living, method_of
@@ -20,7 +20,7 @@ def update(account: Account, params: Params, subscription_id: str) -> Document:
     p.known(
         params, "items", "proration_behavior", "proration_date", "payment_behavior", "cancel_at_period_end",
         "cancellation_details", "metadata", "default_payment_method", "trial_end", "cancel_at", "discounts",
-        "description",
+        "description", "pause_collection", "default_tax_rates", "automatic_tax", "trial_settings",
     )  # fmt: skip
     subscription = living(account, subscription_id)
     if "discounts" in params:
@@ -30,13 +30,32 @@ def update(account: Account, params: Params, subscription_id: str) -> Document:
     changes = _changed_end(account, subscription, params) if "cancel_at_period_end" in params else {}
     if "metadata" in params:
         changes["metadata"] = p.merged(subscription["metadata"], params["metadata"])
-    for name in ("default_payment_method", "description"):
+    for name in ("default_payment_method", "description", "trial_settings"):
         if name in params:
             changes[name] = params[name]
+    if "pause_collection" in params:
+        changes["pause_collection"] = _pause(params["pause_collection"])
+    if "default_tax_rates" in params:
+        changes["default_tax_rates"] = taxes.rates(account, params["default_tax_rates"])
+    if "automatic_tax" in params:
+        changes["automatic_tax"] = taxes.setting(is_automatic=taxes.wanted(params))
+    if params.get("cancel_at"):
+        changes |= {"cancel_at": p.amount(params, "cancel_at"), "canceled_at": account.now()}
     subscription = account.update(subscription, event="customer.subscription.updated", **changes)
     if params.get("trial_end") == "now" and subscription["status"] == "trialing":
         subscription = _end_trial(account, subscription)
     return subscription
+
+
+def _pause(given: Any) -> Document | None:
+    """An empty value ends the pause."""
+    if not given:
+        return None
+    behaviour = p.required(given, "behavior")
+    if behaviour not in ("keep_as_draft", "mark_uncollectible", "void"):
+        raise invalid("Invalid pause_collection[behavior].", param="pause_collection[behavior]")
+    until = given.get("resumes_at")
+    return {"behavior": behaviour, "resumes_at": int(until) if until else None}
 
 
 def _changed_end(account: Account, subscription: Document, params: Params) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
-from billing.sandbox.errors import declined, invalid
+from billing.sandbox.errors import declined, invalid, missing
 from billing.sandbox.params import Params
-from billing.sandbox.resources import cards, catalogue, customers, discounts, invoices
+from billing.sandbox.resources import cards, catalogue, customers, discounts, invoices, taxes
 from billing.sandbox.resources.periods import period_end
 from billing.sandbox.resources.proration import description
-from billing.sandbox.store import Document, new_id
+from billing.sandbox.store import Document, listing, new_id
 
 ENDED = ("canceled", "incomplete_expired")
 
@@ -117,7 +117,8 @@ def create(account: Account, params: Params) -> Document:
     p.known(
         params, "customer", "items", "default_payment_method", "metadata", "trial_period_days", "trial_settings",
         "payment_behavior", "discounts", "off_session", "description", "collection_method", "billing_mode",
-        "proration_behavior", "payment_settings",
+        "proration_behavior", "payment_settings", "trial_end", "cancel_at", "cancel_at_period_end", "default_tax_rates",
+        "automatic_tax", "currency", "expand",
     )  # fmt: skip
     customer = customers.existing(account, p.required(params, "customer"))
     entry = p.required(params, "items")[0]
@@ -140,12 +141,31 @@ def create(account: Account, params: Params) -> Document:
         metadata=params.get("metadata") or {},
         trial_days=trial_days,
         redeem=params.get("discounts"),
-        more={name: params[name] for name in ("description", "trial_settings") if name in params},
+        more=_further(account, params, customer),
         is_charged=behaviour != "default_incomplete",
     )
     if subscription["status"] == "incomplete" and behaviour == "error_if_incomplete":
         raise declined()
     return subscription
+
+
+def _further(account: Account, params: Params, customer: Document) -> Document:
+    """Fields of a new subscription that are taken as they were given."""
+    more = {name: params[name] for name in ("description", "trial_settings") if name in params}
+    if params.get("cancel_at"):
+        more |= {"cancel_at": p.amount(params, "cancel_at"), "canceled_at": account.now()}
+    return {**more, **taxed(account, params, customer)}
+
+
+def taxed(account: Account, params: Params, customer: Document) -> Document:
+    """How a subscription is taxed: by rates that are given, or automatically by where the customer is."""
+    is_automatic = taxes.wanted(params)
+    if is_automatic:
+        taxes.check_place(customer)
+    return {
+        "automatic_tax": taxes.setting(is_automatic=is_automatic),
+        "default_tax_rates": taxes.rates(account, params.get("default_tax_rates")),
+    }
 
 
 def retrieve(account: Account, _params: Params, subscription_id: str) -> Document:
@@ -165,6 +185,21 @@ def listed(account: Account, params: Params) -> Document:
     return account.store.page(
         "subscription", params, url="/v1/subscriptions", where=is_wanted, customer=params.get("customer")
     )
+
+
+def list_items(account: Account, params: Params) -> Document:
+    p.known(params, "subscription", "limit", "starting_after", "ending_before")
+    subscription = account.store.get("subscription", p.required(params, "subscription"))
+    return listing(subscription["items"]["data"], params, url="/v1/subscription_items")
+
+
+def retrieve_item(account: Account, _params: Params, item_id: str) -> Document:
+    for subscription in account.store.all("subscription"):
+        for entry in subscription["items"]["data"]:
+            if entry["id"] == item_id:
+                found: Document = entry
+                return found
+    raise missing("subscription_item", item_id)
 
 
 def cancel(account: Account, params: Params, subscription_id: str) -> Document:

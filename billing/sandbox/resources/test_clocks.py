@@ -21,6 +21,8 @@ def of(account: Account, document: Document) -> str:
         return str(document["id"])
     if "test_clock" in document:
         return str(document["test_clock"] or "")
+    if charge := account.store.find("charge", document.get("charge")):
+        document = charge
     customer = document.get("customer")
     owner = account.store.find("customer", customer) if isinstance(customer, str) else None
     return str((owner or {}).get("test_clock") or "")

@@ -104,6 +104,7 @@ BEGINS: dict[str, dict[str, Any]] = {
         "livemode": False,
         "metadata": {},
     },
+    "radar.early_fraud_warning": {"livemode": False},
     "refund": {"metadata": {}, "status": "succeeded"},
     "setup_intent": {
         "livemode": False,

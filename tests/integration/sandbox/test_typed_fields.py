@@ -63,10 +63,27 @@ def answers(api: Any, stripe_url: str) -> dict[str, Any]:
     _discounted(api, keep, customer, price)
     _invoiced_by_hand(api, keep, customer)
     _metered(api, keep, customer, product)
+    keep(api.accounts.retrieve_current())
+    keep(api.webhook_endpoints.create({"url": "http://127.0.0.1:9", "enabled_events": ["*"]}))
+    keep(api.checkout.sessions.line_items.list(session.id).data[0])
+    warned = {"amount": 500, "currency": "usd", "payment_method": "pm_card_createIssuerFraudRecord", "confirm": True}
+    api.payment_intents.create(warned)
+    keep(api.radar.early_fraud_warnings.list().data[0])
+    keep(api.disputes.retrieve(disputed["id"]).balance_transactions[0])
+    _taxed(api, keep, price)
     keep(api.quotes.create({"customer": customer.id, "line_items": [{"price": price.id}]}))
     keep(api.setup_intents.create({"customer": customer.id, "payment_method": "pm_card_visa", "confirm": True}))
     keep(api.billing_portal.configurations.create({"features": {"invoice_history": {"enabled": True}}}))
     return found
+
+
+def _taxed(api: Any, keep: Any, price: Any) -> None:
+    address = {"country": "DE"}
+    customer = api.customers.create({"payment_method": "pm_card_visa", "address": address})
+    card = api.payment_methods.list({"customer": customer.id}).data[0]
+    given = {"customer": customer.id, "items": [{"price": price.id}], "default_payment_method": card.id}
+    made = api.subscriptions.create({**given, "automatic_tax": {"enabled": True}, "expand": ["latest_invoice"]})
+    keep(made, made.latest_invoice, made.latest_invoice.lines.data[0])
 
 
 def _discounted(api: Any, keep: Any, customer: Any, price: Any) -> None:
@@ -124,6 +141,7 @@ def _price(api: Any, product: Any, amount: int) -> Any:
 
 
 KINDS = [
+    "account", "balance_transaction", "item", "radar.early_fraud_warning", "webhook_endpoint",
     "billing.credit_grant", "billing.meter", "billing.meter_event", "billing.meter_event_summary",
     "billing_portal.configuration", "billing_portal.session", "charge", "checkout.session", "coupon", "credit_note",
     "credit_note_line_item", "customer", "discount", "dispute", "entitlements.active_entitlement",
