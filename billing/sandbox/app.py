@@ -59,7 +59,7 @@ def create_app(
             Route("/", pages.front),
             Route("/checkout/{session_id}", pages.checkout, methods=both),
             Route("/portal/{session_id}", pages.portal, methods=both),
-            Route("/invoice/{invoice_id}", pages.invoice),
+            Route("/invoice/{invoice_id}", pages.invoice, methods=both),
             Route("/invoice/{invoice_id}/pdf", pages.invoice_pdf),
             *Control(account, faults, versions=versions, limit=limit).routes(),
             Mount("/_static", StaticFiles(directory=HERE / "static"), name="static"),

@@ -17,6 +17,7 @@ from billing.sandbox.resources import (
     cards,
     checkout,
     customers,
+    portal,
     renewals,
     subscription_changes,
     subscriptions,
@@ -80,9 +81,8 @@ class Pages:
         return ""
 
     def _paid(self, request: Request, session: Document, form: dict[str, str]) -> Response:
-        number = "".join(filter(str.isdigit, form.get("number", "")))
-        behaviour = cards.TEST_CARDS.get(number)
-        if behaviour == "needs_authentication" and form.get("challenge") is None:
+        number = form.get("number", "")
+        if _asks_first(form):
             return self._render(request, "challenge.html", session=session, form=form, locale=session["locale"])
         if form.get("challenge") == "fail":
             return self._checkout_page(request, session, form=form, error="authentication_failed")
@@ -136,7 +136,7 @@ class Pages:
         return taxes.COUNTRIES if session["automatic_tax"]["enabled"] and not is_known else {}
 
     async def portal(self, request: Request) -> Response:
-        """Subscriptions, cards and invoices of one customer; POST changes one of them."""
+        """Subscriptions, cards and invoices of one customer; POST changes one of them, as the configuration allows."""
         session = self._account.store.find("billing_portal.session", request.path_params["session_id"])
         if session is None:
             return self._gone(request)
@@ -144,7 +144,7 @@ class Pages:
         if request.method == "POST":
             error = self._portal_action(session, await _form(request))
             if not error:
-                return RedirectResponse(session["url"], 303)
+                return RedirectResponse(portal.after(session), 303)
         return self._portal_page(request, session, error)
 
     def _portal_action(self, session: Document, form: dict[str, str]) -> str:
@@ -154,7 +154,9 @@ class Pages:
                 if action == "card":
                     month, year = _expiry(form.get("expiry", ""))
                     self._replace_card(session["customer"], form.get("number", ""), month, year)
-                elif action in ("cancel", "resume"):
+                elif action == "switch" and self._may(session, "subscription_update"):
+                    self._switch(session, form)
+                elif action in ("cancel", "resume") and self._may(session, "subscription_cancel"):
                     params = {"cancel_at_period_end": "true" if action == "cancel" else "false"}
                     subscription_changes.update(account, params, self._own(session, form.get("subscription", "")))
         except APIError as refusal:
@@ -162,6 +164,23 @@ class Pages:
         except ValueError:
             return "bad_expiry"
         return ""
+
+    def _may(self, session: Document, feature: str) -> bool:
+        configuration = self._account.store.get("billing_portal.configuration", session["configuration"])
+        return bool(configuration["features"][feature]["enabled"])
+
+    def _switch(self, session: Document, form: dict[str, str]) -> None:
+        """Another of the prices that the configuration offers."""
+        subscription = self._account.store.get("subscription", self._own(session, form.get("subscription", "")))
+        offered = portal.offered(self._account, session, subscription)
+        price = next((one for one in offered if one["id"] == form.get("price")), None)
+        if price is None:
+            raise APIError(404, "invalid_request_error", "No such price", code="resource_missing")
+        feature = self._account.store.get("billing_portal.configuration", session["configuration"])["features"]
+        items = [{"id": subscription["items"]["data"][0]["id"], "price": price["id"]}]
+        behaviour = feature["subscription_update"]["proration_behavior"]
+        change = {"items": items, "proration_behavior": behaviour}
+        subscription_changes.update(self._account, change, subscription["id"])
 
     def _own(self, session: Document, subscription_id: str) -> str:
         subscription = self._account.store.get("subscription", subscription_id)
@@ -190,6 +209,7 @@ class Pages:
                 "item": subscription["items"]["data"][0],
                 "product": store.get("product", subscription["items"]["data"][0]["price"]["product"]),
                 "card": subscriptions.method_of(self._account, subscription),
+                "offered": portal.offered(self._account, session, subscription),
             }
             for subscription in living
         ]
@@ -200,16 +220,47 @@ class Pages:
             status=402 if error else 200,
             session=session,
             rows=rows,
-            invoices=bills,
+            invoices=bills if self._may(session, "invoice_history") else None,
+            may_cancel=self._may(session, "subscription_cancel"),
+            names={one["id"]: one["name"] for one in store.all("product")},
             error=error,
             locale=session["locale"],
         )
 
     async def invoice(self, request: Request) -> Response:
+        """The invoice, and a card form while it is open; POST pays it, or asks for the challenge first."""
         invoice = self._account.store.find("invoice", request.path_params["invoice_id"])
         if invoice is None:
             return self._gone(request)
-        return self._render(request, "invoice.html", invoice=invoice, **self._said_on(invoice))
+        form, error = {}, ""
+        if request.method == "POST" and invoice["status"] == "open":
+            form = await _form(request)
+            if _asks_first(form):
+                return self._render(request, "challenge.html", form=form)
+            with test_clocks.time_of(self._account, iter([invoice["id"]])):
+                error = self._pay_invoice(invoice, form)
+            if not error:
+                return RedirectResponse(f"/invoice/{invoice['id']}", 303)
+        status = 402 if error else 200
+        said = self._said_on(invoice)
+        return self._render(request, "invoice.html", status=status, invoice=invoice, form=form, error=error, **said)
+
+    def _pay_invoice(self, invoice: Document, form: dict[str, str]) -> str:
+        """Why it was not paid; empty when it was."""
+        if form.get("challenge") == "fail":
+            return "authentication_failed"
+        try:
+            month, year = _expiry(form.get("expiry", ""))
+            with self._account.store.change():
+                number, customer = form.get("number", ""), invoice["customer"]
+                card = cards.create_card(self._account, number=number, month=month, year=year, customer=customer)
+                is_authenticated = form.get("challenge") == "complete"
+                after = renewals.pay_by_hand(self._account, invoice, card, is_authenticated=is_authenticated)
+        except APIError as refusal:
+            return _code_of(refusal)
+        except ValueError:
+            return "bad_expiry"
+        return "" if after["status"] == "paid" else "card_declined"
 
     def _said_on(self, invoice: Document) -> dict[str, Any]:
         """What stands on an invoice besides its lines: discounts (name, amount), taxes (name, amount, included)."""
@@ -265,6 +316,12 @@ def money(amount: int, currency: str) -> str:
 
 def _code_of(refusal: APIError, otherwise: str = "card_declined") -> str:
     return str(refusal.body["error"].get("code", otherwise))
+
+
+def _asks_first(form: dict[str, str]) -> bool:
+    """Whether the card's bank asks for the challenge, which has not been shown yet."""
+    digits = "".join(filter(str.isdigit, form.get("number", "")))
+    return cards.TEST_CARDS.get(digits) == "needs_authentication" and form.get("challenge") is None
 
 
 def _success_url(session: Document) -> str:

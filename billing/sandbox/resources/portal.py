@@ -61,6 +61,25 @@ def _flow(given: Params) -> Document:
     return {**nothing, **given, "after_completion": {**after, **(given.get("after_completion") or {})}}
 
 
+def after(session: Document) -> str:
+    """Where a page leads when its change is done: back to the site if the flow says so."""
+    done = (session["flow"] or {}).get("after_completion") or {}
+    redirect = done.get("redirect") or {}
+    return str(redirect.get("return_url") if done.get("type") == "redirect" else session["url"])
+
+
+def offered(account: Account, session: Document, subscription: Document) -> list[Document]:
+    """The prices that the configuration lets a customer switch to, without the present one."""
+    configuration = account.store.get("billing_portal.configuration", session["configuration"])
+    feature = configuration["features"]["subscription_update"]
+    if not feature["enabled"]:
+        return []
+    present = subscription["items"]["data"][0]["price"]["id"]
+    ids = [price_id for product in feature["products"] for price_id in product["prices"] if price_id != present]
+    prices = [account.store.get("price", price_id) for price_id in ids]
+    return [one for one in prices if one["active"] and one["currency"] == subscription["currency"]]
+
+
 def create_configuration(account: Account, params: Params) -> Document:
     p.known(params, "business_profile", "features", "default_return_url", "metadata", "login_page", "name")
     return _configure(account, params, is_default=False)

@@ -198,6 +198,18 @@ def _give_up(account: Account, subscription: Document) -> None:
         account.update(subscription, event="customer.subscription.updated", status=status)
 
 
+def pay_by_hand(account: Account, invoice: Document, method: Document, *, is_authenticated: bool) -> Document:
+    """Somebody pays an open invoice on its page. One that fails leaves the plan of the retries as it was."""
+    planned = invoice["next_payment_attempt"]
+    after = invoices.pay(account, invoice, method, is_authenticated=is_authenticated)
+    if after["status"] != "paid":
+        return account.store.save({**after, "next_payment_attempt": planned})
+    subscription = invoices.subscription_of(account, after)
+    if subscription and subscription["status"] not in subscriptions.ENDED:
+        paid(account, subscription, after)
+    return after
+
+
 def _failed(account: Account, subscription: Document, invoice: Document) -> None:
     if subscription["status"] == "incomplete":
         return
