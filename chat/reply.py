@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from billing import quota
 from chat import certainty, clarifying, inference, prompt, sending, streams, telling, titles
+from chat.consistency import measuring
 from chat.documents import citing
 from chat.drafts import Draft, Outcome
 from chat.models import Conversation, Message, Reply
@@ -132,7 +133,7 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
         if reply.is_finished or reply.attempts != draft.attempt:
             return
         _record(reply, draft, outcome, now)
-        Message.objects.filter(pk=reply.pk).update(content=outcome.text)
+        Message.everything.filter(pk=reply.pk).update(content=outcome.text)
         Conversation.objects.filter(messages=reply.pk).update(updated_at=now)
         _settle(reply, outcome, now)
         if reply.keeps_certainty:
@@ -143,6 +144,7 @@ def _finish(draft: Draft, outcome: Outcome, *, now: datetime) -> None:
             transaction.on_commit(lambda waiting=waiting: sending.wake(waiting), robust=True)  # type: ignore[misc]
         if outcome.text:
             transaction.on_commit(lambda: titles.ask_for(reply.pk), robust=True)
+        transaction.on_commit(lambda: measuring.ask_for(reply.pk), robust=True)
         transaction.on_commit(lambda: reply_ended.send(sender=Reply, reply=reply), robust=True)
 
 

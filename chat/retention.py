@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from chat import streams
-from chat.models import Conversation, Message, Reply
+from chat.models import Conversation, Reply
 
 AT_ONCE = 200
 
@@ -31,8 +31,7 @@ def sweep(*, now: datetime) -> int:
 
 
 def _erase(conversation_id: uuid.UUID) -> int:
-    replies = Message.objects.filter(conversation=conversation_id, role=Message.Role.ASSISTANT)
-    reply_ids = list(replies.values_list("pk", flat=True))
+    reply_ids = list(Reply.objects.filter(message__conversation=conversation_id).values_list("pk", flat=True))
     Conversation.objects.filter(pk=conversation_id).delete()
     streams.forget(reply_ids)
     return 1

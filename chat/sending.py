@@ -92,7 +92,7 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
 
     Raises `BadMessage` when `message` is not a reply, and `billing.quota.QuotaExceeded`.
     """
-    if message.role != Message.Role.ASSISTANT:
+    if message.role != Message.Role.ASSISTANT or message.consistency_check_id:
         raise BadMessage("not_a_reply", _("Only a reply can be written again."))
     answer = _answer(message.conversation, message.parent, client_id, now)
     try:
@@ -112,7 +112,8 @@ def continue_reply(*, user: User, message: Message, client_id: uuid.UUID, now: d
     Raises `BadMessage` when the reply did not break off, and `billing.quota.QuotaExceeded`.
     """
     broken = Reply.objects.select_related("message").filter(pk=message.pk).first()
-    if broken is None or not broken.can_be_continued or not message.content:
+    is_apart = message.consistency_check_id is not None
+    if broken is None or is_apart or not broken.can_be_continued or not message.content:
         raise BadMessage("not_broken_off", _("Only a reply that was stopped or cut off can be continued."))
     answer = _answer(message.conversation, message.parent, client_id, now)
     try:
@@ -145,6 +146,30 @@ def add_sibling(*, reply: Reply, now: datetime) -> Reply:
     )
     transaction.on_commit(lambda: wake(sibling), robust=True)
     return sibling
+
+
+def queue_like(
+    original: Reply, answer: Message, *, user: User, entitlement: Entitlement, grant: quota.Grant, now: datetime
+) -> Reply:
+    """An empty reply in `answer` to be written as `original` was, from the same seed, on the grant. Wakes on commit.
+
+    Runs in the caller's transaction.
+    """
+    reply = Reply.objects.create(
+        message=answer,
+        user=user,
+        queue=entitlement.queue,
+        priority=entitlement.priority,
+        queued_at=now,
+        enqueued_at=now,
+        model=original.model,
+        system_prompt=original.system_prompt,
+        sampling=original.sampling,
+        seed=original.seed,
+        max_tokens=grant.max_output_tokens,
+    )
+    transaction.on_commit(lambda: wake(reply), robust=True)
+    return reply
 
 
 def request_stop(*, reply: Reply, now: datetime) -> None:
@@ -183,6 +208,13 @@ def checked(content: str) -> str:
             "bad_characters",
             _("This message has characters that are not text (NUL or half a character). Remove them and send again."),
         )
+    return content
+
+
+def checked_whole(content: str) -> str:
+    """As `checked`, and such that the model can read it whole."""
+    content = checked(content)
+    _check_fits(content)
     return content
 
 

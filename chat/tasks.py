@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from chat import inference, retention, titles
 from chat import reply as replies
+from chat.consistency import measuring, proposing
 from chat.documents import reading
 
 
@@ -18,6 +19,7 @@ def reply(reply_id: str) -> None:
 @shared_task(name="chat.tasks.sweep")
 def sweep() -> None:
     replies.sweep(now=timezone.now())
+    measuring.sweep(now=timezone.now())
 
 
 @shared_task(name="chat.tasks.sweep_conversations")
@@ -38,3 +40,13 @@ def read_document(document_id: str) -> None:
 @shared_task(name="chat.tasks.sweep_documents")
 def sweep_documents() -> None:
     reading.sweep(now=timezone.now())
+
+
+@shared_task(name="chat.tasks.reword")
+def reword(check_id: str) -> None:
+    proposing.make(uuid.UUID(check_id), now=timezone.now())
+
+
+@shared_task(name="chat.tasks.measure_consistency")
+def measure_consistency(check_id: str) -> None:
+    measuring.measure(uuid.UUID(check_id), now=timezone.now())

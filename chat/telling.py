@@ -20,7 +20,7 @@ def tell_of_reply(reply: Reply, user_id: uuid.UUID, *, now: datetime) -> None:
         subject=str(reply.pk),
         data={
             "reply": str(reply.pk),
-            "conversation": str(Message.objects.values_list("conversation_id", flat=True).get(pk=reply.pk)),
+            "conversation": str(Message.everything.values_list("conversation_id", flat=True).get(pk=reply.pk)),
             "state": str(reply.state),
             "finish_reason": reply.finish_reason,
             "model": reply.model,

@@ -56,11 +56,13 @@ SELECT
 
 _NEWEST_LEAF = """
 WITH RECURSIVE walk AS (
-    SELECT id, 0 AS depth FROM chat_message WHERE id = %(start)s AND conversation_id = %(conversation)s
+    SELECT id, 0 AS depth FROM chat_message
+    WHERE id = %(start)s AND conversation_id = %(conversation)s AND consistency_check_id IS NULL
     UNION ALL
     SELECT newest.id, depth + 1 FROM walk
     CROSS JOIN LATERAL (
-        SELECT id FROM chat_message WHERE parent_id = walk.id ORDER BY created_at DESC, id DESC LIMIT 1
+        SELECT id FROM chat_message WHERE parent_id = walk.id AND consistency_check_id IS NULL
+        ORDER BY created_at DESC, id DESC LIMIT 1
     ) newest
 )
 SELECT id FROM walk ORDER BY depth DESC LIMIT 1
@@ -166,7 +168,8 @@ def delete_branch(conversation: Conversation, message_id: uuid.UUID) -> None:
         Conversation.objects.select_for_update().get(pk=conversation.pk)
         message = Message.objects.get(pk=message_id, conversation=conversation)
         below = _branch_ids(conversation, message)
-        if Reply.objects.unfinished().filter(pk__in=below).exists():
+        in_branch = models.Q(pk__in=below) | models.Q(message__consistency_check__reply__in=below)
+        if Reply.objects.unfinished().filter(in_branch).exists():
             raise BranchInUse
         siblings = turn_of(message).siblings
         others = [sibling for sibling in siblings if sibling != message.pk]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import collection, documents, pages, preferences, saying, sharing, support, transfer
+from chat.views import collection, consistency, documents, pages, preferences, saying, sharing, support, transfer
 
 CONVERSATION = "c/<uuid:conversation_id>"
 TURN = f"{CONVERSATION}/turns/<uuid:message_id>"
@@ -37,6 +37,12 @@ urlpatterns = [
     path(f"{CONVERSATION}/delete", collection.delete, name="delete"),
     path(TURN, pages.turn, name="turn"),
     path(f"{TURN}/certainty", pages.certainty, name="certainty"),
+    path(f"{TURN}/checks", consistency.begin, name="begin-consistency-check"),
+    path("checks/<uuid:check_id>", consistency.check, name="consistency-check"),
+    path("checks/<uuid:check_id>/ask", consistency.ask, name="ask-in-other-words"),
+    path("checks/<uuid:check_id>/stop", consistency.stop, name="stop-consistency-check"),
+    path("checks/<uuid:check_id>/remove", consistency.remove, name="remove-consistency-check"),
+    path("checks/<uuid:check_id>/answers/<int:number>", consistency.answer, name="consistency-answer"),
     path(f"{TURN}/regenerate", saying.regenerate, name="regenerate"),
     path(f"{TURN}/fork", sharing.fork, name="fork"),
     path(f"{TURN}/continue", saying.continue_reply, name="continue"),

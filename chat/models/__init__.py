@@ -1,5 +1,6 @@
 """What you say: conversations, the message tree, the replies that fill it, and the documents they draw on."""
 
+from chat.models.consistency import ConsistencyCheck, Wording
 from chat.models.conversations import MAX_MESSAGE_CHARACTERS, Conversation, Folder, Message
 from chat.models.documents import Citation, Document, DocumentFile, Passage
 from chat.models.personal import Instructions, SavedPrompt
@@ -11,6 +12,7 @@ __all__ = [
     "Certainty",
     "Citation",
     "Clarification",
+    "ConsistencyCheck",
     "Conversation",
     "Document",
     "DocumentFile",
@@ -21,4 +23,5 @@ __all__ = [
     "Reply",
     "SavedPrompt",
     "Share",
+    "Wording",
 ]

@@ -19,6 +19,7 @@ from accounts.models import new_id
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from chat.models.consistency import ConsistencyCheck
     from chat.models.documents import Citation
 
 MAX_MESSAGE_CHARACTERS = 32_000
@@ -115,6 +116,21 @@ class Conversation(models.Model):
             found.setdefault(citation.reply_id, []).append(citation)
         return found
 
+    @cached_property
+    def checks_by_reply(self) -> dict[uuid.UUID, ConsistencyCheck]:
+        """The newest consistency check that was asked of each reply that has one, by the id of its message."""
+        from chat.models.consistency import ConsistencyCheck
+
+        asked = ConsistencyCheck.objects.filter(reply__conversation=self, asked_at__isnull=False)
+        return {check.reply_id: check for check in asked.defer("alignment").order_by("asked_at")}
+
+
+class TreeManager(models.Manager["Message"]):
+    """The messages of trees alone: what a consistency check asks and hears stands in none."""
+
+    def get_queryset(self) -> models.QuerySet[Message]:
+        return super().get_queryset().filter(consistency_check=None)
+
 
 class Message(models.Model):
     """One turn. What a user wrote never changes; an edit is a sibling. A reply's text is set once, when it ends."""
@@ -130,6 +146,13 @@ class Message(models.Model):
     content = models.TextField(blank=True)
     client_id = models.UUIDField(default=uuid.uuid4, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
+    # Set on what a consistency check asks below `parent`, and on its answers: they are kept apart from the tree.
+    consistency_check = models.ForeignKey(
+        "ConsistencyCheck", null=True, blank=True, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
+
+    objects = TreeManager()
+    everything: models.Manager[Message] = models.Manager()
 
     class Meta:
         constraints = [
@@ -144,6 +167,11 @@ class Message(models.Model):
             models.Index(fields=["conversation", "parent", "created_at"], name="message_siblings"),
             # Substrings (Chinese, parts of words) have a trigram index as well, where the server has the extension.
             GinIndex(SearchVector("content", config="english"), name="message_words"),
+            models.Index(
+                fields=["consistency_check"],
+                name="message_consistency",
+                condition=Q(consistency_check__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

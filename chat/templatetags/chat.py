@@ -6,7 +6,8 @@ from django import template
 from django.utils.safestring import SafeString
 
 from chat.answering import Question, question_of
-from chat.models import Conversation, Reply
+from chat.consistency import showing
+from chat.models import ConsistencyCheck, Conversation, Message, Reply
 from chat.rendering import render
 
 register = template.Library()
@@ -34,6 +35,18 @@ def unlocalise(value: object) -> str:
 def asked_in(reply: Reply, conversation: Conversation) -> Question | None:
     """The clarifying question that a reply is, once it is there to be answered."""
     return question_of(reply, conversation) if reply.is_finished else None
+
+
+@register.simple_tag
+def check_of(message: Message, conversation: Conversation) -> ConsistencyCheck | None:
+    """The newest consistency check that was asked of a reply, read once for all replies of a page."""
+    return conversation.checks_by_reply.get(message.pk)
+
+
+@register.filter
+def in_short(check: ConsistencyCheck) -> str:
+    """What came of a check: `3 of 4 agree`."""
+    return showing.short(check)
 
 
 @register.simple_tag

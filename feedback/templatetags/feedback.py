@@ -45,6 +45,21 @@ def reply_feedback(context: dict[str, Any], message: Message, user: User) -> dic
     return {**widget_context(message, rating=rating, corrections=corrections), "csrf_token": context.get("csrf_token")}
 
 
+@register.inclusion_tag("feedback/inconsistent.html", takes_context=True)
+def report_contradiction(context: dict[str, Any], message: Message, user: User) -> dict[str, Any]:
+    """One tap that rates a reply down as inconsistent; what the person said of it before stays."""
+    known = Rating.objects.filter(user=user, message=message, value=-1).first()
+    said = known.reasons if known else []
+    return {
+        "message": message,
+        "is_said": "inconsistent" in said,
+        "reasons": sorted({*said, "inconsistent"}),
+        "comment": known.comment if known else "",
+        "client_event_id": uuid.uuid4(),
+        "csrf_token": context.get("csrf_token"),
+    }
+
+
 @dataclass(frozen=True)
 class _Said:
     ratings: dict[uuid.UUID, Rating]

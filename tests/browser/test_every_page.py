@@ -20,7 +20,8 @@ from playwright.sync_api import Page
 
 from accounts.models import User
 from chat import sharing
-from chat.models import Message
+from chat.consistency import asking, measuring, proposing
+from chat.models import ConsistencyCheck, Message
 from feedback import capture
 from feedback.models import Release
 from tests import factories
@@ -60,6 +61,30 @@ def talk(stack: object) -> Message:
     return talk
 
 
+def checked(talk: Message) -> ConsistencyCheck:
+    """A check whose answers agree in one matter, contradict each other in another, and say a third alone."""
+    now = timezone.now()
+    check = ConsistencyCheck.objects.create(reply=talk, proposed_at=now, asked_at=now)
+    for position, text in enumerate((REPLY, "Quick sort takes 3 steps.\n\nIt is quick. The worst case is rare."), 1):
+        asked = Message(
+            conversation=talk.conversation, parent=None, role="user", content=f"In words {position}",
+            consistency_check=check,
+        )  # fmt: skip
+        asked.save()
+        answer = factories.reply_to(asked, text)
+        Message.everything.filter(pk=answer.pk).update(consistency_check=check)
+        check.wordings.create(position=position, text=asked.content, maker="rule", rule="framed", answer=answer)
+    Message.objects.filter(pk=talk.pk).update(content=f"{REPLY}\n\nQuick sort takes 4 steps.\n\nIt is quick.")
+    measuring.measure(check.pk, now=now)
+    return check
+
+
+def drafted(talk: Message) -> ConsistencyCheck:
+    check = asking.begin(message=talk, now=timezone.now())
+    proposing.by_rule_alone(check, now=timezone.now())
+    return check
+
+
 def with_ids(talk: Message) -> Iterator[str]:
     """Pages of one thing each."""
     release = Release.objects.create(version=902, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3})
@@ -76,6 +101,7 @@ def with_ids(talk: Message) -> Iterator[str]:
     for part in ("", "/manage", "/share", "/settings"):
         yield f"/c/{talk.conversation_id}{part}"
     yield f"/s/{share.token}"
+    yield from (f"/checks/{check.pk}" for check in (checked(talk), drafted(talk)))
     yield f"/support/conversations/{talk.conversation_id}"
     yield f"/feedback/releases/{release.pk}"
 

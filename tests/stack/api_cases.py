@@ -111,7 +111,9 @@ def _one_of_everything(ann: User) -> dict[str, str]:
     reply, now = factories.conversation(ann, (MARKER, MARKER)), timezone.now()
     endpoint = endpoints.create(user=ann, url=f"https://example.invalid/{MARKER}", events=["quota.near"], now=now)[0]
     publishing.send_test(endpoint=endpoint, now=now)
+    check = reply.consistency_checks.create(asked_at=now, measured_at=now, compared=1)
     return {
+        "check_id": str(check.pk),
         "conversation_id": str(reply.conversation_id),
         "reply_id": str(reply.pk),
         "endpoint_id": str(endpoint.pk),

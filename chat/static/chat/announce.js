@@ -3,7 +3,9 @@
 const PACE = 2500;
 const SENTENCE_END = /[.!?。！？\n]/g;
 
+/** Of a page where several replies are written at once, which is `data-quiet`, nothing is read out while they are. */
 export function announcer(chat, blocks) {
+  if ("quiet" in chat.dataset) return { more() {}, end() {} };
   const region = chat.querySelector("[data-announce]");
   let said = 0;
   let timer = null;

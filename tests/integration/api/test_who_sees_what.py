@@ -99,9 +99,13 @@ def ids(ann: User) -> dict[str, str]:
     publishing.send_test(endpoint=endpoint, now=now)
     team = Team.objects.create(owner=ann, name=MARKER)
     invitation = team.invitations.create(email="x@example.org", token_hash="0" * 64, expires_at=now + timedelta(days=1))
+    check = reply.consistency_checks.create(proposed_at=now)
+    check.wordings.create(position=1, text=MARKER, maker="person")
     document = conversation.documents.create(user=ann, name=MARKER, size=1, kind="text", state="ready")
     document.passages.create(position=0, place=1, content=MARKER)
     return {
+        "check_id": str(check.pk),
+        "number": "1",
         "document_id": str(document.pk),
         "conversation_id": str(conversation.pk),
         "message_id": str(reply.pk),

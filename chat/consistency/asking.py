@@ -1,0 +1,229 @@
+"""Ask again in other words: a draft with wordings to look at; then each is answered like any message, but kept apart"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing import quota
+from billing.entitlements import Entitlement, entitlement_of
+from chat import choices, offer, prompt, sending
+from chat.consistency import proposing, rewording
+from chat.models import Clarification, ConsistencyCheck, Message, Reply, Wording
+from chat.sending import BadMessage
+
+# After so long a draft goes without the model's wordings.
+PATIENCE = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why one wording cannot be asked; `may_be_asked_anyway` when it would only be another question."""
+
+    position: int
+    text: str
+    may_be_asked_anyway: bool = False
+
+
+class BadWordings(ValueError):  # noqa: N818
+    """Wordings that were refused, each with its reason in the person's language; nothing was asked."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__(" ".join(refusal.text for refusal in refusals))
+        self.refusals = list(refusals)
+
+
+def begin(*, message: Message, now: datetime) -> ConsistencyCheck:
+    """The draft of a check of this reply, whose wordings a worker makes; the same one while there is one.
+
+    Costs nothing yet. Raises `BadMessage` for what is no whole reply.
+    """
+    _check_reply(message)
+    try:
+        with transaction.atomic():
+            check = ConsistencyCheck.objects.create(reply=message, created_at=now)
+            transaction.on_commit(lambda: _wake(check), robust=True)
+            return check
+    except IntegrityError:
+        return ConsistencyCheck.objects.get(reply=message, asked_at=None)
+
+
+def with_wordings(check: ConsistencyCheck, *, now: datetime) -> ConsistencyCheck:
+    """The check as it is now; a draft that has waited long enough for the model gets its wordings by rule."""
+    if check.is_draft and check.proposed_at is None and check.created_at <= now - PATIENCE:
+        proposing.by_rule_alone(check, now=now)
+        check.refresh_from_db()
+    return check
+
+
+def most_wordings(entitlement: Entitlement) -> int:
+    """How many can be asked at once: the plan says how many replies are written at a time."""
+    return min(Wording.MOST, entitlement.concurrent_replies)
+
+
+def ask(
+    *, user: User, check: ConsistencyCheck, texts: Sequence[str], is_anyway: bool = False, now: datetime
+) -> ConsistencyCheck:
+    """Have every wording answered: all of them or, when one is refused or the quota does not suffice, none.
+
+    A check that was asked before is returned as it is. Raises `BadWordings`, `BadMessage` and
+    `billing.quota.QuotaExceeded` with nothing written.
+    """
+    with transaction.atomic():
+        check = ConsistencyCheck.objects.select_for_update().get(pk=check.pk)
+        if not check.is_draft:
+            return check
+        original = Reply.objects.select_related("message__parent", "message__conversation").get(pk=check.reply_id)
+        entitlement = entitlement_of(user, now=now)
+        question = _question(original)
+        wanted = _checked(question.content, texts, most=most_wordings(entitlement), is_anyway=is_anyway)
+        if not offer.is_allowed(original.model, entitlement):
+            text = _("Your plan does not include the model %(model)s, which wrote this reply.")
+            raise BadMessage("model_not_allowed", text % {"model": original.model})
+        _store(user, check, original, entitlement, _made(check, question.content, wanted), now)
+        check.asked_at = now
+        check.proposed_at = check.proposed_at or now
+        check.save(update_fields=["asked_at", "proposed_at"])
+    return check
+
+
+def ask_at_once(
+    *,
+    user: User,
+    message: Message,
+    texts: Sequence[str] | None,
+    client_id: uuid.UUID,
+    is_anyway: bool,
+    now: datetime,
+) -> ConsistencyCheck:
+    """`begin` and `ask` in one, for programs; without `texts` the rules make as many as the plan asks at once.
+
+    The same `client_id` gives the same check.
+    """
+    _check_reply(message)
+    known = ConsistencyCheck.objects.filter(reply=message, client_id=client_id, asked_at__isnull=False).first()
+    if known:
+        return known
+    if texts is None:
+        most = most_wordings(entitlement_of(user, now=now))
+        texts = [one.text for one in rewording.by_rule(_question(message.reply).content)[:most]]
+    try:
+        with transaction.atomic():
+            draft, _is_new = ConsistencyCheck.objects.get_or_create(
+                reply=message, asked_at=None, defaults={"client_id": client_id, "created_at": now}
+            )
+            ConsistencyCheck.objects.filter(pk=draft.pk).update(client_id=client_id)
+            return ask(user=user, check=draft, texts=texts, is_anyway=is_anyway, now=now)
+    except IntegrityError:  # the same wish came twice at once
+        return ConsistencyCheck.objects.get(reply=message, client_id=client_id)
+
+
+def stop(*, check: ConsistencyCheck, now: datetime) -> None:
+    """Ask for every answer that is still being written to stop; what has not begun costs nothing."""
+    for reply in Reply.objects.unfinished().filter(message__consistency_check=check):
+        sending.request_stop(reply=reply, now=now)
+
+
+def _check_reply(message: Message) -> None:
+    if (
+        message.role != Message.Role.ASSISTANT
+        or message.consistency_check_id
+        or not message.content
+        or message.reply.state != Reply.State.COMPLETE
+        or Clarification.objects.filter(reply=message.pk).exists()  # it asks back, and says nothing to compare
+    ):
+        raise BadMessage("not_a_whole_reply", _("Only a whole reply can be checked by asking again."))
+
+
+def _question(reply: Reply) -> Message:
+    assert reply.message.parent is not None  # noqa: S101 - the database refuses an answer without a question
+    return reply.message.parent
+
+
+def _checked(question: str, texts: Sequence[str], *, most: int, is_anyway: bool) -> list[str]:
+    """The wordings to ask; what is left empty is left out. Raises `BadWordings`."""
+    given = [(position, text) for position, text in enumerate(texts, start=1) if text.strip()]
+    if not given:
+        raise BadWordings([Refusal(1, _("Write at least one wording."))])
+    if len(given) > most:
+        text = _("Your plan writes %(most)s replies at a time. Leave the other wordings empty.")
+        raise BadWordings([Refusal(given[most][0], text % {"most": most})])
+    seen = {rewording.normal(question)}
+    wanted, refusals = [], []
+    for position, written in given:
+        try:
+            text = sending.checked_whole(written)
+        except BadMessage as refusal:
+            refusals.append(Refusal(position, str(refusal)))
+            continue
+        if rewording.normal(text) in seen:
+            refusals.append(Refusal(position, _("This is the same wording again. Change it, or leave it empty.")))
+        elif not is_anyway and (absent := rewording.missing(question, text)):
+            reason = _("This leaves out what the question holds: %(parts)s. It may get another answer for that alone.")
+            refusals.append(Refusal(position, reason % {"parts": ", ".join(absent)}, may_be_asked_anyway=True))
+        seen.add(rewording.normal(text))
+        wanted.append(text)
+    if refusals:
+        raise BadWordings(refusals)
+    return wanted
+
+
+def _made(check: ConsistencyCheck, question: str, wanted: list[str]) -> list[Wording]:
+    """The wordings in their order. Whoever proposed one has made it when the person left it as it was."""
+    makers: dict[str, tuple[str, str]] = {
+        one.text: (Wording.Maker.RULE, one.rule) for one in rewording.by_rule(question)
+    }
+    makers |= {one.text.strip(): (one.maker, one.rule) for one in check.wordings.all()}
+    made = []
+    for position, text in enumerate(wanted, start=1):
+        maker, rule = makers.get(text, (Wording.Maker.PERSON, ""))
+        made.append(Wording(check_of=check, position=position, text=text, maker=maker, rule=rule))
+    return made
+
+
+def _store(
+    user: User,
+    check: ConsistencyCheck,
+    original: Reply,
+    entitlement: Entitlement,
+    wordings: list[Wording],
+    now: datetime,
+) -> None:
+    """Each wording as a message beside the question, apart from the tree, with an empty answer and its reservation."""
+    check.wordings.all().delete()
+    question = _question(original)
+    longest = choices.longest_reply(original.message.conversation, entitlement)
+    for wording in wordings:
+        asked = _apart(check, original, question.parent, Message.Role.USER, wording.text, now)
+        answer = _apart(check, original, asked, Message.Role.ASSISTANT, "", now)
+        Message.everything.bulk_create([asked, answer])
+        grant = quota.reserve(
+            user=user,
+            request_id=answer.pk,
+            prompt_tokens=prompt.estimated_tokens(asked),
+            max_output_tokens=longest,
+            now=now,
+            entitlement=entitlement,
+        )
+        sending.queue_like(original, answer, user=user, entitlement=entitlement, grant=grant, now=now)
+        wording.answer = answer
+    Wording.objects.bulk_create(wordings)
+
+
+def _apart(
+    check: ConsistencyCheck, original: Reply, parent: Message | None, role: str, content: str, now: datetime
+) -> Message:
+    fields: dict[str, Any] = {"parent": parent, "role": role, "content": content, "created_at": now}
+    return Message(conversation=original.message.conversation, consistency_check=check, **fields)
+
+
+def _wake(check: ConsistencyCheck) -> None:
+    current_app.send_task("chat.tasks.reword", [str(check.pk)])
