@@ -44,6 +44,8 @@ bench: develop ## Measure, and print the figures of docs/performance.md
 faults: export FAULTS ?= long
 faults: export FAULT_EVENTS ?= 10000
 faults: export FAULT_SEEDS ?= 3
+faults: export API_EXAMPLES ?= 60
+faults: export API_JOURNEYS ?= 400
 faults: export QUOTA_ROUNDS ?= 1000
 faults: export RECONCILE_SUBSCRIPTIONS ?= 10000
 faults: export JOURNEYS ?= 200

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from config import api_examples, api_links
+
 Schema = dict[str, Any]
 
 ERROR = {
@@ -46,6 +48,8 @@ MEANINGS = {
     "503": "The model is away for the moment.",
 }
 ORDINARY = ("400", "401", "403", "404", "405", "415", "429")
+NOT_NOW = "Nothing to release yet, or it is no longer being made; the message says which."
+MAY_HAVE_TO_WAIT = ("releases_create", "releases_cancel_create")
 EVENT = {"type": "object", "properties": {name: {"type": "string"} for name in ("event", "data", "id")}}
 READING = ("401", "403", "404", "405")
 KEYS: list[Schema] = [{"apiKey": []}]
@@ -102,10 +106,15 @@ def completed(result: Schema, **_arguments: Any) -> Schema:
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"].update(_errors("Error", ORDINARY))
+            if example := api_examples.EXAMPLES.get(operation["operationId"]):
+                operation["requestBody"]["content"]["application/json"]["example"] = example
+            if operation["operationId"] in MAY_HAVE_TO_WAIT:
+                operation["responses"]["409"] = _answer(NOT_NOW, {"$ref": "#/components/schemas/Error"})
             if _may_stream(operation, schemas):
                 operation["responses"]["201"]["content"]["text/event-stream"] = {"schema": EVENT}
     result["paths"].update(_openai())
     result["paths"]["/api/replies/{reply_id}/events"] = _events()
+    api_links.link(result)
     return result
 
 

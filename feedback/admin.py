@@ -1,4 +1,7 @@
-"""Read-only views of the loop for the admin."""
+"""Read-only views of the loop for the admin: what was thought of a reply, and never whose it is or what it says.
+
+Texts are read by review, with the consent that is in force at that moment.
+"""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -22,24 +25,28 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(FeedbackEvent)
 class FeedbackEventAdmin(ReadOnly):
     list_display = ["created_at", "kind", "value", "reasons", "locale"]
+    fields = ["created_at", "kind", "value", "reasons", "locale", "had_consent", "snapshot"]
     list_filter = ["kind", "value", "locale"]
 
 
 @admin.register(Rating)
 class RatingAdmin(ReadOnly):
     list_display = ["rated_at", "value", "reasons", "verdict"]
+    fields = ["rated_at", "value", "reasons", "verdict"]
     list_filter = ["value", "verdict"]
 
 
 @admin.register(ReviewDecision)
 class ReviewDecisionAdmin(ReadOnly):
     list_display = ["created_at", "verdict", "reviewer"]
+    fields = ["created_at", "verdict", "reviewer", "grades", "tags", "drawn_by"]
     list_filter = ["verdict"]
 
 
 @admin.register(ImplicitSignal)
 class ImplicitSignalAdmin(ReadOnly):
     list_display = ["created_at", "kind", "since_end_ms"]
+    fields = ["created_at", "kind", "since_end_ms"]
     list_filter = ["kind"]
 
 

@@ -75,7 +75,9 @@ def admit(caller: Caller, wish: Wish, *, idempotency_key: str, now: datetime) ->
         known = Completion.objects.get(user=caller.key.user, idempotency_key=idempotency_key)
         return _again(known, wish, caller, now)
     except quota.QuotaExceeded as error:
-        raise over_quota(error, now=now) from error
+        raise _with_limits(over_quota(error, now=now), caller, now) from error
+    except ApiError as error:
+        raise _with_limits(error, caller, now) from error.__cause__
 
 
 def rate_limits(caller: Caller, *, now: datetime) -> dict[str, str]:
@@ -89,6 +91,13 @@ def rate_limits(caller: Caller, *, now: datetime) -> dict[str, str]:
         "x-ratelimit-remaining-tokens": str(allowance.tokens_remaining),
         "x-ratelimit-reset-tokens": _span(allowance.tokens_reset_at, now),
     }
+
+
+def _with_limits(refusal: ApiError, caller: Caller, now: datetime) -> ApiError:
+    """Who is told to wait is told for what."""
+    if refusal.status == 429:
+        refusal.headers |= rate_limits(caller, now=now)
+    return refusal
 
 
 def _reserve(caller: Caller, wish: Wish, idempotency_key: str, now: datetime) -> Admission:
@@ -127,7 +136,7 @@ def _take_from_cap(key: ApiKey, prompt_tokens: int, longest: int, now: datetime)
     left = api_keys.left_this_month(spender, now=now) or 0
     shorter = min(longest, left - prompt_tokens)
     if shorter < SMALLEST_REPLY_TOKENS or not api_keys.take(key=key, tokens=prompt_tokens + shorter, now=now):
-        raise over_cap(spender.monthly_token_cap or 0)
+        raise over_cap(spender.monthly_token_cap or 0, now=now)
     return shorter
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import JsonResponse
@@ -56,9 +56,11 @@ def over_quota(error: QuotaExceeded, *, now: datetime) -> ApiError:
     return ApiError(429, "insufficient_quota", text, kind="insufficient_quota", headers=headers)
 
 
-def over_cap(cap: int) -> ApiError:
-    text = f"This key has reached its spending cap of {cap} tokens a month. Raise it, or wait for the next month."
-    return ApiError(429, "key_cap_reached", text, kind="insufficient_quota", headers={"x-should-retry": "false"})
+def over_cap(cap: int, *, now: datetime) -> ApiError:
+    text = f"This key has spent its cap of {cap} tokens a month. Use another key, or wait for the next month."
+    month_ends = (now.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
+    headers = {"Retry-After": str(math.ceil((month_ends - now).total_seconds())), "x-should-retry": "false"}
+    return ApiError(429, "key_cap_reached", text, kind="insufficient_quota", headers=headers)
 
 
 def from_model_service(status: int, content: bytes, retry_after: str) -> ApiError:

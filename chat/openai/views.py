@@ -88,9 +88,13 @@ async def _complete(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     if admitted.is_replay:
         return _replayed(admitted)
     relay = Relay(admitted, wish)
-    if not wish.is_streamed:
-        return JsonResponse(await relay.whole(), headers=admitted.headers)
-    return _event_stream(await relay.stream(), admitted)
+    try:
+        if not wish.is_streamed:
+            return JsonResponse(await relay.whole(), headers=admitted.headers)
+        return _event_stream(await relay.stream(), admitted)
+    except ApiError as error:
+        error.headers = admitted.headers | error.headers
+        raise
 
 
 def _admit(request: HttpRequest, endpoint: str, now: datetime) -> tuple[Admission, Wish]:

@@ -31,6 +31,11 @@ FAILURES = ROOT / "var" / "test-failures"
 NewPage = Callable[..., Page]
 
 
+def arguments() -> list[str]:
+    """What Chromium is started with."""
+    return [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright keeps an event loop in this thread, beside which asynchronous tests cannot run."""
@@ -56,9 +61,8 @@ def browser() -> Iterator[Browser]:
         pytest.fail("No Chromium: `make test` installs one or says how.", pytrace=False)
     # Django sees Playwright's event loop in this thread and would refuse its database calls; none of them is awaited.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=arguments())
         yield browser
         browser.close()
 

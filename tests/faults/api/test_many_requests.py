@@ -1,8 +1,20 @@
 """Thousands of requests made from the API's own description, as several people."""
 
-from tests.stack import api_cases
+import os
+
+from tests.stack import api_cases, api_journeys
 from tests.stack.processes import Stack
+
+EXAMPLES = int(os.environ.get("API_EXAMPLES", "60"))
+JOURNEYS = int(os.environ.get("API_JOURNEYS", "400"))
+STEPS = 15
 
 
 def test_thousands_of_requests_make_no_fault_and_show_nothing_of_others(stack: Stack) -> None:
-    assert api_cases.ask_as_everybody(stack, examples=60) > 3000
+    assert api_cases.ask_as_everybody(stack, examples=EXAMPLES) > 50 * EXAMPLES
+
+
+def test_journeys_of_thousands_of_steps_make_no_fault_and_show_nothing_of_others(stack: Stack) -> None:
+    tally = api_journeys.travel(stack, journeys=JOURNEYS, steps=STEPS)
+    assert tally.requests > 5 * JOURNEYS, tally
+    assert min(tally.taken, tally.refused) > JOURNEYS, tally

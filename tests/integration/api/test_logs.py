@@ -8,17 +8,31 @@ from typing import Any
 import openai
 import pytest
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
+from billing import catalogue
+from billing.models import Plan, StripeEvent
 from tests.integration.api.conftest import MODEL, ask
+from tests.stack import customers
 from tests.stack.processes import PARTS, Stack
 from tests.stack.surroundings import surroundings
+from tests.waiting import wait_until
 
 QUESTION = "xylophone-marker-of-a-question"
 ALMOST_A_KEY = "parley_marker-of-a-key"
 WEBHOOK = {"url": "https://example.org/", "events": ["reply.finished"]}
 PASSWORD = "marker-of-a-password-9"
 COOKIE = "marker0of0a0session0cookie0abcde"
+CARD = customers.PAID
+CARD_AS_PRINTED = "4242 4242 4242 4242"
 DATABASES = ("postgres", "valkey")
+
+
+def pay_with_a_card(person: User) -> None:
+    """Typed in at the payment page; what Stripe tells us of it is worked off."""
+    Plan.objects.update(trial_days=0)
+    catalogue.sync()
+    assert customers.buy(person).status == "active"
+    wait_until(lambda: StripeEvent.objects.exists() and not StripeEvent.objects.filter(state="waiting").exists())
 
 
 def test_no_text_and_no_secret_is_logged(client: openai.OpenAI, key: tuple[ApiKey, str], stack: Stack) -> None:
@@ -44,10 +58,14 @@ def test_no_text_and_no_secret_is_logged(client: openai.OpenAI, key: tuple[ApiKe
     with web.stream("GET", f"{stack.url}/api/replies/{reply['id']}/events", headers=programs) as events:
         assert any(line == "event: end" for line in events.iter_lines()), "the worker has written it"
     web.get(f"{stack.url}/api/search", params={"q": QUESTION}, headers=programs)
+    in_words = {"client_id": str(uuid.uuid4()), "content": f"Is {CARD_AS_PRINTED} or {CARD} a real card?"}
+    web.post(f"{stack.url}/api/conversations", headers=programs, json=in_words).raise_for_status()
+    web.get(f"{stack.url}/api/search", params={"q": CARD}, headers=programs)
+    pay_with_a_card(key[0].user)
     logs = {part: stack.logs(part) for part in (*PARTS, *DATABASES)}
     assert "completion" in logs["inference"], "the logs are read from the right place"
     if surroundings.server("postgres"):
         assert "duplicate key" in logs["postgres"], "it has logged the refusal, without the words"
     for part, log in logs.items():
-        for secret in (QUESTION, ALMOST_A_KEY, PASSWORD, COOKIE, key[1]):
+        for secret in (QUESTION, ALMOST_A_KEY, PASSWORD, COOKIE, CARD, CARD_AS_PRINTED, key[1]):
             assert secret not in log, f"{secret} in the log of {part}"

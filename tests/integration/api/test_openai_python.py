@@ -150,6 +150,7 @@ def test_a_wrong_key_is_an_authentication_error(stack: Stack, coder: User) -> No
         with pytest.raises(openai.AuthenticationError) as caught:
             ask(openai.OpenAI(base_url=f"{stack.url}/v1", api_key=text, max_retries=0))
         assert caught.value.code == "invalid_api_key"
+        assert caught.value.request_id.startswith("req_")
     assert httpx.get(f"{stack.url}/v1/models").json()["error"]["code"] == "missing_api_key"
 
 
@@ -177,7 +178,9 @@ def test_the_limits_of_the_plan_are_in_the_headers_and_hold(client: openai.OpenA
     assert raw.headers["x-ratelimit-reset-requests"].endswith("s")
     with pytest.raises(openai.RateLimitError) as caught:
         ask(client)
-    assert int(caught.value.response.headers["retry-after"]) > 60
+    told = caught.value.response.headers
+    assert int(told["retry-after"]) > 60
+    assert (told["x-ratelimit-limit-requests"], told["x-ratelimit-remaining-requests"]) == ("1", "0")
     assert caught.value.code == "rate_limit_exceeded"
 
 
@@ -188,6 +191,7 @@ def test_a_key_stops_at_its_cap(client: openai.OpenAI) -> None:
     with pytest.raises(openai.RateLimitError) as caught:
         ask(client, LONG)
     assert caught.value.code == "key_cap_reached"
+    assert 0 < int(caught.value.response.headers["retry-after"]) <= 31 * 86_400, "until the month ends"
     assert Reservation.objects.filter(state=Reservation.State.HELD).count() == 0
 
 

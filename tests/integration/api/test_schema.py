@@ -7,16 +7,52 @@ import re
 import pytest
 from django.test import Client
 from django.urls import URLPattern, get_resolver
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from tests.stack import api_cases
+from config import api_examples, api_links
+from tests.stack import api_cases, api_journeys
 from tests.stack.processes import Stack
 
-EXAMPLES = 2  # tests/faults/api sends thousands
+EXAMPLES, JOURNEYS = 2, 4  # tests/faults/api sends thousands
 
 
 def test_no_request_of_anybody_makes_a_fault_or_shows_what_is_anothers(stack: Stack) -> None:
     api_cases.ask_as_everybody(stack, examples=EXAMPLES)
+
+
+def test_no_way_from_one_operation_to_the_next_makes_a_fault_or_leads_to_what_is_anothers(stack: Stack) -> None:
+    tally = api_journeys.travel(stack, journeys=JOURNEYS, steps=10)
+    assert tally.taken > 2 * JOURNEYS, tally
+    assert tally.refused, "nobody tried what is another's"
+
+
+def test_every_link_leads_from_an_operation_to_one_that_there_is() -> None:
+    operations = {}
+    for found in api_cases.description()["paths"].values():
+        operations |= {operation["operationId"]: operation for operation in found.values()}
+    answers = {name: operation["responses"].values() for name, operation in operations.items()}
+    with_links = {name for name, found in answers.items() if any("links" in answer for answer in found)}
+    assert with_links == set(api_links.FOLLOWING)
+    assert set(api_links.PARAMETERS) <= set(operations)
+    for name, parameter in api_links.PARAMETERS.items():
+        assert parameter in {one["name"] for one in operations[name]["parameters"]}, name
+
+
+def test_every_request_with_a_body_has_an_example_that_fits() -> None:
+    told = api_cases.description()
+    bodies = {}
+    for operations in told["paths"].values():
+        for operation in operations.values():
+            if "requestBody" in operation and not operation["operationId"].startswith("v1_c"):
+                bodies[operation["operationId"]] = operation["requestBody"]["content"]["application/json"]
+    assert set(bodies) == set(api_examples.EXAMPLES)
+    for component in told["components"]["schemas"].values():  # what only answers have is required in answers alone
+        fields = component.get("properties", {})
+        component["required"] = [name for name in component.get("required", []) if not fields[name].get("readOnly")]
+    for name, body in bodies.items():
+        fits = OAS31Validator({**body["schema"], "components": told["components"]})
+        assert not [error.message for error in fits.iter_errors(body["example"])], name
 
 
 def test_the_description_is_openapi_3_1() -> None:

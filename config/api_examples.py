@@ -1,0 +1,28 @@
+"""A request of each kind as a program sends it, for the reference. The tests send every one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+REPLY, WISH = "019abc00-0000-7000-8000-000000000002", "5f0c1c9e-1d0b-4c1e-9a52-0d7d3c1f8a11"
+RATING = {"client_event_id": WISH, "reply": REPLY, "value": -1, "reasons": ["incorrect"], "comment": "Lyon is not it."}
+IDEAL = {"client_event_id": WISH, "reply": REPLY, "ideal": "Paris.", "quote": "Lyon", "source": "https://example.org/"}
+CHOICE = {"choice": "left", "strength": 3, "left_ms": 4200, "right_ms": 3100}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "conversations_create": {"client_id": WISH, "content": "What is the capital of France?", "stream": True},
+    "conversations_partial_update": {"title": "Capitals"},
+    "conversations_messages_create": {"client_id": WISH, "parent": REPLY, "content": "And of Spain?"},
+    "conversations_path_create": {"message": REPLY},
+    "replies_regenerate_create": {"client_id": WISH},
+    "replies_continue_create": {"client_id": WISH, "stream": True},
+    "feedback_create": RATING,
+    "v1_feedback_create": RATING,
+    "feedback_ideal_create": IDEAL,
+    "v1_feedback_ideal_create": IDEAL,
+    "feedback_copied_create": {"client_event_id": WISH, "reply": REPLY},
+    "comparisons_create": CHOICE,
+    "v1_feedback_comparisons_create": CHOICE,
+    "webhooks_create": {"url": "https://hooks.example.org/parley", "events": ["reply.finished", "quota.near"]},
+    "webhooks_partial_update": {"is_paused": True},
+    "releases_create": {"dry_run": True, "specification": {}},
+}

@@ -1,0 +1,44 @@
+"""What holds for every request of a program: its answer has a number, and a version that it may insist on."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils.translation import gettext as _
+
+logger = logging.getLogger(__name__)
+
+NUMBER, VERSION = "x-request-id", "api-version"
+OURS, OPENAIS = "/api/", "/v1/"  # the latter has its version in the address
+VERSIONS = ("1",)
+
+
+class ProgramsMiddleware:
+    """Completions bring the number of their own (chat.openai), under which the model service knows them too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith((OURS, OPENAIS)):
+            return self._get_response(request)
+        answer = self._refusal(request) or self._get_response(request)
+        if request.path.startswith(OURS):
+            answer.headers[VERSION] = VERSIONS[-1]
+        answer.headers.setdefault(NUMBER, f"req_{uuid.uuid4().hex}")
+        if answer.status_code >= 500:
+            logger.error("%s %s: %s (%s)", request.method, request.path, answer.status_code, answer.headers[NUMBER])
+        return answer
+
+    def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
+        """For a program that was written for a version that is not there."""
+        wanted = request.headers.get(VERSION, VERSIONS[-1])
+        if wanted in VERSIONS or not request.path.startswith(OURS):
+            return None
+        text = _("This site has no such version of the API. There are: %(versions)s.") % {
+            "versions": ", ".join(VERSIONS)
+        }
+        return JsonResponse({"error": {"code": "no_such_version", "message": text}}, status=406)
