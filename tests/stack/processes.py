@@ -151,7 +151,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(scope="session")
 def running_stack(django_db_setup: None) -> Iterator[Stack]:
     """The processes, started once for the whole run. Tests ask for `stack`."""
-    environment = _environment()
+    environment = environment_of_processes()
     _collect_static(environment)
     stack = Stack(environment)
     try:
@@ -189,7 +189,8 @@ def alone(transactional_db: None) -> None:
                 stack.kill(name)
 
 
-def _environment() -> dict[str, str]:
+def environment_of_processes() -> dict[str, str]:
+    """What the processes see: this run's own addresses, and the test database."""
     address = urlsplit(os.environ["DATABASE_URL"])
     name = connection.settings_dict["NAME"]  # pytest-django has put the test database's name here
     return {
