@@ -20,8 +20,8 @@ SPLIT_RULE = (
     " the same, those in training stay; the others are left out of validation and test, and likewise between these two."
 )
 ABOUT_TREES = (
-    "`trees/` holds the conversations that these rows come from, in the schema of Open-Assistant's data sets (JSON lines,"
-    " compressed): a question, the replies to it, what was asked next. Only paths to rated or compared replies are"
+    "`trees/` holds the conversations that these rows come from, in the schema of Open-Assistant's data sets (packed"
+    " lines of JSON): a question, the replies to it, what was asked next. Only paths to rated or compared replies are"
     " in it. `labels` and `emojis` are the person's own rating, `rank` orders the replies to a question (0 is best,"
     " equals share a rank), corrections are not `synthetic`. `user_id` is always null, `id` names the row, and ids name"
     " messages in these data sets alone."

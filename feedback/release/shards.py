@@ -114,8 +114,10 @@ def _write_twin(folder: str, shard: Shard, twin: twins.Twin, beat: Callable[[], 
     path, rows = f"{twin.folder}/{twin.file_name(shard.name)}", 0
     with store.writing(f"{folder}/{path}") as sink:
         for table in stored_tables(folder, shard):
-            lines = twin.lines(table.to_pylist())
-            rows += len(lines)
-            sink.write("".join(lines).encode())
-            beat()
+            # Rows as Python holds them take ten times their place.
+            for batch in table.to_batches(max_chunksize=LINES_PER_BEAT):
+                lines = twin.lines(batch.to_pylist())
+                rows += len(lines)
+                sink.write("".join(lines).encode())
+                beat()
     return File(path, rows, sink.bytes, sink.sha256)
