@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference import token_weights
+from inference.philox import uniform
+from inference.token_weights import FARTHEST, UNIT
+
 Row = NDArray[np.float32]
 Weights = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 MASK_64 = (1 << 64) - 1
-# Tokens this far below the best, in logits, weigh less than one part in 2^53 of the whole even when all of them are.
-NEGLIGIBLE_LOGITS = 37.0
-BUCKETS_PER_LOGIT = 8
+BUCKET_SHIFT = token_weights.FINE_BITS - 3
 BLOCK = 256
 LEAST_LOGPROB = -9999.0
 """JSON has no minus infinity; OpenAI writes this for tokens that cannot come."""
@@ -107,70 +109,77 @@ class Sampler:
 def draw(row: Row, parameters: SamplingParameters, chance: float) -> int:
     """A token drawn by inverting, at `chance` in [0, 1), the distribution that the parameters leave of `row`.
 
+    slot_sampler.py draws the same token from the same logits, for many rows at once on a device.
+
     Nothing is sorted but the few tokens at the edge of the nucleus: over thousands of candidates, sorting would take
     most of the time of a step with many replies.
     """
-    best = float(row.max())
+    best = np.float32(row.max())
     ids = _candidates(row, best, parameters)
-    scaled = (row[ids].astype(np.float64) - best) / parameters.temperature
     if 0 < parameters.top_k < len(ids):
-        ids, scaled = _keep(_likeliest(scaled, parameters.top_k), ids, scaled)
-    weights = np.exp(scaled)
-    kept = weights >= parameters.min_p
+        ids = ids[_likeliest(row[ids], parameters.top_k)]
+    distances = token_weights.distances(row[ids], best, parameters.temperature)
+    weights = token_weights.weights(distances)
+    kept = weights >= parameters.min_p * UNIT
     if parameters.top_p < 1.0:
-        whole = weights.sum() if parameters.top_k > 0 else _whole_weight(row, best, parameters.temperature)
-        kept &= _nucleus(scaled, weights, parameters.top_p * whole)
+        whole = weights.sum() if parameters.top_k > 0 else _whole_weight(row, best, ids, weights, parameters)
+        kept &= _nucleus(row[ids], distances, weights, parameters.top_p * whole)
     if not kept.all():
-        ids, weights = _keep(kept, ids, weights)
+        ids, weights = ids[kept], weights[kept]
     return int(ids[_invert(weights, chance)])
 
 
-def _candidates(row: Row, best: float, parameters: SamplingParameters) -> NDArray[np.int64]:
-    """The tokens that can be drawn, and some more.
+def candidate_reach(parameters: SamplingParameters, vocabulary: int) -> float:
+    """How far below the best, in logits, a token may lie that is drawn.
 
     With top_p, a token below (1 - top_p) / vocabulary of the best one's weight is never in the nucleus, for all such
     tokens together weigh less than 1 - top_p of the whole.
     """
-    farthest = math.log(len(row)) + NEGLIGIBLE_LOGITS
-    reach = farthest
+    reach = FARTHEST
     if parameters.top_p < 1.0:
-        reach = math.log(len(row) / max(1.0 - parameters.top_p, 1e-12))
+        reach = min(reach, math.log(vocabulary / max(1.0 - parameters.top_p, 1e-12)))
     elif parameters.min_p > 0.0:
-        reach = -math.log(parameters.min_p) + 1e-3
-    ids = np.flatnonzero(row >= np.float32(best - reach * parameters.temperature))
+        reach = min(reach, -math.log(parameters.min_p) + 1e-3)
+    return reach * parameters.temperature
+
+
+def _candidates(row: Row, best: np.float32, parameters: SamplingParameters) -> NDArray[np.int64]:
+    """The tokens that can be drawn, and some more."""
+    ids = np.flatnonzero(row >= np.float32(float(best) - candidate_reach(parameters, len(row))))
     if len(ids) < parameters.top_k:  # top_k counts first: its tokens are what top_p takes a share of
-        ids = np.flatnonzero(row >= np.float32(best - farthest * parameters.temperature))
+        ids = np.flatnonzero(row >= np.float32(float(best) - FARTHEST * parameters.temperature))
     return ids
 
 
-def _whole_weight(row: Row, best: float, temperature: float) -> float:
-    return float(np.exp((row - np.float32(best)) / np.float32(temperature)).sum(dtype=np.float64))
+def _whole_weight(
+    row: Row, best: np.float32, ids: NDArray[np.int64], weights: Weights, parameters: SamplingParameters
+) -> float:
+    """The weight of all tokens; of those that are no candidates, roughly."""
+    temperature = parameters.temperature
+    rough = token_weights.rough_sum(row[ids], best, temperature)
+    return token_weights.rough_sum(row, best, temperature) - rough + float(weights.sum())
 
 
-def _keep(kept: Mask, ids: NDArray[np.int64], values: Weights) -> tuple[NDArray[np.int64], Weights]:
-    return ids[kept], values[kept]
-
-
-def _likeliest(scaled: Weights, count: int) -> Mask:
+def _likeliest(logits: Row, count: int) -> Mask:
     """Which are the `count` largest; among equals, the first."""
-    smallest = np.partition(scaled, len(scaled) - count)[len(scaled) - count]
-    kept: Mask = scaled > smallest
-    equals = np.flatnonzero(scaled == smallest)
+    smallest = np.partition(logits, len(logits) - count)[len(logits) - count]
+    kept: Mask = logits > smallest
+    equals = np.flatnonzero(logits == smallest)
     kept[equals[: count - int(kept.sum())]] = True
     return kept
 
 
-def _nucleus(scaled: Weights, weights: Weights, wanted: float) -> Mask:
+def _nucleus(logits: Row, distances: NDArray[np.int64], weights: Weights, wanted: float) -> Mask:
     """Which are the fewest likeliest whose weights come to `wanted`; among equals, the first.
 
     Weights are added up in buckets of similar size; only the bucket where the sum is reached needs an order.
     """
-    buckets = (scaled * -BUCKETS_PER_LOGIT).astype(np.int64)
+    buckets = distances >> BUCKET_SHIFT
     mass = np.cumsum(np.bincount(buckets, weights=weights))
     edge = min(int(np.searchsorted(mass, wanted)), len(mass) - 1)
     kept: Mask = buckets < edge
     members = np.flatnonzero(buckets == edge)
-    members = members[np.argsort(-scaled[members], kind="stable")]
+    members = members[np.argsort(-logits[members], kind="stable")]
     reached = np.cumsum(weights[members]) + (mass[edge - 1] if edge else 0.0)
     kept[members[: int(np.searchsorted(reached, wanted)) + 1]] = True
     return kept
@@ -185,11 +194,6 @@ def _invert(weights: Weights, chance: float) -> int:
     inside = np.cumsum(weights[starts[block] : starts[block] + BLOCK])
     place = int(np.searchsorted(inside, target - (mass[block - 1] if block else 0.0), side="right"))
     return int(starts[block]) + min(place, len(inside) - 1)
-
-
-def uniform(seed: int, index: int) -> float:
-    """The `index`-th number in [0, 1) of the stream that `seed` names; no state, so nothing else can disturb it."""
-    return (_mix(_mix(seed & MASK_64) + index) >> 11) * 2.0**-53
 
 
 def child_seed(seed: int, choice: int) -> int:

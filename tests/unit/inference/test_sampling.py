@@ -16,7 +16,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from inference.sampling import Sampler, SamplingParameters, UnusableLogits, child_seed, draw, uniform
+from inference.sampling import Sampler, SamplingParameters, UnusableLogits, child_seed, draw
 
 VOCABULARY = 300
 
@@ -96,21 +96,6 @@ def test_a_draw_over_a_real_vocabulary_is_that_of_a_full_sort(
         lower = edges[drawn - 1] if drawn else 0.0
         # The whole weight is summed in float32: at the edge of a large nucleus a token more or less may be kept.
         assert lower - 1e-4 <= chance <= edges[min(drawn, len(edges) - 1)] + 1e-4
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 10_000), st.integers(0, 100))
-def test_the_stream_of_a_seed_depends_on_nothing_else(seed: int, index: int) -> None:
-    assert 0.0 <= uniform(seed, index) < 1.0
-    assert uniform(seed, index) == uniform(seed, index)
-    assert uniform(seed, index) != uniform(seed + 1, index)
-
-
-def test_the_stream_is_even() -> None:
-    numbers = np.array([uniform(42, index) for index in range(20_000)])
-    counts = np.histogram(numbers, bins=20, range=(0, 1))[0]
-    chi_square = ((counts - 1000) ** 2 / 1000).sum()
-    assert chi_square < 45  # 19 degrees of freedom: exceeded once in 1,500 good streams
 
 
 def test_choices_of_one_request_have_seeds_of_their_own() -> None:
