@@ -67,7 +67,10 @@ Listener = Callable[[Delta], None]
 
 
 class Generation:
-    """An order on its way. `tokens` is the prompt and the reply so far; `computed` of them are in the slot's cache."""
+    """An order on its way. `tokens` is the prompt and the reply so far; `computed` of them are in the slot's cache.
+
+    `unread` tokens more were drawn by steps that were launched and not read; the cache may be ahead of `tokens`.
+    """
 
     def __init__(self, order: Order, detokenizer: Detokenizer, listener: Listener, *, now: float) -> None:
         self.order = order
@@ -80,6 +83,7 @@ class Generation:
         self.is_cancelled = False
         self.slot: int | None = None
         self.computed = 0
+        self.unread = 0
         self.cached_tokens = 0
         self.told_position: int | None = None
         self.arrived = now
@@ -103,12 +107,17 @@ class Generation:
 
     @property
     def uncomputed(self) -> int:
-        return len(self.tokens) - self.computed
+        return len(self.tokens) + self.unread - self.computed
 
     @property
     def is_decoding(self) -> bool:
         """The whole prompt is in the cache; each step adds a token."""
-        return self.produced > 0
+        return self.produced + self.unread > 0
+
+    @property
+    def may_go_on(self) -> bool:
+        """Another step can be planned before what was drawn is read: it is not the last, and no grammar needs it."""
+        return not self.unread or (self.produced + self.unread < self.order.max_tokens and not self.order.grammar)
 
     def timings(self, now: float) -> Timings:
         admitted = self.admitted if self.admitted is not None else now

@@ -1,7 +1,7 @@
 """Random numbers that are a function of where they are wanted: Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, 2011).
 
-There is no state, so nothing else that is drawn can disturb a stream. The arithmetic is written once for Python's integers
-and for int64 arrays of numpy and torch, and gives the same bits in each, on a CPU and on a GPU.
+There is no state, so nothing else that is drawn can disturb a stream. The arithmetic is written once for Python's
+integers and for int64 arrays of numpy and torch, and gives the same bits in each, on a CPU and on a GPU.
 """
 
 from __future__ import annotations

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 
 from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
 from inference.drafting import Drafter
-from inference.executor.base import Executor, Segment
+from inference.executor.base import LAST_DRAWN, DrawingExecutor, Drawn, Executor, Segment
 from inference.generation import Delta, Generation, State
 from inference.metrics import Metrics
 from inference.sampling import TokenLogprob, UnusableLogits
 from inference.slots import SlotTable, common_prefix
+from inference.steps import StepAhead, Work
 
 logger = logging.getLogger(__name__)
 WORTH_WAITING_FOR = 64
@@ -37,16 +39,6 @@ class StepLimits:
     chunk: int = 256
     draft_tokens: int = 0
     drafting_replies: int = 2
-
-
-@dataclass(frozen=True)
-class Work:
-    """One generation's part in a step."""
-
-    generation: Generation
-    segment: Segment
-    draft: Sequence[int] = ()
-    """Guesses at the end of the segment."""
 
 
 class Scheduler:
@@ -77,6 +69,7 @@ class Scheduler:
         self._clock = clock
         self._deliver = deliver
         self._outbox: list[tuple[Generation, Delta]] = []
+        self._ahead: StepAhead | None = None
         self._metrics = metrics
         self._model = model
         metrics.slots_total.labels(model).set(executor.slots)
@@ -96,12 +89,15 @@ class Scheduler:
         self._drop_overdue(now)
         self._admit(now)
         works = list(self._plan())
-        if works:
+        has_work = bool(works or self._ahead)
+        if isinstance(self.executor, DrawingExecutor):
+            self._run_ahead(self.executor, works)
+        elif works:
             self._run(works)
         self._tell_positions(self._clock())
         self._observe()
         self._flush()
-        return bool(works)
+        return has_work
 
     def fail_all(self, message: str) -> None:
         """Tell every generation that the engine is gone."""
@@ -168,6 +164,8 @@ class Scheduler:
         generation.computed = generation.cached_tokens = placement.length
         generation.admitted = now
         self.running.append(generation)
+        if isinstance(self.executor, DrawingExecutor):
+            self.executor.begin(slot.index, generation.order.sampling, prompt)
         self._metrics.queue_seconds.labels(self._model).observe(now - generation.arrived)
         self._metrics.prompt_tokens.labels(self._model).inc(len(prompt))
         self._metrics.cached_tokens.labels(self._model).inc(placement.length)
@@ -178,8 +176,11 @@ class Scheduler:
         """Every decoding reply, then prompts in order of admission while the chunk lasts."""
         room = self._limits.chunk
         decoding = [generation for generation in self.running if generation.is_decoding]
+        may_draft = len(decoding) <= self._limits.drafting_replies and not isinstance(self.executor, DrawingExecutor)
         for generation in decoding:
-            draft = self._draft(generation) if len(decoding) <= self._limits.drafting_replies else []
+            if not generation.may_go_on:
+                continue
+            draft = self._draft(generation) if may_draft else []
             yield Work(generation, self._segment(generation, generation.uncomputed, draft), draft)
         for generation in self.running:
             if not generation.is_decoding and room > 0:
@@ -199,6 +200,8 @@ class Scheduler:
     def _segment(generation: Generation, count: int, draft: Sequence[int] = ()) -> Segment:
         start, end = generation.computed, generation.computed + count
         assert generation.slot is not None  # noqa: S101 - a running generation has a slot
+        if generation.unread:
+            return Segment(generation.slot, start, [LAST_DRAWN])
         is_last = end == len(generation.tokens)
         tokens = [*generation.tokens[start:end], *draft]
         return Segment(generation.slot, start, tokens, logits=int(is_last) + len(draft))
@@ -212,6 +215,52 @@ class Scheduler:
             row += work.segment.logits
         self._metrics.batch_size.labels(self._model).observe(len(works))
         self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
+
+    # The same, where the executor draws: one step ahead of what is known here
+
+    def _run_ahead(self, executor: DrawingExecutor, works: Sequence[Work]) -> None:
+        """Launch this step, then read the one before it, while this one runs.
+
+        Whoever turns out to have ended, or was cancelled, has one token too many in this step; it is never read.
+        """
+        began = self._clock()
+        before, self._ahead = self._ahead, self._launch(executor, works)
+        if before:
+            self._read(before)
+            self._metrics.batch_size.labels(self._model).observe(len(before.works))
+            self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
+        if self._ahead and not self._ahead.is_wanted:
+            self._ahead = None
+
+    def _launch(self, executor: DrawingExecutor, works: Sequence[Work]) -> StepAhead | None:
+        allowed = {}
+        for work in works:
+            if work.generation.order.grammar and work.segment.logits:
+                with self._alone(work.generation):
+                    allowed[work.segment.slot] = work.generation.order.grammar.allowed()
+        works = [work for work in works if work.is_wanted]
+        if not works:
+            return None
+        launched = executor.launch([work.segment for work in works], allowed)
+        for work in works:
+            work.generation.computed = work.segment.end
+            work.generation.unread += work.segment.logits
+            if not work.is_fed_by_the_step_before:
+                self.table.slots[work.segment.slot].tokens.extend(work.segment.tokens)
+        return StepAhead(works, launched)
+
+    def _read(self, step: StepAhead) -> None:
+        drawn = iter(step.launched.read())
+        for work in step.works:
+            generation, segment = work.generation, work.segment
+            token = next(drawn) if segment.logits else None
+            if not work.is_wanted:
+                continue
+            if work.is_fed_by_the_step_before:
+                self.table.slots[segment.slot].tokens.append(generation.tokens[segment.start])
+            if segment.logits:
+                generation.unread -= 1
+                self._append_or_fail(generation, token)
 
     def _take(self, work: Work, rows: torch.Tensor) -> None:
         """Move a generation on by what was computed of it: a token for the first row, and one for each right guess."""
@@ -233,23 +282,31 @@ class Scheduler:
             self._metrics.drafted_tokens.labels(self._model, "rejected").inc(len(work.draft) - accepted)
 
     def _extend_or_fail(self, generation: Generation, logits: torch.Tensor) -> None:
-        """What goes wrong while choosing one reply's token ends that reply alone."""
-        try:
-            self._extend(generation, logits)
-        except UnusableLogits:
+        """Choose the generation's next token, and append it."""
+        grammar, drawn = generation.order.grammar, None
+        with self._alone(generation):
+            with suppress(UnusableLogits):
+                drawn = generation.sampler.choose(logits.numpy(), grammar.allowed() if grammar else None)
+            self._append_or_fail(generation, drawn)
+
+    def _append_or_fail(self, generation: Generation, drawn: Drawn | None) -> None:
+        """Tell the next token, and finish if that was the last; without one, this reply ends here."""
+        if drawn is None:
             self._finish(generation, "error", error="unusable_logits")
+            return
+        with self._alone(generation):
+            if generation.order.grammar:
+                generation.order.grammar.accept(drawn[0])
+            self._append(generation, *drawn)
+
+    @contextmanager
+    def _alone(self, generation: Generation) -> Iterator[None]:
+        """What goes wrong here ends this one reply."""
+        try:
+            yield
         except Exception:
             logger.exception("reply failed", extra={"model": self._model})
             self._finish(generation, "error", error="reply_failed")
-
-    def _extend(self, generation: Generation, logits: torch.Tensor) -> None:
-        """Choose the generation's next token, tell it, and finish if that was the last."""
-        grammar = generation.order.grammar
-        allowed = grammar.allowed() if grammar else None
-        token, logprob = generation.sampler.choose(logits.numpy(), allowed)
-        if grammar:
-            grammar.accept(token)
-        self._append(generation, token, logprob)
 
     def _append(self, generation: Generation, token: int, logprob: TokenLogprob | None) -> None:
         now = self._clock()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+
+from inference.sampling import Mask, SamplingParameters, TokenLogprob
 
 
 @dataclass(frozen=True)
@@ -65,4 +67,37 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Give back all memory; the executor is not used afterwards."""
+        ...
+
+
+LAST_DRAWN = -1
+"""As the one token of a segment: what the slot's last launched step drew. The host need not know it yet."""
+Drawn = tuple[int, TokenLogprob | None]
+
+
+class Launched(Protocol):
+    """A step that is running or done."""
+
+    def read(self) -> Sequence[Drawn | None]:
+        """Wait for the step; for each of its segments that wanted logits, the token, or None where none can come."""
+        ...
+
+
+@runtime_checkable
+class DrawingExecutor(Executor, Protocol):
+    """An executor that also chooses the tokens, where the logits are, so that a step need not wait for the host.
+
+    Steps run in the order of their launches, each to its end before the next. So a step may be launched before the one
+    before it was read; and what a step does to a slot that was given up meanwhile is overwritten by whoever gets it.
+    """
+
+    def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
+        """From now on `slot` holds a new reply to `prompt`, which is sampled so."""
+        ...
+
+    def launch(self, segments: Sequence[Segment], allowed: Mapping[int, Mask]) -> Launched:
+        """Start a step that draws a token for each segment that wants logits (of its last token only).
+
+        `allowed` holds, by slot, which tokens may come, where not all may.
+        """
         ...

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 import torch
 
+from inference.slot_sampler import Choices
 from inference.tensorrt import api
 from inference.tensorrt.bindings import Launch
 from inference.tensorrt.contract import contract
@@ -30,6 +33,9 @@ class InterpretingRunner:
 
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         return self._interpreter.run(tensors)["logits"]
+
+    def choose(self, key: Hashable, function: Callable[[], Choices]) -> Choices:
+        return function()
 
     def forget(self) -> None:
         """Nothing is recorded."""

@@ -5,12 +5,14 @@ It exists to look at scheduling alone: a reply is right exactly when its slot he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import torch
 
-from inference.executor.base import Segment
+from inference.executor.base import LAST_DRAWN, Drawn, Segment
+from inference.sampling import Mask, SamplingParameters
 
 
 class NullExecutor:
@@ -59,3 +61,48 @@ class NullExecutor:
 
     def close(self) -> None:
         self.cache.clear()
+
+
+class NullStep:
+    """A step of a DrawingNullExecutor, done at once but told only when it is read."""
+
+    def __init__(self, executor: DrawingNullExecutor, drawn: list[Drawn | None]) -> None:
+        self._executor = executor
+        self._drawn = drawn
+
+    def read(self) -> list[Drawn | None]:
+        self._executor.in_flight -= 1
+        return self._drawn
+
+
+class DrawingNullExecutor(NullExecutor):
+    """The same, choosing the likeliest token itself. `most_in_flight` steps at a time were launched and not read."""
+
+    def __init__(self, *, slots: int, positions: int, vocabulary: int) -> None:
+        super().__init__(slots=slots, positions=positions, vocabulary=vocabulary)
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._drawn = [0] * slots
+        self._biases: list[dict[int, float]] = [{}] * slots
+
+    def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
+        self._biases[slot] = parameters.logit_bias
+
+    def launch(self, segments: Sequence[Segment], allowed: Mapping[int, Mask]) -> NullStep:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        known = [
+            replace(segment, tokens=[self._drawn[segment.slot]]) if segment.tokens[0] == LAST_DRAWN else segment
+            for segment in segments
+        ]
+        rows = iter(self.forward(known))
+        return NullStep(self, [self._draw(segment.slot, next(rows), allowed) for segment in known if segment.logits])
+
+    def _draw(self, slot: int, row: torch.Tensor, allowed: Mapping[int, Mask]) -> Drawn | None:
+        for token, value in self._biases[slot].items():
+            row[token] += value
+        if slot in allowed:
+            row[~torch.from_numpy(allowed[slot])] = -torch.inf
+        token = int(row.argmax())
+        self._drawn[slot] = token
+        return (token, None) if row[token].isfinite() else None

@@ -12,6 +12,8 @@ from inference.tensorrt.profiles import Limits
 
 RUNTIME_BYTES = 700_000_000
 """Set aside for CUDA's context, cuBLAS and NVIDIA's runtime. Not measured: no GPU was at hand."""
+SAMPLING_BYTES = 120
+"""For each row and token: what choosing tokens computes with (measured on the CPU), and counts, marks and biases."""
 GIGABYTE = 1e9
 
 
@@ -27,11 +29,12 @@ class Budget:
     cache: int
     logits: int
     scratch: int
+    sampling: int
     runtime: int = RUNTIME_BYTES
 
     @property
     def total(self) -> int:
-        return self.weights + self.cache + self.logits + self.scratch + self.runtime
+        return self.weights + self.cache + self.logits + self.scratch + self.sampling + self.runtime
 
     def require(self, free: int, limits: Limits) -> None:
         """Raises OutOfMemoryError when `free` bytes are too few."""
@@ -40,7 +43,8 @@ class Budget:
                 f"{self.total / GIGABYTE:.1f} GB are needed and {free / GIGABYTE:.1f} GB are free: "
                 f"weights {self.weights / GIGABYTE:.1f}, cache {self.cache / GIGABYTE:.1f} "
                 f"({limits.max_batch} slots of {limits.positions} tokens), logits {self.logits / GIGABYTE:.2f}, "
-                f"scratch {self.scratch / GIGABYTE:.2f}, runtime {self.runtime / GIGABYTE:.1f}. "
+                f"scratch {self.scratch / GIGABYTE:.2f}, "
+                f"sampling {self.sampling / GIGABYTE:.2f}, runtime {self.runtime / GIGABYTE:.1f}. "
                 "Set INFERENCE_SLOTS or INFERENCE_CONTEXT lower."
             )
 
@@ -52,6 +56,7 @@ def budget(tensors: Contract, limits: Limits, *, scratch: int) -> Budget:
         cache=_bytes(tensors.caches, rows=limits.max_batch),
         logits=_bytes(tensors.outputs[:1], logit_rows=limits.max_batch),
         scratch=scratch,
+        sampling=limits.max_batch * int(tensors.outputs[0].shape[1]) * SAMPLING_BYTES,
     )
 
 

@@ -6,11 +6,13 @@ All arithmetic on shapes and addresses is in bindings.py, which is proven; here 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 
 from inference.errors import InferenceError
+from inference.slot_sampler import Choices
 from inference.tensorrt.api import TensorRT
 from inference.tensorrt.bindings import Launch
 from inference.tensorrt.contract import Contract
@@ -37,7 +39,8 @@ class PlanRuntime:
         self._scratch = torch.empty(size, dtype=torch.uint8, device=self.device)
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._contexts = [self._make_context(trt, profile) for profile in (DECODE, PREFILL)]
-        self._graphs: dict[int, tuple[Any, torch.Tensor]] = {}
+        self._graphs: dict[Hashable, tuple[Any, Any]] = {}
+        self._pool = torch.cuda.graph_pool_handle()  # for all: they run one after another
 
     def _make_context(self, trt: Any, profile: int) -> Any:
         context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
@@ -47,27 +50,29 @@ class PlanRuntime:
         return context
 
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
+        key = launch.rows if launch.profile == DECODE else None
+        return self._on_stream(key, lambda: self._enqueue(launch, tensors))  # type: ignore[no-any-return]
+
+    def choose(self, key: Hashable, function: Callable[[], Choices]) -> Choices:
+        return self._on_stream(key, function)  # type: ignore[no-any-return]
+
+    def _on_stream(self, key: Hashable, function: Callable[[], Any]) -> Any:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            logits = self._run(launch, tensors)
+            result = self._replayed(key, function) if self._uses_graphs and key is not None else function()
         torch.cuda.current_stream().wait_stream(self._stream)
-        return logits
+        return result
 
-    def _run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
-        if launch.profile != DECODE or not self._uses_graphs:
-            return self._enqueue(launch, tensors)
-        if launch.rows not in self._graphs:
-            # Kernels are chosen and compiled in the first run, which cannot be recorded. Running a step twice is
-            # harmless: it writes the same keys and values to the same places.
-            self._enqueue(launch, tensors)
+    def _replayed(self, key: Hashable, function: Callable[[], Any]) -> Any:
+        if key not in self._graphs:
+            # The first run compiles kernels and cannot be recorded. The second writes the same to the same places.
+            function()
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=self._stream):
-                logits = self._enqueue(launch, tensors)
-            self._graphs[launch.rows] = (graph, logits)
-        graph, logits = self._graphs[launch.rows]
-        graph.replay()
-        return logits
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                self._graphs[key] = graph, function()
+        self._graphs[key][0].replay()
+        return self._graphs[key][1]
 
     def _enqueue(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         context = self._contexts[launch.profile]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from inference.executor.base import Segment
+from inference.executor.base import LAST_DRAWN, Drawn, Segment
+from inference.sampling import Mask, SamplingParameters
+from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
 from inference.tensorrt.bindings import Launch, launches, pack, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
-from inference.tensorrt.profiles import Limits
+from inference.tensorrt.profiles import DECODE, Limits
+from inference.tensorrt.transfer import Arrival, Transfer
 from inference.tensorrt.weight_set import WeightSet
 
 Tensors = dict[str, torch.Tensor]
@@ -27,6 +31,10 @@ class PlanRunner(Protocol):
         """Logits [logit_rows, vocabulary] for the launch; `tensors` holds every input. Caches change in place."""
         ...
 
+    def choose(self, key: Hashable, function: Callable[[], Choices]) -> Choices:
+        """What `function` gives. Under an equal key it runs the same operations on the same addresses: record it."""
+        ...
+
     def forget(self) -> None:
         """Weights have moved: what was recorded with their old addresses is void."""
         ...
@@ -36,8 +44,30 @@ class PlanRunner(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LaunchedStep:
+    """A step's choices on their way: for each launch, where its tensors begin among those that arrive."""
+
+    arrival: Arrival
+    parts: Sequence[tuple[Launch, bool]]
+    counts: Sequence[int | None]
+    """For each segment, how many alternatives its report holds, or None for no report."""
+
+    def read(self) -> list[Drawn | None]:
+        tensors = iter(self.arrival.wait())
+        found: dict[int, Drawn | None] = {}
+        for launch, has_reports in self.parts:
+            choices = Choices(next(tensors), *((next(tensors), next(tensors)) if has_reports else ()))
+            tokens = choices.tokens.tolist()
+            for index, row in launch.wanted:
+                token = tokens[row]
+                report = choices.report(row, self.counts[index]) if has_reports else None
+                found[index] = None if token == UNUSABLE else (token, report)
+        return [found[index] for index in sorted(found)]
+
+
 class SlotExecutor:
-    """An Executor. torch owns all buffers: `weights`, the caches, and the small inputs of each step."""
+    """A DrawingExecutor. torch owns all buffers: `weights`, the caches, and the small inputs of each step."""
 
     def __init__(
         self, runner: PlanRunner, tensors: Contract, weights: WeightSet, *, limits: Limits, precision: str
@@ -54,6 +84,13 @@ class SlotExecutor:
         self._rows: dict[tuple[int, int], Tensors] = {}
         size = packed_size(tensors, limits)
         self._numbers = torch.zeros(size, dtype=torch.int32, device=runner.device)
+        self._transfer = Transfer(runner.device)
+        self._sampler = SlotSampler(
+            slots=self.slots, vocabulary=self.vocabulary, device=runner.device, upload=self._transfer.there
+        )
+        self._drawn = torch.zeros(self.slots, dtype=torch.int32, device=runner.device)
+        self._sampling = [SamplingParameters()] * self.slots
+        self._needs = [Needs()] * self.slots
         self.caches: Tensors = {
             spec.name: torch.zeros(spec.sized(rows=self.slots), dtype=spec.dtype, device=runner.device)
             for spec in tensors.caches
@@ -74,6 +111,63 @@ class SlotExecutor:
         order = sorted(range(len(owners)), key=owners.__getitem__)
         return _rows_of(found, order)
 
+    def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
+        self._sampling[slot] = parameters
+        self._needs[slot] = needs_of(parameters)
+        with torch.inference_mode():
+            self._sampler.begin(slot, parameters, prompt)
+
+    @torch.inference_mode()
+    def launch(self, segments: Sequence[Segment], allowed: Mapping[int, Mask]) -> LaunchedStep:
+        parts: list[tuple[Launch, bool]] = []
+        tensors: list[torch.Tensor] = []
+        for launch in launches(segments, self._limits, self._capacity):
+            bound = self._bound(launch)
+            logits = self._runner.run(launch, bound)
+            if launch.wanted:
+                choices = self._choose(launch, logits, bound["kv_lengths"], allowed)
+                reports = () if choices.logprobs is None or choices.top is None else (choices.logprobs, choices.top)
+                parts.append((launch, bool(reports)))
+                tensors += [choices.tokens, *reports]
+        counts = [self._sampling[segment.slot].logprobs for segment in segments]
+        return LaunchedStep(self._transfer.back(tensors), parts, counts)
+
+    def _choose(
+        self, launch: Launch, logits: torch.Tensor, lengths: torch.Tensor, allowed: Mapping[int, Mask]
+    ) -> Choices:
+        """A token for every row, remembered where the next step finds it."""
+        first, last = launch.first_slot, launch.first_slot + launch.rows
+        slots = [first if launch.profile != DECODE else row for _, row in launch.wanted]
+        needs = Needs()
+        for kind in {self._needs[slot] for slot in slots}:
+            needs |= kind
+        logits = logits[-launch.rows :]  # of a longer segment, its last token's
+        masks = self._masks(first, last, allowed)
+
+        def choose() -> Choices:
+            return self._sampler.choose(logits, first, lengths, needs, masks)
+
+        if launch.profile == DECODE and masks is None:
+            choices = self._runner.choose((launch.rows, needs), choose)
+        else:
+            choices = choose()
+        self._drawn[first:last].copy_(choices.tokens.clamp(min=0))
+        if needs.penalties:
+            at = self._transfer.there(torch.tensor(slots))
+            self._sampler.remember(choices.tokens[at - first], at)
+        return choices
+
+    def _masks(self, first: int, last: int, allowed: Mapping[int, Mask]) -> torch.Tensor | None:
+        """Which tokens each row may have, where some row may not have all."""
+        if not any(first <= slot < last for slot in allowed):
+            return None
+        masks = torch.ones(last - first, self.vocabulary, dtype=torch.bool)
+        for slot, mask in allowed.items():
+            if first <= slot < last:
+                masks[slot - first] = False
+                masks[slot - first, : len(mask)] = torch.from_numpy(mask[: self.vocabulary])
+        return self._transfer.there(masks)
+
     def swap_weights(self, weights: WeightSet) -> None:
         """Use another checkpoint of the same architecture from the next step on; what the slots hold is void."""
         self.weights = weights
@@ -83,10 +177,14 @@ class SlotExecutor:
         """Every input of the launch: the step's numbers, the rows' part of the caches, the weights."""
         bound = {**self.weights, **self._cache_rows(launch.first_slot, launch.rows)}
         step = pack(launch, self.contract)
-        self._numbers[: len(step.values)].copy_(torch.from_numpy(np.array(step.values, np.int32)))
+        there = self._transfer.there(torch.from_numpy(np.array(step.values, np.int32)))
+        self._numbers[: len(step.values)].copy_(there)
         for name, part in step.parts.items():
             last = part.offset + prod(part.shape)
             bound[name] = self._numbers[part.offset : last].view(part.shape)
+        if launch.profile == DECODE and (LAST_DRAWN,) in launch.token_ids:
+            tokens = bound["token_ids"]
+            tokens.copy_(torch.where(tokens == LAST_DRAWN, self._drawn[: launch.rows].unsqueeze(1), tokens))
         return bound
 
     def _cache_rows(self, first: int, rows: int) -> Tensors:

@@ -30,6 +30,7 @@ def test_an_8_b_model_is_counted_as_published() -> None:
     needed = budget(contract(LLAMA_8B, precision_named("bfloat16"), positions=8191), limits, scratch=0)
     assert needed.weights / 2 == pytest.approx(8.03e9, rel=0.005)  # Llama 3.1 8 B has 8.03e9 parameters
     assert needed.cache == 16 * 8192 * 2 * 32 * 8 * 128 * 2  # 131,072 bytes a token
+    assert needed.sampling == 16 * 128256 * 120
     assert LLAMA_8B.parameters == pytest.approx(8.03e9, rel=0.001)
 
 
