@@ -15,6 +15,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "conversations_path_create": {"message": REPLY},
     "replies_regenerate_create": {"client_id": WISH},
     "replies_continue_create": {"client_id": WISH, "stream": True},
+    "replies_consistency_checks_create": {"client_id": WISH, "wordings": ["Which city is the capital of France?"]},
     "feedback_create": RATING,
     "v1_feedback_create": RATING,
     "feedback_ideal_create": IDEAL,
