@@ -14,6 +14,7 @@ from billing.sandbox.resources import (
     charges,
     checkout,
     coupons,
+    credit_ledger,
     credit_notes,
     customers,
     destinations,
@@ -51,7 +52,8 @@ def list_events(account: Account, params: Params) -> Document:
         )
         wanted = params.get("delivery_success")
         is_delivered = wanted is None or p.boolean(wanted) == (event["pending_webhooks"] == 0)
-        return is_type and is_delivered
+        is_snapshot = not event["type"].startswith(("v1.", "v2."))
+        return is_snapshot and is_type and is_delivered
 
     return account.store.page("event", params, url="/v1/events", where=is_wanted, since=account.events.horizon())
 
@@ -133,11 +135,20 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/billing/meters/*"): meters.retrieve,
     ("POST", "/v1/billing/meters/*/deactivate"): meters.deactivate,
     ("GET", "/v1/billing/meters/*/event_summaries"): meters.summaries,
+    ("POST", "/v1/billing/meters/*"): meters.update,
+    ("POST", "/v1/billing/meters/*/reactivate"): meters.reactivate,
     ("POST", "/v1/billing/meter_events"): meters.report,
+    ("POST", "/v1/billing/meter_event_adjustments"): meters.adjust,
+    ("POST", "/v2/billing/meter_events"): meters.report_later,
+    ("GET", "/v1/billing/credit_balance_summary"): credit_ledger.summary,
+    ("GET", "/v1/billing/credit_balance_transactions"): credit_ledger.list_entries,
+    ("GET", "/v1/billing/credit_balance_transactions/*"): credit_ledger.retrieve_entry,
+    ("POST", "/v1/billing/credit_grants/*"): credit_ledger.update,
+    ("POST", "/v1/billing/credit_grants/*/expire"): credit_ledger.expire,
     ("POST", "/v1/billing/credit_grants"): meters.grant,
     ("GET", "/v1/billing/credit_grants"): meters.list_grants,
     ("GET", "/v1/billing/credit_grants/*"): meters.retrieve_grant,
-    ("POST", "/v1/billing/credit_grants/*/void"): meters.void_grant,
+    ("POST", "/v1/billing/credit_grants/*/void"): credit_ledger.void,
     ("POST", "/v1/checkout/sessions"): checkout.create,
     ("GET", "/v1/checkout/sessions"): checkout.listed,
     ("GET", "/v1/checkout/sessions/*"): checkout.retrieve,

@@ -61,9 +61,8 @@ def notification(event: Document) -> Document:
         "livemode": False,
         "reason": None,
         "related_object": related if subject_id else None,
-        "snapshot_event": event["id"],
+        "snapshot_event": event["id"] if type_of(event) != event["type"] else None,
         "type": type_of(event),
-        **({"data": event["thin_data"]} if event.get("thin_data") else {}),
     }
 
 
@@ -71,4 +70,6 @@ def full(event: Document) -> Document:
     """What `/v2/core/events/…` answers: with what the changed fields were and are."""
     before = event["data"].get("previous_attributes") or {}
     after = {name: event["data"]["object"].get(name) for name in before}
-    return {**notification(event), "changes": {"before": before, "after": after} if before else None}
+    changes = {"before": before, "after": after} if before else None
+    told = {**notification(event), "changes": changes}
+    return {**told, "data": event["thin_data"]} if event.get("thin_data") else told

@@ -84,7 +84,7 @@ def create_price(account: Account, params: Params) -> Document:
         "metadata": params.get("metadata") or {},
         "nickname": params.get("nickname"),
         "product": account.store.get("product", p.required(params, "product"))["id"],
-        "recurring": recurring and _recurring(recurring),
+        "recurring": recurring and _recurring(account, recurring),
         "tax_behavior": params.get("tax_behavior") or "unspecified",
         "type": "recurring" if recurring else "one_time",
         "unit_amount": amount,
@@ -129,17 +129,20 @@ def in_currency(account: Account, price: Document, currency: str | None) -> Docu
     return {**price, "currency": currency, **{name: option[name] for name in ("unit_amount", "unit_amount_decimal")}}
 
 
-def _recurring(given: Params) -> Document:
+def _recurring(account: Account, given: Params) -> Document:
     interval = given.get("interval")
     if interval not in ("day", "week", "month", "year"):
         raise invalid(
             "Invalid recurring[interval]: must be one of day, week, month, or year", param="recurring[interval]"
         )
+    meter = given.get("meter")
+    if given.get("usage_type") == "metered" and not account.store.find("billing.meter", meter):
+        raise invalid("A metered price needs the meter that counts its usage.", param="recurring[meter]")
     count = p.integer(given.get("interval_count"), param="recurring[interval_count]", default=1)
     return {
         "interval": interval,
         "interval_count": count,
-        "meter": None,
+        "meter": meter,
         "trial_period_days": None,
         "usage_type": given.get("usage_type") or "licensed",
     }
@@ -201,6 +204,10 @@ def list_prices(account: Account, params: Params) -> Document:
         )
 
     return account.store.page("price", params, url="/v1/prices", where=is_wanted)
+
+
+def is_metered(price: Document) -> bool:
+    return bool((price["recurring"] or {}).get("usage_type") == "metered")
 
 
 def plan_of(price: Document) -> Document:

@@ -11,7 +11,7 @@ from billing.sandbox.events import API_VERSION, DESTINATION
 from billing.sandbox.params import Params
 from billing.sandbox.resources import ways
 from billing.sandbox.store import Document, new_id
-from billing.sandbox.thin import full, snapshot_id, time_of
+from billing.sandbox.thin import full, snapshot_id, time_of, type_of
 
 _SECRET, _URL = "webhook_endpoint.signing_secret", "webhook_endpoint.url"
 
@@ -127,8 +127,8 @@ def list_events(account: Account, params: Params) -> Document:
     def is_wanted(event: Document) -> bool:
         if event["created"] < account.events.horizon():
             return False
-        types = params.get("types") or [f"v1.{event['type']}"]
-        return object_id in (None, event["data"]["object"].get("id")) and f"v1.{event['type']}" in types
+        types = params.get("types") or [type_of(event)]
+        return object_id in (None, event["data"]["object"].get("id")) and type_of(event) in types
 
     found = account.store.all("event", is_wanted)[: p.integer(params.get("limit"), param="limit", default=20)]
     return {"data": [full(event) for event in found], **_ONE_PAGE}

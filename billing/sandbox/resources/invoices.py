@@ -6,7 +6,7 @@ from typing import Any
 
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
-from billing.sandbox.resources import discounts, payments, tax_ids, taxes
+from billing.sandbox.resources import credit_ledger, discounts, payments, tax_ids, taxes
 from billing.sandbox.shapes import complete
 from billing.sandbox.store import Document, new_id
 
@@ -96,6 +96,7 @@ def amounts(invoice: Document, customer: Document) -> Document:
     """What its lines come to. Credit from before (a negative balance) pays first."""
     subtotal = sum(entry["amount"] for entry in invoice["lines"]["data"])
     untaxed = subtotal - sum(one["amount"] for one in invoice["total_discount_amounts"])
+    untaxed -= sum(one["amount"] for one in invoice.get("total_pretax_credit_amounts") or [])
     on_top, of_all = taxes.exclusive(invoice["total_taxes"]), taxes.all_of(invoice["total_taxes"])
     total = untaxed + on_top
     credit = min(0, customer["balance"])
@@ -131,6 +132,9 @@ def _placed(entry: Document, invoice_id: str, subscription: Document) -> Documen
 def finalise(account: Account, invoice: Document) -> Document:
     """Give it its number, take the credit it uses, and open it for payment."""
     customer = account.store.get("customer", invoice["customer"])
+    with_credit = credit_ledger.applied(account, invoice)
+    if with_credit is not invoice:
+        invoice = _taxed_again(account, with_credit, customer)
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
     credit = min(0, customer["balance"])
     due, left = max(0, invoice["total"] + credit), min(0, invoice["total"] + credit)
@@ -154,6 +158,14 @@ def finalise(account: Account, invoice: Document) -> Document:
         account.create(opened, event="invoice.created")
     account.events.emit("invoice.finalized", opened)
     return opened
+
+
+def _taxed_again(account: Account, invoice: Document, customer: Document) -> Document:
+    """With taxes on what credit leaves, and what it comes to then."""
+    rates, is_automatic = invoice["default_tax_rates"], invoice["automatic_tax"]["enabled"]
+    lines, totals = taxes.applied(account, invoice["lines"]["data"], customer, by_hand=rates, is_automatic=is_automatic)
+    invoice = {**invoice, "lines": {**invoice["lines"], "data": lines}, "total_taxes": totals}
+    return {**invoice, **amounts(invoice, customer)}
 
 
 def keep_pending(account: Account, subscription: Document, lines: list[Document]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
 from billing.sandbox import params as p
 from billing.sandbox.account import Account
-from billing.sandbox.errors import invalid
+from billing.sandbox.errors import APIError, invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import customers
+from billing.sandbox.resources import credit_ledger, customers
 from billing.sandbox.store import Document, listing, new_id
+from billing.sandbox.thin import time_of
 
 OLDEST_SECONDS, NEWEST_SECONDS = 35 * 86_400, 300
 IDENTIFIER_SECONDS = 86_400
@@ -106,12 +107,8 @@ def _active(account: Account, event_name: str) -> Document:
     return found[0]
 
 
-def summaries(account: Account, params: Params, meter_id: str) -> Document:
-    """What a customer used from `start_time` to `end_time`, as one sum."""
-    p.known(params, "customer", "start_time", "end_time", "value_grouping_window", "limit")
-    meter = account.store.get("billing.meter", meter_id)
-    customer = p.required(params, "customer")
-    start, end = p.amount(params, "start_time"), p.amount(params, "end_time")
+def used(account: Account, meter: Document, customer: str, start: int, end: int) -> int:
+    """What a customer used from `start` to `end`."""
     key = meter["customer_mapping"]["event_payload_key"]
 
     def is_counted(event: Document) -> bool:
@@ -120,17 +117,101 @@ def summaries(account: Account, params: Params, meter_id: str) -> Document:
 
     events = sorted(account.store.all("billing.meter_event", is_counted), key=lambda event: event["timestamp"])
     values = [int(event["payload"].get(meter["value_settings"]["event_payload_key"]) or 0) for event in events]
-    ways: dict[str, Any] = {"sum": sum(values), "count": len(values), "last": values[-1] if values else 0}
+    ways = {"sum": sum(values), "count": len(values), "last": values[-1] if values else 0}
+    return int(ways[meter["default_aggregation"]["formula"]])
+
+
+def summaries(account: Account, params: Params, meter_id: str) -> Document:
+    """What a customer used from `start_time` to `end_time`, as one sum."""
+    p.known(params, "customer", "start_time", "end_time", "value_grouping_window", "limit")
+    meter = account.store.get("billing.meter", meter_id)
+    customer = str(p.required(params, "customer"))
+    start, end = p.amount(params, "start_time"), p.amount(params, "end_time")
     summary = {
         "id": new_id("mtrsum"),
         "object": "billing.meter_event_summary",
-        "aggregated_value": float(ways[meter["default_aggregation"]["formula"]]),
+        "aggregated_value": float(used(account, meter, customer, start, end)),
         "end_time": end,
         "livemode": False,
         "meter": meter_id,
         "start_time": start,
     }
     return listing([summary], {}, url=f"/v1/billing/meters/{meter_id}/event_summaries")
+
+
+def update(account: Account, params: Params, meter_id: str) -> Document:
+    p.known(params, "display_name")
+    meter = account.store.get("billing.meter", meter_id)
+    name = params.get("display_name", meter["display_name"])
+    return account.update(meter, event="billing.meter.updated", display_name=name, updated=account.now())
+
+
+def reactivate(account: Account, params: Params, meter_id: str) -> Document:
+    p.known(params)
+    meter = account.store.get("billing.meter", meter_id)
+    transitions = {"deactivated_at": None}
+    return account.update(meter, event="billing.meter.reactivated", status="active", status_transitions=transitions)
+
+
+def adjust(account: Account, params: Params) -> Document:
+    """Cancel an event of the last day."""
+    p.known(params, "event_name", "type", "cancel")
+    name, identifier = p.required(params, "event_name"), p.required(p.required(params, "cancel"), "identifier")
+    event = account.store.get("billing.meter_event", f"usage_{identifier}")
+    if event["created"] <= account.now() - IDENTIFIER_SECONDS:
+        raise invalid("Only events of the last 24 hours can be canceled.", param="cancel[identifier]")
+    account.store.remove(event)
+    return {
+        "object": "billing.meter_event_adjustment",
+        "cancel": {"identifier": identifier},
+        "event_name": name,
+        "livemode": False,
+        "status": "complete",
+        "type": "cancel",
+    }
+
+
+def report_later(account: Account, params: Params) -> Document:
+    """Version 2 takes every event; what is wrong with it is told by a thin event."""
+    p.known(params, "event_name", "payload", "identifier", "timestamp")
+    now = account.now()
+    given = dict(params)
+    if moment := params.get("timestamp"):
+        given["timestamp"] = int(datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp())
+    identifier = given["identifier"] = params.get("identifier") or new_id("meter")
+    try:
+        report(account, given)
+    except APIError as error:
+        _tell_error(account, given, error)
+    return {
+        "object": "v2.billing.meter_event",
+        "created": time_of(now),
+        "event_name": p.required(params, "event_name"),
+        "identifier": identifier,
+        "livemode": False,
+        "payload": p.required(params, "payload"),
+        "timestamp": time_of(int(given.get("timestamp", now))),
+    }
+
+
+def _tell_error(account: Account, given: Params, error: APIError) -> None:
+    found = account.store.all(
+        "billing.meter", lambda one: one["event_name"] == given.get("event_name") and one["status"] == "active"
+    )
+    now, text = time_of(account.now()), str(error)
+    code = "meter_event_invalid_value" if found else "meter_event_no_meter"
+    sample = {"error_message": text, "request": {"identifier": given["identifier"]}}
+    data = {
+        "developer_message_summary": f"There is 1 invalid event: {text}",
+        "reason": {
+            "error_count": 1,
+            "error_types": [{"code": code, "error_count": 1, "sample_errors": [sample]}],
+        },
+        "validation_end": now,
+        "validation_start": now,
+    }
+    kind = "v1.billing.meter.error_report_triggered" if found else "v1.billing.meter.no_meter_found"
+    account.events.emit(kind, found[0] if found else {"object": "billing.meter"}, thin_data=data)
 
 
 def grant(account: Account, params: Params) -> Document:
@@ -161,17 +242,13 @@ def grant(account: Account, params: Params) -> Document:
     for name in ("effective_at", "expires_at"):
         if name in params:
             given[name] = p.amount(params, name)
-    return account.create(given, event="billing.credit_grant.created")
+    made = account.create(given, event="billing.credit_grant.created")
+    credit_ledger.enter(account, made, "credit", made["amount"]["monetary"]["value"], "credits_granted")
+    return made
 
 
 def retrieve_grant(account: Account, _params: Params, grant_id: str) -> Document:
     return account.store.get("billing.credit_grant", grant_id)
-
-
-def void_grant(account: Account, params: Params, grant_id: str) -> Document:
-    p.known(params)
-    before = account.store.get("billing.credit_grant", grant_id)
-    return account.update(before, event="billing.credit_grant.updated", voided_at=account.now())
 
 
 def list_grants(account: Account, params: Params) -> Document:

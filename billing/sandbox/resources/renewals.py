@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from billing.sandbox.account import Account
-from billing.sandbox.resources import catalogue, discounts, invoices, schedules, subscriptions
+from billing.sandbox.resources import catalogue, discounts, invoices, meters, schedules, subscriptions
 from billing.sandbox.resources.periods import next_period_end
 from billing.sandbox.resources.proration import description
 from billing.sandbox.store import Document
@@ -47,6 +47,7 @@ def turn(account: Account, subscription: Document) -> None:
     if subscription["status"] == "incomplete":
         _expire(account, subscription)
     elif subscription["cancel_at"] and subscription["cancel_at"] <= now:
+        _bill_last_usage(account, subscription)
         subscriptions.end(account, subscription, reason="cancellation_requested")
     elif end <= now and not _is_without_card(account, subscription):
         _renew(account, subscription)
@@ -108,17 +109,21 @@ def _renew(account: Account, subscription: Document) -> None:
     is_other_interval = price["recurring"] != before["price"]["recurring"]
     anchor = start if is_other_interval else subscription["billing_cycle_anchor"]
     end = next_period_end(anchor, price["recurring"], after=start)
-    after = {**before, "price": price, "plan": catalogue.plan_of(price), "quantity": quantity}
+    after = {**before, "price": price, "plan": catalogue.plan_of(price)}
+    after["quantity"] = None if catalogue.is_metered(price) else quantity
     after |= {"current_period_start": start, "current_period_end": end}
-    line = invoices.line(
-        text=description(account, price, quantity),
-        amount=price["unit_amount"] * quantity,
-        quantity=quantity,
-        start=start,
-        end=end,
-        price=price,
-        is_proration=False,
-    )
+    if catalogue.is_metered(before["price"]):
+        line = _usage(account, subscription)
+    else:
+        line = invoices.line(
+            text=description(account, price, quantity),
+            amount=price["unit_amount"] * quantity,
+            quantity=quantity,
+            start=start,
+            end=end,
+            price=price,
+            is_proration=False,
+        )
     lines = [*invoices.take_pending(account, subscription), line]
     invoice = invoices.draft(account, subscription, lines, reason="subscription_cycle")
     if _may_advance(subscription):
@@ -136,6 +141,34 @@ def _renew(account: Account, subscription: Document) -> None:
         schedule=schedule,
         status="active" if subscription["status"] == "trialing" else subscription["status"],
     )
+
+
+def _usage(account: Account, subscription: Document) -> Document:
+    """The line for what was used in the period that ends now."""
+    entry = subscription["items"]["data"][0]
+    price, start = entry["price"], entry["current_period_start"]
+    end = min(entry["current_period_end"], account.now())
+    meter = account.store.get("billing.meter", price["recurring"]["meter"])
+    count = meters.used(account, meter, subscription["customer"], start, end)
+    return invoices.line(
+        text=description(account, price, count),
+        amount=price["unit_amount"] * count,
+        quantity=count,
+        start=start,
+        end=end,
+        price=price,
+        is_proration=False,
+    )
+
+
+def _bill_last_usage(account: Account, subscription: Document) -> None:
+    """A subscription that ends owes what was used until then."""
+    if not catalogue.is_metered(subscription["items"]["data"][0]["price"]):
+        return
+    line = _usage(account, subscription)
+    if line["amount"]:
+        invoice = invoices.draft(account, subscription, [line], reason="subscription_cycle")
+        collect(account, account.create({**invoice, "auto_advance": True}, event="invoice.created"))
 
 
 def _may_advance(subscription: Document) -> bool:

@@ -96,6 +96,8 @@ def _end_trial(account: Account, subscription: Document) -> Document:
 
 
 def _change_item(account: Account, subscription: Document, params: Params) -> Document:
+    if catalogue.is_metered(subscription["items"]["data"][0]["price"]):
+        raise invalid("The simulated Stripe does not change metered items.", param="items")
     price, quantity = _wanted_item(account, subscription, params["items"])
     before = subscription["items"]["data"][0]
     at = p.integer(params.get("proration_date"), param="proration_date", default=account.now())

@@ -28,7 +28,7 @@ def item(price: Document, *, quantity: int, start: int, end: int, subscription_i
         "metadata": {},
         "plan": catalogue.plan_of(price),
         "price": price,
-        "quantity": quantity,
+        "quantity": None if catalogue.is_metered(price) else quantity,
         "subscription": subscription_id,
         "tax_rates": [],
     }
@@ -81,7 +81,7 @@ def begin(
         **(more or {}),
     }
     account.store.save({**owner, "currency": price["currency"]})
-    amount = price["unit_amount"] * quantity
+    amount = 0 if catalogue.is_metered(price) else price["unit_amount"] * quantity
     subscription["discounts"] = discounts.attach_all(account, redeem, subscription=subscription, amount=amount)
     subscription = account.store.insert(subscription)
     invoice = _first_invoice(account, subscription, amount=0 if trial_end else amount)
@@ -99,9 +99,9 @@ def begin(
 def _first_invoice(account: Account, subscription: Document, *, amount: int) -> Document:
     first = subscription["items"]["data"][0]
     line = invoices.line(
-        text=description(account, first["price"], first["quantity"]),
+        text=description(account, first["price"], first["quantity"] or 0),
         amount=amount,
-        quantity=first["quantity"],
+        quantity=first["quantity"] or 0,
         start=first["current_period_start"],
         end=first["current_period_end"],
         price=first["price"],
