@@ -79,12 +79,14 @@ class Engine:
         model = self.model
         if self.phase is not Phase.READY:
             raise Unavailable(f"The model {self.name} is {self.phase.value}.", code=f"model_{self.phase.value}")
-        if self.queue_length >= self.settings.queue_limit:
+        if self._ahead_of(order) >= self.settings.queue_limit:
             self._metrics.rejected.labels(self.name, "queue_full").inc()
             raise Overloaded(retry_after=self._expected_wait())
         detokenizer = Detokenizer(model.tokenizer.token_bytes, order.stops)
         generation = Generation(order, detokenizer, listener, now=time.monotonic())
         self._commands.put(generation)
+        if self._scheduler:
+            self._scheduler.hurry(order.priority)
         return generation
 
     @staticmethod
@@ -95,6 +97,11 @@ class Engine:
     @property
     def queue_length(self) -> int:
         waiting = len(self._scheduler.queue) if self._scheduler else 0
+        return waiting + self._commands.qsize()
+
+    def _ahead_of(self, order: Order) -> int:
+        """Who waits and is as good or better: a flood of a worse plan never keeps a better one out."""
+        waiting = self._scheduler.queue.count(priority=order.priority) if self._scheduler else 0
         return waiting + self._commands.qsize()
 
     def _expected_wait(self) -> float:
@@ -137,7 +144,6 @@ class Engine:
             end_tokens=model.tokenizer.end_ids,
             policy=AdmissionPolicy(
                 queue_limit=self.settings.queue_limit,
-                ageing_seconds=self.settings.ageing_seconds,
                 user_slots=self.settings.user_slots,
             ),
             limits=StepLimits(
@@ -161,6 +167,7 @@ class Engine:
         assert scheduler is not None  # noqa: S101 - _prepare made it
         has_worked = True
         while True:
+            scheduler.begin()
             self._take_commands(scheduler, may_wait=not has_worked)
             has_worked = scheduler.step()
             if self.phase is Phase.DRAINING and scheduler.is_idle and self._commands.empty():

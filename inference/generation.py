@@ -90,6 +90,7 @@ class Generation:
         self.admitted: float | None = None
         self.first_token: float | None = None
         self.last_token: float | None = None
+        self.last_step = now
 
     @property
     def prompt_length(self) -> int:

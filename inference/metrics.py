@@ -38,6 +38,7 @@ class Metrics:
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens that were in the cache already")
         # A reply that runs is never preempted: its part of the cache is reserved when it is admitted.
         self.preemptions = counter("preemptions", "Prefixes kept for a next turn that had to make room for a reply")
+        self.interrupted = counter("steps_interrupted", "Steps given up for a prompt of better priority")
         self.reply_tokens = counter("reply_tokens", "Tokens of replies made")
         self.drafted_tokens = counter("drafted_tokens", "Tokens guessed ahead, by outcome", "outcome")
         self.finished = counter("requests_finished", "Replies ended, by reason", "reason")

@@ -1,7 +1,8 @@
 """Continuous batching: each step drops what was cancelled, admits what fits, and moves every running reply on.
 
 A step holds all replies that decode and at most one chunk of prompt, so that a long prompt never stalls the others for
-longer than that chunk takes.
+longer than that chunk takes. While a prompt is computed, replies of worse priority stand still, and a step of theirs is
+given up when it comes; but nobody stands still for longer than `LONGEST_PAUSE`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import torch
 
 from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
 from inference.drafting import Drafter
-from inference.executor.base import LAST_DRAWN, DrawingExecutor, Drawn, Executor, Segment
+from inference.executor.base import (
+    LAST_DRAWN,
+    DrawingExecutor,
+    Drawn,
+    Executor,
+    Interruption,
+    Segment,
+    StepInterrupted,
+)
 from inference.generation import Delta, Generation, State
 from inference.metrics import Metrics
 from inference.sampling import TokenLogprob, UnusableLogits
@@ -27,6 +36,8 @@ WORTH_WAITING_FOR = 64
 """A prompt waits for another to be computed when it can then reuse at least this many more tokens."""
 STALE_TOKENS = 256
 """Memory behind a slot's tokens is handed back once this many tokens were forgotten."""
+LONGEST_PAUSE = 1.0
+"""Seconds that a running reply stands still for prompts of better priority before it takes part in a step again."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,8 @@ class Scheduler:
         self._ahead: StepAhead | None = None
         self._metrics = metrics
         self._model = model
+        self._interruption = Interruption()
+        self._worst_priority = 0
         metrics.slots_total.labels(model).set(executor.slots)
 
     @property
@@ -82,19 +95,28 @@ class Scheduler:
         """Queue a generation. It is told its place at the next step."""
         self.queue.add(generation)
 
+    def hurry(self, priority: int) -> None:
+        """An order of this priority is about to be added: a step of worse ones is given up. Safe from any thread."""
+        if priority < self._worst_priority:
+            self._interruption.ask()
+
+    def begin(self) -> None:
+        """To be called before what was ordered meanwhile is added: who comes later may interrupt the next step."""
+        self._interruption.forget()
+
     def step(self) -> bool:
         """Do one step; returns whether anything ran. Any exception from it means that the executor is broken."""
         now = self._clock()
         self._drop_cancelled()
         self._drop_overdue(now)
         self._admit(now)
-        works = list(self._plan())
+        works = list(self._plan(now))
         has_work = bool(works or self._ahead)
         if isinstance(self.executor, DrawingExecutor):
             self._run_ahead(self.executor, works)
         elif works:
-            self._run(works)
-        self._tell_positions(self._clock())
+            self._run(works, now)
+        self._tell_positions()
         self._observe()
         self._flush()
         return has_work
@@ -128,20 +150,24 @@ class Scheduler:
     def _admit(self, now: float) -> None:
         postponed: set[int] = set()
         while True:
-            held = slots_by_user(iter(self.running))
-            generation = self.queue.next(now=now, held=held, free_tokens=self.table.free_tokens, postponed=postponed)
+            generation = self.queue.next(running=self.running, room=self.table.room, postponed=postponed)
             if generation is None:
                 return
             if self._gains_by_waiting(generation):
                 postponed.add(id(generation))
                 continue
             self.queue.remove(generation)
+            self.queue.has_begun(generation)
             self._start(generation, now)
 
     def _gains_by_waiting(self, generation: Generation) -> bool:
-        """A prompt being computed right now shares a long beginning with this one, longer than any slot holds yet."""
-        prompt = generation.order.prompt
-        best = max((common_prefix(other.tokens, prompt) for other in self.running if not other.is_decoding), default=0)
+        """A prompt being computed right now shares a long beginning with this one, longer than any slot holds yet.
+
+        For one of worse priority nobody waits.
+        """
+        prompt, priority = generation.order.prompt, generation.order.priority
+        computed = [other for other in self.running if not other.is_decoding and other.order.priority <= priority]
+        best = max((common_prefix(other.tokens, prompt) for other in computed), default=0)
         if best < WORTH_WAITING_FOR:
             return False
         return best - self.table.place(prompt).length >= WORTH_WAITING_FOR
@@ -162,7 +188,7 @@ class Scheduler:
         generation.state = State.RUNNING
         generation.slot = slot.index
         generation.computed = generation.cached_tokens = placement.length
-        generation.admitted = now
+        generation.admitted = generation.last_step = now
         self.running.append(generation)
         if isinstance(self.executor, DrawingExecutor):
             self.executor.begin(slot.index, generation.order.sampling, prompt)
@@ -172,21 +198,34 @@ class Scheduler:
 
     # What continues
 
-    def _plan(self) -> Iterator[Work]:
-        """Every decoding reply, then prompts in order of admission while the chunk lasts."""
+    def _plan(self, now: float) -> Iterator[Work]:
+        """Every decoding reply, then prompts while the chunk lasts, the best first, without those that give way."""
         room = self._limits.chunk
-        decoding = [generation for generation in self.running if generation.is_decoding]
+        prompts = [generation for generation in self.running if not generation.is_decoding]
+        best = min((generation.order.priority for generation in prompts), default=0)
+        going = [
+            generation
+            for generation in self.running
+            if not prompts or generation.order.priority <= best or self._is_due(generation, now)
+        ]
+        decoding = [generation for generation in going if generation.is_decoding]
         may_draft = len(decoding) <= self._limits.drafting_replies and not isinstance(self.executor, DrawingExecutor)
         for generation in decoding:
             if not generation.may_go_on:
                 continue
             draft = self._draft(generation) if may_draft else []
             yield Work(generation, self._segment(generation, generation.uncomputed, draft), draft)
-        for generation in self.running:
-            if not generation.is_decoding and room > 0:
-                count = min(room, generation.uncomputed)
-                room -= count
+        waiting = [generation for generation in going if not generation.is_decoding]
+        for generation in sorted(waiting, key=lambda each: (not self._is_due(each, now), each.order.priority)):
+            count = min(room, generation.uncomputed)
+            room -= count
+            if count:
                 yield Work(generation, self._segment(generation, count))
+
+    @staticmethod
+    def _is_due(generation: Generation, now: float) -> bool:
+        """It has stood still for so long that nobody is let by any more."""
+        return now - generation.last_step >= LONGEST_PAUSE
 
     def _draft(self, generation: Generation) -> list[int]:
         if not self._limits.draft_tokens:
@@ -206,13 +245,23 @@ class Scheduler:
         tokens = [*generation.tokens[start:end], *draft]
         return Segment(generation.slot, start, tokens, logits=int(is_last) + len(draft))
 
-    def _run(self, works: Sequence[Work]) -> None:
+    def _run(self, works: Sequence[Work], now: float) -> None:
         began = self._clock()
-        logits = self.executor.forward([work.segment for work in works])
+        self._worst_priority = max(work.generation.order.priority for work in works)
+        gives_way = not any(self._is_due(work.generation, now) for work in works)
+        interruption = self._interruption if gives_way else None
+        try:
+            logits = self.executor.forward([work.segment for work in works], interruption)
+        except StepInterrupted:
+            self._metrics.interrupted.labels(self._model).inc()
+            return
         row = 0
         for work in works:
-            self._take(work, logits[row : row + work.segment.logits])
+            self._take(work, logits[row : row + work.segment.logits], now)
             row += work.segment.logits
+            if interruption and interruption.is_asked:  # the rest is computed again, which gives the same
+                self._metrics.interrupted.labels(self._model).inc()
+                break
         self._metrics.batch_size.labels(self._model).observe(len(works))
         self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
 
@@ -233,7 +282,7 @@ class Scheduler:
             self._ahead = None
 
     def _launch(self, executor: DrawingExecutor, works: Sequence[Work]) -> StepAhead | None:
-        allowed = {}
+        allowed, began = {}, self._clock()
         for work in works:
             if work.generation.order.grammar and work.segment.logits:
                 with self._alone(work.generation):
@@ -243,6 +292,7 @@ class Scheduler:
             return None
         launched = executor.launch([work.segment for work in works], allowed)
         for work in works:
+            work.generation.last_step = began
             work.generation.computed = work.segment.end
             work.generation.unread += work.segment.logits
             if not work.is_fed_by_the_step_before:
@@ -262,9 +312,10 @@ class Scheduler:
                 generation.unread -= 1
                 self._append_or_fail(generation, token)
 
-    def _take(self, work: Work, rows: torch.Tensor) -> None:
+    def _take(self, work: Work, rows: torch.Tensor, now: float) -> None:
         """Move a generation on by what was computed of it: a token for the first row, and one for each right guess."""
         generation, segment, slot = work.generation, work.segment, self.table.slots[work.segment.slot]
+        generation.last_step = now
         sure = len(segment.tokens) - len(work.draft)
         generation.computed = segment.start + sure
         slot.tokens.extend(segment.tokens[:sure])
@@ -371,11 +422,11 @@ class Scheduler:
 
     # What is told
 
-    def _tell_positions(self, now: float) -> None:
+    def _tell_positions(self) -> None:
         if not len(self.queue):
             return
-        held = slots_by_user(iter(self.running))
-        for position, generation in enumerate(self.queue.ordered(now=now, held=held), start=1):
+        held = slots_by_user(self.running)
+        for position, generation in enumerate(self.queue.ordered(held=held), start=1):
             if generation.told_position != position:
                 generation.told_position = position
                 self._outbox.append((generation, Delta(queue_position=position)))

@@ -29,7 +29,6 @@ ENVIRONMENT = {
     "draft_tokens": "INFERENCE_DRAFT_TOKENS",
     "queue_limit": "INFERENCE_QUEUE_LIMIT",
     "user_slots": "INFERENCE_USER_SLOTS",
-    "ageing_seconds": "INFERENCE_AGEING_SECONDS",
     "largest_body": "INFERENCE_LARGEST_BODY",
     "largest_n": "INFERENCE_LARGEST_N",
     "reader_seconds": "INFERENCE_READER_SECONDS",
@@ -66,7 +65,6 @@ class Settings:
     draft_tokens: int = 3
     queue_limit: int = 512
     user_slots: int = 8
-    ageing_seconds: float = 5.0
     largest_body: int = 4_000_000
     largest_n: int = 8
     reader_seconds: float = 30.0
@@ -78,7 +76,7 @@ class Settings:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be at least 1.")
         if self.draft_tokens < 0:
             raise InferenceError(f"{ENVIRONMENT['draft_tokens']} must be 0 (none) or more.")
-        for name in ("ageing_seconds", "reader_seconds", "drain_seconds"):
+        for name in ("reader_seconds", "drain_seconds"):
             if not getattr(self, name) > 0:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be more than 0.")
         if not 0 <= self.port < 65536:

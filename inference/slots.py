@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from inference.admission import Room
+
 SHORTEST_PREFIX = 8
 """Copying fewer tokens than this is not worth the trouble."""
 
@@ -46,10 +48,11 @@ class SlotTable:
         return [slot for slot in self.slots if slot.is_busy]
 
     @property
-    def free_tokens(self) -> int:
-        """Tokens that could be reserved if every warm slot were forgotten; 0 when no slot is free."""
+    def room(self) -> Room:
+        """What could be taken if every warm slot were forgotten."""
         busy = self.busy
-        return self.budget - sum(slot.reserved for slot in busy) if len(busy) < len(self.slots) else 0
+        free = self.budget - sum(slot.reserved for slot in busy)
+        return Room(len(self.slots) - len(busy), free, slots=len(self.slots), tokens=self.budget)
 
     def place(self, prompt: Sequence[int]) -> Placement:
         """The best slot for `prompt`; the caller makes sure that one is free. At least one token is left to compute."""

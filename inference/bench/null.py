@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.executor.base import Segment, logit_rows
+from inference.executor.base import Interruption, Segment, logit_rows
 from inference.slot_sampler import Choices
 from inference.tensorrt.bindings import Launch
 
@@ -30,7 +30,7 @@ class IdleExecutor:
         # As spread out as the default model's.
         self._logits = np.random.default_rng(0).standard_normal((slots, VOCABULARY), dtype=np.float32) * SPREAD
 
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:
         return torch.from_numpy(self._logits[: len(logit_rows(segments))].copy())
 
     def copy_prefix(self, *, source: int, target: int, length: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 
 from inference.sampling import Mask, SamplingParameters, TokenLogprob
@@ -30,6 +31,32 @@ class Segment:
         return self.start + len(self.tokens)
 
 
+class StepInterrupted(Exception):  # noqa: N818 - reads as what it is at the place that raises it
+    """A step was given up halfway. The slots hold what they held before it, and the same step may be done later."""
+
+
+class Interruption:
+    """A word that one thread writes while another computes: give the step up."""
+
+    def __init__(self) -> None:
+        self._word = np.zeros(1, np.int32)
+
+    @property
+    def address(self) -> int:
+        """Where the word lies in memory, for code that is not Python."""
+        return self._word.ctypes.data
+
+    @property
+    def is_asked(self) -> bool:
+        return bool(self._word[0])
+
+    def ask(self) -> None:
+        self._word[0] = 1
+
+    def forget(self) -> None:
+        self._word[0] = 0
+
+
 def logit_rows(segments: Sequence[Segment]) -> list[int]:
     """Which tokens of the flat batch have their logits wanted."""
     rows: list[int] = []
@@ -50,10 +77,11 @@ class Executor(Protocol):
     precision: str
     """What the arithmetic is done in, in words for people: `bfloat16`, `float32`, ..."""
 
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:
         """Run the segments (distinct slots), extending each slot's cache.
 
-        Returns float32 logits [sum of `logits`, vocabulary] in the order of the segments.
+        Returns float32 logits [sum of `logits`, vocabulary] in the order of the segments. May raise StepInterrupted
+        soon after the interruption is asked for; where a step is short anyway, it is finished instead.
         """
         ...
 

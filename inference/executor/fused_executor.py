@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from inference.executor.base import Segment, logit_rows
+from inference.executor.base import Interruption, Segment, logit_rows
 from inference.kernels.decoder import FusedDecoder
 from inference.kernels.native import Format
 from inference.weights import WeightSource
@@ -33,12 +33,13 @@ class FusedExecutor:
         )
         self.precision = f"{'quantised' if quantised else 'bfloat16'}-fused-{self._decoder.instruction_set}"
 
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:
         counts = [len(segment.tokens) for segment in segments]
         tokens = np.fromiter((token for segment in segments for token in segment.tokens), np.int32, sum(counts))
         slots = np.repeat(np.array([segment.slot for segment in segments], np.int32), counts)
         positions = np.concatenate([np.arange(segment.start, segment.end, dtype=np.int32) for segment in segments])
-        return self._decoder.forward(tokens, slots, positions, np.array(logit_rows(segments), np.int32))
+        wanted = np.array(logit_rows(segments), np.int32)
+        return self._decoder.forward(tokens, slots, positions, wanted, interruption)
 
     def copy_prefix(self, *, source: int, target: int, length: int) -> None:
         self._decoder.copy_prefix(source=source, target=target, length=length)

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import torch
 
-from inference.executor.base import LAST_DRAWN, Drawn, Segment
+from inference.executor.base import LAST_DRAWN, Drawn, Interruption, Segment, StepInterrupted
 from inference.sampling import Mask, SamplingParameters
 
 
@@ -27,12 +27,18 @@ class NullExecutor:
         self.cache: list[list[int]] = [[] for _ in range(slots)]
         self.steps = 0
 
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:
         self.steps += 1
+        self.during_step()
+        if interruption and interruption.is_asked:
+            raise StepInterrupted
         if len({segment.slot for segment in segments}) != len(segments):
             raise ValueError("two segments in one slot")
         rows = [row for segment in segments for row in self._advance(segment)]
         return torch.stack(rows) if rows else torch.empty(0, self.vocabulary)
+
+    def during_step(self) -> None:
+        """For those who want something to happen while the model computes."""
 
     def _advance(self, segment: Segment) -> list[torch.Tensor]:
         held = self.cache[segment.slot]

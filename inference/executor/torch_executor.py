@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from inference.config import ModelConfig
-from inference.executor.base import Segment, logit_rows
+from inference.executor.base import Interruption, Segment, StepInterrupted, logit_rows
 from inference.kv_cache import DeviceKeyValueCache, KeyValueCache
 from inference.linear import DenseLinear, Linear, PackedLinear, can_pack_bfloat16
 from inference.model import load_decoder
@@ -56,14 +56,14 @@ class TorchExecutor:
         return DenseLinear(weight, bias, self._dtype)
 
     @torch.inference_mode()
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:
         with self._there:
-            return self._forward(segments).cpu()
+            return self._forward(segments, interruption).cpu()
 
-    def _forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def _forward(self, segments: Sequence[Segment], interruption: Interruption | None) -> torch.Tensor:
         tokens = torch.tensor([token for segment in segments for token in segment.tokens])
         positions = torch.cat([torch.arange(segment.start, segment.end) for segment in segments])
-        attention = SegmentAttention(self.config, self._cache, segments, positions)
+        attention = SegmentAttention(self.config, self._cache, segments, positions, interruption)
         hidden = self._decoder.forward(tokens, positions, attention)
         wanted = logit_rows(segments)
         return self._decoder.logits(hidden if len(wanted) == len(hidden) else hidden[wanted])
@@ -108,9 +108,15 @@ class SegmentAttention:
     """Attention of one step: new keys and values go to the cache, then each segment looks at its own slot."""
 
     def __init__(
-        self, config: ModelConfig, cache: KeyValueCache, segments: Sequence[Segment], positions: torch.Tensor
+        self,
+        config: ModelConfig,
+        cache: KeyValueCache,
+        segments: Sequence[Segment],
+        positions: torch.Tensor,
+        interruption: Interruption | None = None,
     ) -> None:
         self._config = config
+        self._interruption = interruption
         self._cache = cache
         self._segments = segments
         slots = torch.repeat_interleave(
@@ -121,6 +127,8 @@ class SegmentAttention:
         self._masks: dict[tuple[int, int | None], torch.Tensor | None] = {}
 
     def __call__(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        if self._interruption and self._interruption.is_asked:
+            raise StepInterrupted
         dtype = self._cache.keys[layer].dtype
         self._cache.write(layer, self._flat_positions, keys.to(dtype).flatten(1), values.to(dtype).flatten(1))
         queries = queries.to(dtype)

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from inference import rope
 from inference.config import ModelConfig
 from inference.errors import InferenceError
+from inference.executor.base import Interruption, StepInterrupted
 from inference.kernels import build, native, packing
 from inference.kernels.native import Format, Matrix, Vector
 from inference.weights import WeightSource
 
 GROUP = 32
 HEAD_STEP = 16
+STOPPED = 2
+"""What the library answers when a step was interrupted."""
 NO_LAYER = 0
 
 Ints = NDArray[np.int32]
@@ -83,16 +86,19 @@ class FusedDecoder:
             self.close()
             raise
 
-    def forward(self, tokens: Ints, slots: Ints, positions: Ints, wanted: Ints) -> torch.Tensor:
+    def forward(
+        self, tokens: Ints, slots: Ints, positions: Ints, wanted: Ints, interruption: Interruption | None = None
+    ) -> torch.Tensor:
         """Run tokens [T] at `positions` of `slots`; float32 logits [len(wanted), vocabulary] of the rows `wanted`.
 
         Tokens of one slot are adjacent and at consecutive positions, and all positions before them were run earlier.
+        Raises StepInterrupted within a layer of the interruption.
         """
         logits = torch.empty(len(wanted), self.config.vocabulary)
         arrays = [np.ascontiguousarray(array, dtype=np.int32) for array in (tokens, slots, positions, wanted)]
         self._check(*arrays)
         flat_tokens, flat_slots, flat_positions, flat_wanted = (array.ctypes.data for array in arrays)
-        succeeded = self._library.parley_forward(
+        outcome = self._library.parley_forward(
             self._handle,
             len(tokens),
             flat_tokens,
@@ -101,8 +107,11 @@ class FusedDecoder:
             len(wanted),
             flat_wanted,
             logits.data_ptr(),
+            interruption.address if interruption else None,
         )
-        if not succeeded:
+        if outcome == STOPPED:
+            raise StepInterrupted
+        if not outcome:
             raise MemoryError(f"no memory for a step of {len(tokens)} tokens")
         return logits
 

@@ -70,7 +70,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "parley_set_bias": (INT, [HANDLE, INT, INT, POINTER]),
     "parley_set_vector": (None, [HANDLE, INT, INT, POINTER, LONG]),
     "parley_set_window": (None, [HANDLE, INT, INT]),
-    "parley_forward": (INT, [HANDLE, INT, POINTER, POINTER, POINTER, INT, POINTER, POINTER]),
+    "parley_forward": (INT, [HANDLE, INT, POINTER, POINTER, POINTER, INT, POINTER, POINTER, POINTER]),
     "parley_copy_prefix": (None, [HANDLE, INT, INT, INT]),
     "parley_release": (None, [HANDLE, INT, INT]),
 }

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from inference.executor.base import LAST_DRAWN, Drawn, Segment
+from inference.executor.base import LAST_DRAWN, Drawn, Interruption, Segment
 from inference.sampling import Mask, SamplingParameters
 from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
 from inference.tensorrt.bindings import Launch, launches, pack, packed_size
@@ -97,7 +97,7 @@ class SlotExecutor:
         }
 
     @torch.inference_mode()
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:
         parts: list[torch.Tensor] = []
         owners: list[int] = []
         for launch in launches(segments, self._limits, self._capacity):

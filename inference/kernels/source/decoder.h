@@ -59,16 +59,21 @@ class Decoder {
         }
     }
 
-    // Rows of one slot are adjacent and at rising positions. logits: float32 [wanted rows][vocabulary].
-    void forward(int count, const int* tokens, const int* row_slots, const int* row_positions, int wanted, const int* wanted_rows,
-                 float* logits) {
+    // Rows of one slot are adjacent and at rising positions. logits: float32 [wanted rows][vocabulary]. Gives up between two
+    // layers, and returns false, once another thread has written to `stop` (which may be null).
+    bool forward(int count, const int* tokens, const int* row_slots, const int* row_positions, int wanted, const int* wanted_rows,
+                 float* logits, const int* stop) {
         slots = row_slots;
         positions = row_positions;
         reserve(count);
         find_runs(count);
         for_rows(count, [&](int row) { unpack_row(embedding, tokens[row], hidden + size_t(row) * shape.hidden); });
-        for (int index = 0; index < shape.layers; index++) run_layer(index, count);
+        for (int index = 0; index < shape.layers; index++) {
+            if (stop && __atomic_load_n(stop, __ATOMIC_RELAXED)) return false;
+            run_layer(index, count);
+        }
         project(wanted, wanted_rows, logits);
+        return true;
     }
 
     Shape shape;

@@ -69,14 +69,16 @@ EXPORT void parley_set_vector(void* decoder, int layer, int which, const float* 
 
 EXPORT void parley_set_window(void* decoder, int layer, int window) { static_cast<Decoder*>(decoder)->layers[layer].window = window; }
 
+// 0: no memory; 1: done; 2: stopped halfway.
 EXPORT int parley_forward(void* decoder, int count, const int* tokens, const int* slots, const int* positions, int wanted,
-                          const int* wanted_rows, float* logits) {
+                          const int* wanted_rows, float* logits, const int* stop) {
     try {
-        static_cast<Decoder*>(decoder)->forward(count, tokens, slots, positions, wanted, wanted_rows, logits);
+        const bool is_done =
+            static_cast<Decoder*>(decoder)->forward(count, tokens, slots, positions, wanted, wanted_rows, logits, stop);
+        return is_done ? 1 : 2;
     } catch (const std::exception&) {
         return 0;
     }
-    return 1;
 }
 
 EXPORT void parley_copy_prefix(void* decoder, int source, int target, int length) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,7 +16,7 @@ from inference.executor.null import DrawingNullExecutor, NullExecutor
 from inference.generation import Delta, Generation, Order, State
 from inference.metrics import Metrics
 from inference.sampling import SamplingParameters
-from inference.scheduler import Scheduler, StepLimits
+from inference.scheduler import LONGEST_PAUSE, Scheduler, StepLimits
 
 VOCABULARY = 50
 GREEDY = SamplingParameters(temperature=0.0)
@@ -312,17 +312,92 @@ def test_a_paying_request_overtakes_a_free_one_that_came_first() -> None:
     assert free.state is State.QUEUED
 
 
-def test_a_free_request_is_served_in_the_end_however_many_paying_ones_keep_coming() -> None:
-    bench = Bench(slots=1, policy=AdmissionPolicy(ageing_seconds=1.0))
-    free = bench.add(order([2], priority=2))
-    for arrival in range(200):
-        bench.add(order([3 + arrival % 40], priority=0))
+@pytest.mark.parametrize("priority", [1, 2])
+def test_a_free_request_begins_in_its_turn_however_many_paying_ones_keep_coming(priority: int) -> None:
+    bench = Bench(slots=1)
+    paying = [bench.add(order([3 + number % 40], priority=0)) for number in range(5)]
+    bench.step()
+    worse = [bench.add(order([2], priority=priority)) for _number in range(3)]
+    while not all(bench.ends(each) for each in worse):
+        paying.append(bench.add(order([3 + len(paying) % 40], priority=0)))
         bench.step()
+    begun = sorted([*paying, *worse], key=lambda each: (each.admitted is None, each.admitted))
+    places = [begun.index(each) for each in worse]
+    # One of it for every four, or sixteen, of those that pay.
+    assert all(later - earlier <= 4**priority + 1 for earlier, later in zip([0, *places], places, strict=False))
+
+
+def test_a_flood_of_free_requests_leaves_room_for_those_who_pay() -> None:
+    bench = Bench(slots=8, budget=800, policy=AdmissionPolicy(user_slots=8))
+    for number in range(80):
+        bench.add(order([1 + number % 40], max_tokens=30, priority=2))
+    bench.step()
+    assert len(bench.scheduler.running) == 6
+    paying = bench.add(order([45]))
+    bench.step()
+    assert paying.state is State.RUNNING
+
+
+def test_room_that_is_kept_never_keeps_a_line_from_having_one_reply_at_a_time() -> None:
+    bench = Bench(slots=8, budget=160)
+    large = [bench.add(order([1 + number] * 100, max_tokens=20, priority=2)) for number in range(2)]
+    bench.step()
+    assert [each.state for each in large] == [State.RUNNING, State.QUEUED]
+    bench.run()
+    assert [bench.ends(each) for each in large] == [["length"], ["length"]]
+
+
+def test_free_replies_stand_still_while_a_paying_prompt_is_computed_but_not_for_long() -> None:
+    bench = Bench(slots=8, budget=1600, chunk=4)
+    free = bench.add(order([1], max_tokens=60, priority=2))
+    bench.step()
+    before = len(bench.said(free))
+    bench.add(order([2] * 160, priority=0))
+    for _step in range(9):
         bench.step()
-        if bench.ends(free):
-            break
-    assert bench.ends(free) == ["length"]
-    assert bench.now < 10.0
+    assert len(bench.said(free)) == before
+    while len(bench.said(free)) == before:
+        bench.step()
+    assert bench.now <= 1.0 + LONGEST_PAUSE + 0.2
+    bench.run()
+    assert bench.said(free) == alone(free.order)
+
+
+class BusyExecutor(NullExecutor):
+    """Something happens while a step is computed."""
+
+    happens: Callable[[], None] | None = None
+
+    def during_step(self) -> None:
+        if self.happens:
+            happens, self.happens = self.happens, None
+            happens()
+
+
+@pytest.mark.parametrize(("comes", "gives_up"), [(0, True), (1, True), (2, False)])
+def test_a_step_is_given_up_for_a_better_prompt_and_no_reply_changes(comes: int, gives_up: bool) -> None:
+    executor = BusyExecutor(slots=8, positions=200, vocabulary=VOCABULARY)
+    bench = Bench(slots=8, executor=executor)
+    running = [bench.add(order([1 + number] * 9, max_tokens=20, priority=2)) for number in range(3)]
+    for _step in range(4):
+        bench.step()
+    said = [len(bench.said(each)) for each in running]
+    late: list[Generation] = []
+
+    def order_comes() -> None:
+        bench.scheduler.hurry(comes)
+        late.append(bench.add(order([40] * 12, priority=comes)))
+
+    executor.happens = order_comes
+    bench.step()
+    assert ([len(bench.said(each)) for each in running] == said) is gives_up
+    bench.scheduler.begin()
+    bench.step()
+    assert len(bench.said(late[0])) == 1
+    bench.run()
+    for each in [*running, *late]:
+        assert bench.said(each) == alone(each.order)
+    assert bench.counted("inference_steps_interrupted_total") == int(gives_up)
 
 
 @settings(max_examples=60, deadline=None)
@@ -330,12 +405,10 @@ def test_a_free_request_is_served_in_the_end_however_many_paying_ones_keep_comin
     st.lists(st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(0, 6)), min_size=2, max_size=20),
     st.integers(1, 3),
 )
-def test_nobody_is_overtaken_by_who_came_later_than_the_priority_is_worth(
+def test_nobody_is_overtaken_by_who_came_later_and_is_not_better(
     script: list[tuple[int, int, int]], slots: int
 ) -> None:
-    """The bound on starvation: each step of priority buys the place of those who came `ageing_seconds` earlier."""
-    ageing = 1.0
-    bench = Bench(slots=slots, policy=AdmissionPolicy(ageing_seconds=ageing, user_slots=1))
+    bench = Bench(slots=slots, policy=AdmissionPolicy(user_slots=1))
     for number, (priority, length, pause) in enumerate(script):
         for _ in range(pause):
             bench.step()
@@ -343,8 +416,7 @@ def test_nobody_is_overtaken_by_who_came_later_than_the_priority_is_worth(
     bench.run()
     for first in bench.generations:
         for second in bench.generations:
-            worth = max(0, first.order.priority - second.order.priority) * ageing
-            if second.arrived > first.arrived + worth + 1e-6:
+            if second.arrived > first.arrived and second.order.priority == first.order.priority:
                 assert first.admitted is not None
                 assert second.admitted is not None
                 assert first.admitted <= second.admitted
