@@ -26,9 +26,21 @@ SMALLEST_REPLY_TOKENS = 16
 
 
 class QuotaExceeded(Exception):  # noqa: N818 - reads as what it is at the place that raises it
-    """A limit is reached. Tells which (`code`), how much there was, and when it comes back."""
+    """A limit is reached. Tells which (`code`), how much there was, and when it comes back.
 
-    def __init__(self, code: str, *, limit: int, used: int, resets_at: datetime, plan_key: str) -> None:
+    `window` is how long the limit is for, where that is always the same.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        limit: int,
+        used: int,
+        resets_at: datetime,
+        plan_key: str,
+        window: timedelta | None = None,
+    ) -> None:
         super().__init__(f"{code}: {used} of {limit} used until {resets_at:%Y-%m-%d %H:%M} UTC")
         self.code = code
         self.limit = limit
@@ -36,6 +48,7 @@ class QuotaExceeded(Exception):  # noqa: N818 - reads as what it is at the place
         self.remaining = max(0, limit - used)
         self.resets_at = resets_at
         self.plan_key = plan_key
+        self.window = window
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +271,7 @@ def _exceeded(kind: Kind, user_id: uuid.UUID, entitlement: Entitlement, now: dat
         used=level.taken if level else 0,
         resets_at=resets_at,
         plan_key=entitlement.plan_key,
+        window=entitlement.window if kind == Kind.MESSAGES else None,
     )
 
 

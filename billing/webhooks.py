@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from billing import mirror, stripe
 from billing.models import StripeEvent, Subscription
@@ -31,6 +32,18 @@ class BadEvent(ValueError):  # noqa: N818 - reads as what it is at the place tha
     """Signed, but not an event that we could ever use."""
 
 
+# One statement, whose commit is the acknowledgement: Stripe waits for it, and sends many at once.
+_STORE = """
+INSERT INTO billing_stripeevent AS known (stripe_id, type, object_type, object_id, api_version, occurred_at, source,
+  body, state, attempts, next_attempt_at, error, received_at)
+VALUES (%(id)s, %(type)s, %(object_type)s, %(object_id)s, %(api_version)s, %(occurred_at)s, %(source)s,
+  %(body)s, 'waiting', 0, %(now)s, '', %(now)s)
+ON CONFLICT (stripe_id) DO UPDATE SET next_attempt_at = EXCLUDED.next_attempt_at
+WHERE known.state = 'waiting' AND known.next_attempt_at > EXCLUDED.next_attempt_at AND EXCLUDED.source = 'webhook'
+RETURNING xmax = 0
+"""
+
+
 def receive(*, body: bytes, signature: str, now: datetime) -> bool:
     """Verify and store an event; returns whether it was new. It is committed when this returns.
 
@@ -43,26 +56,10 @@ def receive(*, body: bytes, signature: str, now: datetime) -> bool:
 
 def store(event: stripe.EventFacts, *, body: bytes, source: str, now: datetime) -> bool:
     """Insert the event unless its id is known; a repeated delivery makes an unfinished one due at once."""
-    row = StripeEvent(
-        stripe_id=event.id,
-        type=event.type,
-        object_type=event.object_type,
-        object_id=event.object_id,
-        api_version=event.api_version,
-        occurred_at=event.occurred_at,
-        source=source,
-        body=body,
-        received_at=now,
-        next_attempt_at=now,
-    )
-    with transaction.atomic():
-        before = StripeEvent.objects.filter(pk=event.id).values_list("state", flat=True).first()
-        if before is None:
-            # Two deliveries at once may both come here: the database keeps one row.
-            StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
-        elif before == StripeEvent.State.WAITING and source == "webhook":
-            StripeEvent.objects.filter(pk=event.id, state=before, next_attempt_at__gt=now).update(next_attempt_at=now)
-    return before is None
+    values = {**asdict(event), "source": source, "body": body, "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, values)
+        return cursor.rowcount == 1 and cursor.fetchone() == (True,)
 
 
 def process_waiting(*, now: Callable[[], datetime], at_most: int = 500) -> int:

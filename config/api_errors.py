@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from django.http import Http404
@@ -14,6 +13,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from billing import rate_limits
 from billing.quota import QuotaExceeded
 from chat.sending import BadMessage
 
@@ -37,19 +37,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _quota_answer(error: QuotaExceeded) -> Response:
-    seconds = max(1, math.ceil((error.resets_at - timezone.now()).total_seconds())) if error.resets_at else 1
-    response = _answer(
-        status.HTTP_429_TOO_MANY_REQUESTS,
-        "quota_exceeded",
-        str(error),
-        quota=error.code,
-        limit=error.limit,
-        used=error.used,
-        resets_at=error.resets_at,
-        plan=error.plan_key,
-        plans_url=reverse("plans"),
-    )
-    response["Retry-After"] = str(seconds)
+    more = {**rate_limits.numbers(error), "plans_url": reverse("plans")}
+    response = _answer(status.HTTP_429_TOO_MANY_REQUESTS, "quota_exceeded", str(error), **more)
+    for name, value in rate_limits.headers(error, now=timezone.now()).items():
+        response[name] = value
     return response
 
 

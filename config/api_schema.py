@@ -44,7 +44,7 @@ MEANINGS = {
     "409": "The request with this Idempotency-Key is still being answered.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
-    "429": "A limit is reached; `Retry-After` says when it comes back.",
+    "429": "A limit is reached; `Retry-After` and `RateLimit` say when it comes back.",
     "503": "The model is away for the moment.",
 }
 ORDINARY = ("400", "401", "403", "404", "405", "415", "429")

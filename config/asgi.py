@@ -1,7 +1,7 @@
 """The ASGI entry point: `uvicorn config.asgi:application`."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import django
 from asgiref.sync import sync_to_async
@@ -10,7 +10,12 @@ from django.core.handlers.asgi import ASGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
-from servestatic.middleware import ServeStaticMiddleware  # noqa: E402 - reads the settings
+from django.core.handlers.exception import convert_exception_to_response  # noqa: E402 - reads the settings
+from django.http import HttpRequest, HttpResponse  # noqa: E402
+from django.urls import reverse  # noqa: E402
+from servestatic.middleware import ServeStaticMiddleware  # noqa: E402
+
+from billing.views.webhook import webhook  # noqa: E402
 
 
 class Application(ASGIHandler):
@@ -25,8 +30,15 @@ class Application(ASGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
-        chain = sync_to_async(self._middleware_chain, thread_sensitive=True)
-        self._middleware_chain = ServeStaticMiddleware(chain)
+        self._pages = ServeStaticMiddleware(sync_to_async(self._middleware_chain, thread_sensitive=True))
+        # Stripe's posts have no session, language or page that any middleware could be for, and come in floods.
+        self._webhook = sync_to_async(convert_exception_to_response(webhook), thread_sensitive=True)
+        self._webhook_path = reverse("stripe-webhook")
+        self._middleware_chain = self._answer
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        answer = self._webhook if request.path_info == self._webhook_path else self._pages
+        return cast(HttpResponse, await answer(request))
 
 
 application = Application()

@@ -9,13 +9,14 @@ from typing import Any
 
 from django.http import JsonResponse
 
+from billing import rate_limits
 from billing.quota import QuotaExceeded
 
 INVALID = "invalid_request_error"
 
 
 class ApiError(Exception):
-    """An answer other than the one that was asked for; `headers` go with it."""
+    """An answer other than the one that was asked for; `headers` go with it, `more` into it."""
 
     def __init__(
         self,
@@ -26,11 +27,12 @@ class ApiError(Exception):
         kind: str = INVALID,
         param: str | None = None,
         headers: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code, **(more or {})}}
 
     def response(self) -> JsonResponse:
         return JsonResponse(self.body, status=self.status, headers=self.headers)
@@ -42,18 +44,18 @@ def bad_request(message: str, *, param: str | None = None, code: str = "invalid_
 
 def over_quota(error: QuotaExceeded, *, now: datetime) -> ApiError:
     """Requests at once and in the window come back soon; the month's tokens do not, and clients need not retry."""
-    seconds = max(1, math.ceil((error.resets_at - now).total_seconds()))
-    headers = {"Retry-After": str(seconds)}
+    headers = rate_limits.headers(error, now=now)
+    more = rate_limits.numbers(error)
     when = f"{error.resets_at:%Y-%m-%d %H:%M} UTC"
     if error.code == "concurrency":
         text = f"{error.limit} replies are being written for you, the most at once in your plan. Wait for one to end."
-        return ApiError(429, "rate_limit_exceeded", text, kind="requests", headers={"Retry-After": "1"})
+        return ApiError(429, "rate_limit_exceeded", text, kind="requests", headers=headers, more=more)
     headers["x-should-retry"] = "false"
     if error.code == "messages":
         text = f"You have used all {error.limit} messages of your plan's window. It begins anew at {when}."
-        return ApiError(429, "rate_limit_exceeded", text, kind="requests", headers=headers)
+        return ApiError(429, "rate_limit_exceeded", text, kind="requests", headers=headers, more=more)
     text = f"You have used {error.used} of your plan's {error.limit} tokens this month. They come back at {when}."
-    return ApiError(429, "insufficient_quota", text, kind="insufficient_quota", headers=headers)
+    return ApiError(429, "insufficient_quota", text, kind="insufficient_quota", headers=headers, more=more)
 
 
 def over_cap(cap: int, *, now: datetime) -> ApiError:

@@ -181,7 +181,10 @@ def test_the_limits_of_the_plan_are_in_the_headers_and_hold(client: openai.OpenA
     told = caught.value.response.headers
     assert int(told["retry-after"]) > 60
     assert (told["x-ratelimit-limit-requests"], told["x-ratelimit-remaining-requests"]) == ("1", "0")
+    assert told["ratelimit"].startswith('"messages";r=0;t=')
+    assert told["ratelimit-policy"] == '"messages";q=1;w=10800'
     assert caught.value.code == "rate_limit_exceeded"
+    assert caught.value.body["limit"] == caught.value.body["used"] == 1
 
 
 def test_a_key_stops_at_its_cap(client: openai.OpenAI) -> None:

@@ -1,7 +1,7 @@
 """What a person sees about plans and use."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -54,6 +54,20 @@ def test_the_usage_page_and_the_api_tell_the_same(client, ann):
     page = client.get("/billing/usage").content.decode()
     assert "19 of 20 messages left" in page
     assert "1 messages, 42 tokens" in page
+
+
+def test_a_program_at_the_wall_is_told_the_numbers_in_headers_and_json(client, ann):
+    Plan.objects.filter(key="free").update(messages_per_window=1, concurrent_replies=5)
+    quota.reserve(user=ann, request_id=uuid.uuid4(), prompt_tokens=1, max_output_tokens=9, now=timezone.now())
+    body = {"client_id": str(uuid.uuid4()), "content": "Hi"}
+    answer = client.post("/api/conversations", body, content_type="application/json")
+    assert answer.status_code == 429
+    error, seconds = answer.json()["error"], int(answer["Retry-After"])
+    assert (error["quota"], error["limit"], error["used"], error["remaining"]) == ("messages", 1, 1, 0)
+    resets_at = datetime.fromisoformat(error["resets_at"])
+    assert abs(resets_at - timezone.now() - timedelta(seconds=seconds)) < timedelta(seconds=20)
+    assert answer["RateLimit"] == f'"messages";r=0;t={seconds}'
+    assert answer["RateLimit-Policy"] == '"messages";q=1;w=10800'
 
 
 @pytest.mark.parametrize("address", ["usage", "invoices", "team", "cancel", "portal", "return"])
