@@ -47,7 +47,7 @@ def _sync_product(
 ) -> list[Difference]:
     known = {there[price.lookup_key][2] for price in prices if price.lookup_key in there}
     if plan.stripe_product_id in known:
-        return []
+        return _rename_product(plan, dry_run)
     if known and not plan.stripe_product_id:
         return _adopt_product(plan, known.pop(), dry_run)
     if not dry_run:
@@ -56,6 +56,18 @@ def _sync_product(
         product_id = stripe.save_product(product_id=plan.stripe_product_id, name=plan.name, metadata=metadata, key=key)
         Plan.objects.filter(pk=plan.pk).update(stripe_product_id=product_id)
     return [Difference(f"product {plan.key}", "not at Stripe")]
+
+
+def _rename_product(plan: Plan, dry_run: bool) -> list[Difference]:
+    """Customers read the name on Checkout and on their invoices."""
+    there = stripe.product_name(plan.stripe_product_id)
+    if there == plan.name:
+        return []
+    if not dry_run:
+        key = _key("product", plan.key, plan.stripe_product_id, there, plan.name)
+        metadata = {"plan": plan.key}
+        stripe.save_product(product_id=plan.stripe_product_id, name=plan.name, metadata=metadata, key=key)
+    return [Difference(f"product {plan.key}", f"called {there} at Stripe")]
 
 
 def _adopt_product(plan: Plan, product_id: str, dry_run: bool) -> list[Difference]:

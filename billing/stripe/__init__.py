@@ -24,6 +24,7 @@ from billing.stripe.facts import (
 from billing.stripe.products import (
     create_price,
     find_prices,
+    product_name,
     retire_price,
     save_product,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "next_price_of_schedule",
     "payment_of_invoice",
     "preview_change",
+    "product_name",
     "release_schedule",
     "retire_price",
     "retrieve_charge",

@@ -21,6 +21,10 @@ def save_product(*, product_id: str, name: str, metadata: dict[str, str], key: s
     return str(asked(products.create)(values, {"idempotency_key": f"{key}:new"}).id)
 
 
+def product_name(product_id: str) -> str:
+    return str(asked(api().products.retrieve)(product_id).name)
+
+
 def find_prices(lookup_keys: list[str]) -> dict[str, tuple[str, int, str]]:
     """Active prices by lookup key: (id, amount, product)."""
     found: dict[str, tuple[str, int, str]] = {}

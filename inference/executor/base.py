@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from inference.sampling import Mask, SamplingParameters, TokenLogprob
 
@@ -39,7 +40,7 @@ class Interruption:
     """A word that one thread writes while another computes: give the step up."""
 
     def __init__(self) -> None:
-        self._word = np.zeros(1, np.int32)
+        self._word: NDArray[np.int32] = np.zeros(1, np.int32)
 
     @property
     def address(self) -> int:

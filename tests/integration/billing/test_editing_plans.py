@@ -1,0 +1,63 @@
+"""Staff edit a plan in the admin; `sync_plans` shows what that changes at Stripe, and pushes it."""
+
+import re
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from billing.models import Plan, Price
+from tests.stack.customers import buy, newcomer, plan_of, price
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def saved(address, **changes):
+    """Send the form as the page offers it, with some fields changed."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss@example.org", "correct horse battery"))
+    form = client.get(address).context["adminform"].form
+    formsets = client.get(address).context["inline_admin_formsets"]
+    fields = {}
+    for each in [form, *(row for shown in formsets for row in [shown.formset.management_form, *shown.formset.forms])]:
+        for bound in each:
+            fields |= _posted(bound)
+    answer = client.post(address, {**fields, **changes})
+    assert answer.status_code == 302, re.findall(r"errorlist.*?</ul>", answer.content.decode(), re.DOTALL)
+
+
+def _posted(bound):
+    value = bound.value()
+    if isinstance(value, bool):
+        return {bound.html_name: "on"} if value else {}
+    return {bound.html_name: bound.field.widget.format_value(value) or ""}
+
+
+def synced(*options):
+    output = StringIO()
+    call_command("sync_plans", *options, stdout=output)
+    return output.getvalue().splitlines()
+
+
+def test_an_edited_plan_is_a_new_version_that_is_shown_then_pushed_then_the_same(at_simulated_stripe):
+    ann = newcomer("ann")
+    paid_before = buy(ann).unit_amount
+    address = reverse("admin:billing_plan_change", args=["plus"])
+    prices = list(Price.objects.filter(plan="plus"))
+    row = next(number for number, each in enumerate(prices) if each == price())
+    saved(address, **{"name": "Plus+", "messages_per_window": "200", f"prices-{row}-unit_amount": "2500"})
+    plan = Plan.objects.get(key="plus")
+    assert (plan.name, plan.messages_per_window, plan.version) == ("Plus+", 200, 2)
+    newest = plan.revisions.first()
+    assert (newest.number, newest.limits["messages_per_window"], newest.changed_by) == (2, 200, "boss@example.org")
+    wanted = ["product plus: called Plus at Stripe", "price plus_month_usd 2500: 2000 at Stripe", "2 differences."]
+    assert synced("--dry-run") == wanted
+    assert synced("--dry-run") == wanted
+    assert synced() == wanted
+    assert synced() == ["Everything is the same."]
+    subscription = ann.customer.subscriptions.get()
+    assert (subscription.unit_amount, paid_before, plan_of(ann)) == (2000, 2000, "plus")
+    assert buy(newcomer("bob")).unit_amount == 2500
