@@ -45,7 +45,7 @@ class StepByStep:
         self.copy_prefix, self.release, self.close = inner.copy_prefix, inner.release, inner.close
         self._inner = inner
 
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+    def forward(self, segments: Sequence[Segment], _interruption: object = None) -> torch.Tensor:
         logits: torch.Tensor = self._inner.forward(segments)
         return logits.clone()
 
