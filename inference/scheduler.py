@@ -86,6 +86,9 @@ class Scheduler:
         self._interruption = Interruption()
         self._worst_priority = 0
         metrics.slots_total.labels(model).set(executor.slots)
+        # Looked up once: they are counted for every token.
+        self._reply_tokens = metrics.reply_tokens.labels(model)
+        self._inter_token_seconds = metrics.inter_token_seconds.labels(model)
 
     @property
     def is_idle(self) -> bool:
@@ -377,13 +380,12 @@ class Scheduler:
         self._outbox.append((generation, Delta(text=text, token=token, logprob=logprob, produced=generation.produced)))
 
     def _time_token(self, generation: Generation, now: float) -> None:
-        metrics, model = self._metrics, self._model
-        metrics.reply_tokens.labels(model).inc()
+        self._reply_tokens.inc()
         if generation.first_token is None or generation.last_token is None:
             generation.first_token = now
-            metrics.first_token_seconds.labels(model).observe(now - generation.arrived)
+            self._metrics.first_token_seconds.labels(self._model).observe(now - generation.arrived)
         else:
-            metrics.inter_token_seconds.labels(model).observe(now - generation.last_token)
+            self._inter_token_seconds.observe(now - generation.last_token)
         generation.last_token = now
 
     # What finishes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inference.bench.compare import Plan, compare, render
 from inference.bench.limits import bfloat16_gigaflops, read_gigabytes_per_second
-from inference.bench.null import binding_milliseconds, host_milliseconds
+from inference.bench.null import binding_milliseconds, host_milliseconds, plan_milliseconds
 from inference.errors import InferenceError
 
 QUICK = Plan(prompt_tokens=(30, 200), concurrencies=(1, 16), peers=("parley", "llama.cpp"), rounds=1, new_tokens=32)
@@ -21,7 +21,8 @@ def run(options: argparse.Namespace) -> int:
             greedy, drawn = (host_milliseconds(replies, temperature=temperature) for temperature in (0.0, 0.8))
             print(f"{replies} replies: host time a step {greedy:.2f} ms greedy, {drawn:.2f} ms drawn")  # noqa: T201
         for rows in options.concurrency or (64, 256):
-            print(f"{rows} rows: host time a step of a TensorRT plan {binding_milliseconds(rows):.3f} ms")  # noqa: T201
+            numbers, whole = binding_milliseconds(rows), plan_milliseconds(rows)
+            print(f"{rows} rows: host time a step of a TensorRT plan {numbers:.3f} ms, all in all {whole:.3f} ms")  # noqa: T201
         return 0
     threads = options.threads or len(os.sched_getaffinity(0))
     model = _model_file(options.model)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.executor.base import Interruption, Segment, logit_rows
+from inference.executor.base import Executor, Interruption, Segment, logit_rows
 from inference.slot_sampler import Choices
 from inference.tensorrt.bindings import Launch
+from inference.tensorrt.slot_executor import SlotExecutor
 
 VOCABULARY = 49_152
 SPREAD = 4.0
@@ -43,7 +44,7 @@ class IdleExecutor:
         """Nothing is held."""
 
 
-def host_milliseconds(replies: int, *, temperature: float, steps: int = 100) -> float:
+def host_milliseconds(replies: int, *, temperature: float, steps: int = 100, executor: Executor | None = None) -> float:
     """The median time of one decode step of `replies` replies outside the executor, in milliseconds."""
     from inference.admission import AdmissionPolicy
     from inference.detokenizer import Detokenizer
@@ -53,7 +54,7 @@ def host_milliseconds(replies: int, *, temperature: float, steps: int = 100) -> 
     from inference.scheduler import Scheduler, StepLimits
 
     scheduler = Scheduler(
-        IdleExecutor(slots=replies, positions=4096),
+        executor or IdleExecutor(slots=replies, positions=4096),
         end_tokens=frozenset(),
         policy=AdmissionPolicy(user_slots=replies),
         limits=StepLimits(),
@@ -106,11 +107,27 @@ class IdleRunner:
 
 def binding_milliseconds(rows: int, *, steps: int = 200) -> float:
     """The median time that a decode step of a plan takes on the host besides the plan: numbers, addresses, rows."""
+    executor = idle_plan(rows, positions=steps + 64)
+    times = []
+    for step in range(steps):
+        segments = [Segment(slot, step, [1]) for slot in range(rows)]
+        began = time.perf_counter()
+        executor.forward(segments)
+        times.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(times)
+
+
+def plan_milliseconds(rows: int, *, steps: int = 100) -> float:
+    """The same for all that the host does in a step, a step ahead: scheduling, launching, reading, text, metrics."""
+    return host_milliseconds(rows, temperature=0.8, steps=steps, executor=idle_plan(rows, positions=4096))
+
+
+def idle_plan(rows: int, *, positions: int) -> SlotExecutor:
+    """A plan of 32 layers that is done at once."""
     from inference.config import ModelConfig
     from inference.tensorrt.contract import contract
     from inference.tensorrt.precision import precision_named
     from inference.tensorrt.profiles import Limits
-    from inference.tensorrt.slot_executor import SlotExecutor
 
     sizes: dict[str, Any] = {
         "hidden_size": 64,
@@ -120,15 +137,8 @@ def binding_milliseconds(rows: int, *, steps: int = 200) -> float:
         "kv_heads": 1,
         "head_size": 32,
     }
-    config = ModelConfig(family="llama", vocabulary=8, window=steps + 64, norm_epsilon=1e-5, rope_base=1e4, **sizes)
-    limits = Limits(max_batch=rows, max_chunk=64, positions=steps + 64)
+    config = ModelConfig(family="llama", vocabulary=8, window=positions, norm_epsilon=1e-5, rope_base=1e4, **sizes)
+    limits = Limits(max_batch=rows, max_chunk=64, positions=positions)
     tensors = contract(config, precision_named("bfloat16"), positions=limits.positions)
     weights = {spec.name: torch.zeros(spec.sized(), dtype=spec.dtype) for spec in tensors.weights}
-    executor = SlotExecutor(IdleRunner(rows), tensors, weights, limits=limits, precision="none")
-    times = []
-    for step in range(steps):
-        segments = [Segment(slot, step, [1]) for slot in range(rows)]
-        began = time.perf_counter()
-        executor.forward(segments)
-        times.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(times)
+    return SlotExecutor(IdleRunner(rows), tensors, weights, limits=limits, precision="none")
