@@ -138,5 +138,10 @@ def close(*, user_id: uuid.UUID, kind: Kind, window_number: int, held: int, used
 
 def level(*, user_id: uuid.UUID, kind: Kind, now: datetime) -> Level | None:
     """How full the bucket is; None when no window is open."""
-    row = UsageBucket.objects.filter(user_id=user_id, kind=kind, resets_at__gt=now).first()
-    return Level(row.window_number, row.used, row.reserved, row.resets_at) if row else None
+    return levels(user_id=user_id, now=now).get(kind)
+
+
+def levels(*, user_id: uuid.UUID, now: datetime) -> dict[Kind, Level]:
+    """How full each bucket is whose window is open."""
+    rows = UsageBucket.objects.filter(user_id=user_id, resets_at__gt=now)
+    return {Kind(row.kind): Level(row.window_number, row.used, row.reserved, row.resets_at) for row in rows}

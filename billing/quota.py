@@ -178,8 +178,8 @@ def expire_abandoned(*, now: datetime, at_most: int = 500) -> int:
 def allowance_of(user: User, *, now: datetime) -> Allowance:
     """What the person has used and has left, for pages and the API. Running replies count as used."""
     entitlement = entitlement_of(user, now=now)
-    messages = buckets.level(user_id=user.pk, kind=Kind.MESSAGES, now=now)
-    tokens = buckets.level(user_id=user.pk, kind=Kind.TOKENS, now=now)
+    levels = buckets.levels(user_id=user.pk, now=now)
+    messages, tokens = levels.get(Kind.MESSAGES), levels.get(Kind.TOKENS)
     used = messages.taken if messages else 0
     tokens_used = tokens.taken if tokens else 0
     return Allowance(

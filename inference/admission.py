@@ -121,7 +121,8 @@ class AdmissionQueue:
 
 
 def weight_of(priority: int) -> int:
-    return WEIGHT ** min(max(priority, 0), MOST_STEPS)
+    weight: int = WEIGHT ** min(max(priority, 0), MOST_STEPS)
+    return weight
 
 
 def slots_by_user(running: Iterable[Generation]) -> Counter[str]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,9 +112,11 @@ class Surroundings:
 def _remove_what_killed_runs_left() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         process_id = folder.name.removeprefix(PREFIX).split("-")[0]
-        if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{process_id}").exists():
-            remove_folder(folder / "postgres")
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # a run that ends at this moment removes its own
+            is_ours = folder.stat().st_uid == os.geteuid()
+            if is_ours and not Path(f"/proc/{process_id}").exists():
+                remove_folder(folder / "postgres")
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 surroundings = Surroundings()
