@@ -59,7 +59,7 @@ def store(event: stripe.EventFacts, *, body: bytes, source: str, now: datetime) 
     values = {**asdict(event), "source": source, "body": body, "now": now}
     with connection.cursor() as cursor:
         cursor.execute(_STORE, values)
-        return cursor.rowcount == 1 and cursor.fetchone() == (True,)
+        return cursor.rowcount == 1 and bool(cursor.fetchone() == (True,))
 
 
 def process_waiting(*, now: Callable[[], datetime], at_most: int = 500) -> int:
