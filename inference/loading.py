@@ -96,8 +96,10 @@ def place(source: WeightSource, settings: Settings, *, positions: int) -> tuple[
 
 def make_executor(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     """The executor that `settings.engine` names; `auto` takes the kernels and, where they cannot be had, torch."""
-    if settings.precision == "float16" and settings.engine != "interpreter":
-        raise InferenceError("INFERENCE_PRECISION=float16 is for GPUs; on a CPU, choose bfloat16 or float32.")
+    if settings.precision in ("float16", "fp8") and settings.engine != "interpreter":
+        raise InferenceError(
+            f"INFERENCE_PRECISION={settings.precision} is for GPUs; on a CPU, choose bfloat16 or float32."
+        )
     if settings.engine == "interpreter":
         return _interpreter(source, settings, positions=positions)
     if settings.engine != "torch" and settings.precision != "float32":
@@ -137,7 +139,8 @@ def _torch_precision(source: WeightSource, settings: Settings) -> str:
 def _interpreter(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     from inference.executor.interpreter_executor import make_interpreter_executor
 
-    precision = {"auto": "bfloat16", "quantised": "bfloat16-int8"}.get(settings.precision, settings.precision)
+    names = {"auto": "bfloat16", "quantised": "bfloat16-int8", "fp8": "bfloat16-fp8"}
+    precision = names.get(settings.precision, settings.precision)
     return make_interpreter_executor(
         source, slots=settings.slots, positions=positions, precision=precision, max_chunk=settings.chunk
     )

@@ -86,9 +86,15 @@ def gpu_precision(wanted: str) -> str:
     """The precision on this GPU. Raises InferenceError for one that is not for GPUs."""
     major, minor = torch.cuda.get_device_capability()
     half = half_precision(10 * major + minor)
-    known = {"auto": half, "float16": "float16", "bfloat16": "bfloat16", "quantised": f"{half}-int8"}
+    known = {
+        "auto": half,
+        "float16": "float16",
+        "bfloat16": "bfloat16",
+        "quantised": f"{half}-int8",
+        "fp8": f"{half}-fp8",
+    }
     if wanted not in known:
         raise InferenceError(
-            f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16, bfloat16 or quantised."
+            f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16, bfloat16, quantised or fp8."
         )
     return known[wanted]

@@ -46,7 +46,7 @@ def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executo
     if options.way == "interpreter":
         from inference.executor.interpreter_executor import make_interpreter_executor
 
-        names = {"auto": "bfloat16", "quantised": "bfloat16-int8"}
+        names = {"auto": "bfloat16", "quantised": "bfloat16-int8", "fp8": "bfloat16-fp8"}
         precision = names.get(options.precision, options.precision)
         return make_interpreter_executor(source, precision=precision, max_chunk=256, **sizes)
     from inference.executor.gpu import gpu_precision

@@ -106,6 +106,10 @@ def _linear(name: str, outputs: int, inputs: int, has_bias: bool, precision: Pre
     if precision.weights == "int8":
         yield TensorSpec(name, torch.int8, (inputs, outputs))  # the way round that needs no turning at every step
         yield TensorSpec(f"{name}.scale", precision.activations, (outputs,))
+    elif precision.weights == "fp8":
+        yield TensorSpec(name, torch.float8_e4m3fn, (outputs, inputs))  # the way round that FP8 kernels take
+        yield TensorSpec(f"{name}.input_scale", torch.float32, (1, 1, 1))
+        yield TensorSpec(f"{name}.scale", torch.float32, (1, outputs))
     else:
         yield TensorSpec(name, precision.activations, (1, outputs, inputs))
     if has_bias:

@@ -5,6 +5,7 @@ They need no GPU to be asked: tests put them to the interpreter, and to executor
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ LARGEST_DIVERGENCE = 0.05
 LARGEST_ERROR = 0.1
 """Of the worst row: the size of its logits' error beside the size of its logits, their mean taken off."""
 LARGEST_QUANTISED_ERROR = 0.2
-"""The same for weights of 8 bits. What is computed wrong is off by far more."""
+"""The same for weights of 8 bits, int8 or FP8. What is computed wrong is off by far more."""
+IN_8_BITS = re.compile("int8|fp8")
 PROMPT, CHUNK, STEPS = 48, 20, 8
 SLOWEST_OF_BOUND = 4.0
 LAUNCH_SECONDS = 2e-3
@@ -44,7 +46,7 @@ class Subject:
 
     @property
     def largest_error(self) -> float:
-        return LARGEST_QUANTISED_ERROR if "int8" in self.candidate.precision else LARGEST_ERROR
+        return LARGEST_QUANTISED_ERROR if IN_8_BITS.search(self.candidate.precision) else LARGEST_ERROR
 
     def compare(self, rounds: Sequence[tuple[list[Segment], list[Segment]]]) -> tuple[bool, str]:
         """Run each round on both (slots may differ); are the distributions alike?"""

@@ -16,7 +16,9 @@ from inference.tensorrt.contract import Contract, contract
 from inference.tensorrt.layers import NetworkWriter, Tensor
 from inference.tensorrt.precision import Precision
 
-GRAPH_VERSION = 1
+FP8_UNIT = 2.0**-9
+"""What one in FP8 is worth in the network: FP8 reaches 448, so all that is multiplied there lies within one."""
+GRAPH_VERSION = 2
 """Raise it with every change of the network: it is part of what a plan is cached under."""
 
 
@@ -106,8 +108,10 @@ class _Definition:
         return self.writer.rms_norm(x, self.inputs[name], epsilon=self.config.norm_epsilon, to=self.working)
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
-        scale = self.inputs.get(f"{name}.scale")
-        if scale is not None:
+        scale, input_scale = self.inputs.get(f"{name}.scale"), self.inputs.get(f"{name}.input_scale")
+        if scale is not None and input_scale is not None:
+            product = self._fp8_product(x, self.inputs[name], scale, input_scale)
+        elif scale is not None:
             product = self._quantised_product(x, self.inputs[name], scale)
         else:
             product = self.writer.matmul(x, self.inputs[name], is_transposed=True)
@@ -117,6 +121,21 @@ class _Definition:
     def _quantised_product(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
         """Two-dimensional: given a third axis of 1, the compiler copies the weight to take it off, at every step."""
         inputs, outputs = weight.shape
-        exact = self.writer.dequantised(weight, scale, self.working)
+        exact = self.writer.dequantised(weight, scale, self.working, axis=1)
         product = self.writer.matmul(self.writer.flattened(x, inputs), exact, is_transposed=False)
         return self.writer.unflattened(product, self.lead, outputs)
+
+    def _fp8_product(self, x: Tensor, weight: Tensor, scale: Tensor, input_scale: Tensor) -> Tensor:
+        """Both sides in FP8: `x` brought within one by `input_scale`, the product brought back by `scale`.
+
+        The unit of FP8 is a constant. If it came with the weights, the compiler would multiply in 16 bits.
+        """
+        writer = self.writer
+        outputs, inputs = weight.shape
+        unit = writer.constant(FP8_UNIT, torch.float32)
+        within_one = writer.multiply(writer.cast(x, torch.float32), input_scale)
+        rounded = writer.quantised(writer.flattened(within_one, inputs), unit)
+        left, right = (writer.dequantised(side, unit, self.working, axis=None) for side in (rounded, weight))
+        product = writer.cast(writer.matmul(left, right, is_transposed=True), torch.float32)
+        exact = writer.cast(writer.multiply(product, scale), self.working)
+        return writer.unflattened(exact, self.lead, outputs)

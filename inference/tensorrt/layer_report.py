@@ -10,6 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FP8_PRODUCT = re.compile(
+    r"^Name: .+?_myl(?P<profile>\d+)_\d+, LayerType: (?:gemm|runtime_fusion), "
+    r"Inputs: \[ (?:\{[^}]*\}, )*?\{[^}]*Datatype: FP8[^}]*\}, \{[^}]*Datatype: FP8",
+    re.MULTILINE,
+)
+"""A product of which both sides are FP8."""
 LAYER = re.compile(r"^Name: (?P<name>.+?), LayerType: (?P<type>\w+),", re.MULTILINE)
 TENSOR = re.compile(
     r"Name: (?P<name>\S+), IOMode: (?P<mode>Input|Output), DataType: (?P<dtype>\w+), Dimensions: \[(?P<shape>[-\d,]*)\]"
@@ -41,6 +47,7 @@ class ProfileReport:
     attention: int
     products: int
     scratch_bytes: int
+    fp8_products: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class LayerReport:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def problems(self, layers: int) -> list[str]:
+    def problems(self, layers: int, *, is_fp8: bool = False) -> list[str]:
         """What is wrong with the plan of a decoder of so many layers, in words; nothing for a good one."""
         found = [*self.errors, *self.unused]
         for index, profile in enumerate(self.profiles):
@@ -64,6 +71,8 @@ class LayerReport:
             # Four products a layer (q/k/v, output, gate/up, down) and the head.
             if profile.products > 4 * layers + 1:
                 found.append(f"profile {index}: {profile.products} matrix products instead of {4 * layers + 1}")
+            if is_fp8 and profile.fp8_products != 4 * layers:
+                found.append(f"profile {index}: {profile.fp8_products} of {4 * layers} products are FP8")
         return found
 
 
@@ -71,9 +80,10 @@ def read(lines: Sequence[tuple[str, str]]) -> LayerReport:
     """The report of a build from its log: pairs of severity (`ERROR`, ...) and text."""
     layers = [match for _, text in lines for match in LAYER.finditer(text)]
     tensors = {match["name"]: _tensor(match) for _, text in lines for match in TENSOR.finditer(text)}
+    in_fp8 = [int(match["profile"]) for _, text in lines for match in FP8_PRODUCT.finditer(text)]
     scratch = [int(number) for _, text in lines for number in ACTIVATIONS.findall(text)]
     return LayerReport(
-        profiles=tuple(_profile(layers, index, size) for index, size in enumerate(scratch)),
+        profiles=tuple(_profile(layers, index, size, in_fp8.count(index)) for index, size in enumerate(scratch)),
         tensors=tuple(sorted(tensors.values(), key=lambda line: line.name)),
         errors=tuple(text for severity, text in lines if severity in ("ERROR", "INTERNAL_ERROR")),
         unused=tuple(text for _, text in lines if "Unused Input" in text),
@@ -85,7 +95,7 @@ def _tensor(match: re.Match[str]) -> TensorLine:
     return TensorLine(match["name"], match["mode"], match["dtype"], shape)
 
 
-def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int) -> ProfileReport:
+def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int, in_fp8: int) -> ProfileReport:
     own = [layer for layer in layers if (found := PROFILE.search(layer["name"])) and int(found[1]) == index]
     kernels = [layer for layer in own if layer["type"] not in NOT_KERNELS]
     return ProfileReport(
@@ -93,4 +103,5 @@ def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int) ->
         attention=sum(any(kernel in layer["name"] for kernel in ATTENTION_KERNELS) for layer in kernels),
         products=sum(layer["type"] in PRODUCTS for layer in kernels),
         scratch_bytes=scratch_bytes,
+        fp8_products=in_fp8,
     )

@@ -28,6 +28,7 @@ class NetworkWriter:
             torch.float16: trt.DataType.HALF,
             torch.bfloat16: trt.DataType.BF16,
             torch.int8: trt.DataType.INT8,
+            torch.float8_e4m3fn: trt.DataType.FP8,
             torch.int32: trt.DataType.INT32,
             torch.int64: trt.DataType.INT64,
         }
@@ -65,11 +66,16 @@ class NetworkWriter:
         second = operation.TRANSPOSE if is_transposed else operation.NONE
         return _first(self.network.add_matrix_multiply(x, operation.NONE, weight, second))
 
-    def dequantised(self, weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        """[inputs, outputs] of int8, with a scale for each output, in `dtype`."""
-        layer = _made(self.network.add_dequantize(weight, scale, self._types[dtype]), "dequantise")
-        layer.axis = 1
+    def dequantised(self, x: Tensor, scale: Tensor, dtype: torch.dtype, *, axis: int | None) -> Tensor:
+        """`x` of 8 bits in `dtype`, with a scale for each index along `axis`, or one for all."""
+        layer = _made(self.network.add_dequantize(x, scale, self._types[dtype]), "dequantise")
+        if axis is not None:
+            layer.axis = axis
         return layer.get_output(0)
+
+    def quantised(self, x: Tensor, scale: Tensor) -> Tensor:
+        """`x` in FP8, in units of one scale."""
+        return _first(self.network.add_quantize(x, scale, self.trt.DataType.FP8))
 
     def silu(self, x: Tensor) -> Tensor:
         gate = _first(self.network.add_activation(x, self.trt.ActivationType.SIGMOID))

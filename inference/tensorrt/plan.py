@@ -20,6 +20,7 @@ from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits, add_profiles
 
 OLDEST_BFLOAT16 = 80
+OLDEST_FP8 = 89
 
 
 class PlanError(InferenceError):
@@ -66,6 +67,11 @@ class BuiltPlan:
     seconds: float
 
 
+def is_fp8(precision: str) -> bool:
+    """Whether products of this precision are of FP8."""
+    return precision_named(precision).weights == "fp8"
+
+
 def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
     """Raises PlanError for what cannot be built, before anything is tried."""
     targets = tensorrt.capabilities.targets
@@ -85,6 +91,8 @@ def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
         )
     if request.precision.startswith("bfloat16") and request.target < OLDEST_BFLOAT16:
         raise PlanError(f"SM {request.target} has no bfloat16; choose float16.")
+    if is_fp8(request.precision) and request.target < OLDEST_FP8:
+        raise PlanError(f"SM {request.target} has no FP8, which starts at SM {OLDEST_FP8}; choose -int8 instead.")
 
 
 def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | None = None) -> BuiltPlan:
@@ -110,7 +118,7 @@ def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | No
     report = layer_report.read(lines)
     if serialised is None:
         raise PlanError(f"TensorRT could not build the plan: {'; '.join(report.errors) or 'it did not say why'}")
-    problems = report.problems(request.config.layers)
+    problems = report.problems(request.config.layers, is_fp8=is_fp8(request.precision))
     if problems and tensorrt.capabilities.builds_for_other_gpus:  # the other package names its kernels otherwise
         raise PlanError(f"The plan would be slow or wrong, and is not kept: {'; '.join(problems)}")
     return BuiltPlan(bytes(serialised), report, time.monotonic() - began)

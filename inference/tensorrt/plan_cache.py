@@ -11,13 +11,13 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inference.tensorrt.files import replace_file
 from inference.tensorrt.plan import BuiltPlan
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,8 @@ class PlanCache:
             "seconds": round(built.seconds, 2),
             "report": built.report.as_json(),
         }
-        _replace(self.root / f"{key}.plan", built.content)
-        _replace(self._json(key), json.dumps(details, indent=1).encode())
+        replace_file(self.root / f"{key}.plan", built.content)
+        replace_file(self._json(key), json.dumps(details, indent=1).encode())
 
     def _json(self, key: str) -> Path:
         return self.root / f"{key}.json"
@@ -118,17 +118,3 @@ class PlanCache:
         with (self.root / f"{key}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the whole file or nothing."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -8,10 +8,15 @@ import torch
 
 from inference.errors import InferenceError
 
+LARGEST_FP8 = torch.finfo(torch.float8_e4m3fn).max
+
 
 @dataclass(frozen=True)
 class Precision:
-    """`activations` is the type of products and of the cache; `weights` names how matrices are stored, if otherwise."""
+    """`activations` is the type of products and of the cache; `weights` names how matrices are stored, if otherwise.
+
+    With weights in `fp8`, what they are multiplied by is rounded to FP8 too, and the product is one of FP8.
+    """
 
     name: str
     activations: torch.dtype
@@ -36,6 +41,8 @@ PRECISIONS = {
         Precision("bfloat16", torch.bfloat16),
         Precision("float16-int8", torch.float16, "int8"),
         Precision("bfloat16-int8", torch.bfloat16, "int8"),
+        Precision("float16-fp8", torch.float16, "fp8"),
+        Precision("bfloat16-fp8", torch.bfloat16, "fp8"),
     )
 }
 

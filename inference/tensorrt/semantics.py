@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from inference.tensorrt.precision import LARGEST_FP8
+
 CLASSES = {
     "ACTIVATION": "IActivationLayer",
     "ATTENTION_OUTPUT": "IAttentionOutputLayer",
@@ -18,6 +20,7 @@ CLASSES = {
     "GATHER": "IGatherLayer",
     "KV_CACHE_UPDATE": "IKVCacheUpdateLayer",
     "MATRIX_MULTIPLY": "IMatrixMultiplyLayer",
+    "QUANTIZE": "IQuantizeLayer",
     "REDUCE": "IReduceLayer",
     "ROTARY_EMBEDDING": "IRotaryEmbeddingLayer",
     "SHAPE": "IShapeLayer",
@@ -41,6 +44,7 @@ class Operations:
             trt.DataType.HALF: torch.float16,
             trt.DataType.BF16: torch.bfloat16,
             trt.DataType.INT8: torch.int8,
+            trt.DataType.FP8: torch.float8_e4m3fn,
             trt.DataType.INT32: torch.int32,
             trt.DataType.INT64: torch.int64,
         }
@@ -65,9 +69,14 @@ class Operations:
         return torch.cat(parts, layer.axis)
 
     def dequantize(self, layer: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """Whole numbers times the scale of their column."""
-        _require(layer.axis == 1 and x.dim() == 2 and scale.shape == x.shape[1:], layer)
+        """Numbers of 8 bits times the scale of their column, or one for all."""
+        _require(scale.numel() == 1 or (layer.axis == 1 and x.dim() == 2 and scale.shape == x.shape[1:]), layer)
         return (x.float() * scale.float()).to(self.dtypes[layer.get_output(0).dtype])
+
+    def quantize(self, layer: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """To FP8 in units of `scale`; what is too large becomes the largest, where torch alone would give NaN."""
+        _require(self.dtypes[layer.get_output(0).dtype] == torch.float8_e4m3fn and scale.numel() == 1, layer)
+        return (x.float() / scale.float()).clamp(-LARGEST_FP8, LARGEST_FP8).to(torch.float8_e4m3fn)
 
     def elementwise(self, layer: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         _require(layer.op in self.elementwise_functions and a.dtype == b.dtype, layer)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 
 from inference import rope
 from inference.errors import ModelError
+from inference.tensorrt.calibration import Maxima, activation_maxima
 from inference.tensorrt.contract import Contract, TensorSpec
+from inference.tensorrt.graph import FP8_UNIT
+from inference.tensorrt.precision import LARGEST_FP8
 from inference.weights import WeightSource
 
 WeightSet = dict[str, torch.Tensor]
@@ -51,12 +55,24 @@ def quantised(matrix: torch.Tensor) -> torch.Tensor:
     return (matrix.float() / scales(matrix).unsqueeze(1)).round().clamp(-LARGEST_INT8, LARGEST_INT8).to(torch.int8)
 
 
+def fp8_scales(matrix: torch.Tensor) -> torch.Tensor:
+    """The worth of one in FP8 for each row of [outputs, inputs]."""
+    return matrix.float().abs().amax(1).clamp(min=SMALLEST_SCALE) / LARGEST_FP8
+
+
+def in_fp8(matrix: torch.Tensor) -> torch.Tensor:
+    """[outputs, inputs] in FP8, each row in units of its scale."""
+    within = (matrix.float() / fp8_scales(matrix).unsqueeze(1)).clamp(-LARGEST_FP8, LARGEST_FP8)
+    return within.to(torch.float8_e4m3fn)
+
+
 class _Loader:
     """Finds what goes into each tensor of a contract."""
 
     def __init__(self, source: WeightSource, tensors: Contract) -> None:
         self.source = source
         self.names = source.names()
+        self.is_fp8 = any(spec.dtype == torch.float8_e4m3fn for spec in tensors.weights)
         factors = source.load("rope.frequency_factors") if "rope.frequency_factors" in self.names else None
         cosines, sines = rope.tables(source.config, tensors.capacity, factors)
         self.angles = {"rope.cosines": cosines, "rope.sines": sines}
@@ -65,6 +81,8 @@ class _Loader:
         tensor = self._found(spec.name)
         if spec.dtype == torch.int8:
             tensor = quantised(tensor).t()
+        elif spec.dtype == torch.float8_e4m3fn:
+            tensor = in_fp8(tensor)
         if tensor.numel() != torch.Size(spec.sized()).numel():
             raise ModelError(f"{self.source.path}: {spec.name} has shape {tuple(tensor.shape)}, not {spec.shape}")
         return tensor.to(spec.dtype).reshape(spec.sized()).contiguous()
@@ -83,8 +101,23 @@ class _Loader:
         prefix = f"model.layers.{layer}"
         if kind == ["bias"]:
             return self._joined(prefix, PARTS[part], "bias")
+        product = f"layers.{layer}.{part}"
+        if kind == ["input_scale"]:
+            return torch.tensor(FP8_UNIT / self._input_unit(product))
         matrix = self._joined(prefix, PARTS[part], "weight")
-        return scales(matrix) if kind == ["scale"] else matrix
+        if kind == ["scale"]:
+            if self.is_fp8:
+                return fp8_scales(matrix) * self._input_unit(product) / FP8_UNIT**2
+            return scales(matrix)
+        return matrix
+
+    def _input_unit(self, product: str) -> float:
+        """The worth of one in FP8 for what a product is given."""
+        return max(self._maxima[product], SMALLEST_SCALE) / LARGEST_FP8
+
+    @cached_property
+    def _maxima(self) -> Maxima:
+        return activation_maxima(self.source)
 
     def _joined(self, prefix: str, parts: Sequence[str], kind: str) -> torch.Tensor:
         loaded = [self.source.load(f"{prefix}.{part}.{kind}") for part in parts]

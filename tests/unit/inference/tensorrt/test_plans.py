@@ -11,7 +11,7 @@ import pytest
 from inference.config import ModelConfig
 from inference.tensorrt import api
 from inference.tensorrt.graph import define
-from inference.tensorrt.plan import PlanError, PlanRequest, build_plan
+from inference.tensorrt.plan import PlanError, PlanRequest, build_plan, is_fp8
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits
 
@@ -82,6 +82,8 @@ CASES = [
     ("8 B", EIGHT_BILLION, "bfloat16", 89),
     ("small, int8", SMALL, "float16-int8", 86),
     ("8 B, int8", EIGHT_BILLION, "bfloat16-int8", 89),
+    ("small, fp8", SMALL, "float16-fp8", 120),
+    ("8 B, fp8", EIGHT_BILLION, "bfloat16-fp8", 89),
     ("qwen3", QWEN3, "bfloat16", 89),
     ("qwen2", QWEN2, "float16", 86),
 ]
@@ -93,18 +95,20 @@ def test_every_layer_is_fused_and_nothing_is_wasted(
 ) -> None:
     built = build_plan(PlanRequest(config, precision, LIMITS, target), api.load("tensorrt_rtx"))
     report = built.report
-    assert report.problems(config.layers) == []
+    assert report.problems(config.layers, is_fp8=is_fp8(precision)) == []
     assert [profile.attention for profile in report.profiles] == [config.layers, config.layers]
     assert [profile.products for profile in report.profiles] == [4 * config.layers + 1] * 2
     assert all(profile.scratch_bytes < SCRATCH_LIMIT for profile in report.profiles)
+    expected = 4 * config.layers if is_fp8(precision) else 0
+    assert [profile.fp8_products for profile in report.profiles] == [expected] * 2
     assert report.profiles[0].kernels <= 10 * config.layers + 4
 
 
-def contract_of(trt: Any, config: ModelConfig) -> dict[str, Any]:
+def contract_of(trt: Any, config: ModelConfig, precision: str) -> dict[str, Any]:
     """Every input and output as the network declares it, and which output is which input, updated in place."""
     builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
     network = builder.create_network(0)
-    writer = define(trt, network, config, precision_named("float16"), positions=LIMITS.positions)
+    writer = define(trt, network, config, precision_named(precision), positions=LIMITS.positions)
 
     def lines(count: int, get: Any) -> dict[str, list[Any]]:
         tensors = [get(index) for index in range(count)]
@@ -121,13 +125,14 @@ def contract_of(trt: Any, config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def test_inputs_outputs_and_aliases_are_those_of_the_contract(trt: Any) -> None:
-    assert contract_of(trt, SMALL) == json.loads(CONTRACT.read_text())
+@pytest.mark.parametrize("precision", ["float16", "float16-int8", "float16-fp8"])
+def test_inputs_outputs_and_aliases_are_those_of_the_contract(precision: str, trt: Any) -> None:
+    assert contract_of(trt, SMALL, precision) == json.loads(CONTRACT.read_text())[precision]
 
 
 def test_the_compiled_plan_has_the_contracts_tensors(trt: Any) -> None:
     report = build_plan(PlanRequest(SMALL, "float16", LIMITS, 89), api.load("tensorrt_rtx")).report
-    expected = json.loads(CONTRACT.read_text())
+    expected = json.loads(CONTRACT.read_text())["float16"]
     for line in report.tensors:
         kind = "inputs" if line.mode == "Input" else "outputs"
         assert expected[kind][line.name] == [line.dtype.upper(), list(line.shape)], line.name
@@ -140,6 +145,8 @@ def test_the_compiled_plan_has_the_contracts_tensors(trt: Any) -> None:
         ("float32", 89, "float32"),
         ("bfloat16", 75, "bfloat16"),
         ("float16", 90, "Hopper"),
+        ("bfloat16-fp8", 80, "SM 80 has no FP8"),
+        ("float16-fp8", 86, "SM 86 has no FP8"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_the_reason(precision: str, target: int, reason: str, trt: Any) -> None:
