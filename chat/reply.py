@@ -91,10 +91,10 @@ def _draft(reply: Reply) -> Draft:
         draft.failure = "too_many_attempts"
         return draft
     try:
-        draft.prompt = prompt.build(reply)
         if reply.ask_threshold is not None:
             draft.asked = clarifying.kept(reply)
             draft.request = None if draft.asked else clarifying.request_of(reply)
+        draft.prompt = prompt.build(reply)
     except inference.PromptTooLong as error:
         draft.failure = error.code
     except inference.ModelUnavailable:

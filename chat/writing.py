@@ -120,6 +120,9 @@ class Writer:
 
     async def _generate(self) -> tuple[Reply.State, str]:
         try:
+            # A question that was stored is shown, whatever else came: the page would offer its answers anyway.
+            if self._draft.asked and await self._asks_first():
+                return Reply.State.COMPLETE, ""
             if self._draft.failure:
                 return Reply.State.FAILED, self._draft.failure
             if self._is_stop_requested:

@@ -21,7 +21,7 @@ from feedback.models import WITH_WORDS_OF_OTHERS, ImplicitSignal
 Kind = ImplicitSignal.Kind
 # A question that nobody has answered for so long was left alone; later than the second, nobody looks any more.
 LEFT_ALONE, LOOKED_FOR = timedelta(days=1), timedelta(days=3)
-AT_ONCE = 500
+READ_AT_ONCE = 500
 
 
 def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: datetime) -> ImplicitSignal | None:
@@ -85,7 +85,7 @@ def note_ignored(*, now: datetime) -> int:
     """Keep of each clarifying question that was left alone for a day that it was; returns how many were kept."""
     return sum(
         keep(user=message.conversation.user, message=message, kind=Kind.IGNORED, cause=message.pk, now=now) is not None
-        for message in _left_alone(now)[:AT_ONCE]
+        for message in _left_alone(now).iterator(chunk_size=READ_AT_ONCE)
     )
 
 
@@ -98,6 +98,8 @@ def _left_alone(now: datetime) -> QuerySet[Message]:
             reply__clarification__isnull=False,
             reply__finished_at__range=(now - LOOKED_FOR, now - LEFT_ALONE),
             conversation__origin__in=[Conversation.Origin.OWN, Conversation.Origin.DOCUMENTS],
+            conversation__is_temporary=False,
+            conversation__deleted_at=None,
             children=None,
         )
         .exclude(Exists(later))

@@ -84,6 +84,8 @@ class AdmissionQueue:
         line = generation.order.priority
         self._present = max(self._present, self._marks[line])
         self._marks[line] += weight_of(line)
+        for other in {waiting.order.priority for waiting in self._waiting}:  # who may not begin saves no turns up
+            self._marks[other] = max(self._marks[other], self._present - weight_of(other))
 
     def ordered(self, *, held: Mapping[str, int]) -> list[Generation]:
         """All that wait, line after line, the best first. `held` counts the slots that each user holds."""
@@ -114,7 +116,7 @@ class AdmissionQueue:
             first = firsts[line]
             if not room.fits(first):
                 return None
-            is_alone = not any(other.order.priority >= line for other in running)
+            is_alone = not any(other.order.priority == line for other in running)
             if is_alone or room.fits_beside_what_is_kept(first):
                 return first
         return None

@@ -1,8 +1,8 @@
 """Continuous batching: each step drops what was cancelled, admits what fits, and moves every running reply on.
 
-A step holds all replies that decode and at most one chunk of prompt, so that a long prompt never stalls the others for
-longer than that chunk takes. While a prompt is computed, replies of worse priority stand still, and a step of theirs is
-given up when it comes; but nobody stands still for longer than `LONGEST_PAUSE`.
+A step holds all replies that decode and at most one chunk of prompt, so that a long prompt never stalls those of its
+own or a better priority for longer than that chunk takes. While a prompt is computed, replies of worse priority stand
+still, and a step of theirs is given up when it comes; but nobody stands still for longer than `LONGEST_PAUSE`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ WORTH_WAITING_FOR = 64
 """A prompt waits for another to be computed when it can then reuse at least this many more tokens."""
 STALE_TOKENS = 256
 """Memory behind a slot's tokens is handed back once this many tokens were forgotten."""
+NOBODY = -(1 << 31)
+"""Better than any priority: no step runs that could give way."""
+DUE_SHARE = 8
+"""One part in so many of a chunk is for prompts that stood still so long, while a better one is computed."""
 LONGEST_PAUSE = 1.0
 """Seconds that a running reply stands still for prompts of better priority before it takes part in a step again."""
 
@@ -84,7 +88,7 @@ class Scheduler:
         self._metrics = metrics
         self._model = model
         self._interruption = Interruption()
-        self._worst_priority = 0
+        self._worst_priority = NOBODY
         metrics.slots_total.labels(model).set(executor.slots)
         # Looked up once: they are counted for every token.
         self._reply_tokens = metrics.reply_tokens.labels(model)
@@ -219,8 +223,11 @@ class Scheduler:
             draft = self._draft(generation) if may_draft else []
             yield Work(generation, self._segment(generation, generation.uncomputed, draft), draft)
         waiting = [generation for generation in going if not generation.is_decoding]
-        for generation in sorted(waiting, key=lambda each: (not self._is_due(each, now), each.order.priority)):
-            count = min(room, generation.uncomputed)
+        due = [generation for generation in waiting if generation.order.priority > best]
+        first = [generation for generation in waiting if generation.order.priority <= best]
+        kept = max(1, room // DUE_SHARE) if due else 0
+        for generation in (*first, *sorted(due, key=lambda each: each.last_step)):
+            count = min(room if generation in due else room - kept, generation.uncomputed)
             room -= count
             if count:
                 yield Work(generation, self._segment(generation, count))
@@ -251,20 +258,20 @@ class Scheduler:
     def _run(self, works: Sequence[Work], now: float) -> None:
         began = self._clock()
         self._worst_priority = max(work.generation.order.priority for work in works)
-        gives_way = not any(self._is_due(work.generation, now) for work in works)
+        # Nobody gives way to an order that could not begin anyway, nor once they stood still for too long.
+        gives_way = self.table.room.free_slots > 0 and not any(self._is_due(work.generation, now) for work in works)
         interruption = self._interruption if gives_way else None
         try:
             logits = self.executor.forward([work.segment for work in works], interruption)
         except StepInterrupted:
             self._metrics.interrupted.labels(self._model).inc()
             return
+        finally:
+            self._worst_priority = NOBODY
         row = 0
         for work in works:
             self._take(work, logits[row : row + work.segment.logits], now)
             row += work.segment.logits
-            if interruption and interruption.is_asked:  # the rest is computed again, which gives the same
-                self._metrics.interrupted.labels(self._model).inc()
-                break
         self._metrics.batch_size.labels(self._model).observe(len(works))
         self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
 

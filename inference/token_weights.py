@@ -27,11 +27,24 @@ SHIFT = FINE_BITS - COARSE_BITS
 """Distances are counted in 2^-18 octaves, as finely as float32 tells them apart; tables go by 2^-10 and the rest."""
 LAST = (OCTAVES << FINE_BITS) - 1
 
-COARSE = UNIT * np.exp2(-np.arange(OCTAVES << COARSE_BITS) / (1 << COARSE_BITS))
+
+def _halvings(count: int, bits: int) -> NDArray[np.float64]:
+    """2^(-i / 2^bits) for i below `count`. By products of square roots, which IEEE 754 rounds the same everywhere: the
+    last bit of a power is each processor's own."""
+    found = np.ones(count)
+    steps, root = np.arange(count), 0.5
+    found *= np.ldexp(1.0, -(steps >> bits))
+    for bit in reversed(range(bits)):
+        root = math.sqrt(root)
+        found[(steps >> bit & 1) == 1] *= root
+    return found
+
+
+COARSE = UNIT * _halvings(OCTAVES << COARSE_BITS, COARSE_BITS)
 COARSE[-1] = 0.0
-FINE = np.exp2(-np.arange(1 << SHIFT) / (1 << FINE_BITS))
+FINE = _halvings(1 << SHIFT, FINE_BITS)
 ROUGH_BITS = 6
-ROUGH = np.rint(UNIT * np.exp2((np.arange(1 - (OCTAVES << ROUGH_BITS), 1) - 0.5) / (1 << ROUGH_BITS)))
+ROUGH = np.rint(UNIT * _halvings(OCTAVES << (ROUGH_BITS + 1), ROUGH_BITS + 1)[1::2][::-1])
 ROUGH[0] = 0.0
 """Weights good to one part in 200, no more often too large than too small, by one look-up in a table that stays in a
 processor's cache: for the many tokens that only count as part of the whole. The best is the last."""

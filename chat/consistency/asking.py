@@ -20,6 +20,8 @@ from chat.consistency import proposing, rewording
 from chat.models import Clarification, ConsistencyCheck, Message, Reply, Wording
 from chat.sending import BadMessage
 
+LONGEST_QUESTION = 4000
+"""Characters: what wordings must keep of a question is looked for in all of it."""
 # After so long a draft goes without the model's wordings.
 PATIENCE = timedelta(seconds=20)
 
@@ -141,6 +143,12 @@ def _check_reply(message: Message) -> None:
         or Clarification.objects.filter(reply=message.pk).exists()  # it asks back, and says nothing to compare
     ):
         raise BadMessage("not_a_whole_reply", _("Only a whole reply can be checked by asking again."))
+    if message.parent and len(message.parent.content) > LONGEST_QUESTION:
+        raise BadMessage(
+            "question_too_long",
+            _("Only questions of at most %(limit)s characters can be asked in other words.")
+            % {"limit": f"{LONGEST_QUESTION:,}"},
+        )
 
 
 def _question(reply: Reply) -> Message:

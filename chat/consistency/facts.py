@@ -164,6 +164,8 @@ _NO_NAMES = frozenset(
         "sunday",
     ]
 ) | frozenset(_MONTHS)
+LOOKED_BACK = 40
+"""Characters before a name in which a sentence may have begun: more than spaces and quotation marks ever take."""
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;]\s+|[\n\"“(]\s*)[\"“(*]*$")
 
 NEGATION = re.compile(
@@ -239,17 +241,17 @@ def _date(match: re.Match[str]) -> str:
     parts = match.groupdict()
     month = parts.get("month") or ""
     if month and not month.isdecimal():
-        month = str(next(number for number, name in enumerate(_MONTHS, 1) if name.startswith(month.lower()[:3])))
+        month = str(next(number for number, name in enumerate(_MONTHS, 1) if name.startswith(_key(month)[:3])))
     numbers = (parts.get("year") or "", month, parts.get("day") or "")
     return "-".join(f"{int(number):02}" if number else "" for number in numbers)
 
 
 def _figure(text: str, start: int, end: int, value: float) -> Figure:
     if scale := _SCALE.match(text, end):
-        value, end = value * _SCALES[scale[1].lower()], scale.end()
+        value, end = value * _SCALES[_key(scale[1])], scale.end()
     unit = _CURRENCY.get(text[start - 1 : start], "")
     if found := _UNIT.match(text, end):
-        unit, end = _UNITS[found[1].lower()], found.end()
+        unit, end = _UNITS[_key(found[1])], found.end()
     if text[start : start + 3] == "百分之":
         unit = "%"
     return Figure(f"{value:.10g}", unit, (start - (1 if text[start - 1 : start] in _CURRENCY else 0), end))
@@ -261,8 +263,13 @@ def _plain(match: re.Match[str]) -> float:
 
 def _word(match: re.Match[str]) -> float:
     if match["word"]:
-        return _WORDS[match["word"].lower()]
-    return _TENS[match["tens"].lower()] + (_ONES[match["ones"].lower()] if match["ones"] else 0)
+        return _WORDS[_key(match["word"])]
+    return _TENS[_key(match["tens"])] + (_ONES[_key(match["ones"])] if match["ones"] else 0)
+
+
+def _key(word: str) -> str:
+    """As it stands in a table. Patterns that ignore case take ſ for s and ı for i, which `lower` leaves as they are."""
+    return word.lower().replace("ſ", "s").replace("ı", "i").replace("\u0307", "")
 
 
 def _chinese(match: re.Match[str]) -> float:
@@ -287,7 +294,7 @@ def names(text: str) -> set[str]:
     found = set()
     for match in _NAME.finditer(plain):
         word = match[0].removesuffix("'s").removesuffix("’s")
-        begins = _SENTENCE_START.search(plain[: match.start()]) is not None
+        begins = _SENTENCE_START.search(plain[max(0, match.start() - LOOKED_BACK) : match.start()]) is not None
         is_acronym = len(word) > 1 and word.isupper()
         if (not begins or is_acronym) and word.lower() not in _NO_NAMES:
             found.add(word)

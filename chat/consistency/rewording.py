@@ -16,7 +16,7 @@ LONGEST_TO_CHANGE = 300
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _QUOTED = re.compile(r"“[^”]{1,400}”|「[^」]{1,400}」|『[^』]{1,400}』|《[^》]{1,400}》|(?<!\w)\"[^\"]{1,400}\"(?!\w)")
-_ADDRESS = re.compile(r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+")
+_ADDRESS = re.compile(r"https?://\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.]{1,190}")
 
 RULES: dict[str, str | Promise] = {
     "words": _("other words for some of it"),

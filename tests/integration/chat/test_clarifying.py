@@ -317,7 +317,8 @@ def test_the_model_asks_and_after_the_answer_it_answers(stack):
 
 
 @pytest.mark.slow
-def test_a_question_that_was_kept_before_its_worker_died_is_asked_by_the_next(stack):
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_question_that_was_kept_before_its_worker_died_is_asked_by_the_next(stack, is_stopped):
     user = UserFactory()
     now = timezone.now()
     with transaction.atomic():
@@ -332,6 +333,8 @@ def test_a_question_that_was_kept_before_its_worker_died_is_asked_by_the_next(st
         asked = clarifying.Asked("Which of the two?", ("This", "That"), 0.61, {"model_version": "m@1"})
         clarifying.keep(asked, reply=reply)
         Reply.objects.filter(pk=reply.pk).update(state="running", attempts=1, lease_until=now)
+        if is_stopped:  # what the page would offer to answer is not taken back
+            sending.request_stop(reply=reply, now=now)
     reply = finished(reply)
     assert reply.attempts == 2
     assert reply.clarification.question == "Which of the two?"

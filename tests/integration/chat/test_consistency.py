@@ -192,6 +192,13 @@ def test_only_a_whole_reply_is_checked(answer: Message, state: str) -> None:
         begun(question)
 
 
+def test_a_question_too_long_to_look_through_is_not_asked_again(answer: Message) -> None:
+    Message.objects.filter(pk=answer.parent_id).update(content="How tall is it? " * 300)
+    answer.refresh_from_db()
+    with pytest.raises(sending.BadMessage, match="4,000"):
+        asking.begin(message=answer, now=timezone.now())
+
+
 def test_a_model_that_the_plan_no_longer_includes_is_not_asked(answer: Message) -> None:
     Plan.objects.filter(key="free").update(model_names=["other"])
     Reply.objects.filter(pk=answer.pk).update(model="large-one")
@@ -414,6 +421,9 @@ def test_it_can_be_deleted_alone(user: Any, answer: Message) -> None:
     client.force_login(user)
     check = asked(answer)
     remove = reverse("remove-consistency-check", args=[check.pk])
+    draft = asking.begin(message=answer, now=timezone.now())
+    assert client.post(reverse("remove-consistency-check", args=[draft.pk])).status_code == 404  # it would cost nothing
+    draft.delete()
     client.post(remove)
     assert ConsistencyCheck.objects.filter(pk=check.pk).exists()  # it is being written
     answered(check, "It is 330 m tall.", "It is 324 metres tall.")

@@ -49,8 +49,8 @@ def test_a_release_leaves_out_and_counts_what_is_in_an_evaluation(reviewer, tmp_
     file.write_text(f'{ENGLISH}\n{{"prompt": "{CHINESE}"}}\n\n{SHORT}\n', "utf-8")
     call_command("release", "evaluation", "moons", str(file))
     release = sealed()
-    # A row of `unpaired`, of `sft` and of `prompts` each; of the two replies the prompt alone is clean.
-    assert release.counts["dropped: evaluation prompt"] == 7
+    # A row of `unpaired`, of `sft` and of `prompts` each, of the two replies the prompt alone is clean; and each tree.
+    assert release.counts["dropped: evaluation prompt"] == 7 + 3
     assert release.counts["rows: unpaired"] == before.counts["rows: unpaired"]
     assert sealed() == release
     assert sealed(evaluation_prompts="keep").counts["rows: unpaired"] > release.counts["rows: unpaired"]

@@ -363,6 +363,35 @@ def test_free_replies_stand_still_while_a_paying_prompt_is_computed_but_not_for_
     assert bench.said(free) == alone(free.order)
 
 
+def test_a_better_line_has_its_one_reply_whatever_worse_ones_are_running() -> None:
+    bench = Bench(slots=8, budget=800, policy=AdmissionPolicy(user_slots=8))
+    for number in range(6):
+        bench.add(order([1 + number], max_tokens=60))
+    ending, background = bench.add(order([7], max_tokens=3)), bench.add(order([8], max_tokens=60, priority=9))
+    bench.step()
+    plus = bench.add(order([9], priority=1))
+    while not bench.ends(ending):
+        bench.step()
+    bench.step()
+    assert background.state is State.RUNNING
+    assert plus.state is State.RUNNING
+
+
+def test_free_prompts_that_stood_still_take_little_from_the_paying_one() -> None:
+    bench = Bench(slots=8, budget=1600, chunk=8)
+    for number in range(4):
+        bench.add(order([1 + number] * 150, priority=2))
+    bench.step()
+    paying = bench.add(order([9] * 160))
+    steps = 0
+    while not bench.said(paying):
+        bench.step()
+        steps += 1
+    assert 20 < steps <= 160 / 7 + 1
+    bench.run()
+    assert all(bench.said(each) == alone(each.order) for each in bench.generations)
+
+
 class BusyExecutor(NullExecutor):
     """Something happens while a step is computed."""
 
@@ -398,6 +427,29 @@ def test_a_step_is_given_up_for_a_better_prompt_and_no_reply_changes(comes: int,
     for each in [*running, *late]:
         assert bench.said(each) == alone(each.order)
     assert bench.counted("inference_steps_interrupted_total") == int(gives_up)
+
+
+def test_no_step_is_given_up_for_who_could_not_begin_anyway() -> None:
+    executor = BusyExecutor(slots=2, positions=200, vocabulary=VOCABULARY)
+    bench = Bench(slots=2, executor=executor)
+    running = [bench.add(order([1], max_tokens=20)), bench.add(order([2], max_tokens=20, priority=9))]
+    bench.step()
+    said = [len(bench.said(each)) for each in running]
+    executor.happens = lambda: bench.scheduler.hurry(0)
+    bench.step()
+    assert [len(bench.said(each)) for each in running] == [count + 1 for count in said]
+    assert bench.counted("inference_steps_interrupted_total") == 0
+
+
+def test_an_order_that_comes_between_steps_gives_nothing_up() -> None:
+    bench = Bench()
+    free = bench.add(order([1], max_tokens=1, priority=2))
+    bench.run()
+    bench.scheduler.hurry(0)
+    paying = bench.add(order([2] * 9))
+    bench.step()
+    assert bench.ends(free)
+    assert len(bench.said(paying)) == 1
 
 
 @settings(max_examples=60, deadline=None)

@@ -63,3 +63,16 @@ def test_words_in_quotations_and_code_stay():
 )
 def test_figures_names_quotations_and_code_must_stay(question, wording, absent):
     assert rewording.missing(question, wording) == absent
+
+
+@pytest.mark.parametrize(
+    "question", ["ſix metres", "5 ſeconds", "Sıx of 3 mıllıon", "1 ſeptember 2024", "Auguſt 3, 2020"]
+)
+def test_letters_that_only_count_as_others_when_case_is_ignored_are_read(question):
+    assert rewording.by_rule(question)
+
+
+def test_a_question_made_to_be_slow_is_read_in_time_that_grows_with_its_length():
+    question = "x" + "\n" * 2000 + " Name" * 400 + "a" * 1500
+    made = rewording.by_rule(question)
+    assert all(rewording.missing(question, one.text) == [] for one in made)
