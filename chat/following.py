@@ -60,7 +60,7 @@ class Hub:
     """Tells the viewers of this process what is new in their replies."""
 
     def __init__(self) -> None:
-        self.client = streams.async_connection()
+        self.client = streams.async_connection(retries=1)
         self._pubsub = self.client.pubsub()
         self._viewers: dict[str, set[Viewer]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}

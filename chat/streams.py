@@ -20,6 +20,8 @@ from typing import Any
 import redis
 import redis.asyncio
 from django.conf import settings
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 KEEP_SECONDS = 24 * 3600
 KEEP_AFTER_END_SECONDS = 600
@@ -192,14 +194,19 @@ class Publisher:
         self._bytes = len(text.encode())
 
 
-def async_connection() -> redis.asyncio.Redis:
-    """A pool for one event loop. Whoever finds it exhausted waits: a thousand viewers may wake at once."""
+def async_connection(*, retries: int = 0) -> redis.asyncio.Redis:
+    """A pool for one event loop. Whoever finds it exhausted waits: a thousand viewers may wake at once.
+
+    With `retries`, a command whose connection is broken is sent again on a new one: for those who only read, whose
+    connections a restart of Valkey has left behind.
+    """
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         settings.VALKEY_URL,
         decode_responses=True,
         socket_timeout=10,
         health_check_interval=30,
         max_connections=CONNECTIONS,
+        retry=Retry(NoBackoff(), retries),
         timeout=30,
     )
     return redis.asyncio.Redis.from_pool(pool)

@@ -164,7 +164,8 @@ class Writer:
         draft = self._draft
         if draft.request is None:
             return
-        considered = await clarifying.consider(draft.request, made_with=self._made_with(), chunks=self._chunks)
+        considered = await clarifying.consider(draft.request, made_with=self._made_with(), chunks=self._unseen_chunks)
+        await self._check_stop()
         self._ambiguity = considered.probability
         if considered.asked:
             try:
@@ -173,6 +174,16 @@ class Writer:
                 logger.warning("The database is away; reply %s answers without asking", draft.reply_id)
             else:
                 draft.asked = considered.asked
+
+    async def _unseen_chunks(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+        """The model's chunks where nothing is published, which would notice a stop, as they come."""
+        next_check = time.monotonic() + STOP_CHECK_SECONDS
+        async with contextlib.aclosing(self._chunks(body)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                yield chunk
+                if time.monotonic() >= next_check:
+                    await self._check_stop()
+                    next_check = time.monotonic() + STOP_CHECK_SECONDS
 
     async def _patiently(self, stream: Callable[[], Awaitable[None]]) -> None:
         """Stream, going on from the text so far whenever the model service breaks off or is away."""

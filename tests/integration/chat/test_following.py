@@ -43,6 +43,20 @@ async def test_more_viewers_than_connections_all_see_the_end():
     assert all(b"event: end" in text for text in seen)
 
 
+async def test_connections_that_a_restart_of_valkey_left_behind_end_no_stream():
+    for _turn in range(2):
+        reply_id = await sync_to_async(waiting_reply)()
+        attached = asyncio.Semaphore(0)
+        viewer = asyncio.create_task(watch(reply_id, attached))
+        await attached.acquire()
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(streams.publish_end, reply_id, {"state": "stopped"})
+        assert b"event: end" in await asyncio.wait_for(viewer, 30)
+        other = streams.async_connection()
+        await other.execute_command("CLIENT", "KILL", "TYPE", "normal")
+        await other.aclose()
+
+
 async def written(reply_id, *, lose_news):
     """Write 40 blocks for a viewer; `lose_news()` is called between some of them. Returns what the viewer saw."""
     client = streams.async_connection()
