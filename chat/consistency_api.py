@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -113,6 +115,8 @@ class ConsistencyChecks(APIView):
                 is_anyway=given["anyway"],
                 now=timezone.now(),
             )
+        except ObjectDoesNotExist as gone:
+            raise Http404 from gone
         except asking.BadWordings as refused:
             raise BadMessage("bad_wordings", str(refused)) from refused
         return Response(CheckSerializer(check).data, status=status.HTTP_201_CREATED)

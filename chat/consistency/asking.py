@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -46,16 +46,16 @@ class BadWordings(ValueError):  # noqa: N818
 def begin(*, message: Message, now: datetime) -> ConsistencyCheck:
     """The draft of a check of this reply, whose wordings a worker makes; the same one while there is one.
 
-    Costs nothing yet. Raises `BadMessage` for what is no whole reply.
+    Costs nothing yet. Raises `BadMessage` for what is no whole reply, and `Message.DoesNotExist` for what is gone.
     """
     _check_reply(message)
-    try:
-        with transaction.atomic():
-            check = ConsistencyCheck.objects.create(reply=message, created_at=now)
-            transaction.on_commit(lambda: _wake(check), robust=True)
-            return check
-    except IntegrityError:
-        return ConsistencyCheck.objects.get(reply=message, asked_at=None)
+    with transaction.atomic():
+        _lock_checks_of(message.pk)
+        if draft := _draft(message):
+            return draft
+        check = ConsistencyCheck.objects.create(reply=message, created_at=now)
+        transaction.on_commit(lambda: _wake(check), robust=True)
+        return check
 
 
 def with_wordings(check: ConsistencyCheck, *, now: datetime) -> ConsistencyCheck:
@@ -77,9 +77,10 @@ def ask(
     """Have every wording answered: all of them or, when one is refused or the quota does not suffice, none.
 
     A check that was asked before is returned as it is. Raises `BadWordings`, `BadMessage` and
-    `billing.quota.QuotaExceeded` with nothing written.
+    `billing.quota.QuotaExceeded` with nothing written, and `ObjectDoesNotExist` for what has just been removed.
     """
     with transaction.atomic():
+        _lock_checks_of(check.reply_id)
         check = ConsistencyCheck.objects.select_for_update().get(pk=check.pk)
         if not check.is_draft:
             return check
@@ -108,30 +109,66 @@ def ask_at_once(
 ) -> ConsistencyCheck:
     """`begin` and `ask` in one, for programs; without `texts` the rules make as many as the plan asks at once.
 
-    The same `client_id` gives the same check.
+    The same `client_id` gives the same check. Raises what `ask` does.
     """
     _check_reply(message)
-    known = ConsistencyCheck.objects.filter(reply=message, client_id=client_id, asked_at__isnull=False).first()
-    if known:
-        return known
-    if texts is None:
-        most = most_wordings(entitlement_of(user, now=now))
-        texts = [one.text for one in rewording.by_rule(_question(message.reply).content)[:most]]
-    try:
-        with transaction.atomic():
-            draft, _is_new = ConsistencyCheck.objects.get_or_create(
-                reply=message, asked_at=None, defaults={"client_id": client_id, "created_at": now}
-            )
-            ConsistencyCheck.objects.filter(pk=draft.pk).update(client_id=client_id)
-            return ask(user=user, check=draft, texts=texts, is_anyway=is_anyway, now=now)
-    except IntegrityError:  # the same wish came twice at once
-        return ConsistencyCheck.objects.get(reply=message, client_id=client_id)
+    with transaction.atomic():
+        _lock_checks_of(message.pk)
+        known = ConsistencyCheck.objects.filter(reply=message, client_id=client_id, asked_at__isnull=False).first()
+        if known:
+            return known
+        if texts is None:
+            most = most_wordings(entitlement_of(user, now=now))
+            texts = [one.text for one in rewording.by_rule(_question(message.reply).content)[:most]]
+        draft = _draft(message) or ConsistencyCheck(reply=message, created_at=now)
+        draft.client_id = client_id
+        draft.save()
+        return ask(user=user, check=draft, texts=texts, is_anyway=is_anyway, now=now)
 
 
 def stop(*, check: ConsistencyCheck, now: datetime) -> None:
     """Ask for every answer that is still being written to stop; what has not begun costs nothing."""
     for reply in Reply.objects.unfinished().filter(message__consistency_check=check):
         sending.request_stop(reply=reply, now=now)
+
+
+class BeingWritten(Exception):  # noqa: N818
+    """An answer of the check is still being written."""
+
+
+def remove(*, check: ConsistencyCheck) -> None:
+    """Erase a check that was asked, with its answers; the reply that it is about stays.
+
+    Raises `BeingWritten`, and `ObjectDoesNotExist` for what has just been removed and for a draft, which is kept for
+    the next look: each new one would have the model work for it.
+    """
+    with transaction.atomic():
+        _lock_checks_of(check.reply_id)
+        check = ConsistencyCheck.objects.select_for_update().get(pk=check.pk, asked_at__isnull=False)
+        if Reply.objects.unfinished().filter(message__consistency_check=check).exists():
+            raise BeingWritten
+        check.delete()
+
+
+# A branch is deleted under a lock of its conversation: it is taken first here as well, so that the two cannot wait for
+# each other. Messages may be written in the conversation meanwhile.
+_LOCK = """
+    SELECT FROM chat_conversation AS conversation JOIN chat_message AS reply ON reply.conversation_id = conversation.id
+    WHERE reply.id = %s
+    FOR KEY SHARE OF conversation FOR NO KEY UPDATE OF reply
+"""
+
+
+def _lock_checks_of(reply_id: uuid.UUID) -> None:
+    """Let nobody else begin, ask or remove a check of this reply before the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [reply_id])
+        if cursor.rowcount == 0:
+            raise Message.DoesNotExist
+
+
+def _draft(message: Message) -> ConsistencyCheck | None:
+    return ConsistencyCheck.objects.select_for_update().filter(reply=message, asked_at=None).first()
 
 
 def _check_reply(message: Message) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -18,7 +19,7 @@ from billing.entitlements import entitlement_of
 from billing.quota import QuotaExceeded, allowance_of
 from chat.consistency import asking, rewording, showing
 from chat.consistency.asking import BadWordings, Refusal
-from chat.models import MAX_MESSAGE_CHARACTERS, ConsistencyCheck, Message, Reply
+from chat.models import MAX_MESSAGE_CHARACTERS, ConsistencyCheck, Message
 from chat.sending import BadMessage
 from chat.views.requests import is_fetch, own_conversation, person
 
@@ -31,6 +32,8 @@ def begin(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUI
     message = get_object_or_404(Message.objects.select_related("reply"), pk=message_id, conversation=shown)
     try:
         check = asking.begin(message=message, now=timezone.now())
+    except ObjectDoesNotExist as gone:
+        raise Http404 from gone
     except BadMessage as refusal:
         messages.error(request, str(refusal))
         return redirect("conversation", conversation_id)
@@ -55,6 +58,8 @@ def ask(request: HttpRequest, check_id: uuid.UUID) -> HttpResponse:
         asking.ask(
             user=person(request), check=shown, texts=texts, is_anyway="anyway" in request.POST, now=timezone.now()
         )
+    except ObjectDoesNotExist as gone:
+        raise Http404 from gone
     except BadWordings as refused:
         return _page(request, shown, texts=texts, refusals=refused.refusals, status=400)
     except BadMessage as refusal:
@@ -77,14 +82,14 @@ def stop(request: HttpRequest, check_id: uuid.UUID) -> HttpResponse:
 def remove(request: HttpRequest, check_id: uuid.UUID) -> HttpResponse:
     """Erase a check with its answers; the reply that it is about stays."""
     shown = _own(request, check_id)
-    if shown.is_draft:  # kept for the next look: each new one would have the model work for it
-        raise Http404
-    message = shown.reply
-    if Reply.objects.unfinished().filter(message__consistency_check=shown).exists():
+    try:
+        asking.remove(check=shown)
+    except ObjectDoesNotExist as gone:
+        raise Http404 from gone
+    except asking.BeingWritten:
         messages.error(request, _("An answer is still being written. Stop it first."))
         return redirect("consistency-check", check_id)
-    shown.delete()
-    return redirect("conversation", message.conversation_id)
+    return redirect("conversation", shown.reply.conversation_id)
 
 
 @login_required
