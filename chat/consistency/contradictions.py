@@ -9,7 +9,8 @@ from difflib import SequenceMatcher
 
 from chat.consistency import facts
 from chat.consistency.facts import Span
-from chat.consistency.likeness import COMMON, dice, is_chinese, pairs_of_characters, words
+from chat.consistency.likeness import dice, pairs_of_characters, words
+from chat.consistency.words import COMMON, is_chinese
 
 FIGURES, NAMES, NEGATION, STANCE = KINDS = ("figures", "names", "negation", "stance")
 # So much of the other words must be the same for a name, or a denial, to stand against another.

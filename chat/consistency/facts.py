@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from chat.consistency.words import COMMON
+
 Span = tuple[int, int]
 
 _MONTHS = (
@@ -71,99 +73,11 @@ _CODE = re.compile(r"`+[^`]*`+")
 
 _NAME = re.compile(r"\b[A-Z][\w'’-]*[A-Za-z\d]\b|\b[A-Z]{2,}\b")
 # Words that begin with a capital letter for another reason.
-_NO_NAMES = frozenset(
-    [
-        "i",
-        "i'm",
-        "i'll",
-        "i'd",
-        "i've",
-        "the",
-        "a",
-        "an",
-        "this",
-        "that",
-        "these",
-        "those",
-        "it",
-        "its",
-        "he",
-        "she",
-        "they",
-        "we",
-        "you",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "and",
-        "or",
-        "but",
-        "if",
-        "as",
-        "to",
-        "of",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "do",
-        "does",
-        "did",
-        "have",
-        "has",
-        "had",
-        "can",
-        "could",
-        "will",
-        "would",
-        "should",
-        "may",
-        "might",
-        "must",
-        "not",
-        "no",
-        "yes",
-        "there",
-        "here",
-        "what",
-        "when",
-        "where",
-        "who",
-        "why",
-        "how",
-        "which",
-        "while",
-        "after",
-        "before",
-        "because",
-        "so",
-        "then",
-        "also",
-        "however",
-        "some",
-        "many",
-        "most",
-        "all",
-        "each",
-        "every",
-        "both",
-        "first",
-        "second",
-        "third",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-    ]
-) | frozenset(_MONTHS)
+_NO_NAMES = COMMON | frozenset(_MONTHS) | {
+    "i'm", "i'll", "i'd", "i've", "must", "here", "what", "when", "where", "why", "how", "while", "after", "before",
+    "because", "however", "many", "each", "every", "both", "first", "second", "third", "monday", "tuesday",
+    "wednesday", "thursday", "friday", "saturday", "sunday",
+}  # fmt: skip
 LOOKED_BACK = 40
 """Characters before a name in which a sentence may have begun: more than spaces and quotation marks ever take."""
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;]\s+|[\n\"“(]\s*)[\"“(*]*$")

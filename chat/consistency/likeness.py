@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from chat.consistency.words import CJK, COMMON, is_chinese
+
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 VectorsOf = Callable[[Sequence[str]], Sequence[Sequence[float]] | None]
 
@@ -18,87 +20,6 @@ ALIKE_IN_WORDS = 0.5
 ALIKE_IN_CHARACTERS = 0.34
 
 _WORD = re.compile(r"[a-z\d][a-z\d'’.,-]*[a-z\d]|[a-z\d]")
-_CJK = re.compile(r"[\u3400-\u9fff]")
-COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "and",
-        "or",
-        "but",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "which",
-        "who",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "should",
-        "may",
-        "might",
-        "there",
-        "their",
-        "they",
-        "he",
-        "she",
-        "his",
-        "her",
-        "you",
-        "your",
-        "we",
-        "our",
-        "i",
-        "my",
-        "me",
-        "so",
-        "than",
-        "then",
-        "also",
-        "very",
-        "about",
-        "into",
-        "over",
-        "such",
-        "more",
-        "most",
-        "some",
-        "any",
-        "all",
-        "one",
-        "if",
-        "not",
-        "no",
-        "yes",
-    ]
-)
 
 
 def likeness(one: str, other: str, vectors: Mapping[str, Vector]) -> float:
@@ -121,13 +42,9 @@ def vectors(texts: Sequence[str], vectors_of: VectorsOf | None) -> dict[str, Vec
     return {text: np.array(row, np.float32) for text, row in zip(known, found, strict=True)} if found else {}
 
 
-def is_chinese(text: str) -> bool:
-    return len(_CJK.findall(text)) * 3 > len(re.findall(r"[A-Za-z]", text))
-
-
 def weight(text: str) -> int:
     """How much is said: its words that mean something, or its Chinese characters."""
-    return max(1, len(words(text)) + len(_CJK.findall(text)))
+    return max(1, len(words(text)) + len(CJK.findall(text)))
 
 
 @lru_cache(maxsize=2048)

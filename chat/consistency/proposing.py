@@ -11,6 +11,7 @@ from django.db import transaction
 
 from chat import inference
 from chat.consistency import facts, rewording
+from chat.consistency.words import is_chinese
 from chat.documents import meaning
 from chat.models import ConsistencyCheck, Wording
 
@@ -97,7 +98,7 @@ def keeps(question: str, wording: str) -> bool:
     """Whether a wording asks the same: nothing that must stay is gone or new, and it means about the same."""
     if rewording.missing(question, wording) or rewording.missing(wording, question):
         return False
-    if rewording.is_chinese(question) != rewording.is_chinese(wording):
+    if is_chinese(question) != is_chinese(wording):
         return False
     if facts.negations(question) % 2 != facts.negations(wording) % 2:
         return False
@@ -125,7 +126,7 @@ def _asks(text: str) -> bool:
 
 def _likeness(one: str, other: str) -> float:
     """Cosine of their meaning; of Chinese, which the embedding model does not know, a share of characters counts."""
-    if rewording.is_chinese(one):
+    if is_chinese(one):
         shared = set(one) & set(other)
         return 2 * len(shared) / (len(set(one)) + len(set(other))) + 0.2
     first, second = meaning.vectors([one, other], seconds=meaning.QUESTION_SECONDS)

@@ -10,10 +10,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from chat.consistency import facts
+from chat.consistency.words import is_chinese
 
 # Longer questions are only framed: a rule that changes words somewhere in them would miss what they are about.
 LONGEST_TO_CHANGE = 300
-_CJK = re.compile(r"[\u3400-\u9fff]")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _QUOTED = re.compile(r"“[^”]{1,400}”|「[^」]{1,400}」|『[^』]{1,400}』|《[^》]{1,400}》|(?<!\w)\"[^\"]{1,400}\"(?!\w)")
 _ADDRESS = re.compile(r"https?://\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.]{1,190}")
@@ -43,10 +43,6 @@ def by_rule(question: str) -> list[Reworded]:
             seen.add(normal(text))
             kept.append(Reworded(text, rule))
     return kept
-
-
-def is_chinese(text: str) -> bool:
-    return len(_CJK.findall(text)) * 3 > len(re.findall(r"[A-Za-z]", text))
 
 
 def normal(text: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from chat.consistency import rewording
+from chat.consistency.words import is_chinese
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_every_question_has_at_least_three_that_keep_everything(question):
     assert len({rewording.normal(text) for text in [question, *texts]}) == len(texts) + 1
     assert all(rewording.missing(question, text) == [] for text in texts)
     assert {one.rule for one in made} <= set(rewording.RULES)
-    assert all(rewording.is_chinese(text) == rewording.is_chinese(question) for text in texts if question != "42")
+    assert all(is_chinese(text) == is_chinese(question) for text in texts if question != "42")
 
 
 def test_rules_change_words_and_turn_questions_round():
