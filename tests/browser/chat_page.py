@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.waiting import wait_until
+
 # The real model on a busy machine: a long reply takes its time.
 PATIENCE = 120_000
 
@@ -61,6 +63,14 @@ class ChatPage:
     def in_new_tab(self) -> ChatPage:
         other = ChatPage(self.page.context.new_page())
         return other.open(self.page.url)
+
+
+def until_nothing_is_written() -> None:
+    """Returns when every reply has ended: a worker that still writes holds rows of the tables that are emptied next."""
+    from chat.models import Reply
+
+    seconds = PATIENCE / 1000
+    wait_until(lambda: not Reply.objects.unfinished().exists(), seconds=seconds, what="a reply did not end")
 
 
 def finish_replies(conversation: Any, text: str) -> None:

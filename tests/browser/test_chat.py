@@ -15,7 +15,7 @@ from accounts.models import User
 from billing.models import Plan
 from chat import sending
 from chat.models import Conversation, Message, Reply
-from tests.browser.chat_page import PATIENCE, ChatPage, finish_replies
+from tests.browser.chat_page import PATIENCE, ChatPage, finish_replies, until_nothing_is_written
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -142,6 +142,8 @@ def test_a_message_written_meanwhile_goes_out_when_the_reply_is_finished(chat: C
     chat.box.press("Escape")
     expect(chat.questions).to_have_count(2, timeout=PATIENCE)
     expect(chat.box).to_have_value("")
+    chat.page.get_by_role("button", name="Stop").click()
+    chat.finished()
 
 
 def test_the_wall_keeps_the_text_and_names_the_plans(new_page: NewPage, user: User) -> None:
@@ -227,6 +229,7 @@ def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conver
     expect(chat.questions).to_have_count(2)
     chat.replies.last.get_by_role("button", name="Stop").click()
     expect(chat.questions).to_have_count(2)
+    until_nothing_is_written()
 
 
 def test_the_keyboard_alone_does_it(
@@ -287,8 +290,12 @@ def test_it_speaks_chinese(new_page: NewPage, user: User, written: Conversation)
     expect(page.locator("#message")).not_to_have_attribute("placeholder", "Write a message")
 
 
-def test_the_whole_page_weighs_less_than_100_kb(new_page: NewPage, user: User, written: Conversation) -> None:
+def test_the_whole_page_weighs_less_than_100_kb_and_comes_from_here_alone(
+    new_page: NewPage, user: User, written: Conversation, stack: Stack
+) -> None:
     page = new_page(user)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     sizes: list[float] = []
@@ -297,6 +304,7 @@ def test_the_whole_page_weighs_less_than_100_kb(new_page: NewPage, user: User, w
     page.wait_for_load_state("networkidle")
     assert len(sizes) > 10
     assert sum(sizes) < 100_000, f"{sum(sizes) / 1000:.0f} kB"
+    assert [address for address in asked if not address.startswith((f"{stack.url}/", "data:"))] == []
 
 
 def test_a_restarted_web_process_loses_nothing(new_page: NewPage, user: User, stack: Stack, long_replies: int) -> None:
@@ -328,3 +336,4 @@ def test_a_person_who_scrolls_up_is_left_in_peace(new_page: NewPage, user: User,
     jump.click()
     expect(jump).to_be_hidden()
     chat.page.get_by_role("button", name="Stop").click()
+    chat.finished()

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from accounts.models import User
 from chat.models import Clarification, Conversation, Instructions, Message, Reply
 from tests import factories
-from tests.browser.chat_page import PATIENCE, ChatPage
+from tests.browser.chat_page import PATIENCE, ChatPage, until_nothing_is_written
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -118,6 +118,7 @@ def test_without_scripts_a_tap_is_a_plain_form(new_page: NewPage, user: User, qu
     answers(page).first.click()
     expect(answers(page).first).to_be_disabled()
     assert Message.objects.get(parent=question).content == "The planet"
+    until_nothing_is_written()
 
 
 def test_hostile_answers_stay_words_and_within_the_page(new_page: NewPage, user: User) -> None:

@@ -14,7 +14,7 @@ from chat.consistency import proposing
 from chat.models import ConsistencyCheck, Message, Reply
 from feedback.models import Rating
 from tests import factories
-from tests.browser.chat_page import PATIENCE, ChatPage
+from tests.browser.chat_page import PATIENCE, ChatPage, until_nothing_is_written
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -123,6 +123,7 @@ def test_it_works_without_script(new_page: NewPage, user: User, answer: Message)
     expect(page.get_by_role("article")).to_have_count(2)
     page.get_by_role("button", name="Stop them").click()
     expect(page.get_by_role("heading", name="The answers")).to_be_visible()
+    until_nothing_is_written()
 
 
 def measured(answer: Message, *texts: str) -> ConsistencyCheck:

@@ -90,6 +90,7 @@ def test_a_message_waits_for_its_documents(new_page: NewPage, user: User, stack:
     stack.start("worker")
     expect(chat.replies).to_have_count(1, timeout=PATIENCE)
     assert Document.objects.get().conversation == Conversation.objects.get()
+    chat.finished()
 
 
 def test_a_reply_cites_passages_that_open_where_they_stand(new_page: NewPage, user: User) -> None:

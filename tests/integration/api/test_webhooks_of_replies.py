@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 
 import httpx
@@ -14,6 +13,7 @@ from accounts import api_keys
 from accounts.models import User
 from tests.stack.processes import Stack
 from tests.stack.receiver import receiving
+from tests.waiting import wait_until
 
 
 def test_a_program_hears_of_a_reply_and_fetches_it(stack: Stack, coder: User) -> None:
@@ -25,9 +25,7 @@ def test_a_program_hears_of_a_reply_and_fetches_it(stack: Stack, coder: User) ->
         ]
         said = {"client_id": str(uuid.uuid4()), "content": "What is the capital of France? Answer in one word."}
         assert program.post("/api/conversations", json=said).status_code == 201
-        deadline = time.monotonic() + 60
-        while not receiver.received and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: bool(receiver.received), seconds=60, what="no webhook came")
         [message] = receiver.received
     told = standardwebhooks.Webhook(secret).verify(message.body, message.headers)["data"]
     assert (told["state"], told["finish_reason"]) == ("complete", "stop")

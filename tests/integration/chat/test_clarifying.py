@@ -1,7 +1,6 @@
 """A reply that asks first: when it may, how it is shown and answered, and where else it goes."""
 
 import json
-import time
 import uuid
 from datetime import timedelta
 
@@ -19,6 +18,7 @@ from chat import reply as replies
 from chat.models import Clarification, Conversation, Instructions, Message, Reply
 from chat.streams import LeaseLost
 from tests.factories import UserFactory, asking, conversation, reply_to
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 FETCH = {"X-Requested-With": "fetch"}
@@ -277,12 +277,10 @@ def test_a_worker_that_lost_its_lease_keeps_no_question(user):
     assert third.request is None
 
 
-def finished(reply, seconds=120):
-    give_up_at = time.monotonic() + seconds
-    while not (found := Reply.objects.select_related("message", "user").get(pk=reply.pk)).is_finished:
-        assert time.monotonic() < give_up_at
-        time.sleep(0.2)
-    return found
+def finished(reply):
+    found = Reply.objects.select_related("message", "user").filter(pk=reply.pk)
+    wait_until(lambda: not found.unfinished().exists(), seconds=120, what="the reply did not end")
+    return found.get()
 
 
 def assert_a_question_metered_once(reply):
