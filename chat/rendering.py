@@ -8,6 +8,7 @@ were already shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -22,7 +23,8 @@ from markdown_it.utils import EnvType, OptionsDict
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
+from pygments.lexer import Lexer
+from pygments.lexers import find_lexer_class_by_name
 from pygments.util import ClassNotFound
 
 # Highlighting costs more than all else; a block longer than this stays plain, so that streaming it stays quick.
@@ -113,11 +115,17 @@ def _figure(code: str, language: str) -> str:
 def _highlighted(code: str, language: str) -> str:
     if not language or len(code) > HIGHLIGHT_CHARACTERS:
         return escape(code)
+    lexer_class = _lexer_class(language.lower()[:40])
+    return str(highlight(code, lexer_class(stripnl=False), _FORMATTER)) if lexer_class else escape(code)
+
+
+@lru_cache(maxsize=256)  # it goes through some hundreds of them, and a code block that grows asks at every word
+def _lexer_class(language: str) -> type[Lexer] | None:
     try:
-        lexer = get_lexer_by_name(language, stripnl=False)
+        found: type[Lexer] = find_lexer_class_by_name(language)
     except ClassNotFound:
-        return escape(code)
-    return str(highlight(code, lexer, _FORMATTER))
+        return None
+    return found
 
 
 def _mathml(latex: str, options: dict[str, Any]) -> str:
