@@ -8,10 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Min
 from django.urls import reverse
 
 from accounts.models import User
-from billing import catalogue, commands, mirror, stripe
+from billing import catalogue, commands, mirror, stripe, trials
 from billing.models import Customer, Price, Subscription
 
 MAX_SEATS = 500
@@ -94,8 +95,11 @@ def ensure_customer(user: User, *, now: datetime) -> Customer:
         now=now,
     )
     with transaction.atomic():
-        Customer.objects.filter(user=user, is_deleted=True).update(user=None)
-        customer, _is_new = Customer.objects.get_or_create(stripe_id=made["id"], defaults={"user": user})
+        earlier = Customer.objects.filter(user=user, is_deleted=True)
+        trial_used_at = earlier.aggregate(first=Min("trial_used_at"))["first"]
+        earlier.update(user=None)
+        defaults = {"user": user, "trial_used_at": trial_used_at}
+        customer, _is_new = Customer.objects.get_or_create(stripe_id=made["id"], defaults=defaults)
     return customer
 
 
@@ -107,7 +111,7 @@ def open_subscription(user: User) -> Subscription | None:
 
 def may_try(user: User, price: Price) -> bool:
     """A trial is given once in a person's life here."""
-    return price.plan.trial_days > 0 and not Customer.objects.filter(user=user, trial_used_at__isnull=False).exists()
+    return price.plan.trial_days > 0 and not trials.had_trial(user)
 
 
 def _session(user: User, customer: Customer, price: Price, quantity: int, language: str) -> dict[str, Any]:

@@ -7,17 +7,25 @@ from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
+from billing import trials
 from billing.models import Customer, Invoice, StripeCommand
+
+KEPT_TRIAL = gettext_noop(
+    "That somebody with your e-mail address had a trial, for %(years)s years: a keyed hash from which nobody can "
+    "read the address. A trial is given once a person."
+)
 
 
 def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
     customer = Customer.objects.filter(user=user).first()
+    kept = [_(KEPT_TRIAL) % {"years": trials.KEPT_FOR.days // 365}] if trials.remember(user, now=now) else []
     StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING).update(parameters={}, result={})
     _blind_events(user.email)
     if customer is None:
-        return []
+        return kept
     StripeCommand.objects.get_or_create(
         key=f"delete-customer:{customer.stripe_id}",
         defaults={
@@ -28,8 +36,9 @@ def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
         },
     )
     Customer.objects.filter(pk=customer.pk).update(is_deleted=True)
-    kept = _("Invoices, as tax law asks, under the number of a customer without a name.")
-    return [kept] if Invoice.objects.filter(customer=customer).exists() else []
+    if Invoice.objects.filter(customer=customer).exists():
+        kept.append(_("Invoices, as tax law asks, under the number of a customer without a name."))
+    return kept
 
 
 def _blind_events(email: str) -> None:

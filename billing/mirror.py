@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Min, Q, QuerySet
 
 from accounts.models import User
 from billing import entitlements, notices, stripe
@@ -113,8 +113,10 @@ def save_customer(facts: stripe.CustomerFacts, fetch: Fetch) -> Customer | None:
         user = _user_of(facts)
         if user is None or Customer.objects.filter(user=user, is_deleted=False).exists():
             return None
-        Customer.objects.filter(user=user, is_deleted=True).update(user=None)
-        customer = Customer(stripe_id=facts.id, user=user)
+        earlier = Customer.objects.filter(user=user, is_deleted=True)
+        trial_used_at = earlier.aggregate(first=Min("trial_used_at"))["first"]
+        earlier.update(user=None)
+        customer = Customer(stripe_id=facts.id, user=user, trial_used_at=trial_used_at)
     if fetch.fence < customer.fence:
         return customer
     customer.fence = fetch.fence

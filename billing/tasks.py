@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from billing import commands, entitlements, quota, reconciliation, stripe, waking, webhooks
+from billing import commands, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
 
 
 @shared_task
@@ -39,5 +39,6 @@ def backfill_events() -> int:
 
 @shared_task
 def reconcile() -> int:
-    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs."""
+    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials."""
+    trials.forget_old(now=timezone.now())
     return len(reconciliation.reconcile(now=timezone.now())) if stripe.is_configured() else 0

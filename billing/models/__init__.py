@@ -2,7 +2,7 @@
 
 from billing.models.plans import Plan, PlanRevision, Price
 from billing.models.queue import Notice, StripeCommand, StripeEvent
-from billing.models.stripe_copy import Customer, Invoice, Subscription
+from billing.models.stripe_copy import Customer, Invoice, Subscription, TrialMemory
 from billing.models.teams import Team, TeamInvitation, TeamMembership
 from billing.models.usage import EntitlementChange, Reservation, UsageBucket
 
@@ -21,5 +21,6 @@ __all__ = [
     "Team",
     "TeamInvitation",
     "TeamMembership",
+    "TrialMemory",
     "UsageBucket",
 ]

@@ -147,3 +147,13 @@ class Invoice(Mirrored):
     def is_given_back(self) -> bool:
         """Whether the money is with the payer again, all of it, or held by their bank."""
         return self.is_disputed or (self.amount_paid > 0 and self.amount_refunded >= self.amount_paid)
+
+
+class TrialMemory(models.Model):
+    """That somebody whose account is gone had a trial: a keyed hash of their address, and nothing else."""
+
+    digest = models.CharField(primary_key=True, max_length=64)
+    kept_since = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest
