@@ -11,6 +11,7 @@ from billing.sandbox.errors import declined, invalid
 from billing.sandbox.params import Params
 from billing.sandbox.resources import (
     cards,
+    catalogue,
     coupons,
     customers,
     discounts,
@@ -32,15 +33,16 @@ def create(account: Account, params: Params) -> Document:
         params, "mode", "customer", "client_reference_id", "line_items", "success_url", "cancel_url", "locale",
         "metadata", "subscription_data", "allow_promotion_codes", "automatic_tax", "tax_id_collection",
         "customer_update", "billing_address_collection", "payment_method_collection", "customer_email", "expires_at",
-        "discounts", "payment_intent_data",
+        "discounts", "payment_intent_data", "currency",
     )  # fmt: skip
     mode = params.get("mode")
     if mode not in MODES:
         raise invalid("This simulation has no such mode: it must be subscription or payment.", param="mode")
     entry = p.required(params, "line_items")[0]
-    price = account.store.get("price", p.required(entry, "price"))
     quantity = p.integer(entry.get("quantity"), param="line_items[0][quantity]", default=1)
     customer = customers.existing(account, p.required(params, "customer")) if mode == "subscription" else None
+    price = account.store.get("price", p.required(entry, "price"))
+    currency = _currency(account, params, price, customer)
     collects = _tax_id_collection(params, customer)
     if params.get("discounts") and "allow_promotion_codes" in params:
         raise invalid("You may only specify one of these parameters: allow_promotion_codes, discounts.")
@@ -53,7 +55,7 @@ def create(account: Account, params: Params) -> Document:
         "cancel_url": params.get("cancel_url"),
         "client_reference_id": params.get("client_reference_id"),
         "created": account.now(),
-        "currency": price["currency"],
+        "currency": currency,
         "customer": customer["id"] if customer else None,
         "customer_email": customer["email"] if customer else params.get("customer_email"),
         "expires_at": _expiry(account, params),
@@ -81,6 +83,15 @@ def create(account: Account, params: Params) -> Document:
     account.store.insert(ask)
     session = account.store.insert(session)
     return _priced(account, session, [_discount(one) for one in params.get("discounts") or []])
+
+
+def _currency(account: Account, params: Params, price: Document, customer: Document | None) -> str:
+    """What was asked for, else what the customer has paid in where the price has it, else the price's own."""
+    wanted = (params.get("currency") or "").lower()
+    usual = (customer or {}).get("currency")
+    if not wanted and usual in catalogue.currency_options(account, price):
+        wanted = usual
+    return str(catalogue.in_currency(account, price, wanted)["currency"])
 
 
 def _expiry(account: Account, params: Params) -> int:
@@ -129,9 +140,10 @@ def _discount(given: Params) -> Document:
 
 
 def price_of(account: Account, session: Document) -> tuple[Document, int, Document]:
-    """(price, quantity, subscription data) of what the page sells."""
+    """(price in the buyer's currency, quantity, subscription data) of what the page sells."""
     ask = account.store.get("checkout_request", f"ask_{session['id']}")
-    return account.store.get("price", ask["price"]), int(ask["quantity"]), ask["subscription_data"]
+    price = catalogue.in_currency(account, account.store.get("price", ask["price"]), session["currency"])
+    return price, int(ask["quantity"]), ask["subscription_data"]
 
 
 def _priced(account: Account, session: Document, found: list[Document]) -> Document:

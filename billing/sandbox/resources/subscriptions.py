@@ -123,6 +123,7 @@ def create(account: Account, params: Params) -> Document:
     customer = customers.existing(account, p.required(params, "customer"))
     entry = p.required(params, "items")[0]
     price = account.store.get("price", p.required(entry, "price"))
+    price = catalogue.in_currency(account, price, (params.get("currency") or "").lower())
     if not price["recurring"]:
         raise invalid("The price specified is set to `type=one_time` but this field only accepts recurring prices.")
     trial_days = p.integer(params.get("trial_period_days"), param="trial_period_days", default=0)

@@ -21,7 +21,12 @@ _TEMPLATES: dict[str, dict[str, Any]] = {
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """The same object with every field of its kind; what it contains is completed too."""
+    """The same object with every field of its kind; what it contains is completed too.
+
+    Not in an event: what that is about was saved, and so completed, before it was told.
+    """
+    if document.get("object") == "event":
+        return {**_TEMPLATES["event"], **document}
     filled = {name: _completed(value) for name, value in document.items()}
     return {**_TEMPLATES.get(str(document.get("object")), {}), **filled}
 

@@ -8,14 +8,7 @@ import httpx
 import pytest
 import stripe
 
-from tests.stack.simulated_stripe import KEY
-
 DAY = 86_400
-
-
-@pytest.fixture
-def api(stripe_url: str) -> Any:
-    return stripe.StripeClient(KEY, base_addresses={"api": stripe_url}, max_network_retries=0).v1
 
 
 def charged(api: Any, method: str) -> Any:

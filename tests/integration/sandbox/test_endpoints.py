@@ -1,9 +1,7 @@
-"""Webhook endpoints and event destinations made through the API, their secrets, and what else events tell."""
+"""Webhook endpoints made through the API, their secrets, and what else events tell."""
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,59 +9,30 @@ import httpx
 import pytest
 import stripe
 
+from tests.integration.sandbox.conftest import Inbox
 from tests.integration.sandbox.typed_fields import differences
-from tests.stack.simulated_stripe import KEY
-from tests.waiting import wait_until
-
-
-class Inbox(http.server.BaseHTTPRequestHandler):
-    received: list[tuple[bytes, str]] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        Inbox.received.append((body, self.headers["Stripe-Signature"]))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def client(stripe_url: str) -> stripe.StripeClient:
-    addresses: Any = {"api": stripe_url}
-    return stripe.StripeClient(KEY, base_addresses=addresses, max_network_retries=0)
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Inbox)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
 
 
 @pytest.fixture
-def endpoint(client: Any, address: str) -> Iterator[Any]:
-    Inbox.received.clear()
-    made = client.v1.webhook_endpoints.create({"url": address, "enabled_events": ["customer.updated"]})
+def endpoint(client: Any, inbox: Inbox) -> Iterator[Any]:
+    inbox.empty()
+    made = client.v1.webhook_endpoints.create({"url": inbox.url, "enabled_events": ["customer.updated"]})
     yield made
     client.v1.webhook_endpoints.delete(made.id)
 
 
-def renamed(client: Any, count: int) -> tuple[bytes, str]:
-    """What the endpoint got of a customer's change, the `count`th that it got."""
+def renamed(client: Any, inbox: Inbox, number: int) -> tuple[bytes, str]:
+    """What the endpoint got of a customer's change, the `number`th that it got."""
     customer = client.v1.customers.create({"name": "Ann"})
     client.v1.customers.update(customer.id, {"name": "Anna"})
-    wait_until(lambda: len(Inbox.received) >= count, seconds=20)
-    return Inbox.received[count - 1]
+    return inbox.letter(number)
 
 
 def test_an_endpoint_gets_what_it_asked_for_signed_with_the_secret_that_was_told_once(
-    client: Any, endpoint: Any
+    client: Any, endpoint: Any, inbox: Inbox
 ) -> None:
     assert sorted(differences(endpoint)) == []
-    event = stripe.Webhook.construct_event(*renamed(client, 1), endpoint.secret)
+    event = stripe.Webhook.construct_event(*renamed(client, inbox, 1), endpoint.secret)
     assert (event.type, event.data.object.name) == ("customer.updated", "Anna")
     assert "secret" not in client.v1.webhook_endpoints.retrieve(endpoint.id).to_dict()
     assert [one.id for one in client.v1.webhook_endpoints.list().data] == [endpoint.id]
@@ -79,40 +48,22 @@ def test_an_endpoint_can_be_changed_and_disabled(client: Any, endpoint: Any) -> 
             endpoints.create({"url": "http://127.0.0.1:9", "enabled_events": ["*"], **wrong})
 
 
-def test_a_rolled_secret_signs_beside_the_old_one_while_that_holds(client: Any, endpoint: Any, stripe_url: str) -> None:
+def test_a_rolled_secret_signs_beside_the_old_one_while_that_holds(
+    client: Any, endpoint: Any, inbox: Inbox, stripe_url: str
+) -> None:
     rolled = {"endpoint": endpoint.id, "old_holds_for": 3600}
     secret = httpx.post(f"{stripe_url}/_ctl/secret", json=rolled).json()["secret"]
-    body, header = renamed(client, 1)
+    body, header = renamed(client, inbox, 1)
     assert header.count("v1=") == 2
     for one in (endpoint.secret, secret):
         assert stripe.Webhook.construct_event(body, header, one)
     httpx.post(f"{stripe_url}/_ctl/time", json={"seconds": 3601}).raise_for_status()
-    body, header = renamed(client, 2)
+    body, header = renamed(client, inbox, 2)
     assert header.count("v1=") == 1
     assert stripe.Webhook.construct_event(body, header, secret)
 
 
-def test_a_destination_is_renamed_and_pinged(client: Any, address: str) -> None:
-    Inbox.received.clear()
-    destinations = client.v2.core.event_destinations
-    wanted = {
-        "name": "ours",
-        "type": "webhook_endpoint",
-        "event_payload": "thin",
-        "enabled_events": ["v1.price.created"],
-    }
-    include = ["webhook_endpoint.signing_secret"]
-    made = destinations.create({**wanted, "webhook_endpoint": {"url": address}, "include": include})
-    assert destinations.update(made.id, {"name": "theirs"}).name == "theirs"
-    assert destinations.ping(made.id).type == "v2.core.event_destination.ping"
-    wait_until(lambda: len(Inbox.received) >= 1, seconds=20)
-    told = client.parse_event_notification(*Inbox.received[0], made.webhook_endpoint.signing_secret)
-    assert (told.type, told.related_object.id) == ("v2.core.event_destination.ping", made.id)
-    destinations.delete(made.id)
-
-
-def test_who_gains_or_loses_a_feature_is_told(client: Any) -> None:
-    api = client.v1
+def test_who_gains_or_loses_a_feature_is_told(api: Any) -> None:
     feature = api.entitlements.features.create({"name": "API", "lookup_key": "api of this test"})
     product = api.products.create({"name": "Plus"})
     link = api.products.features.create(product.id, {"entitlement_feature": feature.id})
@@ -134,8 +85,7 @@ def test_who_gains_or_loses_a_feature_is_told(client: Any) -> None:
     assert api.products.features.delete(product.id, link.id).deleted
 
 
-def test_objects_are_found_by_what_they_say(client: Any) -> None:
-    api = client.v1
+def test_objects_are_found_by_what_they_say(api: Any) -> None:
     made = api.customers.create({"email": "seek@example.org", "name": 'Bo "B" Li', "metadata": {"user": "77"}})
     api.customers.create({"email": "other@example.org", "metadata": {"user": "78"}})
     for query in (

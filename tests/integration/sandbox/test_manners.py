@@ -16,17 +16,6 @@ DAY = 86_400
 
 
 @pytest.fixture
-def client(stripe_url: str) -> stripe.StripeClient:
-    addresses: Any = {"api": stripe_url}
-    return stripe.StripeClient(KEY, base_addresses=addresses, max_network_retries=0)
-
-
-@pytest.fixture
-def api(client: stripe.StripeClient) -> Any:
-    return client.v1
-
-
-@pytest.fixture
 def control(stripe_url: str) -> Iterator[Any]:
     """Post to the control plane; afterwards all is as it was."""
     yield lambda plane, **given: httpx.post(f"{stripe_url}/_ctl/{plane}", json=given).raise_for_status()
@@ -195,3 +184,28 @@ def test_a_price_has_other_currencies_for_whoever_asks(api: Any) -> None:
     assert "currency_options" not in price.to_dict()
     told = api.prices.retrieve(price.id, {"expand": ["currency_options"]}).currency_options
     assert {currency: told[currency]["unit_amount"] for currency in told.to_dict()} == {"usd": 2000, "eur": 1800}
+
+
+def test_checkout_charges_a_price_in_the_currency_of_who_buys(api: Any) -> None:
+    product = api.products.create({"name": "Plus"})
+    options = {"eur": {"unit_amount": 1800}}
+    given = {"currency": "usd", "unit_amount": 2000, "recurring": {"interval": "month"}, "currency_options": options}
+    price = api.prices.create({"product": product.id, **given})
+    customer = api.customers.create({"email": "ann@example.org"})
+
+    def opened(**more: Any) -> Any:
+        items = [{"price": price.id, "quantity": 2}]
+        wanted = {"mode": "subscription", "customer": customer.id, "line_items": items, "success_url": "http://x.test/"}
+        return api.checkout.sessions.create({**wanted, **more})
+
+    assert (opened().currency, opened().amount_total) == ("usd", 4000)
+    session = opened(currency="eur")
+    assert (session.currency, session.amount_total) == ("eur", 3600)
+    with pytest.raises(stripe.InvalidRequestError, match="only supports"):
+        opened(currency="cny")
+    assert "36.00 EUR" in httpx.get(session.url).text
+    paid = httpx.post(session.url, data={"number": "4242424242424242", "expiry": "12/34", "cvc": "123"})
+    assert paid.status_code == 303
+    invoice = api.invoices.list({"customer": customer.id}).data[0]
+    assert (invoice.currency, invoice.amount_paid) == ("eur", 3600)
+    assert opened().currency == "eur", "who has paid in euros goes on doing so"

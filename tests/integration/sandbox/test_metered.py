@@ -10,15 +10,8 @@ import pytest
 import stripe
 
 from tests.integration.sandbox.typed_fields import differences
-from tests.stack.simulated_stripe import KEY
 
 DAY = 86_400
-
-
-@pytest.fixture
-def client(stripe_url: str) -> Any:
-    addresses: Any = {"api": stripe_url}
-    return stripe.StripeClient(KEY, base_addresses=addresses, max_network_retries=0)
 
 
 @pytest.fixture

@@ -6,18 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-import stripe
-
-from tests.stack.simulated_stripe import KEY
 
 CARD = {"number": "4242 4242 4242 4242", "expiry": "12 / 34", "cvc": "123"}
 CHALLENGED = {**CARD, "number": "4000 0027 6000 3184"}
 DAY = 86_400
-
-
-@pytest.fixture
-def api(stripe_url: str) -> Any:
-    return stripe.StripeClient(KEY, base_addresses={"api": stripe_url}, max_network_retries=0).v1
 
 
 @pytest.fixture

@@ -8,15 +8,8 @@ import httpx
 import pytest
 import stripe
 
-from tests.stack.simulated_stripe import KEY
-
 CARD = {"number": "4242 4242 4242 4242", "expiry": "12 / 34", "cvc": "123"}
 GERMANY = {"country": "DE"}
-
-
-@pytest.fixture
-def api(stripe_url: str) -> Any:
-    return stripe.StripeClient(KEY, base_addresses={"api": stripe_url}, max_network_retries=0).v1
 
 
 def _price(api: Any, amount: int = 2000, **more: Any) -> Any:

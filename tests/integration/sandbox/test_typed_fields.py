@@ -15,11 +15,6 @@ CARD = {"number": "4242 4242 4242 4242", "expiry": "12 / 34", "cvc": "123"}
 
 
 @pytest.fixture(scope="module")
-def api(stripe_url: str) -> Any:
-    return stripe.StripeClient(KEY, base_addresses={"api": stripe_url}, max_network_retries=0).v1
-
-
-@pytest.fixture(scope="module")
 def answers(api: Any, stripe_url: str) -> dict[str, Any]:
     """By kind, what the simulation answers after a customer has subscribed, changed, been refunded and more."""
     found: dict[str, Any] = {}
