@@ -60,11 +60,12 @@ def _sync_product(
 
 def _rename_product(plan: Plan, dry_run: bool) -> list[Difference]:
     """Customers read the name on Checkout and on their invoices."""
-    there = stripe.product_name(plan.stripe_product_id)
+    there, changed_at = stripe.product_name(plan.stripe_product_id)
     if there == plan.name:
         return []
     if not dry_run:
-        key = _key("product", plan.key, plan.stripe_product_id, there, plan.name)
+        # With both versions: a name that goes back and forth within a day is a new wish each time, whoever changed it.
+        key = _key("product", plan.stripe_product_id, there, str(changed_at), plan.name, str(plan.version))
         metadata = {"plan": plan.key}
         stripe.save_product(product_id=plan.stripe_product_id, name=plan.name, metadata=metadata, key=key)
     return [Difference(f"product {plan.key}", f"called {there} at Stripe")]

@@ -21,8 +21,10 @@ def save_product(*, product_id: str, name: str, metadata: dict[str, str], key: s
     return str(asked(products.create)(values, {"idempotency_key": f"{key}:new"}).id)
 
 
-def product_name(product_id: str) -> str:
-    return str(asked(api().products.retrieve)(product_id).name)
+def product_name(product_id: str) -> tuple[str, int]:
+    """What it is called, and when it was last changed, in seconds since 1970."""
+    product = asked(api().products.retrieve)(product_id)
+    return str(product.name), int(product.updated)
 
 
 def find_prices(lookup_keys: list[str]) -> dict[str, tuple[str, int, str]]:

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from billing import stripe
 from billing.models import Plan, Price
 from tests.stack.customers import buy, newcomer, plan_of, price
 
@@ -58,6 +59,11 @@ def test_an_edited_plan_is_a_new_version_that_is_shown_then_pushed_then_the_same
     assert synced("--dry-run") == wanted
     assert synced() == wanted
     assert synced() == ["Everything is the same."]
+    for name in ("Plus", "Plus+", "Plus"):  # there and back within the day for which Stripe repeats its answers
+        stripe_product = Plan.objects.get(key="plus").stripe_product_id
+        Plan.objects.filter(key="plus").update(name=name)
+        synced()
+        assert stripe.product_name(stripe_product)[0] == name
     subscription = ann.customer.subscriptions.get()
     assert (subscription.unit_amount, paid_before, plan_of(ann)) == (2000, 2000, "plus")
     assert buy(newcomer("bob")).unit_amount == 2500
