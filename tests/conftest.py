@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.stack.processes",
     "tests.stack.reply_lengths",
     "tests.stack.simulated_stripe",
+    "tests.stack.stripe_sandbox",
     "tests.stack.browser",
 ]
 

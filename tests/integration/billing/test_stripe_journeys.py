@@ -1,4 +1,7 @@
-"""Customers' journeys against the simulated Stripe over HTTP: what they pay, what they get, and what a crash does."""
+"""Customers' journeys against the simulated Stripe over HTTP: what they pay, what they get, and what a crash does.
+
+With `STRIPE_SANDBOX_KEY` those that need nothing of the simulated one are made at a real sandbox (docs/billing.md).
+"""
 
 import dataclasses
 import uuid
@@ -14,12 +17,13 @@ from billing.entitlements import entitlement_of
 from billing.models import Customer, EntitlementChange, Invoice, Plan, Price, StripeCommand, StripeEvent, Subscription
 from billing.stripe import client as sdk
 from tests.stack.customers import CHALLENGED, DECLINED, buy, come_back, newcomer, open_checkout, pay, plan_of, price
+from tests.stack.stripe_sandbox import only_simulated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _at_the_simulated_stripe(at_simulated_stripe):
+def _at_stripe(at_stripe):
     """No webhook is sent: every test hears by asking."""
 
 
@@ -59,6 +63,7 @@ def test_a_double_click_opens_one_page_and_makes_one_customer(ann):
     assert Customer.objects.filter(user=ann).count() == 1
 
 
+@only_simulated
 def test_only_the_newest_of_two_open_pages_can_be_paid(ann):
     old, new = open_checkout(ann), open_checkout(ann)
     assert "location" not in pay(old).headers
@@ -72,6 +77,7 @@ def test_who_has_a_plan_cannot_buy_a_second_one(ann):
     assert refused.value.code == "subscribed"
 
 
+@only_simulated
 def test_a_declined_card_gives_nothing_and_can_be_retried(ann):
     url = open_checkout(ann)
     assert pay(url, DECLINED).status_code == 402
@@ -79,6 +85,7 @@ def test_a_declined_card_gives_nothing_and_can_be_retried(ann):
     assert come_back(ann, pay(url)).status == "active"
 
 
+@only_simulated
 def test_a_bank_that_asks_back_is_answered_and_a_failed_answer_gives_nothing(ann):
     url = open_checkout(ann)
     assert "location" not in pay(url, CHALLENGED).headers
@@ -87,6 +94,7 @@ def test_a_bank_that_asks_back_is_answered_and_a_failed_answer_gives_nothing(ann
     assert come_back(ann, pay(url, CHALLENGED, challenge="complete")).status == "active"
 
 
+@only_simulated
 def test_somebody_elses_way_back_gives_nothing(ann):
     bob = User.objects.create_user("bob@example.org")
     answer = pay(open_checkout(ann))
@@ -119,6 +127,7 @@ def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):
     assert shown.due == sum(amount for _text, amount in shown.lines)
 
 
+@only_simulated
 @pytest.mark.parametrize("interval", ["month", "year"])
 def test_a_promotion_code_and_a_tax_id_hold_on_our_way_too(ann, interval):
     coupon = sdk.api().coupons.create({"percent_off": 30, "duration": "forever"})
@@ -175,6 +184,7 @@ def test_a_full_refund_ends_what_it_paid_for_and_is_made_once(ann):
     assert plan_of(ann) == "free"
 
 
+@only_simulated
 def test_a_disputed_payment_freezes_the_plan(ann, stripe_url):
     subscription = buy(ann)
     payment = stripe.payment_of_invoice(subscription.latest_invoice_id)
@@ -185,6 +195,7 @@ def test_a_disputed_payment_freezes_the_plan(ann, stripe_url):
     assert plan_of(ann) == "free"
 
 
+@only_simulated
 def test_lost_events_are_found_and_worked_off(ann):
     answer = pay(open_checkout(ann))
     assert answer.status_code in (302, 303)
@@ -268,6 +279,7 @@ def test_a_command_that_stripe_refuses_ends_and_says_why(ann):
     assert StripeCommand.objects.get().state == "refused"
 
 
+@only_simulated
 def test_an_unreachable_stripe_keeps_the_command_for_later(ann, settings, stripe_url):
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     with pytest.raises(stripe.StripeUnavailable):
@@ -281,6 +293,7 @@ def test_an_event_about_nobody_here_is_of_no_concern():
     assert mirror.refresh_subscription("sub_of_nobody", cause="test", now=timezone.now()) is None
 
 
+@only_simulated
 def test_an_event_that_keeps_failing_is_given_up_and_can_be_replayed(settings, ann):
     subscription = buy(ann)
     now = timezone.now()
