@@ -24,12 +24,18 @@ def webhook(request: HttpRequest) -> HttpResponse:
         body = _body(request)
         is_new = webhooks.receive(body=body, signature=request.headers.get("Stripe-Signature", ""), now=timezone.now())
     except (stripe.BadSignature, webhooks.BadEvent):
-        return HttpResponse("Not a signed event.", status=400, content_type="text/plain")
+        return _answer("Not a signed event.", status=400)
     except (DatabaseError, InterfaceError):
         logger.exception("A webhook could not be stored")
-        return HttpResponse("Try again later.", status=503, content_type="text/plain")
+        return _answer("Try again later.", status=503)
     waking.wake()
-    return HttpResponse("Stored." if is_new else "Known.", content_type="text/plain")
+    return _answer("Stored." if is_new else "Known.")
+
+
+def _answer(text: str, *, status: int = 200) -> HttpResponse:
+    """No middleware gives its length, without which the server would send it in chunks."""
+    headers = {"Content-Type": "text/plain", "Content-Length": str(len(text))}
+    return HttpResponse(text, status=status, headers=headers)
 
 
 def _body(request: HttpRequest) -> bytes:

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from tests.stack.surroundings import ROOT
 
 FREE, PAYING = 2, 0
 FREE_PROMPT, PAID_REPLY = 60, 8
+# Seconds after which something is wrong: until the service is full, and until all that were in it have their replies.
+LONGEST_FILLING, LONGEST_DRAINING = 120, 480
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,17 @@ class Served:
 
 @dataclass(frozen=True)
 class Figures:
-    """How those who pay fared alone and in the flood, and those in it."""
+    """How those who pay fared alone and in the flood, by the length of their prompts, and those in it."""
 
-    unloaded: list[Served]
-    flooded: list[Served]
+    unloaded: dict[int, list[Served]]
+    flooded: dict[int, list[Served]]
     free: list[Served]
     at_once: int
     slots: int
 
-    @property
-    def ratio(self) -> float:
+    def ratio(self, length: int) -> float:
         """p95 of the time to the first token in the flood, to that of the unloaded service."""
-        return p95(self.flooded) / p95(self.unloaded)
+        return p95(self.flooded[length]) / p95(self.unloaded[length])
 
     @property
     def bound(self) -> float:
@@ -108,43 +110,46 @@ async def flood(url: str, at_once: int, tokens: int) -> list[Served]:
     return served
 
 
-def measure(url: str, *, slots: int, at_once: int, tokens: int, prompt: int, count: int) -> Figures:
-    """`count` requests that pay, one after another, before a flood of replies of `tokens` and in it."""
-    seeds = itertools.count(prompt * 1_000)
+def measure(url: str, *, slots: int, at_once: int, tokens: int, prompts: Sequence[int], count: int) -> Figures:
+    """`count` requests that pay of each length, one after another, before a flood of replies of `tokens` and in it."""
+    seeds = itertools.count(1)
 
-    def pay() -> list[Served]:
+    def pay(prompt: int) -> list[Served]:
         async def all_of_them() -> list[Served]:
             found = []
             for _number in range(count):
-                found.append(await ask(url, prompt=prompt, reply=PAID_REPLY, priority=PAYING, seed=next(seeds)))
+                async with asyncio.timeout(LONGEST_FILLING):
+                    found.append(await ask(url, prompt=prompt, reply=PAID_REPLY, priority=PAYING, seed=next(seeds)))
                 await asyncio.sleep(0.05)
             return found
 
         return asyncio.run(all_of_them())
 
-    pay()  # caches and connections get warm
-    unloaded = pay()
+    pay(prompts[0])  # caches and connections get warm
+    unloaded = {prompt: pay(prompt) for prompt in prompts}
     command = [sys.executable, "-m", "tests.bench.billing.flood", url, str(at_once), str(tokens)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flooding:
-        assert flooding.stdin is not None
-        assert flooding.stdout is not None
-        _wait_until_full(url, slots)
-        flooded = pay()
-        flooding.stdin.close()
-        free = [Served(*pair) for pair in json.loads(flooding.stdout.read())]
-    return Figures(unloaded, flooded, free, at_once, slots)
+        try:
+            _wait_until_full(url, slots)
+            flooded = {prompt: pay(prompt) for prompt in prompts}
+            printed, _nothing = flooding.communicate("", timeout=LONGEST_DRAINING)
+        finally:
+            flooding.kill()
+    return Figures(unloaded, flooded, [Served(*pair) for pair in json.loads(printed)], at_once, slots)
 
 
 def _wait_until_full(url: str, slots: int) -> None:
     """Every slot that a free request may have is taken, and more wait than fit."""
     import httpx
 
-    while True:
+    gives_up_at = time.monotonic() + LONGEST_FILLING
+    while time.monotonic() < gives_up_at:
         lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
         values = {line.split("{")[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("inference_")}
         if values["inference_slots_busy"] >= slots // 2 and values["inference_queue_length"] >= slots:
             return
         time.sleep(0.1)
+    raise TimeoutError(f"the service is not full after {LONGEST_FILLING} s: {values}")
 
 
 if __name__ == "__main__":
