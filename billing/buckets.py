@@ -8,7 +8,7 @@ a person goes through `ORDER`, so that no two requests wait for each other.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,9 +38,42 @@ _TAKE_ONE = """
   RETURNING window_number, used, reserved, resets_at
 )"""
 
-_CLOSE = """
-UPDATE billing_usagebucket SET reserved = reserved - %(held)s, used = used + %(used)s
+# What was taken from one bucket in vain, because another had no room.
+_UNDO = """
+UPDATE billing_usagebucket SET reserved = reserved - %(held)s
 WHERE user_id = %(user)s AND kind = %(kind)s AND window_number = %(window)s
+"""
+
+# The end of a reservation, once, and of what it held in the windows it was taken in; a window that closed took it
+# along. An expired reservation holds nothing any more, but may still count. The limits are those it was granted under.
+_END = """
+WITH found AS (
+  SELECT request_id, state FROM billing_reservation
+  WHERE request_id = %(request)s AND state = ANY(%(states)s) AND (%(lapsed_at)s IS NULL OR lease_until < %(lapsed_at)s)
+  FOR UPDATE
+), ended AS (
+  UPDATE billing_reservation AS reservation SET state = %(state)s, closed_at = %(now)s,
+    prompt_tokens = %(prompt_tokens)s, completion_tokens = %(completion_tokens)s
+  FROM found WHERE reservation.request_id = found.request_id
+  RETURNING reservation.user_id, reservation.plan_key, reservation.messages_window, reservation.tokens_window,
+    CASE found.state WHEN 'held' THEN 1 ELSE 0 END AS held, reservation.reserved_tokens
+), locked AS (
+  SELECT bucket.id,
+    CASE bucket.kind WHEN 'tokens' THEN ended.held * ended.reserved_tokens ELSE ended.held END AS held,
+    CASE bucket.kind WHEN 'tokens' THEN %(tokens)s WHEN 'messages' THEN %(messages)s ELSE 0 END AS used
+  FROM billing_usagebucket AS bucket JOIN ended ON bucket.user_id = ended.user_id AND bucket.window_number =
+    CASE bucket.kind WHEN 'messages' THEN ended.messages_window WHEN 'tokens' THEN ended.tokens_window ELSE 1 END
+  ORDER BY array_position(%(order)s, bucket.kind::text) FOR UPDATE OF bucket
+), changed AS (
+  UPDATE billing_usagebucket AS bucket SET reserved = bucket.reserved - locked.held, used = bucket.used + locked.used
+  FROM locked WHERE bucket.id = locked.id
+  RETURNING bucket.kind, bucket.used + bucket.reserved AS taken, bucket.resets_at
+)
+SELECT ended.user_id, EXISTS (
+  SELECT FROM changed JOIN billing_plan AS plan ON plan.key = ended.plan_key
+  WHERE changed.resets_at > %(now)s AND changed.taken >=
+    CASE changed.kind WHEN 'tokens' THEN plan.tokens_per_month WHEN 'messages' THEN plan.messages_per_window END * 4 / 5
+) FROM ended
 """
 
 # The reservation, only when every bucket was taken from, and only once for a request.
@@ -100,6 +133,14 @@ class Taking:
     is_stored: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Whose reservation ended, and whether four fifths of a limit of the plan it was granted under are used."""
+
+    user_id: uuid.UUID
+    is_near: bool
+
+
 def reserve(reservation: Reservation, *, wishes: Mapping[Kind, Wish], now: datetime) -> Taking:
     """Take what `wishes` says from every bucket and store the reservation, or change nothing. In a transaction."""
     values: dict[str, Any] = {
@@ -119,21 +160,53 @@ def reserve(reservation: Reservation, *, wishes: Mapping[Kind, Wish], now: datet
     levels = {Kind(name): Level(*level) for name, level in rows.items()}
     if not is_stored:
         for kind in levels:
-            close(
+            _undo(
                 user_id=reservation.user_id,
                 kind=kind,
                 window_number=levels[kind].window_number,
                 held=wishes[kind].amount,
-                used=0,
             )
     return Taking(levels, is_stored)
 
 
-def close(*, user_id: uuid.UUID, kind: Kind, window_number: int, held: int, used: int) -> None:
-    """Turn `held` into `used`, if the window it was taken in is still open; a window that closed took it along."""
-    values: dict[str, Any] = {"user": user_id, "kind": kind, "window": window_number, "held": held, "used": used}
+def end(
+    *,
+    request_id: uuid.UUID,
+    of: Collection[Reservation.State],
+    to: Reservation.State,
+    now: datetime,
+    lapsed_at: datetime | None = None,
+    prompt_tokens: int = 0,
+    completion_tokens: int = 0,
+) -> Ended | None:
+    """Bring the reservation from one of the states `of` to `to`; None when it is in none of them.
+
+    What it held is given back, and a settled one counts as one message and the tokens given. With `lapsed_at` only
+    when its lease ran out before. One statement, so that two who end it at once do it once.
+    """
+    is_counted = to == Reservation.State.SETTLED
+    values: dict[str, Any] = {
+        "request": request_id,
+        "states": [state.value for state in of],
+        "state": to.value,
+        "now": now,
+        "lapsed_at": lapsed_at,
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "messages": int(is_counted),
+        "tokens": prompt_tokens + completion_tokens if is_counted else 0,
+        "order": [kind.value for kind in ORDER],
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_CLOSE, values)
+        cursor.execute(_END, values)
+        row = cursor.fetchone()
+    return Ended(*row) if row else None
+
+
+def _undo(*, user_id: uuid.UUID, kind: Kind, window_number: int, held: int) -> None:
+    values: dict[str, Any] = {"user": user_id, "kind": kind, "window": window_number, "held": held}
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDO, values)
 
 
 def level(*, user_id: uuid.UUID, kind: Kind, now: datetime) -> Level | None:

@@ -36,6 +36,7 @@ class Entitlement:
     plan_name: str
     plan_position: int
     messages_per_window: int
+    smaller_model_messages: int
     window: timedelta
     tokens_per_month: int
     concurrent_replies: int
@@ -49,6 +50,8 @@ class Entitlement:
     month_anchor: datetime
     """Monthly budgets start on this day of the month, at this time of day."""
     grace_until: datetime | None = None
+    is_own: bool = True
+    """Whether nobody else pays for it, as the owner of a team does."""
 
 
 def entitlement_of(user: User, *, now: datetime) -> Entitlement:
@@ -129,12 +132,14 @@ def _granted_by(subscription: Subscription, user: User, now: datetime) -> Entitl
     reason = _reason(subscription, now)
     if plan is None or reason is None or _money_was_given_back(subscription):
         return None
-    if subscription.customer.user_id != user.pk:
+    is_own = subscription.customer.user_id == user.pk
+    if not is_own:
         if not _has_seat(subscription, user):
             return None
         reason = Reason.SEAT if reason != Reason.GRACE else reason
     grace_until = (subscription.past_due_since or now) + GRACE if reason == Reason.GRACE else None
-    return _entitlement(plan, reason, subscription.period_start or subscription.started_at, grace_until)
+    anchor = subscription.period_start or subscription.started_at
+    return _entitlement(plan, reason, anchor, grace_until, is_own=is_own)
 
 
 def _reason(subscription: Subscription, now: datetime) -> Reason | None:
@@ -166,12 +171,15 @@ def _has_seat(subscription: Subscription, user: User) -> bool:
     return user.pk in set(seated)
 
 
-def _entitlement(plan: Plan, reason: Reason, anchor: datetime, grace_until: datetime | None = None) -> Entitlement:
+def _entitlement(
+    plan: Plan, reason: Reason, anchor: datetime, grace_until: datetime | None = None, *, is_own: bool = True
+) -> Entitlement:
     return Entitlement(
         plan_key=plan.key,
         plan_name=plan.name,
         plan_position=plan.position,
         messages_per_window=plan.messages_per_window,
+        smaller_model_messages=plan.smaller_model_messages,
         window=plan.window,
         tokens_per_month=plan.tokens_per_month,
         concurrent_replies=plan.concurrent_replies,
@@ -184,4 +192,5 @@ def _entitlement(plan: Plan, reason: Reason, anchor: datetime, grace_until: date
         reason=reason,
         month_anchor=anchor,
         grace_until=grace_until,
+        is_own=is_own,
     )

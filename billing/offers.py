@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing import checkout, entitlements
+from billing import checkout, entitlements, trials
 from billing.models import Plan, Price, Subscription
 from billing.money import money
 
@@ -55,8 +56,9 @@ def offers_for(user: User | None, choice: Choice, *, now: datetime) -> list[Offe
     current = entitlements.entitlement_of(user, now=now).plan_key if user else ""
     wanted = Price.objects.offered().filter(currency=choice.currency, interval=choice.interval)
     prices = {price.plan_id: price for price in wanted}
+    may_try = user is not None and subscription is None and not trials.had_trial(user)
     return [
-        _offer(plan, prices.get(plan.key), user, subscription, current)
+        _offer(plan, prices.get(plan.key), user, subscription, current, may_try=may_try)
         for plan in Plan.objects.offered()
         if plan.is_free or plan.key in prices
     ]
@@ -72,6 +74,9 @@ def features_of(plan: Plan) -> list[str]:
         % {"count": plan.concurrent_replies},
         _("Replies of up to %(count)s tokens") % {"count": intcomma(plan.max_output_tokens)},
     ]
+    if settings.CHAT_SMALLER_MODEL and plan.smaller_model_messages:
+        more = {"count": intcomma(plan.smaller_model_messages), "model": settings.CHAT_SMALLER_MODEL}
+        features.insert(1, _("then %(count)s more with %(model)s") % more)
     if plan.queue != Plan.Queue.FREE:
         features.append(_("First in the queue") if plan.priority == 0 else _("Ahead of the free queue"))
     if plan.has_api_access:
@@ -92,9 +97,14 @@ def duration(length: timedelta) -> str:
 
 
 def _offer(
-    plan: Plan, price: Price | None, user: User | None, subscription: Subscription | None, current: str
+    plan: Plan,
+    price: Price | None,
+    user: User | None,
+    subscription: Subscription | None,
+    current: str,
+    *,
+    may_try: bool,
 ) -> Offer:
-    trial = plan.trial_days if price and user and not subscription and checkout.may_try(user, price) else 0
     per_month = price.unit_amount // 12 if price and price.interval == Price.Interval.YEAR else 0
     return Offer(
         plan=plan,
@@ -103,7 +113,7 @@ def _offer(
         monthly_text=money(per_month, price.currency) if price and per_month else "",
         features=features_of(plan),
         action=_action(plan, price, user, subscription, current),
-        trial_days=trial,
+        trial_days=plan.trial_days if price and may_try else 0,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import calendar
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -20,6 +20,7 @@ from billing.buckets import NEVER, Kind, Level, Taking, Wish
 from billing.entitlements import Entitlement, entitlement_of
 from billing.models import Reservation
 
+State = Reservation.State
 FIRST_LEASE = timedelta(minutes=30)  # a free reply may wait that long for its turn
 RUNNING_LEASE = timedelta(minutes=2)
 SMALLEST_REPLY_TOKENS = 16
@@ -103,13 +104,18 @@ def reserve(
     max_output_tokens: int,
     now: datetime,
     entitlement: Entitlement | None = None,
+    with_smaller_model: bool = False,
 ) -> Grant:
     """Leave to write the reply `request_id`; the same id gives the same leave.
 
     Tokens for the longest reply are taken, shortened to what is left of the month rather than refused. Runs in the
-    caller's transaction. Who has the entitlement of `now` already passes it. Raises `QuotaExceeded` with nothing taken.
+    caller's transaction. Who has the entitlement of `now` already passes it. The smaller model may go on where a
+    window's messages are used up, for as many as the plan says. Raises `QuotaExceeded` with nothing taken.
     """
     entitlement = entitlement or entitlement_of(user, now=now)
+    if with_smaller_model:
+        more = entitlement.messages_per_window + entitlement.smaller_model_messages
+        entitlement = replace(entitlement, messages_per_window=more)
     longest = min(max_output_tokens, entitlement.max_output_tokens)
     reservation = Reservation(
         request_id=request_id,
@@ -133,51 +139,48 @@ def reserve(
 def settle(*, request_id: uuid.UUID, prompt_tokens: int, completion_tokens: int, now: datetime) -> None:
     """Count what the reply really used: one message and the model's own token counts. Once."""
     with transaction.atomic():
-        reservation = _lock(request_id, Reservation.State.HELD, Reservation.State.EXPIRED)
-        if reservation is None:
-            return
-        is_held = reservation.state == Reservation.State.HELD
-        reservation.prompt_tokens = prompt_tokens
-        reservation.completion_tokens = completion_tokens
-        _close(reservation, is_held=is_held, messages=1, tokens=prompt_tokens + completion_tokens)
-        _end(reservation, Reservation.State.SETTLED, now)
-        if nearing.is_wanted(reservation.user):
-            nearing.tell(reservation.user, allowance_of(reservation.user, now=now), now=now)
+        ended = buckets.end(
+            request_id=request_id,
+            of=(State.HELD, State.EXPIRED),
+            to=State.SETTLED,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            now=now,
+        )
+        if ended and ended.is_near:
+            _tell_of_limit(User.objects.get(pk=ended.user_id), now)
 
 
 def release(*, request_id: uuid.UUID, now: datetime) -> None:
     """Give all of it back: nothing was delivered. Once; a settled reservation stays settled."""
     with transaction.atomic():
-        reservation = _lock(request_id, Reservation.State.HELD)
-        if reservation:
-            _close(reservation, is_held=True, messages=0, tokens=0)
-            _end(reservation, Reservation.State.RELEASED, now)
+        buckets.end(request_id=request_id, of=(State.HELD,), to=State.RELEASED, now=now)
 
 
 def extend(*, request_id: uuid.UUID, now: datetime) -> None:
     """Say that the reply is still being written."""
-    Reservation.objects.filter(
-        request_id=request_id, state=Reservation.State.HELD, lease_until__lt=now + RUNNING_LEASE
-    ).update(lease_until=now + RUNNING_LEASE)
+    Reservation.objects.filter(request_id=request_id, state=State.HELD, lease_until__lt=now + RUNNING_LEASE).update(
+        lease_until=now + RUNNING_LEASE
+    )
 
 
 def expire_abandoned(*, now: datetime, at_most: int = 500) -> int:
     """Give back what was reserved for requests that nobody runs any more; returns how many."""
-    ids = Reservation.objects.filter(state=Reservation.State.HELD, lease_until__lt=now).order_by("lease_until")
+    ids = Reservation.objects.filter(state=State.HELD, lease_until__lt=now).order_by("lease_until")
     expired = 0
     for request_id in list(ids.values_list("request_id", flat=True)[:at_most]):
         with transaction.atomic():
-            reservation = _lock(request_id, Reservation.State.HELD)
-            if reservation and reservation.lease_until < now:
-                _close(reservation, is_held=True, messages=0, tokens=0)
-                _end(reservation, Reservation.State.EXPIRED, now)
-                expired += 1
+            ended = buckets.end(request_id=request_id, of=(State.HELD,), to=State.EXPIRED, lapsed_at=now, now=now)
+            expired += ended is not None
     return expired
 
 
-def allowance_of(user: User, *, now: datetime) -> Allowance:
-    """What the person has used and has left, for pages and the API. Running replies count as used."""
-    entitlement = entitlement_of(user, now=now)
+def allowance_of(user: User, *, now: datetime, entitlement: Entitlement | None = None) -> Allowance:
+    """What the person has used and has left, for pages and the API. Running replies count as used.
+
+    Who has the entitlement of `now` already passes it.
+    """
+    entitlement = entitlement or entitlement_of(user, now=now)
     levels = buckets.levels(user_id=user.pk, now=now)
     messages, tokens = levels.get(Kind.MESSAGES), levels.get(Kind.TOKENS)
     used = messages.taken if messages else 0
@@ -195,6 +198,11 @@ def allowance_of(user: User, *, now: datetime) -> Allowance:
         tokens_remaining=max(0, entitlement.tokens_per_month - tokens_used),
         tokens_reset_at=tokens.resets_at if tokens else None,
     )
+
+
+def _tell_of_limit(user: User, now: datetime) -> None:
+    if nearing.is_wanted(user):
+        nearing.tell(user, allowance_of(user, now=now), now=now)
 
 
 def next_month(anchor: datetime, *, after: datetime) -> datetime:
@@ -263,7 +271,7 @@ def _exceeded(kind: Kind, user_id: uuid.UUID, entitlement: Entitlement, now: dat
     level = buckets.level(user_id=user_id, kind=kind, now=now)
     resets_at = level.resets_at if level else now
     if kind == Kind.CONCURRENCY:
-        held = Reservation.objects.filter(user_id=user_id, state=Reservation.State.HELD, lease_until__gt=now)
+        held = Reservation.objects.filter(user_id=user_id, state=State.HELD, lease_until__gt=now)
         resets_at = min([*held.values_list("lease_until", flat=True), now + RUNNING_LEASE])
     return QuotaExceeded(
         str(kind),
@@ -273,26 +281,3 @@ def _exceeded(kind: Kind, user_id: uuid.UUID, entitlement: Entitlement, now: dat
         plan_key=entitlement.plan_key,
         window=entitlement.window if kind == Kind.MESSAGES else None,
     )
-
-
-def _lock(request_id: uuid.UUID, *states: Reservation.State) -> Reservation | None:
-    return Reservation.objects.select_for_update().filter(request_id=request_id, state__in=states).first()
-
-
-def _close(reservation: Reservation, *, is_held: bool, messages: int, tokens: int) -> None:
-    """Change every bucket in the fixed order. An expired reservation holds nothing any more, but may still count."""
-    held = 1 if is_held else 0
-    changes = {
-        Kind.CONCURRENCY: (1, held, 0),
-        Kind.MESSAGES: (reservation.messages_window, held, messages),
-        Kind.TOKENS: (reservation.tokens_window, held * reservation.reserved_tokens, tokens),
-    }
-    for kind in buckets.ORDER:
-        window_number, given_back, used = changes[kind]
-        buckets.close(user_id=reservation.user_id, kind=kind, window_number=window_number, held=given_back, used=used)
-
-
-def _end(reservation: Reservation, state: Reservation.State, now: datetime) -> None:
-    reservation.state = state
-    reservation.closed_at = now
-    reservation.save()

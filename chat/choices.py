@@ -40,7 +40,7 @@ class ModelNotAllowed(Exception):  # noqa: N818
 
 def reply_fields(conversation: Conversation, user: User, entitlement: Entitlement) -> dict[str, Any]:
     """Model, system prompt and sampling of a reply in the conversation. Raises `ModelNotAllowed`."""
-    model = conversation.model or settings.CHAT_MODEL
+    model = model_of(conversation)
     if not offer.is_allowed(model, entitlement):
         raise ModelNotAllowed(model)
     sampling = dict(settings.CHAT_SAMPLING)
@@ -85,6 +85,16 @@ def system_prompt(own: Instructions | None) -> str:
         f"How they want you to reply:\n{manner}" if manner else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def take_smaller_model(conversation: Conversation) -> None:
+    """From the next reply on, the smaller model writes in this conversation."""
+    conversation.model = settings.CHAT_SMALLER_MODEL or conversation.model
+    conversation.save(update_fields=["model"])
+
+
+def model_of(conversation: Conversation) -> str:
+    return conversation.model or settings.CHAT_MODEL
 
 
 def save(conversation: Conversation, choices: Choices) -> None:

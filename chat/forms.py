@@ -24,6 +24,7 @@ class MessageForm(forms.Form):
     content = forms.CharField(required=False, strip=False)
     is_temporary = forms.BooleanField(required=False)
     documents = forms.CharField(required=False)
+    with_smaller_model = forms.BooleanField(required=False)
 
     def clean_documents(self) -> list[uuid.UUID]:
         """The ids of documents attached to the first message; what is no id is nobody's document."""

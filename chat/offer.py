@@ -36,8 +36,22 @@ def names() -> list[str]:
 
 
 def is_allowed(name: str, entitlement: Entitlement) -> bool:
-    """Whether the person's plan includes the model; every plan includes the default one."""
-    return name == settings.CHAT_MODEL or ANY_MODEL in entitlement.models or name in entitlement.models
+    """Whether the person's plan includes the model; every plan includes the default one and the smaller one."""
+    return (
+        name in (settings.CHAT_MODEL, settings.CHAT_SMALLER_MODEL)
+        or ANY_MODEL in entitlement.models
+        or name in entitlement.models
+    )
+
+
+def is_smaller(name: str) -> bool:
+    """Whether it is the model by which people go on when a window's messages are used up."""
+    return bool(name) and name == settings.CHAT_SMALLER_MODEL
+
+
+def smaller_for(entitlement: Entitlement) -> str:
+    """That model, where there is one and the plan lets people go on with it; else empty."""
+    return settings.CHAT_SMALLER_MODEL if entitlement.smaller_model_messages else ""
 
 
 def to(entitlement: Entitlement) -> list[OfferedModel]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
-from chat import choices, inference, prompt, streams
+from chat import choices, inference, offer, prompt, streams
 from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_queued
@@ -40,6 +40,7 @@ def start_conversation(
     is_temporary: bool = False,
     chosen: choices.Choices | None = None,
     document_ids: Sequence[uuid.UUID] = (),
+    with_smaller_model: bool = False,
 ) -> Reply:
     """A new conversation with its first message and an empty reply; the same `client_id` gives the same reply.
 
@@ -62,6 +63,8 @@ def start_conversation(
     try:
         with transaction.atomic():
             conversation.save(force_insert=True)
+            if with_smaller_model:
+                choices.take_smaller_model(conversation)
             if document_ids:
                 attaching.claim(conversation=conversation, ids=document_ids)
             return _append(user, [question, answer], now)
@@ -70,11 +73,19 @@ def start_conversation(
 
 
 def send_message(
-    *, user: User, conversation: Conversation, parent: Message | None, content: str, client_id: uuid.UUID, now: datetime
+    *,
+    user: User,
+    conversation: Conversation,
+    parent: Message | None,
+    content: str,
+    client_id: uuid.UUID,
+    now: datetime,
+    with_smaller_model: bool = False,
 ) -> Reply:
     """The next message below `parent` (None replaces the first one: a new branch from the top) and its empty reply.
 
-    The same `client_id` gives the same reply. Raises `BadMessage` and `billing.quota.QuotaExceeded`.
+    `with_smaller_model` lets the smaller model write in this conversation from now on. The same `client_id` gives the
+    same reply. Raises `BadMessage` and `billing.quota.QuotaExceeded`.
     """
     content = checked(content)
     _check_fits(content)
@@ -82,6 +93,8 @@ def send_message(
     question, answer = _turn(conversation, parent, content, client_id, now)
     try:
         with transaction.atomic():
+            if with_smaller_model:
+                choices.take_smaller_model(conversation)
             return _append(user, [question, answer], now, shown_in=conversation)
     except IntegrityError:
         return _sent_before(client_id, conversation=conversation)
@@ -298,6 +311,7 @@ def _append(
         max_output_tokens=choices.longest_reply(answer.conversation, entitlement),
         now=now,
         entitlement=entitlement,
+        with_smaller_model=offer.is_smaller(continues.model if continues else choices.model_of(answer.conversation)),
     )
     reply = Reply.objects.create(
         message=answer,

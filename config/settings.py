@@ -317,6 +317,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 INFERENCE_URL = env.str("INFERENCE_URL", default="http://127.0.0.1:8001").rstrip("/")
 INFERENCE_API_KEY = env.str("INFERENCE_API_KEY", default="")
 CHAT_MODEL = env.str("CHAT_MODEL", default="smollm2-135m-instruct")
+# A model that costs less to run, by which people may go on when a window's messages are used up; none by default.
+CHAT_SMALLER_MODEL = env.str("CHAT_SMALLER_MODEL", default="")
 CHAT_CONTEXT_TOKENS = env.int("CHAT_CONTEXT_TOKENS", default=8192)
 CHAT_SYSTEM_PROMPT = env.str(
     "CHAT_SYSTEM_PROMPT",

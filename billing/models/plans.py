@@ -36,6 +36,7 @@ class Plan(models.Model):
 
     LIMITS = (
         "messages_per_window",
+        "smaller_model_messages",
         "window",
         "tokens_per_month",
         "concurrent_replies",
@@ -56,6 +57,11 @@ class Plan(models.Model):
     is_per_seat = models.BooleanField(_("sold by the seat"), default=False)
     trial_days = models.PositiveSmallIntegerField(_("trial days"), default=0)
     messages_per_window = models.PositiveIntegerField(_("messages in a window"), validators=[MinValueValidator(1)])
+    smaller_model_messages = models.PositiveIntegerField(
+        _("more messages of the smaller model"),
+        default=0,
+        help_text=_("In a window whose messages are used up, and only where a smaller model is set up."),
+    )
     window = models.DurationField(_("window"), default=timedelta(hours=3))
     tokens_per_month = models.PositiveBigIntegerField(_("tokens a month"), validators=[MinValueValidator(1)])
     concurrent_replies = models.PositiveSmallIntegerField(_("replies at once"), validators=[MinValueValidator(1)])

@@ -257,6 +257,7 @@ def _store(
             max_output_tokens=longest,
             now=now,
             entitlement=entitlement,
+            with_smaller_model=offer.is_smaller(original.model),
         )
         sending.queue_like(original, answer, user=user, entitlement=entitlement, grant=grant, now=now)
         wording.answer = answer

@@ -116,6 +116,7 @@ def _reserve(caller: Caller, wish: Wish, idempotency_key: str, now: datetime) ->
         max_output_tokens=wanted,
         now=now,
         entitlement=entitlement,
+        with_smaller_model=offer.is_smaller(wish.model),
     )
     longest = _take_from_cap(key, prompt_tokens, grant.max_output_tokens, now)
     completion.reserved_tokens = prompt_tokens + longest

@@ -76,6 +76,7 @@ def _turns_shown(request: HttpRequest, turns: list[tree.Turn]) -> int:
 def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) -> dict[str, Any]:
     """What the whole page shows; fragments use parts of it."""
     now = timezone.now()
+    entitlement = entitlement_of(person(request), now=now)
     turns = tree.current_path(shown) if shown else []
     count = _turns_shown(request, turns)
     return {
@@ -88,9 +89,10 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
         "context_after": context.after_turns(turns),
         "last_message_id": turns[-1].message.pk if turns else "",
         "documents": showing.listed(user=person(request), conversation=shown, now=now),
-        "allowance": allowance_of(person(request), now=now),
+        "entitlement": entitlement,
+        "allowance": allowance_of(person(request), now=now, entitlement=entitlement),
         "client_id": uuid.uuid4(),
-        "choices_form": ChoicesForm(entitlement=entitlement_of(person(request), now=now), conversation=shown),
+        "choices_form": ChoicesForm(entitlement=entitlement, conversation=shown),
         "max_characters": MAX_MESSAGE_CHARACTERS,
         **more,
     }

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from billing.entitlements import entitlement_of
 from billing.quota import QuotaExceeded, allowance_of
-from chat import events, sending, tree
+from chat import events, offer, sending, tree
 from chat.forms import ChoicesForm, MessageForm, RegenerateForm
 from chat.models import Conversation, Message, Reply, SavedPrompt
 from chat.views.pages import whole_page
@@ -46,6 +46,7 @@ def new_conversation(request: HttpRequest) -> HttpResponseBase:
             is_temporary=given["is_temporary"],
             chosen=chosen.choices if chosen else None,
             document_ids=given["documents"],
+            with_smaller_model=given["with_smaller_model"],
             now=timezone.now(),
         )
     except sending.BadMessage as refusal:
@@ -73,6 +74,7 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
             parent=parent,
             content=given["content"],
             client_id=given["client_id"],
+            with_smaller_model=given["with_smaller_model"],
             now=timezone.now(),
         )
     except sending.BadMessage as refusal:
@@ -197,8 +199,18 @@ def _turn(request: HttpRequest, shown: Conversation, turn: tree.Turn) -> str:
 
 
 def _wall(request: HttpRequest, shown: Conversation | None, wall: QuotaExceeded) -> HttpResponse:
-    html = render_to_string("chat/wall.html", {"wall": wall, "keeps_text": "content" in request.POST}, request=request)
+    keeps_text = "content" in request.POST
+    context = {"wall": wall, "keeps_text": keeps_text, "smaller_model": _smaller_model(request, wall)}
+    html = render_to_string("chat/wall.html", context, request=request)
     return _unsent(request, shown, html, 429, wall.code)
+
+
+def _smaller_model(request: HttpRequest, wall: QuotaExceeded) -> str:
+    """The model by which what is in the box may be sent in this window, if any."""
+    if wall.code != "messages" or "content" not in request.POST or "is_edit" in request.POST:
+        return ""
+    limits = entitlement_of(person(request), now=timezone.now())
+    return offer.smaller_for(limits) if wall.used < limits.messages_per_window + limits.smaller_model_messages else ""
 
 
 def _refused(request: HttpRequest, shown: Conversation | None, text: str, status: int) -> HttpResponse:

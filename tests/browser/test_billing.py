@@ -13,6 +13,7 @@ from accounts.models import User
 from billing import catalogue, quota
 from billing.entitlements import entitlement_of
 from billing.models import Plan, StripeEvent, Subscription
+from chat.models import Reply
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -69,6 +70,32 @@ def test_from_the_wall_through_checkout_to_plus(stack, new_page, ann):
     assert plan_of(ann) == "plus"
 
 
+@pytest.fixture
+def smaller_model(stack):
+    stack.env["CHAT_SMALLER_MODEL"] = "tiny"
+    stack.restart("web")
+    yield "tiny"
+    del stack.env["CHAT_SMALLER_MODEL"]
+    stack.restart("web")
+
+
+def test_at_the_wall_the_chat_offers_to_go_on_with_the_smaller_model(stack, new_page, ann, smaller_model):
+    Plan.objects.filter(key="free").update(messages_per_window=1, smaller_model_messages=5)
+    quota.reserve(user=ann, request_id=uuid.uuid4(), prompt_tokens=1, max_output_tokens=9, now=timezone.now())
+    page = new_page(ann, allowing=("status of 429",))
+    page.goto(f"{stack.url}/chat")
+    page.get_by_label("Your message").fill("How tall is the tower?")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_text("You have reached your limit for now").wait_for()
+    assert page.get_by_role("link", name="See the plans").is_visible()
+    assert page.get_by_label("Your message").input_value() == "How tall is the tower?"
+    page.get_by_role("button", name="Go on with tiny").click()
+    wait_until(lambda: Reply.objects.filter(user=ann).exists())
+    assert Reply.objects.get(user=ann).model == "tiny"
+    assert page.get_by_label("Your message").input_value() == ""
+    wait_until(lambda: Reply.objects.get(user=ann).finished_at is not None)
+
+
 def test_the_signed_webhook_alone_is_enough_when_nobody_comes_back(stack, new_page, ann):
     page = new_page(ann, allowing=("ERR_FAILED",))
     buy(page, stack)
@@ -88,9 +115,13 @@ def test_a_declined_card_is_told_and_another_one_works(stack, new_page, ann):
     page.get_by_role("heading", name="You are on Plus").wait_for()
 
 
-def test_a_bank_that_asks_back_is_answered_on_its_page(stack, new_page, ann):
-    page = new_page(ann)
+def test_a_bank_that_asks_back_is_answered_on_its_page_wrongly_and_then_rightly(stack, new_page, ann):
+    page = new_page(ann, allowing=("status of 402",))
     buy(page, stack)
+    pay(page, CHALLENGED)
+    page.locator("button[value=fail]").click()
+    assert "could not confirm that it is you" in page.get_by_role("alert").inner_text()
+    assert plan_of(ann) == "free"
     pay(page, CHALLENGED)
     assert plan_of(ann) == "free"
     page.locator("button[value=complete]").click()

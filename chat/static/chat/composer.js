@@ -38,7 +38,7 @@ export function startComposer(chat, thread, post, documents) {
     box.style.height = `${box.scrollHeight}px`;
   }
 
-  async function submit() {
+  async function submit(button) {
     if (!canSend()) return;
     if (isBusy(chat) || documents.isReading()) {
       sendsNext = true;
@@ -48,7 +48,7 @@ export function startComposer(chat, thread, post, documents) {
     const text = box.value;
     // The same words sent again are the same message, however often a hand or a network repeats them.
     if (attempt.text !== text) attempt = { text, id: uuid() };
-    const fields = { ...fieldsOf(form), content: text, client_id: attempt.id, parent: thread.last() };
+    const fields = { ...fieldsOf(form, button), content: text, client_id: attempt.id, parent: thread.last() };
     isSending = true;
     sendsNext = false;
     const key = drafts.key();
@@ -68,7 +68,7 @@ export function startComposer(chat, thread, post, documents) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    submit();
+    submit(event.submitter);
     if (matchMedia("(hover: hover)").matches) box.focus();
   });
   box.addEventListener("input", () => {

@@ -92,7 +92,7 @@ async function patientFetch(url, fields, say) {
   }
 }
 
-export const fieldsOf = (form) => Object.fromEntries(new FormData(form));
+export const fieldsOf = (form, submitter) => Object.fromEntries(new FormData(form, submitter));
 
 /** A client id: whatever is sent twice with it is done once. Also where `randomUUID` is missing (plain HTTP). */
 export function uuid() {

@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import quota
-from billing.models import Plan, Price
+from billing import quota, teams
+from billing.models import Plan, Price, TeamMembership
 
 pytestmark = pytest.mark.django_db
 
@@ -103,9 +103,19 @@ def test_a_cancelled_plan_can_be_kept_from_the_same_page(client, ann, subscribe)
 
 def test_a_failed_payment_shows_until_when_the_plan_stays_and_how_to_pay(client, ann, subscribe):
     subscribe(ann, "plus", at=timezone.now(), status="past_due")
-    page = client.get("/billing/plans").content.decode()
-    assert "did not go through" in page
-    assert "Update card" in page
+    for address in ("/billing/plans", "/chat"):
+        page = client.get(address).content.decode()
+        assert "Your last payment did not go through" in page
+        assert "Update card" in page
+
+
+def test_whoever_has_a_seat_is_not_asked_for_a_card_when_the_payment_for_it_failed(client, ann, bob, subscribe):
+    subscribe(bob, "team", at=timezone.now(), status="past_due", quantity=2)
+    TeamMembership.objects.create(team=teams.team_of(bob), user=ann)
+    for address in ("/billing/plans", "/chat"):
+        page = client.get(address).content.decode()
+        assert "The last payment for your team did not go through" in page
+        assert "Update card" not in page
 
 
 def test_the_plan_one_has_is_marked_and_the_others_can_be_changed_to(client, ann, subscribe):

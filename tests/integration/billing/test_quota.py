@@ -15,10 +15,9 @@ def limits(**values):
     Plan.objects.filter(key="free").update(**values)
 
 
-def take(user, now, request_id=None, prompt=100, longest=200):
-    return quota.reserve(
-        user=user, request_id=request_id or uuid.uuid4(), prompt_tokens=prompt, max_output_tokens=longest, now=now
-    )
+def take(user, now, request_id=None, prompt=100, longest=200, **more):
+    named = {"user": user, "request_id": request_id or uuid.uuid4(), "now": now, **more}
+    return quota.reserve(prompt_tokens=prompt, max_output_tokens=longest, **named)
 
 
 def test_the_window_opens_with_the_first_message_and_resets_exactly_when_it_said(ann, now):
@@ -114,6 +113,19 @@ def test_an_upgrade_acts_on_the_next_message_and_keeps_what_was_used(ann, now, s
         take(ann, now)
     subscribe(ann, "plus")
     assert take(ann, now).remaining_messages == 158
+
+
+def test_the_smaller_model_goes_on_in_the_same_window_and_no_further_than_the_plan_says(ann, now):
+    limits(messages_per_window=1, smaller_model_messages=1, concurrent_replies=10)
+    take(ann, now)
+    with pytest.raises(quota.QuotaExceeded):
+        take(ann, now)
+    assert take(ann, now, with_smaller_model=True).remaining_messages == 0
+    assert quota.allowance_of(ann, now=now).remaining == 0
+    with pytest.raises(quota.QuotaExceeded) as refused:
+        take(ann, now, with_smaller_model=True)
+    assert (refused.value.limit, refused.value.used) == (2, 2)
+    assert take(ann, refused.value.resets_at)
 
 
 def test_a_lower_limit_never_shows_less_than_nothing(ann, now):

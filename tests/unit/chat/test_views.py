@@ -145,6 +145,35 @@ def test_the_wall_says_when_it_ends_and_keeps_the_text(client: Client, conversat
     assert "One more</textarea>" in plain.content.decode()
 
 
+def test_at_the_wall_the_smaller_model_goes_on_for_as_long_as_the_plan_says(
+    client: Client, conversation: Conversation, settings: Any
+) -> None:
+    settings.CHAT_SMALLER_MODEL = "tiny"
+    Plan.objects.filter(key="free").update(messages_per_window=1, smaller_model_messages=1, concurrent_replies=9)
+    refused = say(client, conversation, "One more")
+    assert "Go on with tiny" in refused.json()["html"]
+    parent = last_message(conversation).pk
+    assert say(client, conversation, "One more", parent=parent, with_smaller_model="on").status_code == 201
+    reply = Reply.objects.order_by("-queued_at")[0]
+    conversation.refresh_from_db()
+    assert (reply.model, conversation.model) == ("tiny", "tiny")
+    Reply.objects.filter(pk=reply.pk).update(state="complete", finished_at=timezone.now(), lease_until=None)
+    refused = say(client, conversation, "And one more", parent=last_message(conversation).pk)
+    assert refused.status_code == 429
+    assert "Go on with" not in refused.json()["html"]
+
+
+def test_at_the_wall_no_smaller_model_is_offered_where_there_is_none_or_nothing_to_send(
+    client: Client, conversation: Conversation, settings: Any
+) -> None:
+    Plan.objects.filter(key="free").update(messages_per_window=1, smaller_model_messages=1)
+    assert "Go on with" not in say(client, conversation, "One more").json()["html"]
+    settings.CHAT_SMALLER_MODEL = "tiny"
+    assert "Go on with" not in say(client, conversation, "Otherwise", is_edit="on").json()["html"]
+    Plan.objects.filter(key="free").update(smaller_model_messages=0)
+    assert "Go on with" not in say(client, conversation, "One more").json()["html"]
+
+
 def test_a_finished_turn_comes_with_its_actions(client: Client, conversation: Conversation) -> None:
     message = last_message(conversation)
     html = client.get(reverse("turn", args=[conversation.pk, message.pk])).content.decode()
