@@ -10,7 +10,7 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import consent
@@ -95,7 +95,11 @@ class ApiKeyForm(forms.Form):
 
     DAYS = [("30", _("30 days")), ("90", _("90 days")), ("365", _("a year")), ("never", _("no end"))]
 
-    name = forms.CharField(label=_("Name"), max_length=60, help_text=_("Where the key will be used, such as “laptop”."))
+    name = forms.CharField(
+        label=pgettext_lazy("of a thing", "Name"),
+        max_length=60,
+        help_text=_("Where the key will be used, such as “laptop”."),
+    )
     scopes = forms.MultipleChoiceField(
         label=_("What it may do"),
         choices=ApiKey.Scope.choices,

@@ -12,6 +12,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 FREE = "free"
 ANY_MODEL = "*"
@@ -49,7 +50,7 @@ class Plan(models.Model):
     )
 
     key = models.SlugField(_("key"), primary_key=True, max_length=20)
-    name = models.CharField(_("name"), max_length=40)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=40)
     position = models.PositiveSmallIntegerField(
         _("position"), unique=True, help_text=_("The best plan has the highest.")
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from chat.consistency import rewording
 from chat.models import ConsistencyCheck, Message, Reply, Wording
@@ -74,7 +74,11 @@ def answers(check: ConsistencyCheck) -> list[Answer]:
 def maker_text(wording: Wording) -> str:
     """Who put it so, and by which rule."""
     made: str = wording.get_maker_display()
-    return f"{made}: {rewording.RULES[wording.rule]}" if wording.rule in rewording.RULES else made
+    return f"{made}{_colon()}{rewording.RULES[wording.rule]}" if wording.rule in rewording.RULES else made
+
+
+def _colon() -> str:
+    return pgettext("before what follows", ": ")
 
 
 def lines(check: ConsistencyCheck) -> list[Line]:
@@ -92,7 +96,7 @@ def _line(number: int, row: dict[str, Any], numbers: list[int]) -> Line:
     if row["kinds"]:
         values = [" … ".join(text for text, is_marked in cell.pieces if is_marked) for cell in cells]
         texts = " / ".join(dict.fromkeys(value for value in values if value))
-        verdict = ", ".join(str(KINDS[kind]) for kind in row["kinds"]) + f": {texts}"
+        verdict = ", ".join(str(KINDS[kind]) for kind in row["kinds"]) + f"{_colon()}{texts}"
         return Line(number, "contradiction", verdict, cells)
     if len(said_by) == 1:
         return Line(number, "alone", _("Only answer %(number)s") % {"number": said_by[0]}, cells)
