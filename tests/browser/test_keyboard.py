@@ -7,12 +7,13 @@ import uuid
 
 import pytest
 from allauth.account.models import EmailAddress
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from accounts.models import User
 from chat.models import Conversation, Reply
 from feedback.models import Rating
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import PATIENCE, ChatPage
+from tests.browser.keyboard import press, reach
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -26,21 +27,6 @@ def user(stack: Stack) -> User:
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", PASSWORD)
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     return user
-
-
-def reach(page: Page, wanted: Locator, key: str = "Tab") -> None:
-    """Press Tab until it has the focus, which must show."""
-    for _press in range(90):
-        if wanted.evaluate("element => element === document.activeElement"):
-            assert wanted.evaluate("element => element.matches(':focus-visible')")
-            return
-        page.keyboard.press(key)
-    raise AssertionError(f"{wanted} is not reached by {key}")
-
-
-def press(page: Page, wanted: Locator, key: str = "Enter") -> None:
-    reach(page, wanted)
-    page.keyboard.press(key)
 
 
 def test_a_visit_without_a_pointer(new_page: NewPage, user: User) -> None:
@@ -66,13 +52,12 @@ def test_a_visit_without_a_pointer(new_page: NewPage, user: User) -> None:
     page.keyboard.type("and say why.")
     page.keyboard.press("Enter")
     again = chat.replies.last.get_by_role("button", name="Write again")
-    expect(again).to_be_visible()
+    expect(again).to_be_visible(timeout=PATIENCE)
     expect(chat.box).to_be_focused()
 
-    reach(page, again, "Shift+Tab")
-    page.keyboard.press("Enter")
+    press(page, again, by="Shift+Tab")
     expect(chat.replies.last.get_by_text("2/2")).to_be_visible()
-    expect(again).to_be_visible()
+    expect(again).to_be_visible(timeout=PATIENCE)
     press(page, chat.replies.last.get_by_role("link", name=re.compile("Previous")))
     expect(chat.replies.last.get_by_text("1/2")).to_be_visible()
     press(page, chat.replies.last.get_by_role("button", name="Good reply"), "Space")
@@ -83,8 +68,7 @@ def test_a_visit_without_a_pointer(new_page: NewPage, user: User) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("heading", name="How this reply was made")).to_be_hidden()
 
-    reach(page, page.get_by_role("button", name="Conversation", exact=True), "Shift+Tab")
-    page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="Conversation", exact=True), by="Shift+Tab")
     press(page, page.get_by_role("button", name="Rename"))
     expect(page.get_by_label("Title")).to_be_focused()
     page.keyboard.press("Control+A")

@@ -12,7 +12,11 @@ async function show(url) {
   const mine = ++newest;
   const response = await fetch(url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
   if (!response?.ok || response.redirected || mine !== newest) return;
-  results.innerHTML = await response.text();
+  const html = await response.text();
+  const held = results.contains(document.activeElement) ? document.activeElement : null;
+  results.innerHTML = html;
+  // Whoever works by keyboard goes on from the same control, or from here when it is gone.
+  if (held) ([...results.querySelectorAll("button")].find((one) => held.value && one.value === held.value) ?? results).focus();
   history.replaceState({}, "", url);
 }
 

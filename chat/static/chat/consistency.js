@@ -32,7 +32,9 @@ async function refresh() {
   const holder = document.createElement("template");
   holder.innerHTML = await response.text();
   if (stateOf(holder.content) === stateOf(body)) return;
+  const hadFocus = body.contains(document.activeElement);
   body.replaceChildren(holder.content);
+  if (hadFocus) body.querySelector("#verdict, textarea")?.focus();
   dressCode(body, check);
   announced.textContent = body.querySelector("#verdict")?.textContent ?? check.dataset.ready;
 }

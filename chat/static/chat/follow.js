@@ -116,6 +116,7 @@ async function settle(turn, chat) {
   holder.innerHTML = await response.text();
   const fresh = holder.content.firstElementChild;
   if ("unfinished" in fresh.dataset) return false;
+  const held = turn.contains(document.activeElement) ? document.activeElement : null;
   const [shown, final] = [turn, fresh].map((element) => element.querySelector("[data-blocks]"));
   if (shown.innerText === final.innerText || shown.textContent === final.textContent) {
     for (const part of [...turn.children]) if (part !== shown) part.remove();
@@ -129,6 +130,11 @@ async function settle(turn, chat) {
     turn.replaceWith(fresh);
   }
   open.delete(turn);
+  if (held && !held.isConnected) {
+    const same = turn.isConnected ? turn : fresh;
+    const page = held.dataset.page && same.querySelector(`[data-page="${held.dataset.page}"]`);
+    (page || chat.querySelector("[data-scroll]"))?.focus({ preventScroll: true });
+  }
   dressCode(shown.isConnected ? shown : final, chat);
   changed(chat);
   return true;

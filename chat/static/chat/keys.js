@@ -1,4 +1,4 @@
-// Keyboard shortcuts of the chat page.
+// Keyboard shortcuts of the chat page; those that the list of conversations has everywhere are in `sidebar.js`.
 
 import { openDialog } from "../config/js/dialog.js";
 import { stopAll } from "./follow.js";
@@ -8,13 +8,7 @@ export function startKeys(chat, composer) {
     if (event.isComposing) return;
     const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
     const isCovered = document.querySelector("dialog[open], :popover-open");
-    if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
-      event.preventDefault();
-      location.assign(chat.dataset.startUrl);
-    } else if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "k") {
-      event.preventDefault();
-      document.querySelector("[data-search]").click();
-    } else if (isCovered || event.ctrlKey || event.metaKey || event.altKey) {
+    if (isCovered || event.ctrlKey || event.metaKey || event.altKey) {
       // Dialogs and menus have their own keys, and the browser has its shortcuts.
     } else if (event.key === "Escape") {
       stopAll(chat);

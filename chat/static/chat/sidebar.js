@@ -17,6 +17,8 @@ export function startSidebar(onChange) {
     if (more) nearEnd.observe(more);
   };
 
+  const linkTo = (href) => [...list.querySelectorAll("a")].find((one) => one.getAttribute("href") === href);
+
   async function fragment(url) {
     const response = await fetch(url, FETCH).catch(() => null);
     return response?.ok && !response.redirected ? response.text() : null;
@@ -30,6 +32,8 @@ export function startSidebar(onChange) {
       delete more.dataset.loading;
       return;
     }
+    const hadFocus = document.activeElement === more;
+    const known = list.querySelectorAll(".sidebar__item").length;
     const holder = document.createElement("template");
     holder.innerHTML = html;
     const last = [...list.querySelectorAll("[data-group]")].at(-1);
@@ -40,13 +44,16 @@ export function startSidebar(onChange) {
       first.remove();
     }
     more.replaceWith(holder.content);
+    if (hadFocus) list.querySelectorAll(".sidebar__item")[known]?.focus();
     watch();
   }
 
   async function reload(conversation) {
     const html = await fragment(`${list.dataset.listUrl}?current=${conversation}`);
     if (html === null) return;
+    const held = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     list.innerHTML = html;
+    if (held) (linkTo(held) ?? list.querySelector("a") ?? document.querySelector("[data-search]")).focus();
     watch();
   }
 
@@ -64,6 +71,7 @@ export function startSidebar(onChange) {
     if ("more" in link.dataset) extend(link);
     else manage(link);
   });
+  listenForShortcuts();
   startChanges((ids, action) => {
     reload(document.querySelector("[data-chat]")?.dataset.conversation ?? "");
     onChange?.(ids, action);
@@ -78,4 +86,18 @@ export function startSidebar(onChange) {
     },
     reload,
   };
+}
+
+/** The keys that lead to a new chat and to the search, wherever the list is. */
+function listenForShortcuts() {
+  const search = document.querySelector("#search");
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.altKey || !(event.ctrlKey || event.metaKey)) return;
+    const shortcut = `${event.shiftKey ? "shift " : ""}${event.key.toLowerCase()}`;
+    if (shortcut === "shift o") document.querySelector("[data-new]").click();
+    else if (shortcut === "k" && search) search.focus();
+    else if (shortcut === "k") document.querySelector("[data-search]").click();
+    else return;
+    event.preventDefault();
+  });
 }

@@ -16,7 +16,6 @@ function markedTurn() {
 if (chat && template) {
   const button = template.content.firstElementChild.cloneNode(true);
   button.hidden = true;
-  document.body.append(button);
   let words = "";
   let turn = null;
 
@@ -24,6 +23,7 @@ if (chat && template) {
     turn = markedTurn();
     button.hidden = !turn;
     if (!turn) return;
+    turn.querySelector("[data-blocks]").after(button); // where Tab goes next
     const selection = document.getSelection();
     words = selection.toString().trim();
     const place = selection.getRangeAt(0).getBoundingClientRect();

@@ -89,8 +89,8 @@ def test_a_message_waits_for_its_documents(new_page: NewPage, user: User, stack:
     assert not Conversation.objects.exists()
     stack.start("worker")
     expect(chat.replies).to_have_count(1, timeout=PATIENCE)
-    assert Document.objects.get().conversation == Conversation.objects.get()
     chat.finished()
+    assert Document.objects.get().conversation == Conversation.objects.get()
 
 
 def test_a_reply_cites_passages_that_open_where_they_stand(new_page: NewPage, user: User) -> None:
