@@ -79,7 +79,7 @@ def smaller_model(stack):
     stack.restart("web")
 
 
-def test_at_the_wall_the_chat_offers_to_go_on_with_the_smaller_model(stack, new_page, ann, smaller_model):
+def test_at_the_wall_the_chat_offers_to_go_on_with_the_smaller_model(stack, smaller_model, new_page, ann):
     Plan.objects.filter(key="free").update(messages_per_window=1, smaller_model_messages=5)
     quota.reserve(user=ann, request_id=uuid.uuid4(), prompt_tokens=1, max_output_tokens=9, now=timezone.now())
     page = new_page(ann, allowing=("status of 429",))

@@ -67,3 +67,17 @@ def serve(pipe: Connection, user_id: object, *, requests: int, threads: int, fin
     pipe.send("ready")
     while pipe.recv() == "go":
         pipe.send(rush(user, requests=requests, threads=threads, finish=finish))
+
+
+def settle_all(pipe: Connection, *, threads: int) -> None:
+    """Settle every request whose id comes, until `end` does; then tell how many seconds each took."""
+
+    def settle(request_id: uuid.UUID) -> float:
+        started = time.perf_counter()
+        quota.settle(request_id=request_id, prompt_tokens=9, completion_tokens=7, now=timezone.now())
+        return time.perf_counter() - started
+
+    pipe.send("ready")
+    with ThreadPoolExecutor(threads) as pool:
+        settling = [pool.submit(settle, request_id) for request_id in iter(pipe.recv, "end")]
+        pipe.send([task.result() for task in settling])
