@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that `make test` is divided into: each brings up all of Parley, so that more need more memory than processors.
+JOBS ?= 2
 CODE := accounts billing chat config feedback inference tests
 export VENV TORCH TORCH_INDEX
 
@@ -23,7 +25,7 @@ develop:
 
 test: develop lint ## Set up what the tests need, check the code and run every test
 	@$(BIN)/python -m inference fetch
-	@$(BIN)/python -m pytest --ignore tests/bench --ignore tests/faults/api --durations=20 --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest --ignore tests/bench --ignore tests/faults/api -n $(JOBS) --dist loadfile --durations=20 --cov --cov-report=term:skip-covered
 
 lint: develop ## Check imports, style, types and translations
 	@$(BIN)/lint-imports

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.signals import post_migrate
+from psycopg.errors import DeadlockDetected
 
 from tests.stack.surroundings import surroundings
 
@@ -20,12 +23,32 @@ pytest_plugins = [
     "tests.stack.browser",
 ]
 
+FLUSHES = 5  # attempts
+
 
 def pytest_configure() -> None:
     # The hashed names of static files need a collected folder; only the real processes (see `stack`) have one.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    # Argon2 still, at a hundredth of the work: hundreds of people are made, and few of them sign in.
+    settings.PASSWORD_HASHERS = ["tests.stack.passwords.LightArgon2", *settings.PASSWORD_HASHERS]
     # A flush after a transactional test empties the plans as well; like a migration, it ends with this signal.
     post_migrate.connect(_seed, dispatch_uid="tests.seed")
+    BaseDatabaseOperations.execute_sql_flush = _patient(BaseDatabaseOperations.execute_sql_flush)
+
+
+def _patient(flush: Callable[..., None]) -> Callable[..., None]:
+    """Flushes again when a worker, still writing for the test that has ended, and the flush waited for each other."""
+
+    def flush_patiently(operations: BaseDatabaseOperations, statements: list[str]) -> None:
+        for _attempt in range(FLUSHES - 1):
+            try:
+                return flush(operations, statements)
+            except OperationalError as refusal:
+                if not isinstance(refusal.__cause__, DeadlockDetected):
+                    raise
+        return flush(operations, statements)
+
+    return flush_patiently
 
 
 def _seed(*, sender: Any, **_arguments: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import socket
 import stat
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 # sun_path holds 108 bytes with its closing NUL; PostgreSQL appends "/.s.PGSQL.5432" and, while locking, ".lock".
 LONGEST_FOLDER = 107 - len("/.s.PGSQL.65535.lock")
+PORTS = range(10_000, 32_768)
 
 
 def socket_folder(wanted: Path, *, owner: int, group: int) -> Path:
@@ -36,10 +38,12 @@ def socket_folder(wanted: Path, *, owner: int, group: int) -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on right now.
+
+    It lies below those that Linux gives to outgoing connections: one of these could take the port of a server that is
+    about to start, or to start again.
+    """
+    return next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
 
 
 def is_free(port: int, *, host: str = "127.0.0.1") -> bool:

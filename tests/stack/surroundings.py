@@ -1,7 +1,8 @@
 """A private place for one test run: addresses, ports and folders that no other run shares.
 
 Loaded as a pytest plugin (`-p` in pyproject.toml), so that the environment is complete before Django reads its
-settings. PostgreSQL itself starts with the first test that wants a database.
+settings. PostgreSQL itself starts with the first test that wants a database. Each process of a run that is divided
+(`pytest -n 2`) is a run of its own here: nothing is shared but the files of the checkout.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from config.embedded.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PREFIX = "parley-test-"
+# Names what a run has put into the environment itself, so that the processes it is divided into leave it aside.
+OURS = "PARLEY_TEST_VARIABLES"
 
 
 class Surroundings:
@@ -119,9 +122,20 @@ def _remove_what_killed_runs_left() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-surroundings = Surroundings()
-os.environ.update(surroundings.environment())
-os.environ.pop("EMAIL_URL", None)
+def _enter() -> Surroundings:
+    for name in os.environ.pop(OURS, "").split():
+        del os.environ[name]
+    if "PYTEST_XDIST_WORKER" in os.environ and "VALKEY_URL" in os.environ:
+        raise pytest.UsageError("A run with a Valkey of yours (VALKEY_URL) cannot be divided: give -n 0.")
+    surroundings = Surroundings()
+    variables = surroundings.environment()
+    os.environ.update(variables)
+    os.environ[OURS] = " ".join(variables)
+    os.environ.pop("EMAIL_URL", None)
+    return surroundings
+
+
+surroundings = _enter()
 atexit.register(surroundings.close)
 
 
