@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 import httpx
 from django.conf import settings
 
@@ -16,6 +18,12 @@ from chat.certainty import Token, tokens_of
 CONNECT_SECONDS = 2.0
 # The service sends a comment at least this often while a request waits in its queue.
 SILENCE_SECONDS = 60.0
+# Shorter than servers keep an idle connection: one that is about to be closed there is not used again here.
+KEPT_SECONDS = 4.0
+LONGEST_LINE_BYTES = 1 << 20
+DONE = b"data: [DONE]"
+# What reading an answer raises when the service is killed, falls silent or cannot be reached.
+BROKEN_OFF = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class ModelUnavailable(Exception):  # noqa: N818
@@ -90,7 +98,7 @@ def complete(body: dict[str, Any], *, seconds: float = 60.0) -> str:
     except httpx.HTTPError as error:
         raise ModelUnavailable(f"{type(error).__name__} while completing") from error
     if response.status_code != httpx.codes.OK:
-        raise _error(response)
+        raise _error(response.status_code, response.headers, response.content)
     try:
         return str(response.json()["choices"][0]["message"]["content"] or "")
     except (ValueError, LookupError, TypeError) as error:
@@ -107,34 +115,55 @@ def model_names() -> list[str]:
         raise ModelUnavailable("the model service did not name its models") from error
 
 
-def streaming_client() -> httpx.AsyncClient:
-    """A client for one event loop; connections are kept, so that a reply does not wait for a handshake."""
-    return httpx.AsyncClient(
-        base_url=settings.INFERENCE_URL,
-        timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+def streaming_client() -> aiohttp.ClientSession:
+    """A client for the running event loop; connections are kept, so that a reply does not wait for a handshake."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS), read_bufsize=LONGEST_LINE_BYTES
     )
 
 
-async def stream(client: httpx.AsyncClient, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+async def post(
+    client: aiohttp.ClientSession,
+    path: str,
+    body: dict[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    silence_seconds: float = SILENCE_SECONDS,
+) -> aiohttp.ClientResponse:
+    """The answer, whatever its status, its body unread: releasing it before its end frees the slot.
+
+    Raises `ModelUnavailable` when the service is away; reading may raise `BROKEN_OFF`.
+    """
+    timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
+    address = settings.INFERENCE_URL.rstrip("/") + path
+    try:
+        return await client.post(address, json=body, headers={**_headers(), **(headers or {})}, timeout=timeout)
+    except BROKEN_OFF as error:
+        raise ModelUnavailable(f"{type(error).__name__} while asking") from error
+
+
+async def stream(client: aiohttp.ClientSession, body: dict[str, Any]) -> AsyncIterator[Chunk]:
     """The chunks of `POST /v1/chat/completions`; leaving the iterator closes the connection, which frees the slot.
 
     Raises `ModelUnavailable` when the service is away or breaks off before `[DONE]`, `ModelRefused` on a 4xx.
     """
     body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    response = await post(client, "/v1/chat/completions", body)
+    is_done = False
     try:
-        async with client.stream("POST", "/v1/chat/completions", json=body, headers=_headers()) as response:
-            if response.status_code != httpx.codes.OK:
-                await response.aread()
-                raise _error(response)
-            async for line in response.aiter_lines():
-                if line == "data: [DONE]":
-                    return
-                if chunk := _chunk(line):
-                    yield chunk
-    except httpx.HTTPError as error:
+        if response.status != HTTPStatus.OK:
+            raise _error(response.status, response.headers, await response.read())
+        # To the end of the body, not just of the stream: else the connection could not be used again.
+        async for line in response.content:
+            is_done = is_done or line.rstrip() == DONE
+            if not is_done and (chunk := _chunk(line.decode())):
+                yield chunk
+    except BROKEN_OFF as error:
         raise ModelUnavailable(f"{type(error).__name__} while streaming") from error
-    raise ModelUnavailable("the stream broke off")
+    finally:
+        response.release()
+    if not is_done:
+        raise ModelUnavailable("the stream broke off")
 
 
 def _chunk(line: str) -> Chunk | None:
@@ -156,16 +185,16 @@ def _chunk(line: str) -> Chunk | None:
     )
 
 
-def _error(response: httpx.Response) -> Exception:
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         try:
-            retry_after = float(response.headers.get("Retry-After", "0.5"))
+            retry_after = float(headers.get("Retry-After", "0.5"))
         except ValueError:
             retry_after = 0.5
-        return ModelUnavailable(f"HTTP {response.status_code}", retry_after=retry_after)
+        return ModelUnavailable(f"HTTP {status}", retry_after=retry_after)
     try:
-        error = response.json()["error"]
+        error = json.loads(content)["error"]
         code, text = str(error.get("code") or error.get("type")), str(error.get("message"))
     except (ValueError, KeyError, TypeError):
-        code, text = "refused", f"HTTP {response.status_code}"
+        code, text = "refused", f"HTTP {status}"
     return PromptTooLong() if code == "context_length_exceeded" else ModelRefused(code, text)

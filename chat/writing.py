@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
+import aiohttp
 import redis
 import redis.asyncio
 from django.conf import settings
@@ -52,7 +52,7 @@ class _Stopped(Exception):  # noqa: N818
 class _Connections:
     """Per event loop: connections are reused by all replies of a worker process."""
 
-    model: httpx.AsyncClient
+    model: aiohttp.ClientSession
     valkey: redis.asyncio.Redis
 
 

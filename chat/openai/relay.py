@@ -10,11 +10,11 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
-import httpx
+import aiohttp
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.utils import timezone
 
 from chat import inference
@@ -28,9 +28,9 @@ from chat.pooling import give_back
 
 logger = logging.getLogger(__name__)
 
-DONE = "data: [DONE]"
+DONE = inference.DONE.decode()
 WHOLE_ANSWER_SECONDS = 600.0
-_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+_clients: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 _endings: set[asyncio.Task[None]] = set()
 
 
@@ -48,13 +48,22 @@ class Relay:
         """The answer in one piece. Raises `ApiError`; a caller who leaves is charged nothing."""
         delivered = None
         try:
-            response = await self._open(stream=False)
-            answer: dict[str, Any] = response.json()
+            text = await self._whole_text()
+            answer: dict[str, Any] = json.loads(text)
             usage = answer["usage"]
-            delivered = Delivered(usage["prompt_tokens"], usage["completion_tokens"], answer=response.text)
+            delivered = Delivered(usage["prompt_tokens"], usage["completion_tokens"], answer=text)
             return answer
         finally:
             await self._end_whatever_happens(delivered)
+
+    async def _whole_text(self) -> str:
+        response = await self._open(stream=False)
+        try:
+            return await response.text()
+        except inference.BROKEN_OFF as error:
+            raise unavailable() from error
+        finally:
+            response.release()
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The answer as server-sent events, once the model service has accepted the request. Raises `ApiError`."""
@@ -65,38 +74,46 @@ class Relay:
             raise
         return self._events(response)
 
-    async def _events(self, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         is_settled = False
         try:
-            async for line in response.aiter_lines():
+            async for raw in response.content:
+                line = raw.decode().rstrip("\r\n")
                 if line == DONE:
                     await self._end(await self._delivered(is_whole=self._usage is not None))
                     is_settled = True
                 elif not self._goes_on(line):
                     continue
                 yield f"{line}\n".encode()
-        except httpx.HTTPError:
+        except inference.BROKEN_OFF:
             logger.warning("The model service broke off request %s", self._completion.request_id)
             yield f"data: {json.dumps(unavailable().body)}\n\n{DONE}\n\n".encode()
         finally:
             if not is_settled:
                 _in_background(self._end_early())
-            await response.aclose()
+            response.release()
 
-    async def _open(self, *, stream: bool) -> httpx.Response:
-        """The model service's answer to the request, status 200. Raises `ApiError` for any other."""
-        timeout = httpx.Timeout(inference.SILENCE_SECONDS if stream else WHOLE_ANSWER_SECONDS, connect=2.0, pool=None)
-        request = _client().build_request(
-            "POST", f"/v1/{self._wish.endpoint}", json=self._body(stream), headers=self._headers(), timeout=timeout
-        )
+    async def _open(self, *, stream: bool) -> aiohttp.ClientResponse:
+        """The model service's answer to the request, status 200, its body unread. Raises `ApiError` for any other."""
         try:
-            response = await _client().send(request, stream=stream)
-            if response.status_code == httpx.codes.OK:
-                return response
-            content = await response.aread()
-        except httpx.HTTPError as error:
+            response = await inference.post(
+                _client(),
+                f"/v1/{self._wish.endpoint}",
+                self._body(stream),
+                headers={"X-Request-ID": self._completion.request_id},
+                silence_seconds=inference.SILENCE_SECONDS if stream else WHOLE_ANSWER_SECONDS,
+            )
+        except inference.ModelUnavailable as error:
             raise unavailable() from error
-        raise from_model_service(response.status_code, content, response.headers.get("Retry-After", "1"))
+        if response.status == HTTPStatus.OK:
+            return response
+        try:
+            content = await response.read()
+        except inference.BROKEN_OFF as error:
+            raise unavailable() from error
+        finally:
+            response.release()
+        raise from_model_service(response.status, content, response.headers.get("Retry-After", "1"))
 
     def _body(self, stream: bool) -> dict[str, Any]:
         return {
@@ -108,10 +125,6 @@ class Relay:
             "stream": stream,
             **({"stream_options": {"include_usage": True}} if stream else {}),
         }
-
-    def _headers(self) -> dict[str, str]:
-        key = settings.INFERENCE_API_KEY
-        return {"X-Request-ID": self._completion.request_id} | ({"Authorization": f"Bearer {key}"} if key else {})
 
     def _goes_on(self, line: str) -> bool:
         """Whether the caller gets this line; takes the usage out of the chunk that only we asked for."""
@@ -174,7 +187,7 @@ def _text_of(line: str) -> str:
     return "".join(choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices)
 
 
-def _client() -> httpx.AsyncClient:
+def _client() -> aiohttp.ClientSession:
     """One client for each event loop: connections are kept."""
     loop = asyncio.get_running_loop()
     for stale in [known for known in _clients if known.is_closed()]:
