@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chat import certainty, clarifying
+from chat import certainty, clarifying, prompt, tree
 from chat.models import Reply
 
 
@@ -32,6 +32,57 @@ class Draft:
     # The request, where a question may come first, and the question that an earlier attempt came to.
     request: clarifying.Request | None = None
     asked: clarifying.Asked | None = None
+
+    @classmethod
+    def of(cls, reply: Reply) -> Draft:
+        """All of it but what has to be looked up: the prompt, and whether a question comes first."""
+        return cls(
+            reply_id=reply.pk,
+            user_id=reply.user_id,
+            attempt=reply.attempts,
+            priority=reply.priority,
+            model=reply.model,
+            sampling=reply.sampling,
+            seed=reply.seed,
+            max_tokens=reply.max_tokens,
+            keeps_certainty=reply.keeps_certainty,
+            checkpoint=reply.checkpoint,
+            queued_at=reply.queued_at,
+            started_at=reply.started_at or reply.queued_at,
+        )
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """The part of every request that is made for this reply."""
+        return {"model": self.model, "seed": self.seed, "priority": self.priority, "user": str(self.user_id)}
+
+    def body(self, *, text: str = "", text_tokens: int = 0) -> dict[str, Any]:
+        """The request for the reply, or for the rest of it after `text`."""
+        messages = [*self.prompt, {"role": "assistant", "content": text}] if text else list(self.prompt)
+        return {
+            **self.made_with,
+            "messages": messages,
+            "max_tokens": self.max_tokens - text_tokens,
+            "continue_final_message": bool(text),
+            "add_generation_prompt": not text,  # vLLM refuses both at once
+            **(certainty.ASKED if self.keeps_certainty else {}),
+            **self.sampling,
+        }
+
+
+def opening(reply: Reply, above: tree.Above) -> dict[str, Any] | None:
+    """The request that a worker will make, unless much changes until then: it is sent while the reply is claimed.
+
+    None where it takes more than the turns above: documents, a question first, a text to go on from, a long prompt.
+    """
+    if reply.checkpoint or reply.ask_threshold is not None:
+        return None
+    turns = prompt.whole(reply, above)
+    if turns is None:
+        return None
+    draft = Draft.of(reply)
+    draft.prompt = turns
+    return draft.body()
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
@@ -142,13 +142,18 @@ async def post(
         raise ModelUnavailable(f"{type(error).__name__} while asking") from error
 
 
-async def stream(client: aiohttp.ClientSession, body: dict[str, Any]) -> AsyncIterator[Chunk]:
-    """The chunks of `POST /v1/chat/completions`; leaving the iterator closes the connection, which frees the slot.
+async def ask(client: aiohttp.ClientSession, body: dict[str, Any]) -> aiohttp.ClientResponse:
+    """The answer of `POST /v1/chat/completions`, for `stream` to read. Raises `ModelUnavailable`."""
+    streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    return await post(client, "/v1/chat/completions", streamed)
+
+
+async def stream(answer: Awaitable[aiohttp.ClientResponse]) -> AsyncIterator[Chunk]:
+    """The chunks of what was asked; leaving the iterator closes the connection, which frees the slot.
 
     Raises `ModelUnavailable` when the service is away or breaks off before `[DONE]`, `ModelRefused` on a 4xx.
     """
-    body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-    response = await post(client, "/v1/chat/completions", body)
+    response = await answer
     is_done = False
     try:
         if response.status != HTTPStatus.OK:

@@ -24,11 +24,28 @@ def build(reply: Reply) -> Prompt:
     Raises `inference.PromptTooLong` when even the last message alone leaves no room for a reply.
     """
     above = tree.above(reply.pk)
-    turns = [{"role": role, "content": content} for role, content in above.texts]
-    room = settings.CHAT_CONTEXT_TOKENS - min(reply.max_tokens, settings.CHAT_CONTEXT_TOKENS // 2)
-    turns = grounding.with_passages(reply, turns, document_ids=above.document_ids, room=room)
-    system = [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
-    return trimmed(system, turns, room=room)
+    room = _room(reply)
+    turns = grounding.with_passages(reply, _turns(above), document_ids=above.document_ids, room=room)
+    return trimmed(_system(reply), turns, room=room)
+
+
+def whole(reply: Reply, above: tree.Above) -> Prompt | None:
+    """What `build` gives where that needs neither documents nor the model's tokenizer; None elsewhere."""
+    prompt = _system(reply) + _turns(above)
+    return None if above.document_ids or at_most_tokens(prompt) > _room(reply) else prompt
+
+
+def _system(reply: Reply) -> Prompt:
+    return [{"role": "system", "content": reply.system_prompt}] if reply.system_prompt else []
+
+
+def _turns(above: tree.Above) -> Prompt:
+    return [{"role": role, "content": content} for role, content in above.texts]
+
+
+def _room(reply: Reply) -> int:
+    window: int = settings.CHAT_CONTEXT_TOKENS
+    return window - min(reply.max_tokens, window // 2)
 
 
 def trimmed(system: Prompt, turns: Prompt, *, room: int) -> Prompt:

@@ -11,9 +11,10 @@ import asyncio
 import logging
 import threading
 import uuid
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 from django.conf import settings
@@ -28,22 +29,29 @@ from chat.drafts import Draft, Outcome
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.signals import reply_ended
-from chat.writing import Writer
+from chat.writing import Opening, Writer
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
-def write(reply_id: uuid.UUID) -> None:
-    """Do all the work of one reply, or nothing when it is finished or somebody else has it."""
-    draft = _claim(reply_id, now=timezone.now())
-    give_back()  # a reply takes minutes: its thread must not hold one of the pool's few connections meanwhile
-    if draft is None:
-        return
+def write(reply_id: uuid.UUID, *, opening: dict[str, Any] | None = None) -> None:
+    """Do all the work of one reply, or nothing when it is finished or somebody else has it.
+
+    `opening` is the request that the model will most likely be sent for it.
+    """
+    early = Opening(opening, _loop())
     try:
-        outcome = _run(Writer(draft, heartbeat=_heartbeat, keep=_keep).write())
+        draft = _claim(reply_id, now=timezone.now())
+        give_back()  # a reply takes minutes: its thread must not hold one of the pool's few connections meanwhile
+        if draft is None:
+            return
+        outcome = _run(Writer(draft, opening=early, heartbeat=_heartbeat, keep=_keep).write())
     except streams.LeaseLost:
         logger.warning("Reply %s was taken over by another worker", reply_id)
         return
+    finally:
+        _run(early.discard())
     citing.mark(reply_id=reply_id, text=outcome.text)
     _finish(draft, outcome, now=timezone.now())
 
@@ -73,20 +81,7 @@ def _claim(reply_id: uuid.UUID, *, now: datetime) -> Draft | None:
 
 
 def _draft(reply: Reply) -> Draft:
-    draft = Draft(
-        reply_id=reply.pk,
-        user_id=reply.user_id,
-        attempt=reply.attempts,
-        priority=reply.priority,
-        model=reply.model,
-        sampling=reply.sampling,
-        seed=reply.seed,
-        max_tokens=reply.max_tokens,
-        keeps_certainty=reply.keeps_certainty,
-        checkpoint=reply.checkpoint,
-        queued_at=reply.queued_at,
-        started_at=reply.started_at or reply.queued_at,
-    )
+    draft = Draft.of(reply)
     if reply.attempts > Reply.MAX_ATTEMPTS:
         draft.failure = "too_many_attempts"
         return draft
@@ -200,6 +195,5 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _run(coroutine: Any) -> Outcome:
-    outcome: Outcome = asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
-    return outcome
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
-from chat import choices, inference, offer, prompt, streams
+from chat import choices, drafts, inference, offer, prompt, streams, tree
 from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_queued
@@ -67,7 +67,8 @@ def start_conversation(
                 choices.take_smaller_model(conversation)
             if document_ids:
                 attaching.claim(conversation=conversation, ids=document_ids)
-            return _append(user, [question, answer], now)
+            above = None if document_ids else tree.Above([(question.role, content)], [])
+            return _append(user, [question, answer], now, above=above)
     except IntegrityError:
         return _sent_before(client_id, conversation__user=user, conversation__client_id=client_id)
 
@@ -295,9 +296,11 @@ def _append(
     *,
     shown_in: Conversation | None = None,
     continues: Reply | None = None,
+    above: tree.Above | None = None,
 ) -> Reply:
     """Store the messages, of which the last is to be written, with its reservation; runs in a transaction.
 
+    `above` is what the reply is to answer from, where that need not be read.
     Every statement here is waited for by somebody who has just pressed Enter, so there are few.
     """
     answer = messages[-1]
@@ -329,7 +332,7 @@ def _append(
     if shown_in:
         Conversation.objects.filter(pk=shown_in.pk).update(current_leaf=answer, updated_at=now)
         shown_in.current_leaf, shown_in.updated_at = answer, now
-    transaction.on_commit(lambda: wake(reply), robust=True)
+    transaction.on_commit(lambda: wake(reply, drafts.opening(reply, above or tree.above(reply.pk))), robust=True)
     return reply
 
 
@@ -360,9 +363,14 @@ def _begun(continues: Reply | None, max_output_tokens: int) -> dict[str, Any]:
     }
 
 
-def wake(reply: Reply) -> None:
-    """Tell a worker of the reply's queue; a lost wake-up is made good by the sweeper."""
-    current_app.send_task("chat.tasks.reply", [str(reply.pk)], queue=reply.queue)
+def wake(reply: Reply, opening: dict[str, Any] | None = None) -> None:
+    """Tell a worker of the reply's queue; a lost wake-up is made good by the sweeper.
+
+    `opening` is the request that the model will be sent, if that is known: the worker need not wait for the database.
+    """
+    given = [str(reply.pk), opening] if opening else [str(reply.pk)]
+    # Celery would tell its monitors the arguments, of which the second is what people have said.
+    current_app.send_task("chat.tasks.reply", given, queue=reply.queue, argsrepr=repr(given[:1]))
 
 
 def _title(content: str) -> str:

@@ -1,6 +1,7 @@
 """Celery's way in."""
 
 import uuid
+from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
@@ -12,8 +13,8 @@ from chat.documents import reading
 
 
 @shared_task(name="chat.tasks.reply")
-def reply(reply_id: str) -> None:
-    replies.write(uuid.UUID(reply_id))
+def reply(reply_id: str, opening: dict[str, Any] | None = None) -> None:
+    replies.write(uuid.UUID(reply_id), opening=opening)
 
 
 @shared_task(name="chat.tasks.sweep")

@@ -66,6 +66,38 @@ def _connected() -> _Connections:
     return _connections[loop]
 
 
+class Opening:
+    """The first request to the model, sent while the reply is still being claimed, so that the two waits are one.
+
+    It counts only if it is, to the letter, what the claimed reply asks for. Made in any thread, used in the loop's.
+    """
+
+    def __init__(self, body: dict[str, Any] | None, loop: asyncio.AbstractEventLoop) -> None:
+        self._body = body
+        self._answer: asyncio.Task[aiohttp.ClientResponse] | None = None
+        if body is not None:
+            loop.call_soon_threadsafe(self._ask, body)
+
+    def _ask(self, body: dict[str, Any]) -> None:
+        self._answer = asyncio.create_task(inference.ask(_connected().model, body))
+
+    def take(self, body: dict[str, Any]) -> Awaitable[aiohttp.ClientResponse] | None:
+        """The answer to `body`, once; None when that is not what was asked."""
+        answer = self._answer
+        if answer is None or body != self._body:
+            return None
+        self._answer = None
+        return answer
+
+    async def discard(self) -> None:
+        """Leave the model alone again, unless somebody has taken the answer."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, inference.ModelUnavailable):
+                (await answer).release()
+
+
 class Writer:
     """Writes one reply for one attempt.
 
@@ -76,10 +108,12 @@ class Writer:
         self,
         draft: Draft,
         *,
+        opening: Opening,
         heartbeat: Callable[[Draft, str], None],
         keep: Callable[[Draft, clarifying.Asked], None],
     ) -> None:
         self._draft = draft
+        self._opening = opening
         self._heartbeat = heartbeat
         self._keep = keep
         self._text = ""
@@ -164,7 +198,7 @@ class Writer:
         draft = self._draft
         if draft.request is None:
             return
-        considered = await clarifying.consider(draft.request, made_with=self._made_with(), chunks=self._unseen_chunks)
+        considered = await clarifying.consider(draft.request, made_with=draft.made_with, chunks=self._unseen_chunks)
         await self._check_stop()
         self._ambiguity = considered.probability
         if considered.asked:
@@ -231,25 +265,9 @@ class Writer:
                     await self._flush()
 
     async def _request_body(self) -> dict[str, Any]:
-        draft = self._draft
-        messages = list(draft.prompt)
         if self._text:
-            messages.append({"role": "assistant", "content": self._text})
-            await self._count_resumed(messages)
-        return {
-            **self._made_with(),
-            "messages": messages,
-            "max_tokens": draft.max_tokens - self._resumed_tokens,
-            "continue_final_message": bool(self._text),
-            "add_generation_prompt": not self._text,  # vLLM refuses both at once
-            **(certainty.ASKED if draft.keeps_certainty else {}),
-            **draft.sampling,
-            **self._out_of_a_loop,
-        }
-
-    def _made_with(self) -> dict[str, Any]:
-        draft = self._draft
-        return {"model": draft.model, "seed": draft.seed, "priority": draft.priority, "user": str(draft.user_id)}
+            await self._count_resumed([*self._draft.prompt, {"role": "assistant", "content": self._text}])
+        return {**self._draft.body(text=self._text, text_tokens=self._resumed_tokens), **self._out_of_a_loop}
 
     async def _count_resumed(self, messages: list[dict[str, str]]) -> None:
         count = inference.count_tokens
@@ -260,7 +278,7 @@ class Writer:
 
     async def _chunks(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
         """The model's chunks; in between, shows what is due, and notices a stop and a lost lease."""
-        stream = inference.stream(self._connections.model, body)
+        stream = inference.stream(self._opening.take(body) or inference.ask(self._connections.model, body))
         pending: asyncio.Future[Chunk] | None = None
         try:
             while True:
