@@ -25,7 +25,7 @@ develop:
 
 test: develop lint ## Set up what the tests need, check the code and run every test
 	@$(BIN)/python -m inference fetch
-	@$(BIN)/python -m pytest --ignore tests/bench --ignore tests/faults/api -n $(JOBS) --dist loadfile --durations=20 --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest --ignore tests/bench --ignore tests/faults/api -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=term:skip-covered
 
 lint: develop ## Check imports, style, types and translations
 	@$(BIN)/lint-imports

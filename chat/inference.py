@@ -62,6 +62,12 @@ class Chunk:
     tokens: tuple[Token, ...] = ()
 
 
+def address(path: str) -> str:
+    """The URL of a path of the model service."""
+    base: str = settings.INFERENCE_URL
+    return base.rstrip("/") + path
+
+
 def _headers() -> dict[str, str]:
     key = settings.INFERENCE_API_KEY
     return {"Authorization": f"Bearer {key}"} if key else {}
@@ -69,7 +75,7 @@ def _headers() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _client() -> httpx.Client:
-    return httpx.Client(base_url=settings.INFERENCE_URL, timeout=httpx.Timeout(5.0, connect=CONNECT_SECONDS))
+    return httpx.Client(timeout=httpx.Timeout(5.0, connect=CONNECT_SECONDS))
 
 
 def count_tokens(messages: list[dict[str, str]], *, model: str | None = None) -> int:
@@ -84,7 +90,7 @@ def count_text(text: str, *, model: str) -> int:
 
 def _count(body: dict[str, Any]) -> int:
     try:
-        response = _client().post("/tokenize", json=body, headers=_headers())
+        response = _client().post(address("/tokenize"), json=body, headers=_headers())
         response.raise_for_status()
         return int(response.json()["count"])
     except (httpx.HTTPError, ValueError, KeyError) as error:
@@ -94,7 +100,7 @@ def _count(body: dict[str, Any]) -> int:
 def complete(body: dict[str, Any], *, seconds: float = 60.0) -> str:
     """The text of a whole completion. Raises `ModelUnavailable`, and `ModelRefused` on a 4xx."""
     try:
-        response = _client().post("/v1/chat/completions", json=body, headers=_headers(), timeout=seconds)
+        response = _client().post(address("/v1/chat/completions"), json=body, headers=_headers(), timeout=seconds)
     except httpx.HTTPError as error:
         raise ModelUnavailable(f"{type(error).__name__} while completing") from error
     if response.status_code != httpx.codes.OK:
@@ -108,7 +114,7 @@ def complete(body: dict[str, Any], *, seconds: float = 60.0) -> str:
 def model_names() -> list[str]:
     """The models that the service offers. Raises `ModelUnavailable`."""
     try:
-        response = _client().get("/v1/models", headers=_headers())
+        response = _client().get(address("/v1/models"), headers=_headers())
         response.raise_for_status()
         return [str(model["id"]) for model in response.json()["data"]]
     except (httpx.HTTPError, ValueError, KeyError) as error:
@@ -135,9 +141,8 @@ async def post(
     Raises `ModelUnavailable` when the service is away; reading may raise `BROKEN_OFF`.
     """
     timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
-    address = settings.INFERENCE_URL.rstrip("/") + path
     try:
-        return await client.post(address, json=body, headers={**_headers(), **(headers or {})}, timeout=timeout)
+        return await client.post(address(path), json=body, headers={**_headers(), **(headers or {})}, timeout=timeout)
     except BROKEN_OFF as error:
         raise ModelUnavailable(f"{type(error).__name__} while asking") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -27,6 +28,9 @@ FLUSHES = 5  # attempts
 
 
 def pytest_configure() -> None:
+    # How long a thing takes says more about what else the machine does.
+    hypothesis.settings.register_profile("parley", deadline=None)
+    hypothesis.settings.load_profile("parley")
     # The hashed names of static files need a collected folder; only the real processes (see `stack`) have one.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     # Argon2 still, at a hundredth of the work: hundreds of people are made, and few of them sign in.

@@ -11,7 +11,7 @@ from functools import lru_cache
 import httpx
 from django.conf import settings
 
-from chat.inference import CONNECT_SECONDS, ModelUnavailable
+from chat.inference import CONNECT_SECONDS, ModelUnavailable, address
 from chat.models import Document, Passage
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Vector = list[float]
 def _client() -> httpx.Client:
     key = settings.INFERENCE_API_KEY
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=settings.INFERENCE_URL, headers=headers)
+    return httpx.Client(headers=headers)
 
 
 def vectors(texts: Sequence[str], *, seconds: float = BATCH_SECONDS) -> list[Vector]:
@@ -36,7 +36,7 @@ def vectors(texts: Sequence[str], *, seconds: float = BATCH_SECONDS) -> list[Vec
     body = {"model": settings.EMBEDDING_MODEL, "input": [text[:4_000] for text in texts]}
     try:
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
-        response = _client().post("/v1/embeddings", json=body, timeout=timeout)
+        response = _client().post(address("/v1/embeddings"), json=body, timeout=timeout)
         response.raise_for_status()
         found = [[float(value) for value in row["embedding"]] for row in response.json()["data"]]
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:

@@ -38,8 +38,12 @@ def arguments() -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright keeps an event loop in this thread, beside which asynchronous tests cannot run."""
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    """Browser tests last: Playwright keeps an event loop in this thread, beside which asynchronous tests cannot run.
+
+    Whole files, because a run that is divided hands out files.
+    """
+    files = {item.path for item in items if "browser" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in files)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -98,7 +102,7 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
         if user is not None:
             context.add_cookies([_session_cookie(user, stack)])
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
 
         def note(text: str) -> None:
             if not any(part in text for part in allowing):

@@ -36,6 +36,7 @@ LINES = {"worker": " ready."}
 DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
 LOG_CHARACTERS = 3000
+NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, which nobody serves
 LONGEST_REPLY = 320  # tokens: some seconds, which is long enough to be caught in the middle
 _running: list[Stack] = []  # the one of this run, once a test has asked for it
 
@@ -174,6 +175,13 @@ def stack(running_stack: Stack, transactional_db: None) -> Stack:
     running_stack.start(*DATABASES, *PARTS)
     Plan.objects.update(max_output_tokens=LONGEST_REPLY)
     return running_stack
+
+
+@pytest.fixture(autouse=True)
+def _no_model_service_by_chance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that does not ask for `stack` has no model service, even if an earlier test has started it."""
+    if "running_stack" not in request.fixturenames:
+        monkeypatch.setattr(settings, "INFERENCE_URL", NOWHERE)
 
 
 @pytest.fixture

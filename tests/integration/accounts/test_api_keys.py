@@ -27,7 +27,7 @@ def person() -> User:
 
 
 @pytest.fixture
-def browser(person: User) -> Client:
+def signed_in(person: User) -> Client:
     return signing_in.just_now(person)
 
 
@@ -52,12 +52,12 @@ def everything_stored() -> str:
         return cursor.fetchone()[0]
 
 
-def test_a_key_is_shown_once_and_only_its_fingerprint_is_stored(browser: Client, person: User) -> None:
-    page = browser.post("/settings/keys/new", {"name": "laptop", "scopes": ["chat", "usage"], "days": "30"})
+def test_a_key_is_shown_once_and_only_its_fingerprint_is_stored(signed_in: Client, person: User) -> None:
+    page = signed_in.post("/settings/keys/new", {"name": "laptop", "scopes": ["chat", "usage"], "days": "30"})
     assert page.status_code == 201
     [text] = re.findall(r'value="(parley_[0-9A-Za-z]{42})"', page.content.decode())
     assert "no-store" in page.headers["cache-control"]
-    assert text not in browser.get("/settings/keys").content.decode()
+    assert text not in signed_in.get("/settings/keys").content.decode()
     assert text not in everything_stored()
     assert text[len("parley_") + 6 :] not in everything_stored()
     key = api_keys.find(text, now=timezone.now())
@@ -75,8 +75,8 @@ def test_making_a_key_asks_for_the_password_again(person: User) -> None:
     assert ApiKey.objects.count() == 1
 
 
-def test_a_form_without_a_scope_makes_nothing(browser: Client) -> None:
-    page = browser.post("/settings/keys/new", {"name": "laptop"})
+def test_a_form_without_a_scope_makes_nothing(signed_in: Client) -> None:
+    page = signed_in.post("/settings/keys/new", {"name": "laptop"})
     assert page.status_code == 422
     assert not ApiKey.objects.exists()
 
@@ -170,18 +170,18 @@ def test_an_account_has_at_most_fifty_keys(person: User) -> None:
         make(person)
 
 
-def test_nobody_touches_the_key_of_somebody_else(browser: Client) -> None:
+def test_nobody_touches_the_key_of_somebody_else(signed_in: Client) -> None:
     other = signing_in.person("other@example.org")
     key, _text = make(other)
-    assert browser.get(f"/settings/keys/{key.pk}/replace").status_code == 404
-    assert browser.post(f"/settings/keys/{key.pk}/replace").status_code == 404
-    assert browser.post(f"/settings/keys/{key.pk}/revoke").status_code == 404
+    assert signed_in.get(f"/settings/keys/{key.pk}/replace").status_code == 404
+    assert signed_in.post(f"/settings/keys/{key.pk}/replace").status_code == 404
+    assert signed_in.post(f"/settings/keys/{key.pk}/revoke").status_code == 404
     key.refresh_from_db()
     assert key.revoked_at is None
 
 
-def test_revoking_from_the_page_ends_it(browser: Client, person: User) -> None:
+def test_revoking_from_the_page_ends_it(signed_in: Client, person: User) -> None:
     key, text = make(person)
-    browser.post(f"/settings/keys/{key.pk}/revoke")
+    signed_in.post(f"/settings/keys/{key.pk}/revoke")
     assert api_keys.find(text, now=timezone.now()) is None
-    assert "revoked on" in browser.get("/settings/keys").content.decode()
+    assert "revoked on" in signed_in.get("/settings/keys").content.decode()

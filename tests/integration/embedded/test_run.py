@@ -46,7 +46,7 @@ class Running:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def until(self, pattern: str, *, seconds: float = 120, after: int = 0) -> re.Match[str]:
+    def until(self, pattern: str, *, seconds: float = 240, after: int = 0) -> re.Match[str]:
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.text[after:])):
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -77,7 +77,7 @@ def test_versions_change_under_load_without_a_request_lost(
 ) -> None:
     small = write_small_model(tmp_path, default_model)
     with Askers(lone_server, 6) as askers:
-        wait_until(lambda: len(askers.versions) > 5, seconds=10)
+        wait_until(lambda: len(askers.versions) > 5, seconds=60)
         first = askers.versions[0]
         versions = set()
         for path in (small, default_model):
@@ -99,7 +99,7 @@ def test_two_models_answer_by_name_at_once(lone_server: Server, tmp_path: Path, 
     assert load(lone_server, "beside", write_small_model(tmp_path, default_model)).status_code == 200
     assert {model["id"] for model in lone_server.client.get("/v1/models").json()["data"]} == {NAME, "beside"}
     with Askers(lone_server, 2, model=NAME) as usual, Askers(lone_server, 2, model="beside") as beside:
-        wait_until(lambda: len(usual.versions) > 3 and len(beside.versions) > 3, seconds=10)
+        wait_until(lambda: len(usual.versions) > 3 and len(beside.versions) > 3, seconds=60)
     assert usual.failures == beside.failures == []
     assert {version.split("@")[0] for version in usual.versions} == {NAME}
     assert {version.split("@")[0] for version in beside.versions} == {"beside"}
@@ -119,7 +119,7 @@ def test_a_model_that_computes_nan_or_has_a_broken_template_fails_alone(
                 answer = ask(lone_server, model=name, stream=stream)
                 assert f'"code":"{code}"' in answer.text
                 assert answer.status_code == (200 if stream and name == "nan" else 400)
-        wait_until(lambda: len(usual.versions) > 3, seconds=10)
+        wait_until(lambda: len(usual.versions) > 3, seconds=60)
     assert usual.failures == []
     assert lone_server.client.get("/readyz").status_code == 200
     for name in ("nan", "broken"):
