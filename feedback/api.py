@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -20,20 +21,26 @@ from chat.models import MAX_MESSAGE_CHARACTERS, Message
 from feedback import capture, comparing, correcting, signals
 from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Correction, ImplicitSignal, Rating
 
+MOST_AT_ONCE = 100
+
 
 class FeedbackThrottle(UserRateThrottle):
     rate = "120/min"
 
 
+class BatchThrottle(UserRateThrottle):
+    scope = "feedback_batch"
+    rate = "12/min"
+
+
+def _own_replies(user: User) -> QuerySet[Message]:
+    mine = Message.objects.filter(conversation__user=user, conversation__deleted_at=None)
+    return mine.filter(role=Message.Role.ASSISTANT).select_related("reply", "conversation")
+
+
 def own_reply(user: User, message_id: uuid.UUID) -> Message:
     """A reply in one of the person's own conversations; raises `Http404` for any other."""
-    return get_object_or_404(
-        Message.objects.select_related("reply", "conversation"),
-        pk=message_id,
-        role=Message.Role.ASSISTANT,
-        conversation__user=user,
-        conversation__deleted_at=None,
-    )
+    return get_object_or_404(_own_replies(user), pk=message_id)
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
@@ -74,6 +81,40 @@ class Feedback(APIView):
         except capture.BadRating as refusal:
             raise serializers.ValidationError(str(refusal)) from refusal
         return Response(RatingSerializer(rating).data)
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    events = serializers.ListField(
+        child=FeedbackSerializer(), min_length=1, max_length=MOST_AT_ONCE, help_text="In the order they happened."
+    )
+
+
+class RatingsSerializer(serializers.Serializer[Any]):
+    ratings = RatingSerializer(many=True)
+
+
+class FeedbackBatch(APIView):
+    throttle_classes = [BatchThrottle]
+
+    @extend_schema(request=BatchSerializer, responses=RatingsSerializer)
+    def post(self, request: Request) -> Response:
+        """Rate up to 100 of your own replies at once: all of it is taken or none.
+
+        The answer has the ratings that those replies have now, so one that was withdrawn is not in it.
+        """
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = BatchSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        events = serializer.validated_data["events"]
+        replies = _own_replies(request.user).in_bulk([event["reply"] for event in events])
+        if any(event["reply"] not in replies for event in events):
+            raise Http404
+        opinions = [capture.Opinion(message=replies[event.pop("reply")], **event) for event in map(dict, events)]
+        try:
+            ratings = capture.say(user=request.user, opinions=opinions, now=timezone.now())
+        except capture.BadRating as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        return Response(RatingsSerializer({"ratings": ratings}).data)
 
 
 class IdealSerializer(serializers.Serializer[Any]):

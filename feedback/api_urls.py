@@ -4,6 +4,7 @@ from feedback import api, releases_api
 
 urlpatterns = [
     path("feedback", api.Feedback.as_view(), name="api-feedback"),
+    path("feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),
     path("feedback/ideal", api.Ideal.as_view(), name="api-ideal"),
     path("feedback/copied", api.Copied.as_view(), name="api-copied"),
     path("releases", releases_api.Releases.as_view(), name="api-releases"),

@@ -6,14 +6,14 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from accounts.consent import consent_in_force
 from accounts.models import User, new_id
 from chat import tree
 from chat.models import Message
@@ -21,9 +21,26 @@ from feedback import reasons as known_reasons
 from feedback.consent import OF_CONVERSATION
 from feedback.models import MAX_COMMENT_CHARACTERS, FeedbackEvent, Rating
 
+_RATING = tuple(field.attname for field in Rating._meta.concrete_fields)
+
 
 class BadRating(ValueError):  # noqa: N818
     """A rating that cannot be taken; `str()` says why, in the person's language."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a person says about one reply: up (1), down (-1), or that they take their rating back (0)."""
+
+    message: Message
+    value: int
+    client_event_id: uuid.UUID
+    reasons: Sequence[str] = ()
+    comment: str = ""
+
+    @property
+    def kind(self) -> FeedbackEvent.Kind:
+        return FeedbackEvent.Kind.THUMB if self.value else FeedbackEvent.Kind.RETRACT
 
 
 def rate(
@@ -41,63 +58,10 @@ def rate(
     The same `client_event_id` twice is one event, and a late repeat undoes nothing that came after it.
     Raises `BadRating` with nothing written.
     """
-    _check(message, value, reasons, comment)
-    given = {"value": value, "reasons": sorted(set(reasons)), "comment": comment.strip()}
-    asked = {
-        **given,
-        "event": new_id(),
-        "rating": new_id(),
-        "client_event": client_event_id,
-        "user": user.pk,
-        "message": message.pk,
-        "conversation": message.conversation_id,
-        "locale": get_language() or "en",
-        "snapshot": json.dumps(_receipt(message)),
-        "now": now,
-    }
-    for rating in Rating.objects.raw(_RATE, asked):
-        return rating
-    return _rated_before(user, message, client_event_id)
-
-
-# One statement, because many are made: the event with its path and the consent in force, and the live rating, which a
-# changed opinion puts before the reviewers anew. An event that was sent before gives no row.
-_RATE = f"""
-WITH RECURSIVE path AS (
-    SELECT id, parent_id, 0 AS depth FROM chat_message WHERE id = %(message)s
-    UNION ALL
-    SELECT above.id, above.parent_id, path.depth + 1 FROM chat_message above JOIN path ON above.id = path.parent_id
-), event AS (
-    INSERT INTO feedback_feedbackevent
-        (id, client_event_id, user_id, message_id, kind, value, reasons, comment, locale, had_consent, snapshot,
-        created_at)
-    SELECT %(event)s, %(client_event)s, %(user)s, %(message)s, 'thumb', %(value)s, %(reasons)s::varchar[], %(comment)s,
-        %(locale)s, {OF_CONVERSATION},
-        %(snapshot)s::jsonb || jsonb_build_object('prompt_path', (SELECT jsonb_agg(id ORDER BY depth DESC) FROM path)),
-        %(now)s
-    ON CONFLICT (user_id, client_event_id) DO NOTHING
-    RETURNING id
-)
-INSERT INTO feedback_rating AS live
-    (id, user_id, message_id, event_id, value, reasons, comment, rated_at, queued_at, verdict, ideal_text)
-SELECT %(rating)s, %(user)s, %(message)s, event.id, %(value)s, %(reasons)s::varchar[], %(comment)s, %(now)s, %(now)s,
-    '', ''
-FROM event
-ON CONFLICT (user_id, message_id) DO UPDATE SET
-    event_id = EXCLUDED.event_id, value = EXCLUDED.value, reasons = EXCLUDED.reasons, comment = EXCLUDED.comment,
-    rated_at = EXCLUDED.rated_at, queued_at = EXCLUDED.queued_at, decided_event_id = NULL, verdict = '', ideal_text = ''
-RETURNING live.*
-"""  # noqa: S608 - made of constants
-
-
-def _rated_before(user: User, message: Message, client_event_id: uuid.UUID) -> Rating:
-    """The live rating for an event that is known: a late repeat undoes nothing that came after it."""
-    known = FeedbackEvent.objects.get(user=user, client_event_id=client_event_id)
-    _same(known, message, {"kind": FeedbackEvent.Kind.THUMB})
-    rating = Rating.objects.filter(user=user, message=message).first()
-    if rating is None:
-        raise BadRating(_("This rating was withdrawn meanwhile."))
-    return rating
+    opinion = Opinion(message, value, client_event_id, reasons, comment)
+    _check(opinion)
+    rating = _write(user, [opinion], now).get(client_event_id)
+    return rating or _rated_before(user, opinion)
 
 
 def withdraw(*, user: User, message: Message, client_event_id: uuid.UUID, now: datetime) -> None:
@@ -105,51 +69,136 @@ def withdraw(*, user: User, message: Message, client_event_id: uuid.UUID, now: d
 
     Raises `BadRating` when the event id belongs to something else.
     """
+    say(user=user, opinions=[Opinion(message, 0, client_event_id)], now=now)
+
+
+def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Rating]:
+    """Take many opinions at once, in their order, and return what the person now thinks of those replies.
+
+    All are written or, with `BadRating`, none. Those sent before are the event they were, and undo nothing newer.
+    """
+    new: dict[uuid.UUID, Opinion] = {}
+    for opinion in opinions:
+        if opinion.value != 0:
+            _check(opinion)
+        if new.setdefault(opinion.client_event_id, opinion).message != opinion.message:
+            raise BadRating(_("This rating could not be read. Reload the page and try again."))
     with transaction.atomic():
-        _event, is_new = _record(user, message, client_event_id, now, {"kind": FeedbackEvent.Kind.RETRACT})
-        if is_new:
-            Rating.objects.filter(user=user, message=message).delete()
+        written = _write(user, list(new.values()), now)
+        _all_known(user, [opinion for event_id, opinion in new.items() if event_id not in written])
+        last = {opinion.message.pk: opinion for event_id, opinion in new.items() if event_id in written}
+        if withdrawn := [message_id for message_id, opinion in last.items() if opinion.value == 0]:
+            Rating.objects.filter(user=user, message__in=withdrawn).delete()
+        replies = {opinion.message.pk for opinion in opinions}
+        return list(Rating.objects.filter(user=user, message__in=replies).order_by("message"))
 
 
-def _check(message: Message, value: int, reasons: Sequence[str], comment: str) -> None:
+# One statement for all, because many are made: the events with their paths and the consent in force, and the live
+# ratings, which a changed opinion puts before the reviewers anew. Of several opinions of one reply the last one lives.
+# Events that were sent before give no row. Rows are locked in the order of their keys, so that two such statements
+# wait for each other and never both.
+_WRITE = f"""
+WITH RECURSIVE given AS (
+    SELECT * FROM unnest(
+        %(events)s::uuid[], %(ratings)s::uuid[], %(client_events)s::uuid[], %(messages)s::uuid[],
+        %(conversations)s::uuid[], %(values)s::smallint[], %(reasons)s::text[], %(comments)s::text[],
+        %(receipts)s::jsonb[]
+    ) AS given (event, rating, client_event, message, conversation, value, reasons, comment, receipt)
+), above AS (
+    SELECT message AS leaf, message.id, message.parent_id, 0 AS height
+    FROM (SELECT DISTINCT message FROM given) leaf JOIN chat_message message ON message.id = leaf.message
+    UNION ALL
+    SELECT above.leaf, message.id, message.parent_id, above.height + 1
+    FROM above JOIN chat_message message ON message.id = above.parent_id
+), path AS (
+    SELECT leaf, jsonb_agg(id ORDER BY height DESC) AS ids FROM above GROUP BY leaf
+), event AS (
+    INSERT INTO feedback_feedbackevent
+        (id, client_event_id, user_id, message_id, kind, value, reasons, comment, locale, had_consent, snapshot,
+        created_at)
+    SELECT given.event, given.client_event, %(user)s, given.message,
+        CASE given.value WHEN 0 THEN 'retract' ELSE 'thumb' END, NULLIF(given.value, 0),
+        given.reasons::varchar[], given.comment, %(locale)s, {OF_CONVERSATION},
+        given.receipt || jsonb_build_object('prompt_path', path.ids), %(now)s
+    FROM given JOIN path ON path.leaf = given.message ORDER BY given.client_event
+    ON CONFLICT (user_id, client_event_id) DO NOTHING
+    RETURNING id, client_event_id
+), last AS (
+    SELECT DISTINCT ON (given.message) given.*
+    FROM given JOIN event ON event.id = given.event ORDER BY given.message, given.event DESC
+), live AS (
+    INSERT INTO feedback_rating AS live
+        (id, user_id, message_id, event_id, value, reasons, comment, rated_at, queued_at, verdict, ideal_text)
+    SELECT rating, %(user)s, message, event, value, reasons::varchar[], comment, %(now)s, %(now)s, '', ''
+    FROM last WHERE value <> 0 ORDER BY message
+    ON CONFLICT (user_id, message_id) DO UPDATE SET
+        event_id = EXCLUDED.event_id, value = EXCLUDED.value, reasons = EXCLUDED.reasons, comment = EXCLUDED.comment,
+        rated_at = EXCLUDED.rated_at, queued_at = EXCLUDED.queued_at, decided_event_id = NULL, verdict = '',
+        ideal_text = ''
+    RETURNING live.*
+)
+SELECT event.client_event_id, {", ".join(f"live.{name}" for name in _RATING)}
+FROM event LEFT JOIN live ON live.event_id = event.id
+"""  # noqa: S608 - made of constants
+
+
+def _write(user: User, opinions: Sequence[Opinion], now: datetime) -> dict[uuid.UUID, Rating | None]:
+    """By its client event id, of each event that is new the live rating it made; None where it made none."""
+    asked = {
+        # Made in this order, which their ids keep: of one instant the later event has the greater id.
+        "events": [new_id() for _opinion in opinions],
+        "ratings": [new_id() for _opinion in opinions],
+        "client_events": [opinion.client_event_id for opinion in opinions],
+        "messages": [opinion.message.pk for opinion in opinions],
+        "conversations": [opinion.message.conversation_id for opinion in opinions],
+        "values": [opinion.value for opinion in opinions],
+        # Names from our own list, which need no quoting; whoever takes a rating back has none.
+        "reasons": [f"{{{','.join(sorted(set(opinion.reasons)))}}}" if opinion.value else "{}" for opinion in opinions],
+        "comments": [opinion.comment.strip() if opinion.value else "" for opinion in opinions],
+        "receipts": [json.dumps(_receipt(opinion.message)) for opinion in opinions],
+        "user": user.pk,
+        "locale": get_language() or "en",
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, asked)
+        return {
+            event_id: Rating.from_db(connection.alias, _RATING, rating) if rating[0] else None
+            for event_id, *rating in cursor.fetchall()
+        }
+
+
+def _rated_before(user: User, opinion: Opinion) -> Rating:
+    """The live rating for an event that is known: a late repeat undoes nothing that came after it."""
+    _all_known(user, [opinion])
+    rating = Rating.objects.filter(user=user, message=opinion.message).first()
+    if rating is None:
+        raise BadRating(_("This rating was withdrawn meanwhile."))
+    return rating
+
+
+def _all_known(user: User, opinions: Sequence[Opinion]) -> None:
+    """Raises `BadRating` unless the events known by these ids are of the same kind and about the same replies."""
+    if not opinions:
+        return
+    event_ids = [opinion.client_event_id for opinion in opinions]
+    known = {event.client_event_id: event for event in user.feedback_events.filter(client_event_id__in=event_ids)}
+    for opinion in opinions:
+        event = known[opinion.client_event_id]
+        if (event.message_id, event.kind) != (opinion.message.pk, opinion.kind):
+            raise BadRating(_("This rating could not be read. Reload the page and try again."))
+
+
+def _check(opinion: Opinion) -> None:
+    message, value = opinion.message, opinion.value
     if message.role != Message.Role.ASSISTANT or not message.reply.is_finished or not message.content:
         raise BadRating(_("Only a finished reply can be rated."))
     if value not in (-1, 1):
         raise BadRating(_("A rating is up or down."))
-    if unknown := set(reasons) - set(known_reasons.known(value)):
+    if unknown := set(opinion.reasons) - set(known_reasons.known(value)):
         raise BadRating(_("These reasons are not known here: %(reasons)s") % {"reasons": ", ".join(sorted(unknown))})
-    if len(comment) > MAX_COMMENT_CHARACTERS or "\0" in comment:
+    if len(opinion.comment) > MAX_COMMENT_CHARACTERS or "\0" in opinion.comment:
         raise BadRating(_("A comment has at most %(limit)s characters.") % {"limit": MAX_COMMENT_CHARACTERS})
-
-
-def _record(
-    user: User, message: Message, client_event_id: uuid.UUID, now: datetime, given: dict[str, Any]
-) -> tuple[FeedbackEvent, bool]:
-    known = FeedbackEvent.objects.filter(user=user, client_event_id=client_event_id).first()
-    if known:
-        return _same(known, message, given), False
-    try:
-        with transaction.atomic():
-            event = FeedbackEvent.objects.create(
-                user=user,
-                message=message,
-                client_event_id=client_event_id,
-                created_at=now,
-                locale=get_language() or "en",
-                had_consent=consent_in_force(user, scope="conversation", subject_id=message.conversation_id),
-                snapshot=snapshot(message),
-                **given,
-            )
-    except IntegrityError:
-        return _same(FeedbackEvent.objects.get(user=user, client_event_id=client_event_id), message, given), False
-    return event, True
-
-
-def _same(event: FeedbackEvent, message: Message, given: dict[str, Any]) -> FeedbackEvent:
-    """The event known by this id, which must be of the same kind and about the same reply."""
-    if event.message_id != message.pk or event.kind != given["kind"]:
-        raise BadRating(_("This rating could not be read. Reload the page and try again."))
-    return event
 
 
 def snapshot(message: Message) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def in_force(table: str) -> str:
     return IN_FORCE.replace("feedback_rating", table)
 
 
-# Whether %(user)s lets %(conversation)s be used, as `accounts.consent.consent_in_force` says it, inside a statement.
+# Whether %(user)s lets `given.conversation` be used, as `accounts.consent.consent_in_force` says it, in a statement.
 OF_CONVERSATION = """
 (SELECT COALESCE(CASE
     WHEN narrow.is_granted IS NULL THEN account.is_granted
@@ -59,7 +59,7 @@ LEFT JOIN LATERAL (
 ) account ON true
 LEFT JOIN LATERAL (
     SELECT is_granted, created_at FROM accounts_consentevent
-    WHERE user_id = %(user)s AND scope = 'conversation' AND subject_id = %(conversation)s
+    WHERE user_id = %(user)s AND scope = 'conversation' AND subject_id = given.conversation
     ORDER BY created_at DESC, id DESC LIMIT 1
 ) narrow ON true)
 """

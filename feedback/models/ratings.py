@@ -36,8 +36,11 @@ class FeedbackEvent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     client_event_id = models.UUIDField()
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="feedback_events")
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="feedback_events")
+    # The indexes below begin with these two: events are many, and each index is written with every one.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="feedback_events", db_index=False
+    )
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="feedback_events", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     value = models.SmallIntegerField(null=True, blank=True)
     reasons = ArrayField(models.CharField(max_length=20), default=list, blank=True)
@@ -117,7 +120,7 @@ class Rating(models.Model):
         REJECTED = "rejected", _("Rejected")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ratings")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ratings", db_index=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="ratings")
     event = models.OneToOneField(FeedbackEvent, on_delete=models.CASCADE, related_name="rating")
     value = models.SmallIntegerField()
@@ -126,7 +129,9 @@ class Rating(models.Model):
     rated_at = models.DateTimeField()
     queued_at = models.DateTimeField()
     # Review: the decision about this very event.
-    decided_event = models.ForeignKey(FeedbackEvent, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    decided_event = models.ForeignKey(
+        FeedbackEvent, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
     ideal_text = models.TextField(blank=True)
 
@@ -141,7 +146,10 @@ class Rating(models.Model):
                 condition=Q(decided_event__isnull=True, verdict="") | ~Q(verdict=""),
             ),
         ]
-        indexes = [models.Index(fields=["queued_at"], name="review_queue", condition=Q(decided_event=None))]
+        indexes = [
+            models.Index(fields=["queued_at"], name="review_queue", condition=Q(decided_event=None)),
+            models.Index(fields=["decided_event"], name="ratings_decided", condition=Q(decided_event__isnull=False)),
+        ]
         permissions = [
             ("review", "Can review ratings and make releases"),
             ("adjudicate", "Can decide what was escalated and make gold items"),

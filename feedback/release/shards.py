@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +51,22 @@ class Shard:
 
 def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> list[File]:
     """Write a shard and its twins; the same rows give the same bytes, whoever reads them from wherever."""
-    parquet = write_parquet(folder, shard, tables_in_order, beat)
-    return [parquet, *(_write_twin(folder, shard, twin, beat) for twin in twins.TWINS.get(shard.config, ()))]
+    beside = twins.TWINS.get(shard.config, ())
+    paths = [f"{twin.folder}/{twin.file_name(shard.name)}" for twin in beside]
+    with ExitStack() as opened:
+        sinks = [opened.enter_context(store.writing(f"{folder}/{path}")) for path in paths]
+
+        def written_beside() -> Iterator[pa.Table]:
+            for table in tables_in_order:
+                columns = twins.as_json(table, beside)
+                for twin, sink in zip(beside, sinks, strict=True):
+                    sink.write(twin.lines(columns))
+                    beat()
+                yield table
+
+        parquet = write_parquet(folder, shard, written_beside(), beat)
+    pairs = zip(paths, sinks, strict=True)
+    return [parquet, *(File(path, parquet.rows, sink.bytes, sink.sha256) for path, sink in pairs)]
 
 
 def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
@@ -108,16 +123,3 @@ def stored_tables(folder: str, shard: Shard) -> Iterable[pa.Table]:
         file = pq.ParquetFile(source)
         for group in range(file.num_row_groups):
             yield file.read_row_group(group)
-
-
-def _write_twin(folder: str, shard: Shard, twin: twins.Twin, beat: Callable[[], None]) -> File:
-    path, rows = f"{twin.folder}/{twin.file_name(shard.name)}", 0
-    with store.writing(f"{folder}/{path}") as sink:
-        for table in stored_tables(folder, shard):
-            # Rows as Python holds them take ten times their place.
-            for batch in table.to_batches(max_chunksize=LINES_PER_BEAT):
-                lines = twin.lines(batch.to_pylist())
-                rows += len(lines)
-                sink.write("".join(lines).encode())
-                beat()
-    return File(path, rows, sink.bytes, sink.sha256)

@@ -38,7 +38,9 @@ class Surroundings:
         self.home.chmod(0o711)
         self.logs = self.home / "logs"
         self.logs.mkdir()
-        self._postgres = None if "DATABASE_URL" in os.environ else Postgres(self.home / "postgres", durable=False)
+        # Measurements of what is written ask for a database that waits for the disk, as one that is kept does.
+        durable = "TEST_DURABLE" in os.environ
+        self._postgres = None if "DATABASE_URL" in os.environ else Postgres(self.home / "postgres", durable=durable)
         self._valkey = None if "VALKEY_URL" in os.environ else Valkey(self.home / "valkey", durable=False)
         self._up: set[str] = set()
 

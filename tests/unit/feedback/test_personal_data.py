@@ -53,3 +53,23 @@ def test_the_same_thing_has_the_same_placeholder_in_a_whole_conversation():
 def test_a_private_key_goes_whole():
     text = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAK\n-----END RSA PRIVATE KEY-----"
     assert masked([f"Mine:\n{text}\nDone."]) == ["Mine:\n[KEY_1]\nDone."]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(f"{begin}{'a1B2' * 9}" for begin in ("sk-", "sk-proj-", "sk_live_", "rk_test_", "whsec_", "parley_")),
+        *(f"{begin}{'a1B2' * 9}" for begin in ("ghp_", "gho_", "github_pat_", "glpat-", "hf_", "npm_", "xoxb-")),
+        *(
+            f"LTAI{'a1B2' * 6}",
+            f"AKIA{'A1' * 8}",
+            f"ASIA{'A1' * 8}",
+            f"AKID{'a1B2' * 8}",
+            f"AIza{'a1B2' * 8}xyz",
+            f"pypi-{'a1B2' * 14}",
+        ),
+        *(f"SG.{'a1' * 10}.{'b2' * 10}", f"eyJ{'a1' * 10}.eyJ{'b2' * 10}.{'c3' * 10}"),
+    ],
+)
+def test_every_kind_of_key_is_found_in_an_ordinary_sentence(key):
+    assert masked([f"Take {key} for it."])[0].startswith("Take [KEY_1]")
