@@ -144,7 +144,7 @@ FROM event LEFT JOIN live ON live.event_id = event.id
 
 def _write(user: User, opinions: Sequence[Opinion], now: datetime) -> dict[uuid.UUID, Rating | None]:
     """By its client event id, of each event that is new the live rating it made; None where it made none."""
-    asked = {
+    asked: dict[str, Any] = {
         # Made in this order, which their ids keep: of one instant the later event has the greater id.
         "events": [new_id() for _opinion in opinions],
         "ratings": [new_id() for _opinion in opinions],

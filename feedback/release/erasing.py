@@ -188,7 +188,11 @@ def rewritten(
     """The parent's shard and its twins without the rows that go; no files when none is left."""
     assert release.parent is not None  # noqa: S101 - a successor has one
     gone = release.origin.rows.filter(
-        erased_in=release, config=chunk.config, ordinal__gte=chunk.first_ordinal, ordinal__lt=chunk.end_ordinal
+        erased_in=release,
+        config=chunk.config,
+        split=chunk.split,
+        ordinal__gte=chunk.first_ordinal,
+        ordinal__lt=chunk.end_ordinal,
     )
     row_ids = pa.array(gone.values_list("row_id", flat=True), pa.string())
     if not chunk.files:

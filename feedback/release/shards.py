@@ -58,9 +58,11 @@ def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: 
 
         def written_beside() -> Iterator[pa.Table]:
             for table in tables_in_order:
-                columns = twins.as_json(table, beside)
-                for twin, sink in zip(beside, sinks, strict=True):
-                    sink.write(twin.lines(columns))
+                # Not all of a row group at once: rows taken apart take several times their place.
+                for first in range(0, table.num_rows if beside else 0, LINES_PER_BEAT):
+                    columns = twins.as_json(table.slice(first, LINES_PER_BEAT), beside)
+                    for twin, sink in zip(beside, sinks, strict=True):
+                        sink.write(twin.lines(columns))
                     beat()
                 yield table
 

@@ -14,6 +14,8 @@ from django.conf import settings
 
 ROOT = "releases"
 UNFINISHED = ".unfinished-"
+# What a bucket's file holds back until it sends a part; by itself it would be 50 MB for each of the files open at once.
+PART_BYTES = 8 * 1024 * 1024
 
 
 class Sink:
@@ -75,7 +77,7 @@ def writing(path: str) -> Iterator[Sink]:
     system.makedirs(folder, exist_ok=True)
     unfinished = f"{folder}/{UNFINISHED}{uuid.uuid4().hex}-{name}"
     try:
-        with system.open(unfinished, "wb") as file:
+        with system.open(unfinished, "wb", block_size=PART_BYTES) as file:
             sink = Sink(file)
             yield sink
         system.mv(unfinished, target)

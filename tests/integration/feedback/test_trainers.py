@@ -149,3 +149,22 @@ def test_no_column_has_a_name_or_a_gap_that_trips_a_trainer(folder, config):
         assert row["prompt"][-1]["role"] == "user"
     if config == "unpaired":
         assert rows.features["label"].dtype == "bool"
+
+
+def test_dpo_wants_a_model_from_a_folder_and_not_one_built_in_memory(folder, model_folder, tmp_path, monkeypatch):
+    """Its reference is loaded once more from where the model's configuration says it came from."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    def trainer(model):
+        return DPOTrainer(
+            model=model,
+            args=DPOConfig(output_dir=str(tmp_path), **ARGUMENTS),
+            train_dataset=train_split(folder, "preference"),
+            processing_class=tokenizer_of(model_folder),
+        )
+
+    built = LlamaForCausalLM(LlamaConfig.from_pretrained(model_folder, name_or_path=""))
+    with pytest.raises((OSError, ValueError)):
+        trainer(built)
+    built.save_pretrained(tmp_path / "saved")
+    assert trained(trainer(LlamaForCausalLM.from_pretrained(tmp_path / "saved")))
