@@ -46,15 +46,21 @@ def listen() -> None:
         (account_signals.password_set, Kind.PASSWORD_CHANGED),
         (account_signals.password_changed, Kind.PASSWORD_CHANGED),
         (account_signals.password_reset, Kind.PASSWORD_CHANGED),
-        (account_signals.email_changed, Kind.EMAIL_CHANGED),
         (mfa_signals.authentication_failed, Kind.SIGN_IN_FAILED),
         (mfa_signals.authenticator_added, Kind.SECOND_STEP_ADDED),
         (mfa_signals.authenticator_removed, Kind.SECOND_STEP_REMOVED),
         (mfa_signals.authenticator_reset, Kind.RECOVERY_CODES_RENEWED),
     ):
         signal.connect(_recorder(kind), weak=False, dispatch_uid=f"accounts.activity.{kind}.{id(signal)}")
+    account_signals.email_changed.connect(_address_changed, dispatch_uid="accounts.activity.address_changed")
     elsewhere_signals.social_account_added.connect(_connected, dispatch_uid="accounts.activity.connected")
     elsewhere_signals.social_account_removed.connect(_disconnected, dispatch_uid="accounts.activity.disconnected")
+
+
+def _address_changed(*, request: HttpRequest, user: User, from_email_address: object, **_arguments: object) -> None:
+    """The first address of a newcomer is no change."""
+    if from_email_address is not None:
+        record(user=user, kind=Kind.EMAIL_CHANGED, now=timezone.now(), address=address_of(request))
 
 
 def _connected(*, request: HttpRequest, sociallogin: SocialLogin, **_arguments: object) -> None:

@@ -9,7 +9,10 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
+from django.conf import settings
+from django.core.mail import EmailMessage
 from django.http import HttpRequest
+from django.utils import translation
 
 from accounts import activity, sealing, tasks
 from accounts.models import User
@@ -25,6 +28,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Written down by a worker, whether there is such an account or not: the answer takes as long for both."""
         super().authentication_failed(request, **credentials)
         tasks.note_failed_sign_in.delay(str(credentials.get("email") or ""), activity.address_of(request))
+
+    def render_mail(
+        self, template_prefix: str, email: str | list[str], context: dict[str, Any], headers: Any = None
+    ) -> EmailMessage:
+        """In the language of whom it is for, whoever asked for it: a letter of the support desk's too."""
+        person = context.get("user")
+        language = person.language if isinstance(person, User) else ""
+        site = {
+            "site_name": settings.SITE_NAME,
+            "site_url": settings.SITE_URL,
+        }  # subjects are rendered without a request
+        with translation.override(language or translation.get_language()):
+            letter: EmailMessage = super().render_mail(template_prefix, email, {**site, **context}, headers)
+        return letter
 
 
 class ElsewhereAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]

@@ -44,6 +44,24 @@ def test_the_link_in_the_mail_confirms_the_address_and_signs_the_person_in(clien
     assert consent.consent_in_force(User.objects.get(email=ADDRESS), scope="account")
 
 
+def test_the_letter_names_the_site_and_a_first_address_is_no_change_of_address(client: Client) -> None:
+    sign_up(client)
+    assert mail.outbox[-1].subject == "Confirm your address for Parley"
+    client.post(path_in_mail())
+    kinds = set(User.objects.get(email=ADDRESS).activity.values_list("kind", flat=True))
+    assert "signed_in" in kinds
+    assert "email_changed" not in kinds
+
+
+def test_a_letter_speaks_the_language_of_whom_it_is_for_whoever_asks() -> None:
+    signing_in.person(ADDRESS, language="zh-hans")
+    Client(headers={"accept-language": "en"}).post("/accounts/password/reset/", {"email": ADDRESS})
+    assert mail.outbox[-1].subject == "密码重置邮件"
+    assert "请打开此链接设置新密码" in mail.outbox[-1].body
+    Client(headers={"accept-language": "zh-hans"}).post("/accounts/password/reset/", {"email": "nobody@example.org"})
+    assert mail.outbox[-1].subject == "未知账号", "without an account there is the language of whoever asks alone"
+
+
 def test_an_unticked_box_is_a_no_on_the_record(client: Client) -> None:
     sign_up(client)
     person = User.objects.get(email=ADDRESS)
@@ -74,10 +92,12 @@ def test_a_forgotten_password_is_replaced_through_the_mail(client: Client) -> No
     client.post("/accounts/password/reset/", {"email": ADDRESS})
     form = client.get(path_in_mail(), follow=True)
     assert "Choose a new password" in form.content.decode()
-    client.post(
+    saved = client.post(
         form.request["PATH_INFO"],
         {"password1": "another horse altogether 8", "password2": "another horse altogether 8"},
+        follow=True,
     )
+    assert 'href="/accounts/login/">Sign in</a>' in saved.content.decode().partition("Your new password is saved")[2]
     person.refresh_from_db()
     assert person.check_password("another horse altogether 8")
 
