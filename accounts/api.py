@@ -12,11 +12,11 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api_pages import NewestFirst
 from accounts.models import ActivityEvent, ApiKey, User, WebhookDelivery, WebhookEndpoint, WebhookTry
 from accounts.views.webhooks import record
 from accounts.webhooks import endpoints, publishing, sending
@@ -141,10 +141,6 @@ class WebhookTest(WebhookView):
         """Send a message that says only that it is a test."""
         publishing.send_test(endpoint=self.own(endpoint_id), now=timezone.now())
         return Response(status=status.HTTP_202_ACCEPTED)
-
-
-class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-id")
 
 
 class WebhookDeliveries(WebhookView, ListAPIView[WebhookDelivery]):

@@ -11,12 +11,12 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from accounts.api_pages import NewestFirst
 from accounts.models import User
 from chat import events, sending, tree
 from chat.choices import Choices
@@ -115,16 +115,15 @@ class PathSerializer(serializers.Serializer[Any]):
     message = serializers.UUIDField(help_text="The newest branch through this message becomes the shown path.")
 
 
-class ConversationPagination(CursorPagination):
+class LatestFirst(NewestFirst):
     ordering = ("-updated_at", "-id")
-    page_size = 50
 
 
 class Conversations(ListAPIView[Conversation]):
     """The person's conversations, newest first; POST starts one."""
 
     serializer_class = ConversationSerializer
-    pagination_class = ConversationPagination
+    pagination_class = LatestFirst
 
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):

@@ -10,6 +10,7 @@ from django.core.handlers.asgi import ASGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
+from django.conf import settings  # noqa: E402 - Django is set up first
 from django.core.handlers.exception import convert_exception_to_response  # noqa: E402 - reads the settings
 from django.http import HttpRequest, HttpResponse  # noqa: E402
 from django.urls import reverse  # noqa: E402
@@ -37,8 +38,12 @@ class Application(ASGIHandler):
         self._middleware_chain = self._answer
 
     async def _answer(self, request: HttpRequest) -> HttpResponse:
-        answer = self._webhook if request.path_info == self._webhook_path else self._pages
-        return cast(HttpResponse, await answer(request))
+        if request.path_info != self._webhook_path:
+            return cast(HttpResponse, await self._pages(request))
+        answer = cast(HttpResponse, await self._webhook(request))
+        for name, value in settings.HEADERS_OF_EVERYTHING.items():
+            answer.headers[name] = value
+        return answer
 
 
 application = Application()

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ class ProgramsMiddleware:
         wanted = request.headers.get(VERSION, VERSIONS[-1])
         if wanted in VERSIONS or not request.path.startswith(OURS):
             return None
-        text = _("This site has no such version of the API. There are: %(versions)s.") % {
-            "versions": ", ".join(VERSIONS)
-        }
+        # The middleware that sees to the language comes after this one.
+        with translation.override(translation.get_language_from_request(request)):
+            text = _("This site has no such version of the API. There are: %(versions)s.") % {
+                "versions": ", ".join(VERSIONS)
+            }
         return JsonResponse({"error": {"code": "no_such_version", "message": text}}, status=406)

@@ -161,11 +161,15 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 
 
+# What `SecurityMiddleware` gives to pages, for what is answered before any middleware (config/asgi.py).
+HEADERS_OF_EVERYTHING = {"X-Content-Type-Options": "nosniff"}
+if SECURE_HSTS_SECONDS:
+    HEADERS_OF_EVERYTHING["Strict-Transport-Security"] = f"max-age={SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+
+
 def _static_headers(headers: Headers, _path: str, _url: str) -> None:
-    """What `SecurityMiddleware` gives to pages: static files are served before any middleware (config/asgi.py)."""
-    headers["X-Content-Type-Options"] = "nosniff"
-    if SECURE_HSTS_SECONDS:
-        headers["Strict-Transport-Security"] = f"max-age={SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+    for name, value in HEADERS_OF_EVERYTHING.items():
+        headers[name] = value
 
 
 SERVESTATIC_ADD_HEADERS_FUNCTION = _static_headers
@@ -368,7 +372,7 @@ REST_FRAMEWORK = {
         "billing.api_access.PlanOffersApi",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.api_parsing.WellFormedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,

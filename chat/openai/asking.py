@@ -85,8 +85,9 @@ def read(endpoint: str, content: bytes) -> Wish:
 def _object(content: bytes) -> dict[str, Any]:
     try:
         body = json.loads(content)
+        json.dumps(body, ensure_ascii=False).encode()  # "\ud800" alone is JSON, and no text
     except (ValueError, RecursionError) as error:
-        raise bad_request("The body is not JSON.") from error
+        raise bad_request("The body is not JSON, or holds half of a character.") from error
     if not isinstance(body, dict):
         raise bad_request("The body is not a JSON object.")
     return body

@@ -44,15 +44,14 @@ class Relay:
         self._lines: list[str] = []
         self._usage: dict[str, int] | None = None
 
-    async def whole(self) -> dict[str, Any]:
-        """The answer in one piece. Raises `ApiError`; a caller who leaves is charged nothing."""
+    async def whole(self) -> str:
+        """The answer, as it is kept for a repeated request. Raises `ApiError`; who leaves is charged nothing."""
         delivered = None
         try:
             text = await self._whole_text()
-            answer: dict[str, Any] = json.loads(text)
-            usage = answer["usage"]
+            usage = json.loads(text)["usage"]
             delivered = Delivered(usage["prompt_tokens"], usage["completion_tokens"], answer=text)
-            return answer
+            return text
         finally:
             await self._end_whatever_happens(delivered)
 

@@ -90,7 +90,7 @@ async def _complete(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     relay = Relay(admitted, wish)
     try:
         if not wish.is_streamed:
-            return JsonResponse(await relay.whole(), headers=admitted.headers)
+            return _whole(await relay.whole(), admitted)
         return _event_stream(await relay.stream(), admitted)
     except ApiError as error:
         error.headers = admitted.headers | error.headers
@@ -127,7 +127,11 @@ def _replayed(admitted: Admission) -> HttpResponseBase:
     completion = admitted.completion
     if completion.is_streamed:
         return _event_stream(replay(completion.answer), admitted)
-    return HttpResponse(completion.answer, content_type="application/json", headers=admitted.headers)
+    return _whole(completion.answer, admitted)
+
+
+def _whole(answer: str, admitted: Admission) -> HttpResponse:
+    return HttpResponse(answer, content_type="application/json", headers=admitted.headers)
 
 
 def _event_stream(events: object, admitted: Admission) -> StreamingHttpResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -218,11 +219,15 @@ async def _answer_request_error(_request: Request, error: Exception) -> Response
     return JSONResponse(error_body(error), status_code=error.status, headers=headers)
 
 
+# Where a field takes several types, pydantic names the one that it tried last, after the field.
+_OF_A_TYPE = re.compile(r"[\[(]|^(str|int|float|bool)$")
+
+
 async def _answer_validation_error(_request: Request, error: Exception) -> Response:
     """The first problem, named by its field; the input is not echoed."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    where = ".".join(str(part) for part in first["loc"] if part != "body" and not _OF_A_TYPE.search(str(part)))
     message = f"{where}: {first['msg']}" if where else str(first["msg"])
     return JSONResponse(error_body(RequestError(message, code="invalid_request", param=where or None)), status_code=400)
 

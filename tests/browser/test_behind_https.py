@@ -103,6 +103,13 @@ def test_a_browser_that_was_here_once_never_speaks_plain_http_again(new_page: Ne
     assert page.url.startswith(stack.url), "it asked by https of its own accord"
 
 
+def test_what_no_middleware_sees_has_the_headers_too(stack: Stack) -> None:
+    answer = httpx.post(f"http://127.0.0.1:{stack.env['PORT']}/billing/webhook", content=b"{}")
+    assert (answer.status_code, answer.text) == (400, "Not a signed event.")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_signing_out_empties_what_the_browser_kept(new_page: NewPage, person: User) -> None:
     page = new_page()
     sign_in(page, person)

@@ -245,6 +245,26 @@ def test_unknown_addresses_and_methods_answer_as_openai_does(stack: Stack, key: 
     assert broken.json()["error"]["type"] == "invalid_request_error"
 
 
+def test_half_a_character_and_a_wrong_kind_of_part_are_named_and_break_nothing(
+    stack: Stack, key: tuple[ApiKey, str]
+) -> None:
+    url, headers = f"{stack.url}/v1/chat/completions", {"Authorization": f"Bearer {key[1]}"}
+    half = b'{"model": "%b", "messages": [{"role": "user", "content": "\\ud800"}]}' % MODEL.encode()
+    refused = httpx.post(url, headers=headers, content=half)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+    picture = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+    wrong = httpx.post(url, headers=headers, json={"model": MODEL, "messages": [{"role": "user", "content": picture}]})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "messages.0.content")
+
+
+def test_a_repeated_request_gets_the_same_bytes(stack: Stack, key: tuple[ApiKey, str]) -> None:
+    headers = {"Authorization": f"Bearer {key[1]}", "Idempotency-Key": "bytes"}
+    wish = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
+    first, again = (httpx.post(f"{stack.url}/v1/chat/completions", headers=headers, json=wish) for _ in range(2))
+    assert again.headers["idempotent-replayed"] == "true"
+    assert first.content == again.content
+
+
 def test_what_a_dead_process_took_is_given_back(coder: User, key: tuple[ApiKey, str]) -> None:
     then = timezone.now() - timedelta(hours=1)
     completion = Completion.objects.create(

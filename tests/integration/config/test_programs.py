@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import uuid
+
 import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from config.programs import ProgramsMiddleware
+from tests import signing_in
 
 pytestmark = pytest.mark.django_db
 
@@ -32,3 +36,26 @@ def test_a_program_may_insist_on_the_version_that_it_was_written_for() -> None:
     refused = Client(headers={"api-version": "2"}).get("/api/usage")
     assert (refused.status_code, refused.json()["error"]["code"]) == (406, "no_such_version")
     assert Client(headers={"api-version": "2"}).get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"value": "\\ud800"}', b'{"value": ' + b"[" * 100_000, b'{"value": \xff}', b'{"value": NaN}', b"{"]
+)
+def test_a_body_that_no_answer_could_repeat_is_refused_in_words(body: bytes) -> None:
+    person = signing_in.person("programmer@example.org")
+    browser = signing_in.long_ago(person)
+    address, kind = f"/api/comparisons/{uuid.uuid4()}", "application/json; charset=klingon"
+    answer = browser.generic("POST", address, body, content_type=kind)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "parse_error")
+
+
+@pytest.mark.parametrize("inside", ["p=1", "p=2026-13-45T00:00", "o=x", "p=9999-12-31T23:59:59-23:59"])
+def test_a_cursor_that_we_did_not_make_is_no_fault(inside: str) -> None:
+    browser = signing_in.long_ago(signing_in.person("programmer@example.org"))
+    cursor = base64.b64encode(inside.encode()).decode()
+    assert browser.get("/api/conversations", {"cursor": cursor}).status_code in (200, 404)
+
+
+def test_the_refusal_of_a_version_speaks_the_callers_language() -> None:
+    refused = Client(headers={"api-version": "2", "accept-language": "zh-hans"}).get("/api/usage")
+    assert refused.json()["error"]["message"] == "本站没有这个版本的 API。现有版本：1。"
