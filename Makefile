@@ -64,12 +64,16 @@ faults: develop ## Kill every process in the middle of its work, long, and see t
 	@CONSENT_HISTORIES=10000 $(BIN)/python -m pytest tests/integration/feedback/test_consent_in_releases.py
 
 audit: develop ## Look for known holes in packages, in the code and in the settings of a site behind https
+	@mkdir -p build
 	@$(BIN)/pip install -q pip-audit==2.10.1 bandit==1.9.4
 	@$(BIN)/ruff check --select S $(filter-out tests,$(CODE))
 	@$(BIN)/bandit -q -c pyproject.toml -r $(filter-out tests,$(CODE))
 	@SITE_URL=https://parley.example $(BIN)/python manage.py check --deploy --fail-level WARNING
-	@$(BIN)/pip-audit --skip-editable --progress-spinner off || { \
+	@$(BIN)/pip-audit --skip-editable --progress-spinner off >build/pip-audit.txt 2>&1 || { cat build/pip-audit.txt; \
 	  echo "pip-audit found holes (above), or could not ask PyPI for them: it needs the internet." >&2; exit 1; }
+	@if grep -qi '^django .*could not be audited' build/pip-audit.txt; then \
+	  echo "The package index here does not say which holes are known, so nothing was compared: ask PyPI itself." >&2; \
+	  exit 1; fi
 
 clean: ## Remove what was built; what people wrote (var/) stays
 	rm -rf $(VENV) build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -25,6 +25,10 @@ SECONDS = 10.0
 USUAL_PORTS = {80, 443}
 LOWEST_OTHER_PORT = 1024  # below are mail, directories and the like, which must not be spoken to for others
 
+# The whole internet of IPv6; beside it are ways to write and to translate IPv4 addresses that `ipaddress` calls global.
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+PROTOCOL_ASSIGNMENTS = ipaddress.ip_network("192.0.0.0/24")
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -73,7 +77,8 @@ def is_public(address: Address) -> bool:
         inner = _embedded(address)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+        return address in GLOBAL_UNICAST and address.is_global
+    return address.is_global and not address.is_multicast and address not in PROTOCOL_ASSIGNMENTS
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
