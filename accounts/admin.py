@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -10,11 +11,12 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import desk
+from accounts.forms import PreferencesForm
 from accounts.models import ActivityEvent, ApiKey, ConsentEvent, Deletion, ErasureReceipt, User
 
 
@@ -105,6 +107,12 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         _action(desk.revoke_keys, "revoke_keys", _("Revoke all API keys")),
         _action(desk.send_reset, "send_reset", _("Send a letter to choose a new password")),
     )
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
+        """Language and time zone are chosen as the person chooses them."""
+        if db_field.name in ("language", "time_zone"):
+            return deepcopy(PreferencesForm.base_fields[db_field.name])
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only those who manage roles give them, and only they touch the accounts of staff."""

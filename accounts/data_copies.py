@@ -6,8 +6,9 @@ import io
 import json
 import uuid
 import zipfile
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core import signing
@@ -22,8 +23,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import activity, belongings, letters
 from accounts.models import ActivityEvent, DataCopy, User
+from accounts.signals import data_copied
 
 KEPT = timedelta(days=7)
+ZIPPED = zipfile.ZIP_DEFLATED
 SALT = "accounts.data_copies"
 
 
@@ -91,12 +94,15 @@ def path_of(copy_id: uuid.UUID) -> str:
 
 
 def _zip(user: User, now: datetime) -> bytes:
-    with translation.override(user.language or settings.LANGUAGE_CODE):
+    sink, listed = io.BytesIO(), []
+    with translation.override(user.language or settings.LANGUAGE_CODE), zipfile.ZipFile(sink, "w", ZIPPED) as archive:
+        for _receiver, answer in data_copied.send(sender=User, user=user):
+            for path, title, content in cast(Iterable[tuple[str, str, str]], answer or ()):
+                archive.writestr(path, content)
+                listed.append((path, title))
         tables = [_table(label, rows) for label, rows in belongings.of(user).items()]
-        page = render_to_string("accounts/data_copy.html", {"person": user, "made_at": now, "tables": tables})
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("index.html", page)
+        about = {"person": user, "made_at": now, "tables": tables, "pages": listed}
+        archive.writestr("index.html", render_to_string("accounts/data_copy.html", about))
         for table in tables:
             text = json.dumps(table["rows"], cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
             archive.writestr(f"json/{table['label']}.json", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -42,6 +42,14 @@ def export_all(user: User, kind: str) -> IO[bytes]:
             archive.writestr(f"{number:04} {file_name(conversation, kind)}", export(conversation, kind))
     file.seek(0)
     return file
+
+
+def pages_for_copy(*, user: User, **_arguments: Any) -> Iterator[tuple[str, str, str]]:
+    """(path, title, HTML) of every conversation that is kept, deleted and temporary ones too."""
+    every = Conversation.objects.filter(user=user).order_by("created_at", "id")
+    for number, conversation in enumerate(every.iterator(chunk_size=100), start=1):
+        path = f"conversations/{number:04} {file_name(conversation, 'html')}"
+        yield path, conversation.title or _("Untitled"), export(conversation, "html")
 
 
 def file_name(conversation: Conversation, kind: str) -> str:

@@ -27,6 +27,7 @@ from accounts.admin import ReadOnlyAdmin
 from accounts.models import ActivityEvent, User
 
 DOORS = [Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession]
+VALUES = "values"
 NEVER_WRITTEN_DOWN = {"password", "password1", "password2", "usable_password"}
 
 
@@ -40,7 +41,7 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         for row in rows:
             values |= {f"{row.instance}: {name}": pair for name, pair in changed_values(row).items()}
         if values:
-            message.append({"changed": {"fields": [], "values": values}})
+            message.append({VALUES: values})  # of a kind that Django's own sentence about the change leaves out
             _tell_person(request, form.instance, values)
         return message
 
@@ -83,7 +84,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
     """Who wrote what by the admin site; nobody writes here."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "what", "before_and_after")
-    list_filter = ("action_flag", "content_type")
+    list_filter = ("action_flag", ("content_type", admin.RelatedOnlyFieldListFilter))
     search_fields = ("user__email", "object_repr", "object_id", "change_message")
     list_select_related = ("user", "content_type")
     date_hierarchy = "action_time"
@@ -103,8 +104,8 @@ def values_of(entry: LogEntry) -> dict[str, list[str]]:
         parts = json.loads(entry.change_message)
     except ValueError:
         return {}
-    changed = [part.get("changed", {}) for part in parts if isinstance(part, dict)]
-    return {name: pair for part in changed for name, pair in part.get("values", {}).items()}
+    found = [part.get(VALUES) or part.get("changed", {}).get(VALUES, {}) for part in parts if isinstance(part, dict)]
+    return {name: pair for part in found for name, pair in part.items()}
 
 
 def close_doors() -> None:

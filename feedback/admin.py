@@ -3,6 +3,8 @@
 Texts are read by review, with the consent that is in force at that moment.
 """
 
+import json
+
 from django.contrib import admin
 from django.http import HttpRequest
 
@@ -25,14 +27,19 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(FeedbackEvent)
 class FeedbackEventAdmin(ReadOnly):
     list_display = ["created_at", "kind", "value", "reasons", "locale"]
-    fields = ["created_at", "kind", "value", "reasons", "locale", "had_consent", "snapshot"]
+    fields = ["created_at", "kind", "value", "reasons", "locale", "had_consent", "made_by"]
     list_filter = ["kind", "value", "locale"]
+
+    @admin.display(description="made by")
+    def made_by(self, event: FeedbackEvent) -> str:
+        """Of the snapshot what is about the model: not which messages it was about, nor what their texts hash to."""
+        return json.dumps({name: event.snapshot.get(name) for name in ("model", "model_version", "sampling", "seed")})
 
 
 @admin.register(Rating)
 class RatingAdmin(ReadOnly):
     list_display = ["rated_at", "value", "reasons", "verdict"]
-    fields = ["rated_at", "value", "reasons", "verdict"]
+    fields = ["rated_at", "value", "reasons", "verdict"]  # the comment is read in review
     list_filter = ["value", "verdict"]
 
 

@@ -27,6 +27,8 @@ class DataCopy(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("data copy")
+        verbose_name_plural = _("data copies")
         ordering = ["-asked_at"]
         constraints = [
             models.UniqueConstraint(fields=["user"], name="one_data_copy_at_a_time", condition=Q(state="waiting")),
@@ -47,6 +49,8 @@ class Deletion(models.Model):
     due_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        verbose_name = _("deletion")
+        verbose_name_plural = _("deletions")
         constraints = [models.CheckConstraint(name="deletion_cools_off", condition=Q(due_at__gt=F("asked_at")))]
 
     def __str__(self) -> str:
@@ -62,6 +66,8 @@ class ErasureReceipt(models.Model):
     kept = models.JSONField(default=list)
 
     class Meta:
+        verbose_name = _("erasure receipt")
+        verbose_name_plural = _("erasure receipts")
         ordering = ["-erased_at"]
 
     def __str__(self) -> str:

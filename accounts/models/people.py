@@ -118,6 +118,8 @@ class ConsentEvent(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("consent event")
+        verbose_name_plural = _("consent events")
         constraints = [
             models.CheckConstraint(
                 name="consent_subject_matches_scope",

@@ -28,6 +28,8 @@ class UsageBucket(models.Model):
     told_window = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("usage")
+        verbose_name_plural = _("usage")
         constraints = [
             models.UniqueConstraint(fields=["user", "kind"], name="usage_bucket_of_a_kind"),
             models.CheckConstraint(name="usage_is_never_negative", condition=Q(used__gte=0, reserved__gte=0)),
@@ -61,6 +63,8 @@ class Reservation(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("reservation")
+        verbose_name_plural = _("reservations")
         constraints = [
             models.CheckConstraint(
                 name="reservation_closed_has_time",

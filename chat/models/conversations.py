@@ -44,6 +44,8 @@ class Folder(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("folder")
+        verbose_name_plural = _("folders")
         constraints = [models.UniqueConstraint(F("user"), Lower("name"), name="folder_named_once")]
 
     def __str__(self) -> str:
@@ -90,6 +92,8 @@ class Conversation(models.Model):
     objects = ConversationQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
         constraints = [
             models.UniqueConstraint(fields=["user", "client_id"], name="conversation_sent_once"),
             models.CheckConstraint(
@@ -156,6 +160,8 @@ class Message(models.Model):
     everything: models.Manager[Message] = models.Manager()
 
     class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
         constraints = [
             models.UniqueConstraint(fields=["conversation", "client_id", "role"], name="message_sent_once"),
             models.CheckConstraint(name="message_is_not_its_own_parent", condition=~Q(parent=F("id"))),

@@ -65,6 +65,8 @@ class Document(models.Model):
     objects = DocumentQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("document")
+        verbose_name_plural = _("documents")
         constraints = [
             models.CheckConstraint(
                 name="document_refused_has_reason",
@@ -106,6 +108,8 @@ class Passage(models.Model):
     embedding = ArrayField(models.FloatField(), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("passage")
+        verbose_name_plural = _("passages")
         constraints = [models.UniqueConstraint(fields=["document", "position"], name="passage_once")]
 
     def __str__(self) -> str:
@@ -125,6 +129,8 @@ class Citation(models.Model):
     marks = models.JSONField(default=list)
 
     class Meta:
+        verbose_name = _("citation")
+        verbose_name_plural = _("citations")
         constraints = [
             models.UniqueConstraint(fields=["reply", "number"], name="citation_numbered_once"),
             models.UniqueConstraint(fields=["reply", "passage"], name="citation_of_passage_once"),

@@ -28,7 +28,8 @@ class Instructions(models.Model):
     asks_first = models.BooleanField(_("ask first when my request is unclear"), default=False)
 
     class Meta:
-        verbose_name_plural = "instructions"
+        verbose_name = _("instructions")
+        verbose_name_plural = _("instructions")
 
     def __str__(self) -> str:
         return f"instructions of {self.user_id}"
@@ -44,6 +45,8 @@ class SavedPrompt(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("saved prompt")
+        verbose_name_plural = _("saved prompts")
         constraints = [models.UniqueConstraint(F("user"), Lower("name"), name="saved_prompt_named_once")]
 
     def __str__(self) -> str:

@@ -81,7 +81,8 @@ class Reply(models.Model):
     objects = ReplyQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "replies"
+        verbose_name = _("reply")
+        verbose_name_plural = _("replies")
         constraints = [
             models.CheckConstraint(
                 name="reply_running_has_lease", condition=~Q(state="running") | Q(lease_until__isnull=False)

@@ -50,6 +50,8 @@ class Share(models.Model):
     objects = ShareQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("share")
+        verbose_name_plural = _("shares")
         indexes = [models.Index(fields=["conversation", "-created_at"], name="share_list")]
 
     def __str__(self) -> str:

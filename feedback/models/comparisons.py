@@ -50,6 +50,8 @@ class Comparison(models.Model):
     answered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("comparison")
+        verbose_name_plural = _("comparisons")
         constraints = [
             models.CheckConstraint(
                 name="comparison_answer_has_time",

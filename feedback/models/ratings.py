@@ -51,6 +51,8 @@ class FeedbackEvent(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("feedback event")
+        verbose_name_plural = _("feedback events")
         constraints = [
             models.UniqueConstraint(fields=["user", "client_event_id"], name="feedback_event_sent_once"),
             models.CheckConstraint(
@@ -138,6 +140,8 @@ class Rating(models.Model):
     objects = RatingQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("rating")
+        verbose_name_plural = _("ratings")
         constraints = [
             models.UniqueConstraint(fields=["user", "message"], name="one_live_rating"),
             models.CheckConstraint(name="rating_is_up_or_down", condition=Q(value__in=[-1, 1])),
@@ -156,7 +160,7 @@ class Rating(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.value:+d} {self.message_id}"
+        return f"{self.value:+d}"
 
     @property
     def reason_labels(self) -> list[str]:
@@ -182,6 +186,8 @@ class Correction(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("correction")
+        verbose_name_plural = _("corrections")
         constraints = [
             models.UniqueConstraint(fields=["user", "client_event_id"], name="correction_sent_once"),
             models.CheckConstraint(name="correction_says_what_is_right", condition=~Q(right_text="")),

@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
 from feedback.models.ratings import FeedbackEvent, Rating
@@ -50,6 +51,8 @@ class ReviewDecision(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("review decision")
+        verbose_name_plural = _("review decisions")
         constraints = [models.UniqueConstraint(fields=["event", "reviewer"], name="one_decision_of_a_reader")]
 
     def __str__(self) -> str:

@@ -61,6 +61,8 @@ class ImplicitSignal(models.Model):
     objects = ImplicitSignalQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("implicit signal")
+        verbose_name_plural = _("implicit signals")
         constraints = [
             models.UniqueConstraint(fields=["user", "kind", "cause"], name="implicit_signal_kept_once"),
             models.CheckConstraint(

@@ -104,6 +104,17 @@ def test_a_write_keeps_who_what_before_and_after(person: User) -> None:
     log = signing_in.long_ago(staff("admin")).get("/admin/admin/logentry/?q=Annabel").content.decode()
     assert "support@example.org" in log
     assert "→ Annabel" in log
+    assert entry.get_change_message() == "Changed Name."
+
+
+def test_the_desk_chooses_languages_and_time_zones_as_their_person_does(person: User) -> None:
+    client = signing_in.long_ago(staff("support"))
+    assert "简体中文" in client.get(f"/admin/accounts/user/{person.pk}/change/").content.decode()
+    assert write(client, person, language="klingon").status_code == 200
+    assert write(client, person, time_zone="Mars/Olympus_Mons").status_code == 200
+    assert write(client, person, language="zh-hans", time_zone="Asia/Shanghai").status_code == 302
+    person.refresh_from_db()
+    assert (person.language, person.time_zone) == ("zh-hans", "Asia/Shanghai")
 
 
 def test_the_desk_closes_opens_and_ends_what_is_open(person: User) -> None:

@@ -9,6 +9,7 @@ import uuid
 import zipfile
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -154,6 +155,9 @@ def test_a_copy_of_the_data_has_all_of_it_and_no_secret(person: User, mailoutbox
     messages = json.loads(archive.read("json/chat.message.json"))
     assert {message["content"] for message in messages} == {f"Where is {WORDS}?", f"Here is {WORDS}."}
     assert WORDS in archive.read("index.html").decode()
+    [page] = [name for name in names if name.startswith("conversations/")]
+    assert f"<p>Here is {WORDS}.</p>" in archive.read(page).decode(), "to read, as the chat shows it"
+    assert f'href="{quote(page)}"' in archive.read("index.html").decode()
     everything = b"".join(archive.read(name) for name in names).decode()
     assert person.password not in everything
     assert person.api_keys.get().digest not in everything

@@ -232,6 +232,7 @@ def test_the_admin_site_opens_what_a_role_names_and_holds_no_words_of_a_conversa
             answer = client.get(url, follow=True)
             where = f"{url} as {who}"
             assert SAID not in answer.content.decode(), where
+            assert ids["message_id"] not in answer.content.decode(), f"{where}: which message it was"
             is_open = who == "admin" or (label in codes and page != "delete")
             is_refused = answer.status_code == 403 or "/login/" in str(answer.redirect_chain)
             assert is_refused or is_open, where
