@@ -1,7 +1,7 @@
 """A network that breaks again and again through a long reply: the text is the same, without gap or repeat.
 
-`DROPS_REPLIES` (1) says how many replies; 100 is what the figure in docs/performance.md is made of, with
-`DROPS_SECONDS=1` between drops (0.3) and replies of `DROPS_TOKENS=1024` tokens (320).
+`DROPS_REPLIES` (1) says how many replies; 100 is what `make faults` asks for, with
+`DROPS_SECONDS=1` between drops (0.3) and replies of `DROPS_TOKENS=512` tokens (320).
 """
 
 import os
