@@ -74,9 +74,9 @@ def _action(deed: desk.Deed, name: str, description: Any) -> Any:
             try:
                 done = desk.do(deed, person=person, request=request)
             except desk.NotAllowed as refusal:
-                page.message_user(request, f"{person}: {refusal}", messages.ERROR)
+                page.message_user(request, f"{refusal} ({person})", messages.ERROR)
             else:
-                page.message_user(request, f"{person}: {done}")
+                page.message_user(request, f"{done}: {person}")  # Django capitalises what stands first
 
     act.__name__ = name
     return act

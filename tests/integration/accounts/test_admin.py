@@ -126,7 +126,7 @@ def test_the_desk_closes_opens_and_ends_what_is_open(person: User) -> None:
     assert browser.get("/settings/").status_code == 302
     assert "1 API keys revoked" in act(client, person, "revoke_keys")
     assert api_keys.find(text, now=timezone.now()) is None
-    assert "Account closed" in act(client, person, "close")
+    assert f"Account closed: {person.email}" in act(client, person, "close")
     assert (
         Client().post("/accounts/login/", {"login": person.email, "password": signing_in.PASSWORD}).status_code == 302
     )
