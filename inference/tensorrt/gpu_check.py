@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
-from inference.executor.base import Executor, Segment
+from inference.executor.base import LAST_DRAWN, Drawn, Executor, Launched, Segment
+from inference.sampling import Sampler, SamplingParameters
+from inference.slot_sampler import UNUSABLE
 from inference.tensorrt.slot_executor import SlotExecutor
 
 LARGEST_DIVERGENCE = 0.05
@@ -22,6 +24,15 @@ LARGEST_ERROR = 0.1
 LARGEST_QUANTISED_ERROR = 0.2
 """The same for weights of 8 bits, int8 or FP8. What is computed wrong is off by far more."""
 IN_8_BITS = re.compile("int8|fp8")
+DECIDED = 1.0
+"""Nats by which the reference's likeliest token leads where the candidate's must be the same one ..."""
+LEAST_AGREEMENT = 0.9
+"""... in this share of such rows."""
+KINDS = (
+    SamplingParameters(temperature=0.0),
+    SamplingParameters(temperature=0.8, top_p=0.95, seed=7),
+    SamplingParameters(temperature=1.2, top_k=40, repetition_penalty=1.3, frequency_penalty=0.2, seed=8),
+)
 PROMPT, CHUNK, STEPS = 48, 20, 8
 SLOWEST_OF_BOUND = 4.0
 LAUNCH_SECONDS = 2e-3
@@ -50,7 +61,7 @@ class Subject:
 
     def compare(self, rounds: Sequence[tuple[list[Segment], list[Segment]]]) -> tuple[bool, str]:
         """Run each round on both (slots may differ); are the distributions alike?"""
-        divergences, errors = [], []
+        divergences, errors, agreements = [], [], []
         for ours, theirs in rounds:
             got, expected = self.candidate.forward(ours).double(), self.reference.forward(theirs).double()
             if not len(expected):
@@ -58,13 +69,18 @@ class Subject:
             logs = got.log_softmax(-1)
             truth = expected.log_softmax(-1)
             divergences.append((truth.exp() * (truth - logs)).sum(-1))
+            first, second = truth.topk(2).values.unbind(-1)
+            agreements.append((got.argmax(-1) == expected.argmax(-1))[first - second >= DECIDED])
             centred = expected - expected.mean(-1, keepdim=True)
             difference = got - got.mean(-1, keepdim=True) - centred
             errors.append(difference.norm(dim=-1) / centred.norm(dim=-1))
         divergence = float(torch.cat(divergences).mean())
         error = float(torch.cat(errors).max())
-        is_good = divergence <= LARGEST_DIVERGENCE and error <= self.largest_error
-        return is_good, f"divergence {divergence:.2g} nats, worst row off by {error:.2%}"
+        decided = torch.cat(agreements)
+        agreement = float(decided.double().mean()) if len(decided) else 1.0
+        is_good = divergence <= LARGEST_DIVERGENCE and error <= self.largest_error and agreement >= LEAST_AGREEMENT
+        same = f"likeliest token the same in {agreement:.0%} of {len(decided)}"
+        return is_good, f"divergence {divergence:.2g} nats, worst row off by {error:.2%}, {same}"
 
 
 Question = Callable[[Subject], tuple[bool, str]]
@@ -148,7 +164,42 @@ def repeatability(subject: Subject) -> tuple[bool, str]:
     return spread <= 1e-3 * float(rows[0].abs().max()), f"runs differ by {spread:.2g}"
 
 
-SHORT: tuple[Question, ...] = (prefill, chunks, ragged_decode, repeatability)
+def choosing(subject: Subject) -> tuple[bool, str]:
+    """What the device draws, launched a step ahead, is what the CPU's sampler draws from the same steps' logits."""
+    candidate = subject.candidate
+    if not isinstance(candidate, SlotExecutor):
+        return True, "not a plan: the CPU chooses"
+    prompt = text(PROMPT, candidate.vocabulary, seed=7)
+    said = _said(candidate, prompt)
+    samplers = [Sampler(kind, prompt) for kind in KINDS]
+    pieces = [[prompt] * len(KINDS), *([[token] for token in tokens] for tokens in said)]
+    same = 0
+    for step, (tokens, drawn) in enumerate(zip(pieces, said, strict=False)):
+        start = PROMPT + step - 1 if step else 0
+        logits = candidate.forward([Segment(slot, start, piece) for slot, piece in enumerate(tokens)])
+        chosen = [sampler.choose(row.float().numpy())[0] for sampler, row in zip(samplers, logits, strict=True)]
+        same += sum(ours == theirs for ours, theirs in zip(drawn, chosen, strict=True))
+    of = len(KINDS) * len(said)
+    return same == of, f"{same} of {of} tokens the same"
+
+
+def _said(candidate: SlotExecutor, prompt: list[int]) -> list[list[int]]:
+    """The tokens of each step after the prompt, for a reply of each of KINDS."""
+    for slot, kind in enumerate(KINDS):
+        candidate.begin(slot, kind, prompt)
+    pieces = [prompt, *([LAST_DRAWN] for _ in range(STEPS))]
+    said: list[Sequence[Drawn | None]] = []
+    before: Launched | None = None
+    for step, piece in enumerate(pieces):
+        start = PROMPT + step - 1 if step else 0
+        launched = candidate.launch([Segment(slot, start, piece) for slot in range(len(KINDS))], {})
+        said += [before.read()] if before else []
+        before = launched
+    said += [before.read()] if before else []
+    return [[drawn[0] if drawn else UNUSABLE for drawn in step] for step in said]
+
+
+SHORT: tuple[Question, ...] = (prefill, chunks, ragged_decode, choosing, repeatability)
 FULL: tuple[Question, ...] = (*SHORT, long_context, swap)
 
 

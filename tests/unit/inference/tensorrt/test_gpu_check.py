@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,48 @@ def test_the_network_passes_every_question(checkpoint: Path, trt: Any) -> None:
 )
 def test_each_fault_is_caught(wrong: type[Wrong], question: str, checkpoint: Path, trt: Any) -> None:
     assert question in failed(wrong(interpreted(checkpoint)), checkpoint)
+
+
+def test_a_device_that_draws_otherwise_is_caught(checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = interpreted(checkpoint)
+    assert "choosing" not in failed(candidate, checkpoint)
+    begin = candidate._sampler.begin
+    monkeypatch.setattr(
+        candidate._sampler,
+        "begin",
+        lambda slot, parameters, prompt: begin(slot, replace(parameters, seed=parameters.seed + 1), prompt),
+    )
+    assert failed(candidate, checkpoint) == {"choosing"}
+
+
+class Undecided(Wrong):
+    """The two likeliest tokens change places, a little: the distributions stay alike."""
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        logits = self.inner.forward(segments).clone()
+        logits[:, :2] += torch.tensor([0.6, -0.6])
+        return logits
+
+
+class Certain(Wrong):
+    """A model that is sure of its first token, by just enough."""
+
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        logits = self.inner.forward(segments).clone()
+        logits[:, 1] = logits.amax(-1) + 1.1
+        logits[:, 0] = logits[:, 1] - 1.05
+        return logits
+
+
+def test_another_likeliest_token_where_the_model_is_sure_is_refused(checkpoint: Path, trt: Any) -> None:
+    sure = Certain(interpreted(checkpoint))
+    rows = [Segment(0, 0, [1, 2, 3], logits=3)]
+    same = Subject(sure, sure).compare([(rows, rows)])
+    assert same[0]
+    assert "100% of 3" in same[1]
+    other = Subject(Undecided(sure), sure).compare([(rows, rows)])
+    assert not other[0]
+    assert "0% of 3" in other[1]
 
 
 def test_a_model_that_8_bits_spoil_is_refused(tmp_path: Path, trt: Any) -> None:
