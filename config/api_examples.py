@@ -18,6 +18,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "replies_consistency_checks_create": {"client_id": WISH, "wordings": ["Which city is the capital of France?"]},
     "feedback_create": RATING,
     "v1_feedback_create": RATING,
+    "feedback_batch_create": {"events": [RATING]},
+    "v1_feedback_batch_create": {"events": [RATING]},
     "feedback_ideal_create": IDEAL,
     "v1_feedback_ideal_create": IDEAL,
     "feedback_copied_create": {"client_event_id": WISH, "reply": REPLY},
