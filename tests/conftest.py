@@ -14,6 +14,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.signals import post_migrate
 from psycopg.errors import DeadlockDetected
 
+from tests.stack.passwords import LIGHT_HASHER
 from tests.stack.surroundings import surroundings
 
 pytest_plugins = [
@@ -34,7 +35,7 @@ def pytest_configure() -> None:
     # The hashed names of static files need a collected folder; only the real processes (see `stack`) have one.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     # Argon2 still, at a hundredth of the work: hundreds of people are made, and few of them sign in.
-    settings.PASSWORD_HASHERS = ["tests.stack.passwords.LightArgon2", *settings.PASSWORD_HASHERS]
+    settings.PASSWORD_HASHERS = [LIGHT_HASHER, *settings.PASSWORD_HASHERS]
     # A flush after a transactional test empties the plans as well; like a migration, it ends with this signal.
     post_migrate.connect(_seed, dispatch_uid="tests.seed")
     BaseDatabaseOperations.execute_sql_flush = _patient(BaseDatabaseOperations.execute_sql_flush)

@@ -17,12 +17,14 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 from honcho.environ import parse_procfile
 
 from billing.models import Plan
 from config.embedded import readiness
 from config.embedded.lifetimes import stop_with_parent
 from config.management.commands.bootstrap import NEVER_SERVED, fingerprint_of_static_files
+from tests.stack.passwords import LIGHT_HASHER
 from tests.stack.surroundings import ROOT, surroundings
 
 PARTS = ("stripe", "inference", "worker", "scheduler", "web")
@@ -167,14 +169,17 @@ def running_stack(django_db_setup: None) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def stack(running_stack: Stack, transactional_db: None) -> Stack:
+def stack(running_stack: Stack, transactional_db: None) -> Iterator[Stack]:
     """All of Parley, every part alive; what the test commits the processes see. Tables are emptied afterwards.
 
     No plan allows replies longer than LONGEST_REPLY: a small model goes on for as long as it may.
     """
     running_stack.start(*DATABASES, *PARTS)
     Plan.objects.update(max_output_tokens=LONGEST_REPLY)
-    return running_stack
+    # The processes would store a light hash anew when it is first checked, which ends the sessions of its person.
+    hashers = [hasher for hasher in settings.PASSWORD_HASHERS if hasher != LIGHT_HASHER]
+    with override_settings(PASSWORD_HASHERS=hashers):
+        yield running_stack
 
 
 @pytest.fixture(autouse=True)
