@@ -27,14 +27,14 @@ def sign_in(page: Page, person: User, site: str = "") -> None:
     page.locator("input[name=login]").fill(person.email)
     page.locator("input[name=password]").fill(signing_in.PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_load_state("networkidle")
+    expect(page).not_to_have_url(re.compile("/accounts/login/"))
 
 
 def give_password(page: Page) -> None:
     if "/reauthenticate/" in page.url:
         page.locator("input[type=password]").fill(signing_in.PASSWORD)
         page.keyboard.press("Enter")
-        page.wait_for_load_state("networkidle")
+        expect(page).not_to_have_url(re.compile("/reauthenticate/"))
 
 
 def code_of(secret: str) -> str:

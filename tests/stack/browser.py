@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.stack import chromium
@@ -26,6 +26,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PATIENCE_MILLISECONDS = 30_000
 FAILURES = ROOT / "var" / "test-failures"
 
 NewPage = Callable[..., Page]
@@ -65,6 +66,7 @@ def browser() -> Iterator[Browser]:
         pytest.fail("No Chromium: `make test` installs one or says how.", pytrace=False)
     # Django sees Playwright's event loop in this thread and would refuse its database calls; none of them is awaited.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments())
         yield browser
@@ -102,7 +104,7 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
         if user is not None:
             context.add_cookies([_session_cookie(user, stack)])
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
 
         def note(text: str) -> None:
             if not any(part in text for part in allowing):
