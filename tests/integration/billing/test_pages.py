@@ -53,7 +53,7 @@ def test_the_usage_page_and_the_api_tell_the_same(client, ann):
     assert (answer["limit"], answer["used"], answer["remaining"], answer["tokens_used"]) == (20, 1, 19, 42)
     page = client.get("/billing/usage").content.decode()
     assert "19 of 20 messages left" in page
-    assert "1 messages, 42 tokens" in page
+    assert "1 message, 42 tokens" in page
 
 
 def test_a_program_at_the_wall_is_told_the_numbers_in_headers_and_json(client, ann):
