@@ -67,9 +67,7 @@ def offers_for(user: User | None, choice: Choice, *, now: datetime) -> list[Offe
 def features_of(plan: Plan) -> list[str]:
     """The limits in words, most telling first."""
     features = [
-        ngettext(
-            "%(count)s message every %(window)s", "%(count)s messages every %(window)s", plan.messages_per_window
-        )
+        ngettext("%(count)s message every %(window)s", "%(count)s messages every %(window)s", plan.messages_per_window)
         % {"count": intcomma(plan.messages_per_window), "window": duration(plan.window)},
         _("%(count)s tokens a month") % {"count": _compact(plan.tokens_per_month)},
         ngettext("%(count)s reply at a time", "%(count)s replies at a time", plan.concurrent_replies)
