@@ -63,8 +63,11 @@ def test_from_the_wall_through_checkout_to_plus(stack, new_page, ann):
     page.goto(f"{stack.url}/billing/plans")
     assert page.get_by_role("heading", name="You have reached this window’s limit").is_visible()
     buy(page, stack)
-    pay(page)
+    with page.expect_request(re.compile("/billing/return")):
+        pay(page)
+    started = time.monotonic()
     page.get_by_role("heading", name="You are on Plus").wait_for()
+    assert time.monotonic() - started < 2
     assert plan_of(ann) == "plus"
 
 
