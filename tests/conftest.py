@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import hypothesis
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import OperationalError, connection
-from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.signals import post_migrate
-from psycopg.errors import DeadlockDetected
 
+from tests.stack import emptying
 from tests.stack.passwords import LIGHT_HASHER
 from tests.stack.surroundings import surroundings
 
@@ -24,8 +21,6 @@ pytest_plugins = [
     "tests.stack.stripe_sandbox",
     "tests.stack.browser",
 ]
-
-FLUSHES = 5  # attempts
 
 
 def pytest_configure() -> None:
@@ -38,22 +33,7 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = [LIGHT_HASHER, *settings.PASSWORD_HASHERS]
     # A flush after a transactional test empties the plans as well; like a migration, it ends with this signal.
     post_migrate.connect(_seed, dispatch_uid="tests.seed")
-    BaseDatabaseOperations.execute_sql_flush = _patient(BaseDatabaseOperations.execute_sql_flush)
-
-
-def _patient(flush: Callable[..., None]) -> Callable[..., None]:
-    """Flushes again when a worker, still writing for the test that has ended, and the flush waited for each other."""
-
-    def flush_patiently(operations: BaseDatabaseOperations, statements: list[str]) -> None:
-        for _attempt in range(FLUSHES - 1):
-            try:
-                return flush(operations, statements)
-            except OperationalError as refusal:
-                if not isinstance(refusal.__cause__, DeadlockDetected):
-                    raise
-        return flush(operations, statements)
-
-    return flush_patiently
+    emptying.install()
 
 
 def _seed(*, sender: Any, **_arguments: Any) -> None:
@@ -61,12 +41,6 @@ def _seed(*, sender: Any, **_arguments: Any) -> None:
         from billing.plans import seed_plans
 
         seed_plans()
-    elif sender.name == "feedback":
-        # The flush between tests is a TRUNCATE, which the database refuses here as it does for everybody.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT tgrelid::regclass FROM pg_trigger WHERE tgname = 'not_emptied'")
-            for (table,) in cursor.fetchall():
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER not_emptied")
 
 
 @pytest.fixture(scope="session")

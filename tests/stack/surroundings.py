@@ -15,10 +15,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from config.embedded.accounts import remove_folder
-from config.embedded.postgres import Postgres
+from config.embedded.postgres import ROLE, Postgres
 from config.embedded.sockets import free_port
 from config.embedded.valkey import Valkey
 
@@ -26,6 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PREFIX = "parley-test-"
 # Names what a run has put into the environment itself, so that the processes it is divided into leave it aside.
 OURS = "PARLEY_TEST_VARIABLES"
+
+
+def _let_empty(url: str, superuser_password: str) -> None:
+    """Give our role what `tests/stack/emptying.py` needs, as a database of somebody else's must have it."""
+    superuser = make_conninfo(url, user="postgres", password=superuser_password, dbname="postgres")
+    with psycopg.connect(superuser, autocommit=True) as database:
+        database.execute(f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}")
 
 
 class Surroundings:
@@ -43,6 +52,7 @@ class Surroundings:
         self._postgres = None if "DATABASE_URL" in os.environ else Postgres(self.home / "postgres", durable=durable)
         self._valkey = None if "VALKEY_URL" in os.environ else Valkey(self.home / "valkey", durable=False)
         self._up: set[str] = set()
+        self._may_empty = False
 
     def environment(self) -> dict[str, str]:
         """The variables of docs/operations.md that point Django and every process at this run's own parts."""
@@ -54,6 +64,8 @@ class Surroundings:
             "INFERENCE_HOST": "127.0.0.1",
             "INFERENCE_PORT": str(inference),
             "INFERENCE_URL": f"http://127.0.0.1:{inference}",
+            # However long a busy machine lets a worker wait for its turn.
+            "INFERENCE_AHEAD_SECONDS": "60",
             "STRIPE_PORT": str(stripe),
             "STRIPE_API_BASE": f"http://127.0.0.1:{stripe}",
             "STRIPE_API_KEY": "sk_test_parley",
@@ -96,6 +108,9 @@ class Surroundings:
                     raise
                 time.sleep(0.5)
         self._up.add(name)
+        if name == "postgres" and self._postgres and not self._may_empty:
+            _let_empty(self._postgres.url, (self.home / "postgres" / "superuser-password").read_text())
+            self._may_empty = True
 
     def kill(self, name: str) -> None:
         """Ends the server as a power cut would. Skips the test if it is not ours to kill."""
