@@ -8,7 +8,7 @@ CODE := accounts billing chat config feedback inference tests
 export VENV TORCH TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help run install develop test lint format bench faults audit clean
+.PHONY: help run install develop test coverage lint format bench faults audit clean
 
 help: ## List what can be done
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,10 @@ develop:
 
 test: develop lint ## Set up what the tests need, check the code and run every test
 	@$(BIN)/python -m inference fetch
-	@$(BIN)/python -m pytest --ignore tests/bench --ignore tests/faults/api -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest --ignore tests/bench --ignore tests/faults/api -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20 $(COVERAGE)
+
+coverage: COVERAGE = --cov --cov-report=term:skip-covered
+coverage: test ## The same, and show which lines no test comes by
 
 lint: develop ## Check imports, style, types and translations
 	@$(BIN)/lint-imports

@@ -19,6 +19,8 @@ from config.embedded.sockets import free_port
 from tests.stack.surroundings import ROOT
 
 Run = Callable[..., "Running"]
+READY = r"Parley is ready after"
+SIGN_IN = r"sign in as admin@parley\.local with the password (\S+)"
 
 
 class Running:
@@ -106,45 +108,38 @@ def _wait_until_gone(var: Path, seconds: float = 20) -> list[int]:
 
 
 @pytest.mark.slow
-def test_it_starts_stops_without_orphans_and_remembers_everything(run: Run, var: Path) -> None:
+def test_it_starts_mends_itself_stops_without_orphans_and_remembers_everything(run: Run, var: Path) -> None:
     first = run()
-    first.until(r"Parley is ready after")
-    sign_in = first.until(r"sign in as admin@parley\.local with the password (\S+)").group(1)
+    first.until(READY)
+    sign_in = first.until(SIGN_IN).group(1)
+    for title, pattern in (("the web", b"uvicorn"), ("PostgreSQL", b"postgres\0-D")):
+        _what_crashes_is_started_again(first, var, title, pattern)
     assert first.stop() == 0
     assert _wait_until_gone(var, seconds=5) == []
 
     second = run()
-    second.until(r"Parley is ready after")
-    assert second.until(r"sign in as admin@parley\.local with the password (\S+)").group(1) == sign_in
-    assert second.stop() == 0
+    second.until(READY)
+    assert second.until(SIGN_IN).group(1) == sign_in
+    second.process.kill()
+    second.process.wait()
+    assert _wait_until_gone(var) == [], "something stays behind when it is killed itself"
+
+    third = run()
+    third.until(READY)
+    assert third.stop() == 0
 
 
-@pytest.mark.slow
-def test_what_crashes_is_started_again_while_the_rest_goes_on(run: Run, var: Path) -> None:
-    running = run()
-    running.until(r"Parley is ready after")
-    for title, pattern in (("the web", b"uvicorn"), ("PostgreSQL", b"postgres\0-D")):
-        before = len(running.text)
-        [victim] = [
-            number
-            for number in _belonging_to(var)
-            if pattern in Path(f"/proc/{number}/cmdline").read_bytes() and _parent(number) == running.process.pid
-        ]
-        os.kill(victim, signal.SIGKILL)
-        running.until(rf"{title} ended \(killed by SIGKILL\); starting it again in 0\.5 s", after=before)
-    running.until(r"database system is ready to accept connections", after=before)
-    assert running.stop() == 0
-
-
-@pytest.mark.slow
-def test_nothing_stays_behind_when_it_is_killed_itself_and_the_next_start_works(run: Run, var: Path) -> None:
-    killed = run()
-    killed.until(r"Parley is ready after")
-    killed.process.kill()
-    killed.process.wait()
-    assert _wait_until_gone(var) == []
-    again = run()
-    again.until(r"Parley is ready after")
+def _what_crashes_is_started_again(running: Running, var: Path, title: str, pattern: bytes) -> None:
+    before = len(running.text)
+    [victim] = [
+        number
+        for number in _belonging_to(var)
+        if pattern in Path(f"/proc/{number}/cmdline").read_bytes() and _parent(number) == running.process.pid
+    ]
+    os.kill(victim, signal.SIGKILL)
+    running.until(rf"{title} ended \(killed by SIGKILL\); starting it again in 0\.5 s", after=before)
+    if title == "PostgreSQL":
+        running.until(r"database system is ready to accept connections", after=before)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ BUILD_PORTABLE = """
 import sys
 from pathlib import Path
 from inference.kernels import build
+build.COMMON_FLAGS = (*build.COMMON_FLAGS, "-O0")  # quickly
 print(build.compiled("portable", cache=Path(sys.argv[1])))
 """
 
