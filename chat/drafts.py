@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chat import certainty, clarifying, prompt, tree
+from chat import certainty, clarifying
 from chat.models import Reply
 
 
@@ -68,21 +68,6 @@ class Draft:
             **(certainty.ASKED if self.keeps_certainty else {}),
             **self.sampling,
         }
-
-
-def opening(reply: Reply, above: tree.Above) -> dict[str, Any] | None:
-    """The request that a worker will make, unless much changes until then: it is sent while the reply is claimed.
-
-    None where it takes more than the turns above: documents, a question first, a text to go on from, a long prompt.
-    """
-    if reply.checkpoint or reply.ask_threshold is not None:
-        return None
-    turns = prompt.whole(reply, above)
-    if turns is None:
-        return None
-    draft = Draft.of(reply)
-    draft.prompt = turns
-    return draft.body()
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import json
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ LONGEST_LINE_BYTES = 1 << 20
 DONE = b"data: [DONE]"
 # What reading an answer raises when the service is killed, falls silent or cannot be reached.
 BROKEN_OFF = (aiohttp.ClientError, TimeoutError, OSError)
+_clients: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
 
 class ModelUnavailable(Exception):  # noqa: N818
@@ -122,14 +125,23 @@ def model_names() -> list[str]:
 
 
 def streaming_client() -> aiohttp.ClientSession:
-    """A client for the running event loop; connections are kept, so that a reply does not wait for a handshake."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS), read_bufsize=LONGEST_LINE_BYTES
-    )
+    """The client of the running event loop; connections are kept, so that a reply does not wait for a handshake."""
+    loop = asyncio.get_running_loop()
+    for stale in [known for known in _clients if known.is_closed()]:
+        del _clients[stale]
+    if loop not in _clients:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
+        _clients[loop] = aiohttp.ClientSession(connector=connector, read_bufsize=LONGEST_LINE_BYTES)
+        atexit.register(_close, _clients[loop], loop)
+    return _clients[loop]
+
+
+def _close(client: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_running():
+        asyncio.run_coroutine_threadsafe(client.close(), loop).result(CONNECT_SECONDS)
 
 
 async def post(
-    client: aiohttp.ClientSession,
     path: str,
     body: dict[str, Any],
     *,
@@ -142,15 +154,30 @@ async def post(
     """
     timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
     try:
+        client = streaming_client()
         return await client.post(address(path), json=body, headers={**_headers(), **(headers or {})}, timeout=timeout)
     except BROKEN_OFF as error:
         raise ModelUnavailable(f"{type(error).__name__} while asking") from error
 
 
-async def ask(client: aiohttp.ClientSession, body: dict[str, Any]) -> aiohttp.ClientResponse:
+async def ask(body: dict[str, Any], *, request_id: str) -> aiohttp.ClientResponse:
     """The answer of `POST /v1/chat/completions`, for `stream` to read. Raises `ModelUnavailable`."""
-    streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
-    return await post(client, "/v1/chat/completions", streamed)
+    return await post("/v1/chat/completions", _streamed(body), headers={"X-Request-ID": request_id})
+
+
+async def ask_ahead(body: dict[str, Any], *, request_id: str) -> bool:
+    """Have the service begin what `ask` will ask for in a moment, under the same id. False when it does not do that.
+
+    Raises `ModelUnavailable`.
+    """
+    headers = {"X-Request-ID": request_id, "Prefer": "respond-async"}
+    answer = await post("/v1/chat/completions", _streamed(body), headers=headers)
+    answer.release()  # a service that has not heard of this streams the reply, and stops when nobody reads it
+    return answer.status != HTTPStatus.OK
+
+
+def _streamed(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
 
 async def stream(answer: Awaitable[aiohttp.ClientResponse]) -> AsyncIterator[Chunk]:

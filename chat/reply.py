@@ -7,51 +7,38 @@ end in the database.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 import uuid
-from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any, TypeVar
 
-import uvloop
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from billing import quota
-from chat import certainty, clarifying, inference, prompt, sending, streams, telling, titles
+from chat import background, certainty, clarifying, inference, prompt, sending, streams, telling, titles
 from chat.consistency import measuring
 from chat.documents import citing
 from chat.drafts import Draft, Outcome
 from chat.models import Conversation, Message, Reply
 from chat.pooling import give_back
 from chat.signals import reply_ended
-from chat.writing import Opening, Writer
+from chat.writing import Writer
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
-def write(reply_id: uuid.UUID, *, opening: dict[str, Any] | None = None) -> None:
-    """Do all the work of one reply, or nothing when it is finished or somebody else has it.
-
-    `opening` is the request that the model will most likely be sent for it.
-    """
-    early = Opening(opening, _loop())
+def write(reply_id: uuid.UUID) -> None:
+    """Do all the work of one reply, or nothing when it is finished or somebody else has it."""
+    draft = _claim(reply_id, now=timezone.now())
+    give_back()  # a reply takes minutes: its thread must not hold one of the pool's few connections meanwhile
+    if draft is None:
+        return
     try:
-        draft = _claim(reply_id, now=timezone.now())
-        give_back()  # a reply takes minutes: its thread must not hold one of the pool's few connections meanwhile
-        if draft is None:
-            return
-        outcome = _run(Writer(draft, opening=early, heartbeat=_heartbeat, keep=_keep).write())
+        outcome = background.run(Writer(draft, heartbeat=_heartbeat, keep=_keep).write())
     except streams.LeaseLost:
         logger.warning("Reply %s was taken over by another worker", reply_id)
         return
-    finally:
-        _run(early.discard())
     citing.mark(reply_id=reply_id, text=outcome.text)
     _finish(draft, outcome, now=timezone.now())
 
@@ -185,15 +172,3 @@ def sweep(*, now: datetime) -> int:
 
 def _lease() -> timedelta:
     return timedelta(seconds=settings.REPLY_LEASE_SECONDS)
-
-
-@lru_cache(maxsize=1)
-def _loop() -> asyncio.AbstractEventLoop:
-    """One event loop a worker process streams all its replies."""
-    loop = uvloop.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="replies", daemon=True).start()
-    return loop
-
-
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
-from chat import choices, drafts, inference, offer, prompt, streams, tree
+from chat import ahead, choices, inference, offer, prompt, streams, tree
 from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_queued
@@ -67,7 +67,7 @@ def start_conversation(
                 choices.take_smaller_model(conversation)
             if document_ids:
                 attaching.claim(conversation=conversation, ids=document_ids)
-            above = None if document_ids else tree.Above([(question.role, content)], [])
+            above = None if document_ids else tree.Above([], []).followed_by(question)
             return _append(user, [question, answer], now, above=above)
     except IntegrityError:
         return _sent_before(client_id, conversation__user=user, conversation__client_id=client_id)
@@ -96,7 +96,8 @@ def send_message(
         with transaction.atomic():
             if with_smaller_model:
                 choices.take_smaller_model(conversation)
-            return _append(user, [question, answer], now, shown_in=conversation)
+            above = tree.above(parent.pk).followed_by(parent, question) if parent and parent.content else None
+            return _append(user, [question, answer], now, shown_in=conversation, above=above)
     except IntegrityError:
         return _sent_before(client_id, conversation=conversation)
 
@@ -111,7 +112,7 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
     answer = _answer(message.conversation, message.parent, client_id, now)
     try:
         with transaction.atomic():
-            reply = _append(user, [answer], now, shown_in=message.conversation)
+            reply = _append(user, [answer], now, shown_in=message.conversation, above=tree.above(message.pk))
             is_question = Clarification.objects.filter(reply=message.pk).exists()
             kind = "just_answer" if is_question else "regenerated"
             person_acted.send(sender=Message, user=user, message=message, kind=kind, cause=answer.id, now=now)
@@ -300,7 +301,7 @@ def _append(
 ) -> Reply:
     """Store the messages, of which the last is to be written, with its reservation; runs in a transaction.
 
-    `above` is what the reply is to answer from, where that need not be read.
+    `above` is what the reply is to answer from, where that is known before it is stored.
     Every statement here is waited for by somebody who has just pressed Enter, so there are few.
     """
     answer = messages[-1]
@@ -316,7 +317,7 @@ def _append(
         entitlement=entitlement,
         with_smaller_model=offer.is_smaller(continues.model if continues else choices.model_of(answer.conversation)),
     )
-    reply = Reply.objects.create(
+    reply = Reply(
         message=answer,
         user=user,
         queue=entitlement.queue,
@@ -327,12 +328,14 @@ def _append(
         **_begun(continues, grant.max_output_tokens),
         **_made_with(user, answer.conversation, entitlement, continues),
     )
+    ahead.begin(reply, above)
+    reply.save(force_insert=True)
     if answer.parent in messages:
         reply_queued.send(sender=Reply, reply=reply, now=now)
     if shown_in:
         Conversation.objects.filter(pk=shown_in.pk).update(current_leaf=answer, updated_at=now)
         shown_in.current_leaf, shown_in.updated_at = answer, now
-    transaction.on_commit(lambda: wake(reply, drafts.opening(reply, above or tree.above(reply.pk))), robust=True)
+    transaction.on_commit(lambda: wake(reply), robust=True)
     return reply
 
 
@@ -363,14 +366,9 @@ def _begun(continues: Reply | None, max_output_tokens: int) -> dict[str, Any]:
     }
 
 
-def wake(reply: Reply, opening: dict[str, Any] | None = None) -> None:
-    """Tell a worker of the reply's queue; a lost wake-up is made good by the sweeper.
-
-    `opening` is the request that the model will be sent, if that is known: the worker need not wait for the database.
-    """
-    given = [str(reply.pk), opening] if opening else [str(reply.pk)]
-    # Celery would tell its monitors the arguments, of which the second is what people have said.
-    current_app.send_task("chat.tasks.reply", given, queue=reply.queue, argsrepr=repr(given[:1]))
+def wake(reply: Reply) -> None:
+    """Tell a worker of the reply's queue; a lost wake-up is made good by the sweeper."""
+    current_app.send_task("chat.tasks.reply", [str(reply.pk)], queue=reply.queue)
 
 
 def _title(content: str) -> str:

@@ -1,7 +1,6 @@
 """Celery's way in."""
 
 import uuid
-from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
@@ -13,8 +12,8 @@ from chat.documents import reading
 
 
 @shared_task(name="chat.tasks.reply")
-def reply(reply_id: str, opening: dict[str, Any] | None = None) -> None:
-    replies.write(uuid.UUID(reply_id), opening=opening)
+def reply(reply_id: str) -> None:
+    replies.write(uuid.UUID(reply_id))
 
 
 @shared_task(name="chat.tasks.sweep")

@@ -101,6 +101,9 @@ class Above:
     texts: list[tuple[str, str]]
     document_ids: list[uuid.UUID]
 
+    def followed_by(self, *messages: Message) -> Above:
+        return Above([*self.texts, *((message.role, message.content) for message in messages)], self.document_ids)
+
 
 def above(message_id: uuid.UUID) -> Above:
     """Read in one statement: somebody waits for the first word."""

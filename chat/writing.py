@@ -7,11 +7,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
 import redis
 import redis.asyncio
 from django.conf import settings
@@ -48,54 +46,15 @@ class _Stopped(Exception):  # noqa: N818
     """The person asked to stop."""
 
 
-@dataclass
-class _Connections:
+_valkey: dict[int, redis.asyncio.Redis] = {}
+
+
+def _connected() -> redis.asyncio.Redis:
     """Per event loop: connections are reused by all replies of a worker process."""
-
-    model: aiohttp.ClientSession
-    valkey: redis.asyncio.Redis
-
-
-_connections: dict[int, _Connections] = {}
-
-
-def _connected() -> _Connections:
     loop = id(asyncio.get_running_loop())
-    if loop not in _connections:
-        _connections[loop] = _Connections(inference.streaming_client(), streams.async_connection())
-    return _connections[loop]
-
-
-class Opening:
-    """The first request to the model, sent while the reply is still being claimed, so that the two waits are one.
-
-    It counts only if it is, to the letter, what the claimed reply asks for. Made in any thread, used in the loop's.
-    """
-
-    def __init__(self, body: dict[str, Any] | None, loop: asyncio.AbstractEventLoop) -> None:
-        self._body = body
-        self._answer: asyncio.Task[aiohttp.ClientResponse] | None = None
-        if body is not None:
-            loop.call_soon_threadsafe(self._ask, body)
-
-    def _ask(self, body: dict[str, Any]) -> None:
-        self._answer = asyncio.create_task(inference.ask(_connected().model, body))
-
-    def take(self, body: dict[str, Any]) -> Awaitable[aiohttp.ClientResponse] | None:
-        """The answer to `body`, once; None when that is not what was asked."""
-        answer = self._answer
-        if answer is None or body != self._body:
-            return None
-        self._answer = None
-        return answer
-
-    async def discard(self) -> None:
-        """Leave the model alone again, unless somebody has taken the answer."""
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, inference.ModelUnavailable):
-                (await answer).release()
+    if loop not in _valkey:
+        _valkey[loop] = streams.async_connection()
+    return _valkey[loop]
 
 
 class Writer:
@@ -108,12 +67,10 @@ class Writer:
         self,
         draft: Draft,
         *,
-        opening: Opening,
         heartbeat: Callable[[Draft, str], None],
         keep: Callable[[Draft, clarifying.Asked], None],
     ) -> None:
         self._draft = draft
-        self._opening = opening
         self._heartbeat = heartbeat
         self._keep = keep
         self._text = ""
@@ -136,10 +93,7 @@ class Writer:
 
     async def write(self) -> Outcome:
         """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
-        self._connections = _connected()
-        self._publisher = Publisher(
-            self._connections.valkey, reply_id=self._draft.reply_id, attempt=self._draft.attempt
-        )
+        self._publisher = Publisher(_connected(), reply_id=self._draft.reply_id, attempt=self._draft.attempt)
         self._text, self._is_stop_requested = await self._publisher.take(self._draft.checkpoint)
         self._published_characters = len(self._text)
         self._was_resumed = bool(self._text) and self._draft.attempt > 1
@@ -278,7 +232,7 @@ class Writer:
 
     async def _chunks(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
         """The model's chunks; in between, shows what is due, and notices a stop and a lost lease."""
-        stream = inference.stream(self._opening.take(body) or inference.ask(self._connections.model, body))
+        stream = inference.stream(inference.ask(body, request_id=str(self._draft.reply_id)))
         pending: asyncio.Future[Chunk] | None = None
         try:
             while True:

@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "largest_body": "INFERENCE_LARGEST_BODY",
     "largest_n": "INFERENCE_LARGEST_N",
     "reader_seconds": "INFERENCE_READER_SECONDS",
+    "ahead_seconds": "INFERENCE_AHEAD_SECONDS",
     "drain_seconds": "INFERENCE_DRAIN_SECONDS",
 }
 DEFAULT_PATH = CHAT_MODEL.path()
@@ -68,6 +69,7 @@ class Settings:
     largest_body: int = 4_000_000
     largest_n: int = 8
     reader_seconds: float = 30.0
+    ahead_seconds: float = 2.0
     drain_seconds: float = 30.0
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Settings:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be at least 1.")
         if self.draft_tokens < 0:
             raise InferenceError(f"{ENVIRONMENT['draft_tokens']} must be 0 (none) or more.")
-        for name in ("reader_seconds", "drain_seconds"):
+        for name in ("reader_seconds", "ahead_seconds", "drain_seconds"):
             if not getattr(self, name) > 0:
                 raise InferenceError(f"{ENVIRONMENT[name]} must be more than 0.")
         if not 0 <= self.port < 65536:

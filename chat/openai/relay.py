@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 DONE = inference.DONE.decode()
 WHOLE_ANSWER_SECONDS = 600.0
-_clients: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 _endings: set[asyncio.Task[None]] = set()
 
 
@@ -96,7 +95,6 @@ class Relay:
         """The model service's answer to the request, status 200, its body unread. Raises `ApiError` for any other."""
         try:
             response = await inference.post(
-                _client(),
                 f"/v1/{self._wish.endpoint}",
                 self._body(stream),
                 headers={"X-Request-ID": self._completion.request_id},
@@ -184,13 +182,3 @@ def _text_of(line: str) -> str:
     """The text that one chunk brought, of all its choices."""
     choices = json.loads(line.removeprefix("data: ")).get("choices", [])
     return "".join(choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices)
-
-
-def _client() -> aiohttp.ClientSession:
-    """One client for each event loop: connections are kept."""
-    loop = asyncio.get_running_loop()
-    for stale in [known for known in _clients if known.is_closed()]:
-        del _clients[stale]
-    if loop not in _clients:
-        _clients[loop] = inference.streaming_client()
-    return _clients[loop]

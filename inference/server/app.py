@@ -22,6 +22,8 @@ from inference.errors import RequestError, ServiceFault
 from inference.loading import LoadedModel
 from inference.metrics import Metrics
 from inference.registry import ModelRegistry
+from inference.server import ahead
+from inference.server.ahead import RepliesAhead
 from inference.server.embeddings import EmbeddingRequest, embed
 from inference.server.limits import BodyLimit, require_key, require_operator
 from inference.server.orders import Job, chat_job, completion_job, encode_chat
@@ -40,6 +42,7 @@ from inference.server.streaming import EventStream, error_body
 from inference.settings import Settings
 
 Asked = TypeVar("Asked", bound=GenerationRequest)
+MakeJob = Callable[[Asked, LoadedModel, Settings], Awaitable[Job]]
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
 }
@@ -62,6 +65,7 @@ def create_app(settings: Settings, *, on_crash: Callable[[str], None]) -> FastAP
     app.state.settings = settings
     app.state.metrics = Metrics()
     app.state.embedder = Embedder(settings.embedder)
+    app.state.ahead = RepliesAhead(settings.ahead_seconds)
     for router in (probes, openai, admin):
         app.include_router(router)
     app.add_middleware(BodyLimit, limit=settings.largest_body)
@@ -129,18 +133,16 @@ def _described(engine: Engine) -> dict[str, Any]:
     return described
 
 
-@openai.post("/v1/chat/completions")
+@openai.post("/v1/chat/completions", responses=ahead.BEGUN)
 async def chat_completions(request: Request, body: ChatCompletionRequest) -> Response:
-    """A chat completion in OpenAI's shape, whole or streamed."""
-    engine, job = await _job_for(request, body, chat_job)
-    return await _answer(request, body, engine, job, ChatShape)
+    """A chat completion in OpenAI's shape, whole or streamed, or begun ahead (`Prefer: respond-async`)."""
+    return await _answer(request, body, chat_job, ChatShape)
 
 
-@openai.post("/v1/completions")
+@openai.post("/v1/completions", responses=ahead.BEGUN)
 async def completions(request: Request, body: CompletionRequest) -> Response:
-    """A bare completion in OpenAI's shape, whole or streamed."""
-    engine, job = await _job_for(request, body, completion_job)
-    return await _answer(request, body, engine, job, TextShape)
+    """A bare completion in OpenAI's shape, whole or streamed, or begun ahead (`Prefer: respond-async`)."""
+    return await _answer(request, body, completion_job, TextShape)
 
 
 @openai.post("/v1/embeddings")
@@ -176,23 +178,14 @@ async def unload_model(request: Request, name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "deleted": True}
 
 
-async def _job_for(
-    request: Request, body: Asked, make_job: Callable[[Asked, LoadedModel, Settings], Awaitable[Job]]
-) -> tuple[Engine, Job]:
-    """The job for the engine that serves the model now: made anew when another version took the name meanwhile."""
-    registry = _registry(request)
-    while True:
-        engine = registry.engine(body.model)
-        job = await make_job(body, engine.model, engine.settings)
-        if registry.engine(body.model) is engine:
-            return engine, job
-
-
 async def _answer(
-    request: Request, body: GenerationRequest, engine: Engine, job: Job, make_shape: Callable[[Replies], Shape]
+    request: Request, body: Asked, make_job: MakeJob[Asked], make_shape: Callable[[Replies], Shape]
 ) -> Response:
     request_id = request.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
-    replies = Replies(engine, engine.model, job)
+    begun: RepliesAhead = request.app.state.ahead
+    replies = begun.take(request_id, body) or await _begin(request, body, make_job)
+    if ahead.is_preferred(request):
+        return begun.keep(request_id, body, replies)
     shape = make_shape(replies)
     if body.stream:
         if body.deadline:  # a deadline that passes in the queue must still be able to answer 503
@@ -200,7 +193,7 @@ async def _answer(
         return EventStream(
             shape,
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
-            reader_seconds=engine.settings.reader_seconds,
+            reader_seconds=replies.engine.settings.reader_seconds,
             request_id=request_id,
         )
     try:
@@ -208,6 +201,16 @@ async def _answer(
     finally:
         replies.log(request_id)
     return JSONResponse(shape.complete(deltas), headers={"X-Request-ID": request_id})
+
+
+async def _begin(request: Request, body: Asked, make_job: MakeJob[Asked]) -> Replies:
+    """Give the job to the engine that serves the model now: made anew when another version took the name meanwhile."""
+    registry = _registry(request)
+    while True:
+        engine = registry.engine(body.model)
+        job = await make_job(body, engine.model, engine.settings)
+        if registry.engine(body.model) is engine:
+            return Replies(engine, engine.model, job)
 
 
 async def _answer_request_error(_request: Request, error: Exception) -> Response:

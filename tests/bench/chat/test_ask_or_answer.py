@@ -26,11 +26,10 @@ NEVER, ALWAYS = 2.0, 0.0
 
 
 async def _consider(words: str, threshold: float) -> clarifying.Considered:
-    async with inference.streaming_client() as client:
+    def chunks(body: dict[str, Any]) -> AsyncIterator[Chunk]:
+        return inference.stream(inference.ask(body, request_id="bench"))
 
-        def chunks(body: dict[str, Any]) -> AsyncIterator[Chunk]:
-            return inference.stream(client, body)
-
+    async with inference.streaming_client():
         request = clarifying.Request(words, "", threshold)
         made_with = {"model": settings.CHAT_MODEL, "seed": 1, "priority": 0, "user": "bench"}
         return await clarifying.consider(request, made_with=made_with, chunks=chunks)

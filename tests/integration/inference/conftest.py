@@ -102,6 +102,7 @@ def start_server(folder: Path, model: Path, **environment: str) -> Server:
         "INFERENCE_PORT": str(port),
         "INFERENCE_THREADS": "2",
         "INFERENCE_SLOTS": "8",
+        "INFERENCE_AHEAD_SECONDS": "60",
         **environment,
     }
     with log.open("wb") as output:
@@ -135,6 +136,7 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory, default_model: Path)
         INFERENCE_SLOTS="4",
         INFERENCE_QUEUE_LIMIT="4",
         INFERENCE_READER_SECONDS="1",
+        INFERENCE_AHEAD_SECONDS="0.5",
         INFERENCE_LARGEST_N="4",
         INFERENCE_CONTEXT="2048",
     )
