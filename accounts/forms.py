@@ -37,8 +37,7 @@ class SignupQuestions(forms.Form):
         """Called by django-allauth once the account exists."""
         user.language = get_language() or ""
         user.save(update_fields=["language"])
-        record = consent.grant if self.cleaned_data["training_consent"] else consent.withdraw
-        record(user, now=timezone.now())
+        consent.say(user, is_granted=self.cleaned_data["training_consent"], now=timezone.now())
 
 
 def _time_zones() -> list[tuple[str, str]]:

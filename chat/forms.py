@@ -2,12 +2,14 @@
 
 import uuid
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from accounts import consent
+from accounts.models import User
 from billing.entitlements import Entitlement
 from chat import offer
 from chat.choices import Choices
@@ -85,6 +87,44 @@ class ChoicesForm(forms.Form):
     @property
     def choices(self) -> Choices:
         return Choices(**self.cleaned_data)
+
+
+class TrainingConsentForm(forms.Form):
+    """Whether training may use one conversation; what is left as it is says nothing."""
+
+    training_consent = forms.TypedChoiceField(
+        required=False,
+        choices=[("yes", _("Yes")), ("no", _("No"))],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        label=_("May be used to improve the model"),
+        help_text=_("Reviewers may then read this chat. “No” also takes it out of data sets that are there already."),
+    )
+
+    def __init__(self, *arguments: Any, standing: consent.Standing | None = None, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        if standing is None:
+            return
+        said = self.fields["training_consent"]
+        said.initial = {None: "", True: "yes", False: "no"}[standing.apart]
+        if standing.apart is None:
+            usual = _("As in my settings: yes") if standing.of_account else _("As in my settings: no")
+            said.choices = [("", usual), *said.choices]  # type: ignore[attr-defined]
+
+    @classmethod
+    def of(cls, user: User, conversation: Conversation | None, data: Any = None) -> Self | None:
+        """Of a conversation, or of one about to begin; None for one that is never used, whatever is said."""
+        if conversation is None:
+            return cls(data, standing=consent.standing(user))
+        if conversation.never_trains:
+            return None
+        return cls(data, standing=consent.standing(user, scope="conversation", subject_id=conversation.pk))
+
+    @property
+    def wish(self) -> bool | None:
+        """None where nothing was chosen."""
+        wish: bool | None = self.cleaned_data["training_consent"]
+        return wish
 
 
 class InstructionsForm(forms.ModelForm[Instructions]):

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from accounts import consent
 from accounts.models import User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
@@ -39,11 +40,13 @@ def start_conversation(
     now: datetime,
     is_temporary: bool = False,
     chosen: choices.Choices | None = None,
+    may_train: bool | None = None,
     document_ids: Sequence[uuid.UUID] = (),
     with_smaller_model: bool = False,
 ) -> Reply:
     """A new conversation with its first message and an empty reply; the same `client_id` gives the same reply.
 
+    `may_train` is what the person says of training for this conversation by itself; None says nothing.
     Raises `BadMessage` and `billing.quota.QuotaExceeded`, having written nothing.
     """
     content = checked(content)
@@ -67,6 +70,8 @@ def start_conversation(
                 choices.take_smaller_model(conversation)
             if document_ids:
                 attaching.claim(conversation=conversation, ids=document_ids)
+            if may_train is not None and not (document_ids or is_temporary):
+                consent.say(user, is_granted=may_train, scope="conversation", subject_id=conversation.pk, now=now)
             above = None if document_ids else tree.Above([], []).followed_by(question)
             return _append(user, [question, answer], now, above=above)
     except IntegrityError:

@@ -23,7 +23,7 @@ from chat.models import Reply
 from chat.signals import reply_queued
 from feedback import reasons as known_reasons
 from feedback.capture import snapshot
-from feedback.models import MAX_COMMENT_CHARACTERS, WITH_WORDS_OF_OTHERS, Comparison
+from feedback.models import MAX_COMMENT_CHARACTERS, Comparison
 
 # Longer than anybody looks at a page; what a browser says beyond it is not believed.
 LONGEST_LOOK_MS = 24 * 3600 * 1000
@@ -44,7 +44,7 @@ def _may_ask(reply: Reply, now: datetime) -> bool:
     conversation = reply.message.conversation
     if reply.ask_threshold is not None:  # one of the two might be a question, which cannot be answered side by side
         return False
-    if conversation.is_temporary or conversation.origin in WITH_WORDS_OF_OTHERS:
+    if conversation.never_trains:
         return False
     if not consent_in_force(reply.user, scope="conversation", subject_id=conversation.pk):
         return False

@@ -51,7 +51,7 @@ def withdraw(request: HttpRequest, correction_id: uuid.UUID) -> HttpResponse:
 
 def _answer(request: HttpRequest, message: Message, error: str) -> HttpResponse:
     if is_fetch(request):
-        rating = Rating.objects.filter(user=person(request), message=message).first()
+        rating = Rating.objects.with_consent().filter(user=person(request), message=message).first()
         context = widget_context(message, rating=rating, corrections=correcting.standing(message))
         given = {"correction_error": error, "given": request.POST if error else {}}
         return render(request, "feedback/widget.html", {**context, **given}, status=400 if error else 200)

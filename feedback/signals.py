@@ -16,7 +16,7 @@ from accounts.consent import consent_in_force
 from accounts.models import User
 from chat.models import Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_ended
-from feedback.models import WITH_WORDS_OF_OTHERS, ImplicitSignal
+from feedback.models import ImplicitSignal
 
 Kind = ImplicitSignal.Kind
 # A question that nobody has answered for so long was left alone; later than the second, nobody looks any more.
@@ -30,7 +30,7 @@ def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: date
     That is without consent, in a temporary or deleted conversation, and where the words are those of others.
     """
     conversation = message.conversation
-    if conversation.is_temporary or conversation.deleted_at or conversation.origin in WITH_WORDS_OF_OTHERS:
+    if conversation.never_trains or conversation.deleted_at:
         return None
     if not consent_in_force(user, scope="conversation", subject_id=conversation.pk):
         return None

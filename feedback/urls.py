@@ -13,6 +13,7 @@ from feedback import (
 urlpatterns = [
     path("replies/<uuid:message_id>", views.rate, name="rate"),
     path("replies/<uuid:message_id>/ask-first", views.ask_first, name="ask-first"),
+    path("replies/<uuid:message_id>/training-consent", views.allow_use, name="allow-use"),
     path("replies/<uuid:message_id>/corrections", correction_views.correct, name="correct"),
     path("corrections/<uuid:correction_id>/withdraw", correction_views.withdraw, name="withdraw-correction"),
     path("comparisons/<uuid:comparison_id>", comparison_views.answer, name="answer-comparison"),

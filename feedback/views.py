@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accounts import consent
 from accounts.models import User
 from chat import choices
 from chat.models import Message
@@ -49,6 +50,19 @@ def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+def allow_use(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
+    """Whether training may use what the person says about one reply, whatever they say of the conversation."""
+    message = own_reply(request, message_id)
+    is_granted = request.POST.get("training_consent") == "yes"
+    consent.say(_person(request), is_granted=is_granted, scope="rating", subject_id=message.pk, now=timezone.now())
+    if request.headers.get("X-Requested-With") == "fetch":
+        return _widget(request, message, is_open=True)
+    messages.success(request, _("Your choice is saved."))
+    return _back_to(message)
+
+
+@login_required
+@require_POST
 def ask_first(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Have the conversation of a reply that guessed ask first from now on."""
     message = own_reply(request, message_id)
@@ -60,7 +74,7 @@ def ask_first(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
 
 
 def _widget(request: HttpRequest, message: Message, *, error: str = "", is_open: bool = False) -> HttpResponse:
-    rating = Rating.objects.filter(user=_person(request), message=message).first()
+    rating = Rating.objects.with_consent().filter(user=_person(request), message=message).first()
     corrections = correcting.standing(message)
     context = widget_context(message, rating=rating, corrections=corrections, error=error, is_open=is_open)
     return render(request, "feedback/widget.html", context, status=400 if error else 200)

@@ -34,7 +34,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Your settings are saved."))
         return response
     consent_form = ConsentForm(initial={"training_consent": consent.consent_in_force(user, scope="account")})
-    said = ConsentEvent.objects.filter(user=user, scope="account").order_by("-created_at", "-id")[:10]
+    said = ConsentEvent.objects.filter(user=user).order_by("-created_at", "-id")[:20]
     context = {
         "form": form,
         "letters_form": LettersForm.of(user),
@@ -50,8 +50,7 @@ def change_consent(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     form = ConsentForm(request.POST)
     if form.is_valid():
-        record = consent.grant if form.cleaned_data["training_consent"] else consent.withdraw
-        record(user, now=timezone.now())
+        consent.say(user, is_granted=form.cleaned_data["training_consent"], now=timezone.now())
         messages.success(request, _("Your choice is saved."))
     return redirect("settings")
 

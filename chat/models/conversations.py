@@ -110,6 +110,11 @@ class Conversation(models.Model):
     def __str__(self) -> str:
         return self.title or str(self.id)
 
+    @property
+    def never_trains(self) -> bool:
+        """Whether nothing a person says lets training use it: it is to leave no trace, or holds words of others."""
+        return self.is_temporary or self.origin in WITH_WORDS_OF_OTHERS
+
     @cached_property
     def citations_by_reply(self) -> dict[uuid.UUID, list[Citation]]:
         """The passages of documents that each reply was given, by the id of its message, in their order."""
@@ -128,6 +133,10 @@ class Conversation(models.Model):
 
         asked = ConsistencyCheck.objects.filter(reply__conversation=self, asked_at__isnull=False)
         return {check.reply_id: check for check in asked.defer("alignment").order_by("asked_at")}
+
+
+# They are not the person's to give away: no reviewer and no data set sees them.
+WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT, Conversation.Origin.DOCUMENTS)
 
 
 class TreeManager(models.Manager["Message"]):

@@ -15,7 +15,7 @@ from billing.entitlements import entitlement_of
 from billing.quota import allowance_of
 from chat import context, sidebar, tree
 from chat.documents import showing
-from chat.forms import ChoicesForm
+from chat.forms import ChoicesForm, TrainingConsentForm
 from chat.models import MAX_MESSAGE_CHARACTERS, Certainty, Conversation, Message
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
@@ -78,10 +78,11 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
     now = timezone.now()
     entitlement = entitlement_of(person(request), now=now)
     turns = tree.current_path(shown) if shown else []
+    is_temporary = more.pop("is_temporary", shown is not None and shown.is_temporary)
     count = _turns_shown(request, turns)
     return {
         "conversation": shown,
-        "is_temporary": shown is not None and shown.is_temporary,
+        "is_temporary": is_temporary,
         "conversations": sidebar.page_of(person(request), now=now),
         "turns": turns[-count:],
         "hidden_turns": max(0, len(turns) - count),
@@ -93,6 +94,7 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
         "allowance": allowance_of(person(request), now=now, entitlement=entitlement),
         "client_id": uuid.uuid4(),
         "choices_form": ChoicesForm(entitlement=entitlement, conversation=shown),
+        "consent_form": None if is_temporary else TrainingConsentForm.of(person(request), shown),
         "max_characters": MAX_MESSAGE_CHARACTERS,
         **more,
     }

@@ -7,34 +7,48 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts import consent
 from billing.entitlements import entitlement_of
 from chat import choices, saved_prompts
-from chat.forms import ChoicesForm, InstructionsForm, SavedPromptForm
+from chat.forms import ChoicesForm, InstructionsForm, SavedPromptForm, TrainingConsentForm
 from chat.models import Instructions, SavedPrompt
 from chat.views.requests import is_fetch, own_conversation, person
 
 
 @login_required
 def chat_settings(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The settings of one conversation."""
+    """The settings of one conversation, and whether training may use it."""
     shown = own_conversation(request, conversation_id)
-    entitlement = entitlement_of(person(request), now=timezone.now())
-    if request.method != "POST":
-        form = ChoicesForm(entitlement=entitlement, conversation=shown)
-        return render(request, "chat/settings.html", {"conversation": shown, "choices_form": form})
-    form = ChoicesForm(request.POST, entitlement=entitlement)
-    if not form.is_valid():
+    user, now = person(request), timezone.now()
+    given = request.POST if request.method == "POST" else None
+    entitlement = entitlement_of(user, now=now)
+    form = ChoicesForm(given, entitlement=entitlement, conversation=shown)
+    consent_form = TrainingConsentForm.of(user, shown, given)
+    forms = [form, consent_form] if consent_form else [form]
+    page = {
+        "conversation": shown,
+        "is_temporary": shown.is_temporary,
+        "choices_form": form,
+        "consent_form": consent_form,
+    }
+    if given is None:
+        return render(request, "chat/settings.html", page)
+    if any(one.errors for one in forms):
         if is_fetch(request):
-            text = " ".join(str(error) for errors in form.errors.values() for error in errors)
+            text = " ".join(str(error) for one in forms for errors in one.errors.values() for error in errors)
             return JsonResponse({"error": {"message": text}}, status=400)
-        return render(request, "chat/settings.html", {"conversation": shown, "choices_form": form}, status=400)
-    choices.save(shown, form.choices)
+        return render(request, "chat/settings.html", page, status=400)
+    with transaction.atomic():
+        choices.save(shown, form.choices)
+        if consent_form and consent_form.wish is not None:
+            consent.say(user, is_granted=consent_form.wish, scope="conversation", subject_id=shown.pk, now=now)
     if is_fetch(request):
         return JsonResponse({"text": _("Saved. It acts from the next reply on.")})
     messages.success(request, _("Saved. It acts from the next reply on."))

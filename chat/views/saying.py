@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from billing.entitlements import entitlement_of
 from billing.quota import QuotaExceeded, allowance_of
 from chat import events, offer, sending, tree
-from chat.forms import ChoicesForm, MessageForm, RegenerateForm
+from chat.forms import ChoicesForm, MessageForm, RegenerateForm, TrainingConsentForm
 from chat.models import Conversation, Message, Reply, SavedPrompt
 from chat.views.pages import whole_page
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
@@ -35,8 +35,8 @@ def new_conversation(request: HttpRequest) -> HttpResponseBase:
     if not form.is_valid():
         return _refused(request, None, _("This page is out of date. Reload it and send again."), 400)
     given = form.cleaned_data
-    chosen = _chosen(request)
-    if chosen and not chosen.is_valid():
+    chosen, consent_form = _chosen(request), TrainingConsentForm(request.POST)
+    if (chosen and not chosen.is_valid()) or not consent_form.is_valid():
         return _refused(request, None, _("The settings of this chat are not possible. Look at them again."), 400)
     try:
         reply = sending.start_conversation(
@@ -45,6 +45,7 @@ def new_conversation(request: HttpRequest) -> HttpResponseBase:
             client_id=given["client_id"],
             is_temporary=given["is_temporary"],
             chosen=chosen.choices if chosen else None,
+            may_train=consent_form.wish,
             document_ids=given["documents"],
             with_smaller_model=given["with_smaller_model"],
             now=timezone.now(),

@@ -3,7 +3,6 @@
 from feedback.models.comparisons import Comparison
 from feedback.models.ratings import (
     MAX_COMMENT_CHARACTERS,
-    WITH_WORDS_OF_OTHERS,
     Correction,
     FeedbackEvent,
     Rating,
@@ -25,7 +24,6 @@ from feedback.release.models import (
 
 __all__ = [
     "MAX_COMMENT_CHARACTERS",
-    "WITH_WORDS_OF_OTHERS",
     "CandidateRow",
     "Comparison",
     "Correction",

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
-from chat.models import Conversation, Message
+from chat.models import WITH_WORDS_OF_OTHERS, Message
 from feedback import reasons as known_reasons
 from feedback.consent import IN_FORCE
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MAX_COMMENT_CHARACTERS = 4_000
 ADJUDICATE = "feedback.adjudicate"
-WITH_WORDS_OF_OTHERS = (Conversation.Origin.SHARE, Conversation.Origin.IMPORT, Conversation.Origin.DOCUMENTS)
 
 
 class FeedbackEvent(models.Model):
@@ -83,6 +82,10 @@ class RatingQuerySet(models.QuerySet["Rating"]):
             .exclude(message__conversation__origin__in=WITH_WORDS_OF_OTHERS)
             .filter(RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - made of constants
         )
+
+    def with_consent(self) -> RatingQuerySet:
+        """Each with `is_allowed`: whether the person lets training use it."""
+        return self.annotate(is_allowed=RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - constants
 
     def needing_reader(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
         """Ratings with a place for this reader; `n_decisions` counts those who decided already.

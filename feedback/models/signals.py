@@ -12,9 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
-from chat.models import Message
+from chat.models import WITH_WORDS_OF_OTHERS, Message
 from feedback.consent import in_force
-from feedback.models.ratings import WITH_WORDS_OF_OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,7 @@ register = template.Library()
 def widget_context(
     message: Message, *, rating: Rating | None, corrections: list[Correction], error: str = "", is_open: bool = False
 ) -> dict[str, Any]:
-    """What the widget shows: the person's live rating of this reply, and the reasons that go with it."""
+    """What the widget shows: the person's live rating of this reply, taken `with_consent`, and the reasons with it."""
     return {
         "message": message,
         "rating": rating,
@@ -39,6 +39,7 @@ def widget_context(
 @register.inclusion_tag("feedback/widget.html", takes_context=True)
 def reply_feedback(context: dict[str, Any], message: Message, user: User) -> dict[str, Any]:
     """Thumbs, and with a rating its reasons and comment."""
+    message.conversation = context["conversation"]  # which else every rated reply would ask for
     said = _said(context["request"], user, message.conversation_id)
     rating = said.ratings.get(message.pk)
     corrections = [one for one in said.corrections if one.message_id == message.pk]
@@ -70,7 +71,7 @@ def _said(request: HttpRequest, user: User, conversation_id: uuid.UUID) -> _Said
     """All that the person said about the conversation, asked for once a page however many replies it shows."""
     known: dict[uuid.UUID, _Said] = request.__dict__.setdefault("_feedback_said", {})
     if conversation_id not in known:
-        ratings = Rating.objects.filter(user=user, message__conversation=conversation_id)
+        ratings = Rating.objects.with_consent().filter(user=user, message__conversation=conversation_id)
         corrections = Correction.objects.filter(user=user, message__conversation=conversation_id, withdrawn_at=None)
         known[conversation_id] = _Said(
             {rating.message_id: rating for rating in ratings}, list(corrections.order_by("created_at"))

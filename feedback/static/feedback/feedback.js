@@ -20,8 +20,10 @@ document.addEventListener("submit", async (event) => {
     const fresh = holder.content.firstElementChild;
     widget.replaceWith(fresh);
     if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
-    if (pressed === null && response.ok) fresh.querySelector("details")?.removeAttribute("open");
-    (fresh.querySelector("details[open] input[type=checkbox]") ?? fresh.querySelector("button")).focus();
+    const stays = form.hasAttribute("data-stays");
+    if (pressed === null && response.ok && !stays) fresh.querySelector("details")?.removeAttribute("open");
+    const next = stays ? "[data-stays] button" : "details[open] input[type=checkbox]";
+    (fresh.querySelector(next) ?? fresh.querySelector("button")).focus();
   } catch {
     for (const button of widget.querySelectorAll("button")) button.disabled = false;
     const { toast } = await import("../config/js/toast.js");

@@ -8,12 +8,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from accounts.models import User
+from accounts.models import ConsentEvent, User
 from chat import saved_prompts
 from chat.models import Conversation, Reply
 from tests.browser.chat_page import ChatPage
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -35,6 +36,8 @@ def test_settings_before_the_first_message_and_after_it(new_page: NewPage, user:
     settings.click()
     chat.page.get_by_label("Temperature").fill("0")
     chat.page.get_by_label("Longest reply").fill("16")
+    consent_box = chat.page.get_by_label("May be used to improve the model")
+    consent_box.select_option("No")
     chat.page.locator("#chat-settings").get_by_role("button", name="Save").click()
     chat.ask("Write a very long story about a lighthouse keeper.")
     reply = Reply.objects.get()
@@ -44,7 +47,16 @@ def test_settings_before_the_first_message_and_after_it(new_page: NewPage, user:
     chat.page.get_by_label("Longest reply").fill("")
     chat.page.locator("#chat-settings").get_by_role("button", name="Save").click()
     expect(chat.page.get_by_text("Saved. It acts from the next reply on.")).to_be_visible()
-    assert Conversation.objects.get().reply_tokens is None
+    talk = Conversation.objects.get()
+    assert talk.reply_tokens is None
+    settings.click()
+    consent_box.select_option("Yes")
+    chat.page.locator("#chat-settings").get_by_role("button", name="Save").click()
+    expect(consent_box).to_be_hidden()
+    said = ConsentEvent.objects.filter(scope="conversation", subject_id=talk.pk).order_by("created_at")
+    wait_until(
+        lambda: [event.is_granted for event in said.all()] == [False, True], what="both choices are in the ledger"
+    )
 
 
 def test_a_slash_offers_prompts_and_asks_for_their_words(new_page: NewPage, user: User) -> None:

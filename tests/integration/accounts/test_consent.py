@@ -44,6 +44,34 @@ def test_withdrawing_for_the_account_ends_the_grants_made_before_it_only(person:
     assert consent.consent_in_force(person, scope="conversation", subject_id=after)
 
 
+@pytest.mark.parametrize(
+    ("scope", "ended_by"), [("conversation", "account"), ("rating", "account"), ("rating", "conversation")]
+)
+def test_what_a_wider_withdrawal_ended_can_be_allowed_again(person: User, scope: str, ended_by: str) -> None:
+    subject = new_id()
+    consent.grant(person, now=NOW, scope=scope, subject_id=subject)
+    consent.withdraw(person, now=LATER, scope=ended_by, subject_id=None if ended_by == "account" else new_id())
+    consent.grant(person, now=LATER + timedelta(hours=1), scope=scope, subject_id=subject)
+    assert consent.consent_in_force(person, scope=scope, subject_id=subject)
+    assert ConsentEvent.objects.filter(scope=scope).count() == 2
+
+
+def test_what_stands_apart_from_the_account_is_told(person: User) -> None:
+    subject = new_id()
+
+    def apart() -> bool | None:
+        return consent.standing(person, scope="conversation", subject_id=subject).apart
+
+    assert apart() is None
+    consent.grant(person, now=NOW, scope="conversation", subject_id=subject)
+    assert apart() is True
+    consent.withdraw(person, now=LATER)
+    assert apart() is None, "ended with everything else"
+    consent.withdraw(person, now=LATER, scope="conversation", subject_id=subject)
+    consent.grant(person, now=LATER + timedelta(hours=1))
+    assert apart() is False, "a no is not undone by a yes for everything"
+
+
 def test_saying_the_same_twice_writes_once(person: User) -> None:
     consent.grant(person, now=NOW)
     consent.grant(person, now=LATER)
@@ -69,3 +97,5 @@ def test_the_settings_page_writes_the_ledger(person: User, client: Client) -> No
     client.post("/settings/consent", {})
     assert not consent.consent_in_force(person, scope="account")
     assert [event.is_granted for event in ConsentEvent.objects.order_by("created_at")] == [True, False]
+    consent.grant(person, now=LATER, scope="rating", subject_id=new_id())
+    assert "Allowed · one rating" in client.get("/settings/").content.decode(), "of a narrower scope too"

@@ -20,8 +20,7 @@ from accounts import data_copies, erasure
 from accounts.models import DataCopy
 from chat import retention, sending
 from chat.documents import attaching, reading
-from chat.models import Conversation, Document, DocumentFile, Passage
-from feedback.models import WITH_WORDS_OF_OTHERS
+from chat.models import WITH_WORDS_OF_OTHERS, Conversation, Document, DocumentFile, Passage
 from tests import factories
 
 pytestmark = pytest.mark.django_db
