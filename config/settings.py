@@ -224,6 +224,7 @@ SOCIALACCOUNT_AUTO_SIGNUP = False  # the question of consent is asked of everybo
 MFA_ADAPTER = "accounts.adapter.SecondStepAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {"activate_totp": "accounts.second_step.AuthenticatorAppForm"}
 MFA_TOTP_ISSUER = SITE_NAME
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 USERSESSIONS_TRACK_ACTIVITY = False  # a write and a commit in every request: a third of the time to the first token

@@ -41,7 +41,9 @@ def test_the_link_in_the_mail_confirms_the_address_and_signs_the_person_in(clien
     assert "Confirm and continue" in client.get(confirm).content.decode()
     client.post(confirm)
     assert client.get("/settings/").status_code == 200
-    assert consent.consent_in_force(User.objects.get(email=ADDRESS), scope="account")
+    person = User.objects.get(email=ADDRESS)
+    assert consent.consent_in_force(person, scope="account")
+    assert person.password.startswith("argon2$argon2id$")
 
 
 def test_the_letter_names_the_site_and_a_first_address_is_no_change_of_address(client: Client) -> None:
