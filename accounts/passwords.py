@@ -1,14 +1,15 @@
 """Passwords that thieves try first are refused, by lists out of packages: nothing is sent anywhere to find out.
 
 zxcvbn counts the tries that somebody needs who knows which passwords were stolen elsewhere, in order (30,000 of them),
-English words and names, runs of keys, dates and the usual replacements of letters. A list alone would let
-`Password123!` pass; such counting does not.
+English words and names, runs of keys, dates and the usual replacements of letters, and what this person and this site
+are called. A list alone would let `Password123!` pass; such counting does not.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -37,7 +38,8 @@ class GuessablePasswordValidator:
     def validate(self, password: str, user: User | None = None) -> None:
         """Raises `ValidationError` with a reason and what to do instead."""
         about_them = [part for text in (user.email, user.name) for part in text.split("@")] if user else []
-        counted = zxcvbn(password[:LONGEST_COUNTED], user_inputs=[part for part in about_them if part])
+        known = [word for word in (*about_them, *settings.GUESSABLE_WORDS) if word]
+        counted = zxcvbn(password[:LONGEST_COUNTED], user_inputs=known)
         if counted["guesses"] < FEWEST_TRIES:
             reason = _reason(counted["sequence"])
             raise ValidationError(f"{reason} {ADVICE}", code="password_guessable")

@@ -194,6 +194,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "accounts.passwords.GuessablePasswordValidator"},
 ]
+# What a stranger tries here before anything else: the site's name, its address, and words that its operator adds.
+GUESSABLE_WORDS = [SITE_NAME, *(_site.hostname or "").split("."), *env.list("GUESSABLE_WORDS", default=[])]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "chat"
 LOGOUT_REDIRECT_URL = "home"

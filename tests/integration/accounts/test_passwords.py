@@ -5,6 +5,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import User
 from tests import signing_in
@@ -37,6 +38,14 @@ def test_a_password_that_thieves_try_is_refused_with_the_reason(password: str, r
 )
 def test_a_good_password_of_any_kind_and_length_is_taken(password: str) -> None:
     validate_password(password, User(email="someone@example.org"))
+
+
+def test_what_the_site_is_called_is_guessed_first(settings: Settings) -> None:
+    validate_password("tethysiachat", User(email="someone@example.org"))
+    settings.GUESSABLE_WORDS = [*settings.GUESSABLE_WORDS, "Tethysia"]
+    with pytest.raises(ValidationError):
+        validate_password("tethysiachat", User(email="someone@example.org"))
+    assert settings.SITE_NAME in settings.GUESSABLE_WORDS
 
 
 @pytest.mark.django_db
