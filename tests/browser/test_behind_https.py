@@ -126,3 +126,5 @@ def test_who_asks_in_plain_http_is_sent_to_https(stack: Stack) -> None:
     site = urlsplit(stack.url)
     answer = httpx.get(f"http://127.0.0.1:{stack.env['PORT']}/chat", headers={"Host": site.netloc})
     assert (answer.status_code, answer.headers["location"]) == (301, f"{stack.url}/chat")
+    program = httpx.get(f"http://127.0.0.1:{stack.env['PORT']}/v1/models", headers={"Host": site.netloc})
+    assert (program.status_code, program.json()["error"]["code"]) == (403, "https_required")

@@ -8,6 +8,7 @@ import uuid
 import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
+from pytest_django import Settings
 
 from config.programs import ProgramsMiddleware
 from tests import signing_in
@@ -36,6 +37,16 @@ def test_a_program_may_insist_on_the_version_that_it_was_written_for() -> None:
     refused = Client(headers={"api-version": "2"}).get("/api/usage")
     assert (refused.status_code, refused.json()["error"]["code"]) == (406, "no_such_version")
     assert Client(headers={"api-version": "2"}).get("/").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/api/usage", "/api/schema", "/v1/models"])
+def test_behind_https_a_program_in_the_clear_is_refused_and_not_redirected(settings: Settings, address: str) -> None:
+    settings.HTTPS = settings.SECURE_SSL_REDIRECT = True
+    refused = Client().get(address)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "https_required")
+    assert refused.headers["x-request-id"]
+    assert Client().get(address, secure=True).status_code in (200, 401)
+    assert Client().get("/api/docs").status_code == 301, "people are led to where they wanted to go"
 
 
 @pytest.mark.parametrize(
