@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
@@ -95,13 +95,13 @@ def find(text: str, *, now: datetime) -> ApiKey | None:
 def take(*, key: ApiKey, tokens: int, now: datetime) -> bool:
     """Take `tokens` from the month's cap, in the caller's transaction; False when there is not that much left.
 
-    One statement checks and takes, so that requests at the same time never pass the cap together.
+    One statement begins a new month, checks and takes, so that requests at the same time never pass the cap together.
     """
     month = first_of_month(now)
-    spender = ApiKey.objects.filter(pk=key.spender_id)
-    spender.filter(~Q(spending_month=month) | Q(spending_month=None)).update(spending_month=month, tokens_spent=0)
-    fits = Q(monthly_token_cap=None) | Q(monthly_token_cap__gte=F("tokens_spent") + tokens)
-    return bool(spender.filter(fits).update(tokens_spent=F("tokens_spent") + tokens))
+    spent = Case(When(spending_month=month, then=F("tokens_spent")), default=0) + tokens
+    fits = Q(monthly_token_cap=None) | Q(monthly_token_cap__gte=spent)
+    spender = ApiKey.objects.filter(fits, pk=key.spender_id)
+    return bool(spender.update(spending_month=month, tokens_spent=spent))
 
 
 def correct(*, key: ApiKey, taken: int, used: int, taken_at: datetime) -> None:

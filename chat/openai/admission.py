@@ -82,7 +82,7 @@ def admit(caller: Caller, wish: Wish, *, idempotency_key: str, now: datetime) ->
 
 def rate_limits(caller: Caller, *, now: datetime) -> dict[str, str]:
     """`x-ratelimit-*`: messages in the plan's window and tokens in its month, as they stand."""
-    allowance = quota.allowance_of(caller.key.user, now=now)
+    allowance = quota.allowance_of(caller.key.user, now=now, entitlement=caller.entitlement)
     return {
         "x-ratelimit-limit-requests": str(allowance.limit),
         "x-ratelimit-remaining-requests": str(allowance.remaining),
@@ -107,8 +107,9 @@ def _reserve(caller: Caller, wish: Wish, idempotency_key: str, now: datetime) ->
     wanted = (wish.max_tokens or entitlement.max_output_tokens) * wish.choices
     completion.endpoint, completion.model, completion.is_streamed = wish.endpoint, wish.model, wish.is_streamed
     completion.fingerprint = wish.fingerprint if idempotency_key else ""
-    completion.reserved_tokens = 0
-    completion.save(force_insert=True)
+    if idempotency_key:  # a repeated request is known before anything is taken for it
+        completion.reserved_tokens = 0
+        completion.save(force_insert=True)
     grant = quota.reserve(
         user=key.user,
         request_id=completion.id,
@@ -120,7 +121,7 @@ def _reserve(caller: Caller, wish: Wish, idempotency_key: str, now: datetime) ->
     )
     longest = _take_from_cap(key, prompt_tokens, grant.max_output_tokens, now)
     completion.reserved_tokens = prompt_tokens + longest
-    completion.save(update_fields=["reserved_tokens"])
+    completion.save()
     return Admission(
         completion=completion,
         max_tokens_each=max(1, longest // wish.choices),
