@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
@@ -23,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import activity, belongings, letters
 from accounts.models import ActivityEvent, DataCopy, User
-from accounts.signals import data_copied
+from accounts.signals import data_copied, kept_rows_copied
 
 KEPT = timedelta(days=7)
 ZIPPED = zipfile.ZIP_DEFLATED
@@ -100,13 +101,19 @@ def _zip(user: User, now: datetime) -> bytes:
             for path, title, content in cast(Iterable[tuple[str, str, str]], answer or ()):
                 archive.writestr(path, content)
                 listed.append((path, title))
-        tables = [_table(label, rows) for label, rows in belongings.of(user).items()]
+        tables = [_table(label, rows) for label, rows in (belongings.of(user) | _kept_rows(user)).items()]
         about = {"person": user, "made_at": now, "tables": tables, "pages": listed}
         archive.writestr("index.html", render_to_string("accounts/data_copy.html", about))
         for table in tables:
             text = json.dumps(table["rows"], cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
             archive.writestr(f"json/{table['label']}.json", text)
     return sink.getvalue()
+
+
+def _kept_rows(user: User) -> dict[str, list[Model]]:
+    """What stays when the person leaves, such as their bills."""
+    answers = [answer for _receiver, answer in kept_rows_copied.send(sender=User, user=user)]
+    return {label: rows for answer in answers for label, rows in (answer or {}).items() if rows}
 
 
 def _table(label: str, rows: list[Any]) -> dict[str, Any]:

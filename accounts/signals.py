@@ -8,6 +8,9 @@ where that cannot be rolled back, and returns what the law keeps, as a list of p
 
 `data_copied` is sent while a copy of a person's data is made, in their language; keyword `user`. A receiver returns
 pages to read besides the tables: an iterable of (path in the zip, title, HTML), or None.
+
+`kept_rows_copied` is sent with it. A receiver returns the rows about the person that are not deleted with them, by
+model label, or None.
 """
 
 from django.dispatch import Signal
@@ -15,3 +18,4 @@ from django.dispatch import Signal
 person_leaving = Signal()
 consent_withdrawn = Signal()
 data_copied = Signal()
+kept_rows_copied = Signal()

@@ -1,4 +1,5 @@
-"""What billing forgets when a person leaves: the customer at Stripe goes, with its subscriptions; the books stay."""
+"""What billing forgets when a person leaves: the customer at Stripe goes, with its subscriptions; the books stay, and a
+copy of the person's data has them too."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Model
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from billing import trials
-from billing.models import Customer, Invoice, StripeCommand
+from billing.models import Customer, Invoice, StripeCommand, Subscription
 
 KEPT_TRIAL = gettext_noop(
     "That somebody with your e-mail address had a trial, for %(years)s years: a keyed hash from which nobody can "
@@ -39,6 +41,14 @@ def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
     if Invoice.objects.filter(customer=customer).exists():
         kept.append(_("Invoices, as tax law asks, under the number of a customer without a name."))
     return kept
+
+
+def books(*, user: User, **_arguments: Any) -> dict[str, list[Model]]:
+    """What a copy of the person's data has of billing: the books are not deleted with their person."""
+    return {
+        kind._meta.label_lower: list(kind._default_manager.filter(**{path: user}))
+        for kind, path in ((Customer, "user"), (Subscription, "customer__user"), (Invoice, "customer__user"))
+    }
 
 
 def _blind_events(email: str) -> None:

@@ -85,6 +85,8 @@ class WebhookDelivery(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        verbose_name = _("webhook message")
+        verbose_name_plural = _("webhook messages")
         constraints = [
             models.UniqueConstraint(fields=["endpoint", "event", "subject"], name="webhook_told_once"),
             models.CheckConstraint(
@@ -117,6 +119,8 @@ class WebhookTry(models.Model):
 
     class Meta:
         ordering = ["-tried_at", "-id"]
+        verbose_name = _("try of a webhook")
+        verbose_name_plural = _("tries of webhooks")
 
     def __str__(self) -> str:
         return str(self.status or self.error)

@@ -26,7 +26,7 @@ from accounts import api_keys, consent, data_copies, erasure
 from accounts.models import ActivityEvent, DataCopy, Deletion, ErasureReceipt, User
 from accounts.webhooks import endpoints, publishing
 from billing import quota
-from billing.models import Customer, StripeCommand, StripeEvent
+from billing.models import Customer, Invoice, StripeCommand, StripeEvent
 from chat import streams
 from chat.models import Reply
 from feedback import capture
@@ -143,6 +143,9 @@ def test_nothing_of_the_person_is_left(person: User, client: Client, django_capt
 
 
 def test_a_copy_of_the_data_has_all_of_it_and_no_secret(person: User, mailoutbox) -> None:
+    money = {"total": 2000, "amount_due": 2000, "amount_paid": 2000, "currency": "usd"}
+    customer, now = Customer.objects.get(user=person), timezone.now()
+    Invoice.objects.create(customer=customer, stripe_id="in_marker", status="paid", created_at=now, **money)
     copy = DataCopy.objects.create(user=person)
     data_copies.make(copy.pk, now=timezone.now())
     browser = signing_in.just_now(person)
@@ -158,6 +161,8 @@ def test_a_copy_of_the_data_has_all_of_it_and_no_secret(person: User, mailoutbox
     [page] = [name for name in names if name.startswith("conversations/")]
     assert f"<p>Here is {WORDS}.</p>" in archive.read(page).decode(), "to read, as the chat shows it"
     assert f'href="{quote(page)}"' in archive.read("index.html").decode()
+    assert json.loads(archive.read("json/billing.customer.json"))[0]["stripe_id"] == "cus_marker"
+    assert json.loads(archive.read("json/billing.invoice.json"))[0]["stripe_id"] == "in_marker", "though it stays"
     everything = b"".join(archive.read(name) for name in names).decode()
     assert person.password not in everything
     assert person.api_keys.get().digest not in everything
