@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
@@ -34,6 +35,12 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, APIException):
         response.data = {"error": {"code": str(error.get_codes()), "message": str(error.detail)}}
     return response
+
+
+@csrf_exempt  # it does nothing
+def nothing_here(_request: HttpRequest) -> JsonResponse:
+    """For a program that asks below `/api` where there is no address, as with an id that is none."""
+    return JsonResponse({"error": {"code": "not_found", "message": _("There is no such thing here.")}}, status=404)
 
 
 def _quota_answer(error: QuotaExceeded) -> Response:

@@ -39,6 +39,15 @@ def test_a_program_may_insist_on_the_version_that_it_was_written_for() -> None:
     assert Client(headers={"api-version": "2"}).get("/").status_code == 200
 
 
+@pytest.mark.parametrize("address", ["/api/nothing", "/api/webhooks/%C2%B4%06%0A/secret", "/api/conversations/1"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_an_address_that_there_is_not_is_told_to_programs_in_their_words(address: str, method: str) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(signing_in.person("programmer@example.org"))
+    answer = browser.generic(method, address)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize("address", ["/api/usage", "/api/schema", "/v1/models"])
 def test_behind_https_a_program_in_the_clear_is_refused_and_not_redirected(settings: Settings, address: str) -> None:
     settings.HTTPS = settings.SECURE_SSL_REDIRECT = True
