@@ -47,6 +47,8 @@ def test_an_authenticator_app_and_its_recovery_codes(new_page: NewPage, person: 
     sign_in(page, person)
     page.goto("/accounts/2fa/totp/activate/")
     give_password(page)
+    page.emulate_media(color_scheme="dark")
+    assert page.locator("img.qr").evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
     secret = page.locator("#authenticator_secret").input_value()
     page.locator("input[name=code]").fill(code_of(secret))
     page.keyboard.press("Enter")
