@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import CharField, Model, Value
+from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -24,7 +25,9 @@ KEPT_TRIAL = gettext_noop(
 def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
     customer = Customer.objects.filter(user=user).first()
     kept = [_(KEPT_TRIAL) % {"years": trials.KEPT_FOR.days // 365}] if trials.remember(user, now=now) else []
-    StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING).update(parameters={}, result={})
+    ended = StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING)
+    forgotten = Concat(Value("forgotten:"), Cast("id", CharField()))  # most keys were made of the person's id
+    ended.update(key=forgotten, parameters={}, result={})
     _blind_events(user.email)
     if customer is None:
         return kept
