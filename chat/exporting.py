@@ -25,6 +25,7 @@ _STYLE = (
     "article{margin:1.5rem 0}.user{white-space:pre-wrap;padding:.75rem 1rem;border-radius:1rem;background:#8882}"
     "h2{font-size:.875rem;opacity:.7}pre{overflow:auto;padding:.75rem;background:#8882}"
     "table{border-collapse:collapse}td,th{border:1px solid #8886;padding:.25rem .5rem}"
+    "a[data-goes-to]::after{content:' (' attr(data-goes-to) ')';opacity:.7}"
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import nh3
 from django.utils.safestring import SafeString, mark_safe
@@ -35,12 +36,13 @@ _MATHML_TAGS = {
     "munder", "mover", "munderover", "mmultiscripts", "mtable", "mtr", "mtd", "mstyle", "mpadded", "mphantom",
     "menclose", "semantics",
 }  # fmt: skip
+_SCHEMES = {"http", "https", "mailto"}
 _TAGS = {
     "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol",
     "li", "a", "table", "thead", "tbody", "tr", "th", "td", "div", "span", "figure", "figcaption",
 }  # fmt: skip
 _ATTRIBUTES = {
-    "a": {"href", "title", "target"},
+    "a": {"href", "target", "data-goes-to"},
     "ol": {"start"},
     "th": {"class"},
     "td": {"class"},
@@ -62,7 +64,7 @@ _ATTRIBUTES = {
 _SANITISER = nh3.Cleaner(
     tags=_TAGS | _MATHML_TAGS,
     attributes=_ATTRIBUTES,
-    url_schemes={"http", "https", "mailto"},
+    url_schemes=_SCHEMES,
     link_rel="nofollow noopener noreferrer ugc",
     generic_attribute_prefixes=set(),
 )
@@ -70,7 +72,7 @@ _FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True, classprefix="hl-")
 
 
 class _Renderer(RendererHTML):
-    """What differs from plain HTML: code is a labelled figure, pictures are links, tables scroll."""
+    """What differs from plain HTML: code is a labelled figure, pictures are links, links say where, tables scroll."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         info = tokens[idx].info.strip().split()
@@ -82,11 +84,12 @@ class _Renderer(RendererHTML):
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         source = str(tokens[idx].attrs.get("src", ""))
         label = tokens[idx].content or source
-        return f'<a href="{escape(source)}" target="_blank">{escape(label)}</a>'
+        return f"{_link(source, label)}{escape(label)}</a>"
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        tokens[idx].attrSet("target", "_blank")
-        return self.renderToken(tokens, idx, options, env)
+        end = next(at for at in range(idx, len(tokens)) if tokens[at].type == "link_close")
+        text = "".join(token.content for token in tokens[idx + 1 : end])
+        return _link(str(tokens[idx].attrs["href"]), text)
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="table-scroll" tabindex="0"><table>'
@@ -102,6 +105,29 @@ class _Renderer(RendererHTML):
 
     th_open = _cell
     td_open = _cell
+
+
+def _link(address: str, text: str) -> str:
+    """The tag that opens a link; none for an address in this site, which only the site itself may link to.
+
+    The sanitiser takes away the end tag that is left over then.
+    """
+    if address.partition(":")[0].lower() not in _SCHEMES:
+        return ""
+    goes_to = _destination(address, text)
+    shown = f' data-goes-to="{escape(goes_to)}"' if goes_to else ""
+    return f'<a href="{escape(address)}" target="_blank"{shown}>'
+
+
+def _destination(address: str, text: str) -> str:
+    """The host or mailbox that a link goes to; nothing when its text says so already."""
+    try:
+        parts = urlsplit(address)
+        place = unquote(parts.path) if parts.scheme == "mailto" else parts.hostname or address
+        said = urlsplit(text if "://" in text else f"//{text}").netloc.lower()
+    except ValueError:
+        return address
+    return "" if place in (said, text) else place
 
 
 def _figure(code: str, language: str) -> str:

@@ -162,5 +162,43 @@ def test_links_open_elsewhere_and_carry_no_referrer():
     assert "noopener noreferrer" in html
 
 
+@pytest.mark.parametrize(
+    ("link", "goes_to"),
+    [
+        ("[our bank](https://evil.example/bank)", "evil.example"),
+        ("[https://bank.example](https://evil.example)", "evil.example"),
+        ("[bank.example@evil.example](https://evil.example)", "evil.example"),
+        ("<https://bank.example@evil.example>", "evil.example"),
+        ("[**the** `bank`](HTTPS://Evil.Example:8443)", "evil.example"),
+        ("[exämple.org](https://exämple.org)", "xn--exmple-cua.org"),
+        ("[write](mailto:eve@evil.example)", "eve@evil.example"),
+        ("![a cat](https://evil.example/p.png)", "evil.example"),
+    ],
+)
+def test_a_link_says_where_it_goes(link, goes_to):
+    assert f' data-goes-to="{goes_to}"' in render(link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<https://a.example/b>",
+        "[a.example](https://a.example/b)",
+        "[A.example/b](https://a.example/b)",
+        "<eve@a.example>",
+    ],
+)
+def test_a_link_that_says_where_it_goes_itself_does_not_say_it_twice(link):
+    assert "<a href=" in render(link)
+    assert "data-goes-to" not in render(link)
+
+
+@pytest.mark.parametrize("address", ["/accounts/delete/", "#thread", "?at=1", "//evil.example", ""])
+def test_the_model_links_to_nothing_in_this_site(address):
+    assert render(f"[**your** account]({address})").strip() == (
+        '<div class="block"><p><strong>your</strong> account</p>\n</div>'
+    )
+
+
 def test_a_picture_is_a_link_because_nothing_may_be_loaded_from_elsewhere():
     assert 'href="https://a.example/p.png"' in render("![a cat](https://a.example/p.png)")
