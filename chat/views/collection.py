@@ -162,13 +162,27 @@ def title(request: HttpRequest, conversation_id: uuid.UUID) -> JsonResponse:
 @login_required
 @require_POST
 def rename(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """Give it another title; a script is told what to put in the place of the old one."""
     shown = own_conversation(request, conversation_id)
     form = RenameForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, _("A title has between 1 and 120 characters."))
-    else:
-        sending.rename_conversation(conversation=shown, title=form.cleaned_data["title"])
-    return redirect("conversation", conversation_id)
+    refusal = "" if form.is_valid() else _("A title has between 1 and 120 characters.")
+    if refusal and is_fetch(request):
+        return JsonResponse({"error": {"message": refusal}}, status=400)
+    if refusal:
+        messages.error(request, refusal)
+        return redirect("conversation", conversation_id)
+    title = form.cleaned_data["title"]
+    sending.rename_conversation(conversation=shown, title=title)
+    if not is_fetch(request):
+        return redirect("conversation", conversation_id)
+    return JsonResponse(
+        {
+            "conversation": str(shown.pk),
+            "title": title,
+            "options": _("Options for “%(title)s”") % {"title": title},
+            "text": _("Renamed to “%(title)s”.") % {"title": title},
+        }
+    )
 
 
 @login_required

@@ -73,10 +73,9 @@ def test_a_visit_without_a_pointer(new_page: NewPage, user: User) -> None:
     expect(page.get_by_label("Title")).to_be_focused()
     page.keyboard.press("Control+A")
     page.keyboard.type("Colours")
-    # The new title is read before the page it comes with hears keys.
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
     expect(page.locator("[data-title]").first).to_have_text("Colours")
+    expect(page.get_by_role("button", name="Conversation", exact=True)).to_be_focused()
 
     page.keyboard.press("Control+k")
     page.wait_for_url("**/chats/all")

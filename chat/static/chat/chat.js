@@ -9,12 +9,13 @@ import { startEditing } from "./edit.js";
 import { followAll } from "./follow.js";
 import { startKeys } from "./keys.js";
 import { startPrompts } from "./prompts.js";
+import { startRenaming } from "./rename.js";
 import { startSending } from "./sending.js";
 import { startSettings } from "./settings.js";
 import { startSidebar } from "./sidebar.js";
 import { shareWithTabs } from "./tabs.js";
 import { startThread } from "./thread.js";
-import { startTitles } from "./titles.js";
+import { showTitle, startTitles } from "./titles.js";
 import { startVariants } from "./variants.js";
 
 const chat = document.querySelector("[data-chat]");
@@ -28,6 +29,9 @@ const post = startSending(chat, thread, sidebar, tabs);
 const documents = startDocuments(chat);
 const composer = startComposer(chat, thread, post, documents);
 startTitles(chat, sidebar);
+startRenaming(sidebar, ({ conversation, title }) => {
+  if (conversation === chat.dataset.conversation) showTitle(chat, title);
+});
 startPrompts(chat, composer.box);
 startSettings(chat);
 startEditing(chat, post);

@@ -1,5 +1,6 @@
 // The page of all conversations: results while typing, choosing all, changes in place.
 
+import { startRenaming } from "./rename.js";
 import { startSidebar } from "./sidebar.js";
 
 const PAUSE = 200;
@@ -32,4 +33,7 @@ results.addEventListener("change", (event) => {
   if (!event.target.matches("[data-check-all]")) return;
   for (const box of results.querySelectorAll("[name=conversation]")) box.checked = event.target.checked;
 });
-startSidebar(() => show(location.href));
+startRenaming(
+  startSidebar(() => show(location.href)),
+  () => show(location.href),
+);

@@ -2,6 +2,7 @@
 
 import { eventsOf } from "./answer.js";
 import { followAll } from "./follow.js";
+import { showTitle } from "./titles.js";
 
 /** Resolves with whether it was sent. `pendingText` is shown below the thread until the server answers. */
 export function startSending(chat, thread, sidebar, tabs) {
@@ -50,13 +51,10 @@ export function startSending(chat, thread, sidebar, tabs) {
     chat.dataset.conversation = answer.conversation;
     form.action = answer.send_url;
     form.elements.content.dataset.draft = answer.draft_key;
-    document.title = `${answer.title} · ${chat.dataset.site}`;
-    for (const title of document.querySelectorAll("[data-title]")) title.textContent = answer.title;
+    showTitle(chat, answer.title);
     for (const tool of document.querySelectorAll("[data-conversation-tools]")) tool.hidden = false;
     document.querySelector("[data-temporary]")?.remove();
-    const rename = document.querySelector("[data-rename]");
-    rename.action = answer.rename_url;
-    rename.elements.title.value = answer.title;
+    document.querySelector("#rename [data-rename]").action = answer.rename_url;
     document.querySelector("[data-delete]").action = answer.delete_url;
     document.querySelector("[data-share]").href = answer.share_url;
     document.querySelector("[data-export]").href = answer.manage_url;

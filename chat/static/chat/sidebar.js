@@ -85,6 +85,14 @@ export function startSidebar(onChange) {
       if (!newest?.getAttribute("href").endsWith(conversation)) await reload(conversation);
     },
     reload,
+
+    /** Gives its row the new title. */
+    rename({ conversation, title, options }) {
+      const link = [...list.querySelectorAll(".sidebar__item")].find((one) => one.getAttribute("href").endsWith(conversation));
+      if (!link) return;
+      link.textContent = title;
+      link.nextElementSibling.setAttribute("aria-label", options);
+    },
   };
 }
 

@@ -1,9 +1,16 @@
-// The title that the model makes after the first reply: looked for a few times, then left for the next visit.
+// The title of the conversation: shown wherever the page has it, and looked for after the first reply, when the model makes it.
 
 import { isBusy } from "./follow.js";
 
 const LOOKS = [1500, 3000, 6000, 12_000];
 
+export function showTitle(chat, title) {
+  for (const place of document.querySelectorAll("[data-title]")) place.textContent = title;
+  document.title = `${title} · ${chat.dataset.site}`;
+  document.querySelector("#rename [data-rename]").elements.title.value = title;
+}
+
+/** Looks for the model's title a few times, then leaves it for the next visit. */
 export function startTitles(chat, sidebar) {
   const asked = new Set();
 
@@ -18,9 +25,7 @@ export function startTitles(chat, sidebar) {
       const response = await fetch(`${location.pathname}/title`, { headers: { Accept: "application/json" } }).catch(() => null);
       const found = response?.ok ? await response.json() : null;
       if (!found || found.is_first_words) continue;
-      for (const title of document.querySelectorAll("[data-title]")) title.textContent = found.title;
-      document.title = `${found.title} · ${chat.dataset.site}`;
-      document.querySelector("[data-rename]").elements.title.value = found.title;
+      showTitle(chat, found.title);
       sidebar.reload(id);
       return;
     }

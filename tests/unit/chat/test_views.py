@@ -224,6 +224,17 @@ def test_renaming_needs_a_title(client: Client, conversation: Conversation) -> N
         assert conversation.title == expected
 
 
+def test_a_script_renames_without_another_page(client: Client, conversation: Conversation) -> None:
+    address = reverse("rename", args=[conversation.pk])
+    answer = client.post(address, {"title": " A & B "}, headers=FETCH).json()
+    assert (answer["title"], answer["options"]) == ("A & B", "Options for “A & B”")
+    refused = client.post(address, {"title": "x" * 121}, headers=FETCH)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"] == "A title has between 1 and 120 characters."
+    conversation.refresh_from_db()
+    assert conversation.title == "A & B"
+
+
 def test_a_deleted_conversation_is_gone(client: Client, conversation: Conversation) -> None:
     client.post(reverse("delete", args=[conversation.pk]))
     assert client.get(f"/c/{conversation.pk}").status_code == 404

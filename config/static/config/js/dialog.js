@@ -1,9 +1,21 @@
 // Native dialogs, opened by any [data-dialog-open="id"] and closed by any [data-dialog-close] inside or a click outside.
 
+/** When it closes, the focus goes back to where it was; to the button of the menu it was in, which has closed meanwhile. */
 export function openDialog(id) {
   const dialog = document.getElementById(id);
-  if (dialog && !dialog.open) dialog.showModal();
+  if (!dialog || dialog.open) return dialog;
+  const menu = document.activeElement?.closest("[popover]");
+  dialog.showModal();
+  if (menu) dialog.addEventListener("close", () => focusButtonOf(menu), { once: true });
   return dialog;
+}
+
+function focusButtonOf(menu) {
+  // What is hidden loses the focus only when the page is drawn again.
+  const held = document.activeElement;
+  if (held !== document.body && held?.checkVisibility()) return;
+  const buttons = [...document.querySelectorAll(`[popovertarget="${CSS.escape(menu.id)}"]`)];
+  buttons.find((button) => button.checkVisibility())?.focus();
 }
 
 /** Ask before something that cannot be undone; resolves true only when the person confirms. */

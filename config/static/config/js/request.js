@@ -45,5 +45,7 @@ export async function request(url, { method, json, form, signal, headers = {} } 
     throw new RequestError(0, "offline", document.body.dataset.offline ?? failure.message);
   }
   if (!response.ok) throw await errorFrom(response);
+  // Whoever was signed out meanwhile is led to a page.
+  if (response.redirected) throw new RequestError(response.status, "redirected", document.body.dataset.requestFailed);
   return response;
 }
