@@ -28,6 +28,22 @@ def conversation(user, *turns):
     return parent
 
 
+def long_conversation(user, count, text="message {number}."):
+    """So many messages one below the other, questions and finished replies in turns, made at once; returns them."""
+    made = Conversation.objects.create(user=user, title="Long")
+    messages = []
+    for number in range(count):
+        parent = messages[-1] if messages else None
+        role = "assistant" if number % 2 else "user"
+        messages.append(Message(conversation=made, parent=parent, role=role, content=text.format(number=number)))
+    Message.objects.bulk_create(messages)
+    done = {"state": "complete", "finished_at": timezone.now(), "queue": "x", "priority": 0, "seed": 1, "max_tokens": 1}
+    Reply.objects.bulk_create(Reply(message=message, user=user, **done) for message in messages[1::2])
+    made.current_leaf = messages[-1]
+    made.save()
+    return messages
+
+
 def reply_to(question, answer, **receipt):
     """Another finished reply to a question, with the receipt a worker would have written."""
     message = _message(question.conversation, question, "assistant", answer)

@@ -20,6 +20,8 @@ from chat.models import MAX_MESSAGE_CHARACTERS, Certainty, Conversation, Message
 from chat.views.requests import id_or_none, is_fetch, own_conversation, person
 
 TURNS_SHOWN = 80
+# More on one page would be slow to make and to draw: then it shows a part from the middle.
+MOST_TURNS = 400
 
 
 @require_GET
@@ -30,7 +32,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The conversation along the path its owner chose; `?at=` chooses another branch."""
+    """The conversation along the path its owner chose; `?at=` chooses another branch, `?near=` only where to look."""
     shown = own_conversation(request, conversation_id)
     if at := request.GET.get("at"):
         try:
@@ -64,13 +66,32 @@ def certainty(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid
     return JsonResponse({"spans": kept.spans if kept else []})
 
 
-def _turns_shown(request: HttpRequest, turns: list[tree.Turn]) -> int:
-    """How many of the last turns to show: as many as were asked for, and as far back as the one that was."""
+def _part_shown(request: HttpRequest, turns: list[tree.Turn]) -> tuple[int, int]:
+    """From where to where to show the turns: the last ones, as many as asked for, as far back as the one asked for.
+
+    What is asked for by `near`, or would make the page too long, is shown with what stands around it.
+    """
+
+    def place_of(*names: str) -> int | None:
+        ids = [id_or_none(request.GET.get(name)) for name in names]
+        return next((index for index, one in enumerate(turns) if one.message.pk in ids), None)
+
     wanted = request.GET.get("turns", "")
-    count = min(int(wanted), len(turns)) if wanted.isdecimal() and len(wanted) < 7 else 0
-    ids = (id_or_none(request.GET.get("at")), id_or_none(request.GET.get("edit")))
-    places = [len(turns) - index for index, one in enumerate(turns) if one.message.pk in ids]
-    return max(TURNS_SHOWN, count, *places)
+    count = min(int(wanted), MOST_TURNS) if wanted.isdecimal() and len(wanted) < 7 else 0
+    first = max(0, len(turns) - max(TURNS_SHOWN, count))
+    asked = place_of("at", "edit")
+    around = place_of("near")
+    if asked is not None:
+        first = min(first, asked)
+    if around is None and len(turns) - first > MOST_TURNS:
+        around = asked
+    return (first, len(turns)) if around is None else (max(0, around - TURNS_SHOWN), around + TURNS_SHOWN)
+
+
+def _earlier(first: int, end: int, turns: list[tree.Turn]) -> str:
+    """The query that shows what stands before turn `first`."""
+    more = len(turns) - first + TURNS_SHOWN
+    return f"turns={more}" if end >= len(turns) and more <= MOST_TURNS else f"near={turns[first].message.pk}"
 
 
 def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) -> dict[str, Any]:
@@ -79,14 +100,15 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
     entitlement = entitlement_of(person(request), now=now)
     turns = tree.current_path(shown) if shown else []
     is_temporary = more.pop("is_temporary", shown is not None and shown.is_temporary)
-    count = _turns_shown(request, turns)
+    first, end = _part_shown(request, turns)
     return {
         "conversation": shown,
         "is_temporary": is_temporary,
         "conversations": sidebar.page_of(person(request), now=now),
-        "turns": turns[-count:],
-        "hidden_turns": max(0, len(turns) - count),
-        "earlier_from": count + TURNS_SHOWN,
+        "turns": turns[first:end],
+        "hidden_turns": first,
+        "earlier": _earlier(first, end, turns) if first else "",
+        "later_turns": max(0, len(turns) - end),
         "context_after": context.after_turns(turns),
         "last_message_id": turns[-1].message.pk if turns else "",
         "documents": showing.listed(user=person(request), conversation=shown, now=now),

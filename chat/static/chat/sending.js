@@ -37,6 +37,11 @@ export function startSending(chat, thread, sidebar, tabs) {
   }
 
   function show(answer, events) {
+    // What comes before it is not on the page: the end of the conversation is, with the reply as it is written.
+    if (answer.after && !thread.turn(answer.after)) {
+      location.assign(answer.url);
+      return;
+    }
     thread.replaceBelow(answer.after, answer.html, answer.after_html);
     followAll(chat, { [answer.reply]: events });
     chat.querySelector("[data-allowance]").innerHTML = answer.allowance_html;

@@ -8,7 +8,7 @@ export function shareWithTabs(chat, thread) {
 
   const reload = () => {
     const isUntouched = !chat.querySelector("[data-editor]") && !chat.querySelector("[data-thread]").matches(":focus-within");
-    if (isUntouched && chat.dataset.conversation) thread.load(location.pathname);
+    if (isUntouched && !thread.isPart() && chat.dataset.conversation) thread.load(location.pathname);
   };
   channel?.addEventListener("message", ({ data }) => {
     if (data.conversation === chat.dataset.conversation) reload();

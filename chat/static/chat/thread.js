@@ -28,9 +28,11 @@ export function startThread(chat) {
     },
     { passive: true },
   );
+  const later = () => list.querySelector("[data-later]");
   jump.addEventListener("click", () => {
+    if (later()) return location.assign(location.pathname);
     follows = true;
-    toEnd();
+    return toEnd();
   });
   const resized = new ResizeObserver(() => {
     if (follows) toEnd();
@@ -52,8 +54,11 @@ export function startThread(chat) {
   const thread = {
     turn: (id) => list.querySelector(`[data-turn="${CSS.escape(id)}"]`),
 
+    /** Whether the page shows a part from the middle, without the end. */
+    isPart: () => Boolean(later()),
+
     /** The id of the message that the next one follows; empty at the start. */
-    last: () => [...list.querySelectorAll("[data-turn]")].at(-1)?.dataset.turn ?? "",
+    last: () => later()?.dataset.later ?? [...list.querySelectorAll("[data-turn]")].at(-1)?.dataset.turn ?? "",
 
     scrollBy(pixels) {
       follows = false;

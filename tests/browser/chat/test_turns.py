@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
 from playwright.sync_api import expect
 
 from accounts.models import User
-from chat.models import Reply
+from chat.models import Message, Reply
+from chat.views import pages
 from tests import factories
 from tests.browser.chat_page import PATIENCE, ChatPage
 from tests.stack.browser import NewPage
@@ -61,6 +63,22 @@ def test_the_meter_says_what_the_model_no_longer_sees(new_page: NewPage, user: U
     Reply.objects.filter(pk=last.pk).update(prompt_turns=1)
     chat.page.reload()
     expect(chat.page.locator("[data-context]")).to_contain_text("The oldest 2 messages no longer fit")
+
+
+def test_what_is_said_far_up_in_a_long_conversation_comes_at_its_end(
+    new_page: NewPage, user: User, endless_replies: None
+) -> None:
+    messages = factories.long_conversation(user, pages.MOST_TURNS + 20)
+    tenth = messages[10].pk
+    chat = ChatPage(new_page(user)).open(f"/c/{messages[0].conversation_id}?at={tenth}#m-{tenth}")
+    expect(chat.page.locator(f"#m-{tenth}")).to_be_in_viewport()
+    expect(chat.page.get_by_role("link", name="Show later messages")).to_have_count(1)
+    chat.say("Say hi.")
+    expect(chat.page).to_have_url(re.compile(r"/c/[^?#]+$"))
+    expect(chat.questions.last).to_contain_text("Say hi.")
+    assert Message.objects.get(content="Say hi.").parent == messages[-1]
+    chat.page.get_by_role("button", name="Stop").click()
+    chat.finished()
 
 
 def test_waiting_says_why_and_giving_up_is_free(new_page: NewPage, user: User, stack: Stack) -> None:

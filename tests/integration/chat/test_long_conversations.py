@@ -1,41 +1,41 @@
 """A long conversation shows its end, goes back a step at a time, and opens at a message that was found far up."""
 
+import re
+from urllib.parse import parse_qsl
+
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
-from chat.models import Conversation, Message, Reply
-from tests.factories import UserFactory
+from chat.views import pages
+from tests import factories
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def messages(db):
-    conversation = Conversation.objects.create(user=UserFactory(), title="Long")
-    made = []
-    for number in range(300):
-        made.append(
-            Message(
-                conversation=conversation,
-                parent=made[-1] if made else None,
-                role="assistant" if number % 2 else "user",
-                content=f"message {number}.",
-            )
-        )
-    Message.objects.bulk_create(made)
-    done = {"state": "complete", "finished_at": timezone.now(), "queue": "x", "priority": 0, "seed": 1, "max_tokens": 1}
-    Reply.objects.bulk_create(Reply(message=message, user=conversation.user, **done) for message in made[1::2])
-    conversation.current_leaf = made[-1]
-    conversation.save()
-    return made
+    return factories.long_conversation(factories.UserFactory(), 300)
 
 
 def shown(messages, **query):
     client = Client()
     client.force_login(messages[0].conversation.user)
     return client.get(reverse("conversation", args=[messages[0].conversation_id]), query).content.decode()
+
+
+def places(messages, page):
+    """The first and the last of the messages that the page shows, in a row and each once."""
+    ids = [str(message.pk) for message in messages]
+    shown = [ids.index(found) for found in re.findall(r'data-turn="([^"]+)"', page)]
+    assert shown == list(range(shown[0], shown[-1] + 1))
+    return shown[0], shown[-1]
+
+
+def query_of(page, label):
+    """Where the link with that label leads in the conversation; nothing when there is none."""
+    found = re.search(rf'href="[^"?]*\?([^"#]*)#m-[^"]*">{label}<', page)
+    return dict(parse_qsl(found[1])) if found else None
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,31 @@ def test_it_opens_as_far_back_as_the_message_that_is_asked_for(messages):
     page = shown(messages, at=str(messages[100].pk))
     assert page.count("data-turn=") == 200
     assert f'id="m-{messages[100].pk}"' in page
+
+
+def test_far_up_it_shows_what_stands_around_and_goes_on_in_both_directions(messages, monkeypatch):
+    monkeypatch.setattr(pages, "MOST_TURNS", 100)
+    page = shown(messages, at=str(messages[120].pk))
+    assert places(messages, page) == (40, 199)
+    assert f'name="parent" value="{messages[-1].pk}"' in page, "what is said here belongs to the end"
+    last = 199
+    while query := query_of(page, "Show later messages"):
+        page = shown(messages, **query)
+        begins, ends = places(messages, page)
+        assert begins <= last < ends
+        last = ends
+    assert last == 299
+    first, _last = places(messages, page)
+    while query := query_of(page, "Show earlier messages"):
+        page = shown(messages, **query)
+        begins, ends = places(messages, page)
+        assert begins < first <= ends + 1
+        first = begins
+    assert first == 0
+
+
+def test_a_page_never_shows_more_than_it_can_carry(messages, monkeypatch):
+    monkeypatch.setattr(pages, "MOST_TURNS", 100)
+    assert places(messages, shown(messages, turns="99999")) == (200, 299)
+    assert places(messages, shown(messages, near=str(messages[0].pk))) == (0, 79)
+    assert places(messages, shown(messages, near=str(messages[290].pk))) == (210, 299)
