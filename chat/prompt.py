@@ -53,14 +53,41 @@ def trimmed(system: Prompt, turns: Prompt, *, room: int) -> Prompt:
     if at_most_tokens(system + turns) <= room:
         return system + turns
     starts = [index for index, turn in enumerate(turns) if turn["role"] == Message.Role.USER]
-    for start in starts:
-        kept = system + turns[start:]
-        if at_most_tokens(kept) <= room or inference.count_tokens(kept) <= room:
-            return kept
+    first = _first_that_fits(system, turns, starts, room=room)
+    if first < len(starts):
+        return system + turns[starts[first] :]
     last = system + turns[starts[-1] :]
     if inference.count_tokens(last) <= settings.CHAT_CONTEXT_TOKENS - SMALLEST_REPLY_TOKENS:
         return last
     raise inference.PromptTooLong
+
+
+def _first_that_fits(system: Prompt, turns: Prompt, starts: list[int], *, room: int) -> int:
+    """The place in `starts` of the earliest from which all turns fit; how many there are, when none does.
+
+    Each question to the model's tokenizer takes the longer the more text it is about, and there may be thousands of
+    turns: from what surely fits it goes back by as much again until that is too much, and then by halves.
+    """
+    fits, too_long = _first_that_surely_fits(turns, starts, room=room - at_most_tokens(system)), -1
+    while fits - too_long > 1:
+        kept = len(starts) - fits
+        at = (fits + too_long) // 2 if too_long >= 0 else max(0, fits - max(1, kept))
+        if inference.count_tokens(system + turns[starts[at] :]) <= room:
+            fits = at
+        else:
+            too_long = at
+    return fits
+
+
+def _first_that_surely_fits(turns: Prompt, starts: list[int], *, room: int) -> int:
+    first, end = len(starts), len(turns)
+    while first > 0:
+        start = starts[first - 1]
+        room -= at_most_tokens(turns[start:end])
+        if room < 0:
+            break
+        first, end = first - 1, start
+    return first
 
 
 def at_most_tokens(messages: Prompt) -> int:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.plans import seed_plans
-from chat import prompt, sending
+from chat import inference, prompt, sending
 from chat.models import Message, Reply
 
 
@@ -67,3 +67,24 @@ def test_the_oldest_turns_fall_out_whole_and_the_system_prompt_stays():
     turns.append({"role": "user", "content": "last"})
     kept = prompt.trimmed(system, turns, room=10_000)
     assert kept == system + turns
+
+
+@pytest.mark.parametrize("words", [10, 120, 900])
+def test_of_thousands_of_turns_those_stay_that_fit_and_few_are_counted(stack, monkeypatch, words):
+    counted = []
+    count_tokens = inference.count_tokens
+
+    def noted(messages):
+        counted.append(len(messages))
+        return count_tokens(messages)
+
+    monkeypatch.setattr(inference, "count_tokens", noted)
+    system = [{"role": "system", "content": "Be brief."}]
+    roles = ("user", "assistant")
+    turns = [{"role": roles[number % 2], "content": f"{number} " + "a word " * words} for number in range(2001)]
+    kept = prompt.trimmed(system, turns, room=4096)
+    assert kept == system + turns[1 - len(kept) :]
+    assert kept[1]["role"] == "user"
+    assert count_tokens(kept) <= 4096 < count_tokens(system + turns[-1 - len(kept) :])
+    assert len(counted) <= 12
+    assert max(counted) <= 3 * len(kept), "as much text is counted as is kept, not all there is"
