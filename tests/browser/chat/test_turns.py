@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from accounts.models import User
+from billing.models import Plan
 from chat.models import Message, Reply
 from chat.views import pages
 from tests import factories
 from tests.browser.chat_page import PATIENCE, ChatPage
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
+from tests.stack.reply_lengths import ENDLESS_TOKENS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -81,7 +84,19 @@ def test_what_is_said_far_up_in_a_long_conversation_comes_at_its_end(
     chat.finished()
 
 
-def test_waiting_says_why_and_giving_up_is_free(new_page: NewPage, user: User, stack: Stack) -> None:
+@pytest.fixture
+def one_slot(stack: Stack) -> Iterator[None]:
+    """A model that writes one reply at a time, once it starts again."""
+    stack.env["INFERENCE_SLOTS"] = "1"
+    yield
+    del stack.env["INFERENCE_SLOTS"]
+    stack.kill("inference")
+
+
+def test_waiting_says_why_and_giving_up_is_free(
+    new_page: NewPage, user: User, stack: Stack, one_slot: None, long_replies: int
+) -> None:
+    Plan.objects.update(max_output_tokens=24)
     stack.kill("worker")
     chat = ChatPage(new_page(user)).open()
     chat.say("Say hi.")
@@ -94,3 +109,14 @@ def test_waiting_says_why_and_giving_up_is_free(new_page: NewPage, user: User, s
     chat.page.get_by_role("button", name="Stop").click()
     expect(chat.replies.last).to_contain_text("You stopped this reply before it began.", timeout=PATIENCE)
     assert Reply.objects.order_by("queued_at").last().message.content == ""  # type: ignore[union-attr]
+    Plan.objects.update(max_output_tokens=ENDLESS_TOKENS)
+    stack.start("inference")
+    other = ChatPage(new_page(factories.UserFactory())).open()
+    other.say("Write a long story about a fox.")
+    other.wait_for_words()
+    chat.say("Say hi a third time.")
+    expect(chat.replies.last).to_contain_text("place 1 in the queue. Stopping now costs nothing.", timeout=PATIENCE)
+    chat.page.get_by_role("button", name="Stop").click()
+    expect(chat.replies.last).to_contain_text("You stopped this reply before it began.", timeout=PATIENCE)
+    other.page.get_by_role("button", name="Stop").click()
+    other.finished()
