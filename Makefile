@@ -41,6 +41,7 @@ format: develop ## Put the code into our style
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
+bench: export TEST_DURABLE ?= 1
 bench: develop ## Measure, and print the figures of docs/performance.md
 	@$(BIN)/python -m inference fetch
 	@$(BIN)/python -m pytest tests/bench --override-ini=testpaths=tests/bench -s

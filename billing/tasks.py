@@ -5,14 +5,14 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from billing import commands, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
+from billing import commands, draining, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
 
 
 @shared_task
 def process_events() -> int:
     """Wake-up for the event queue; also run by the clock, so that a lost wake-up costs seconds."""
     waking.answered()
-    return webhooks.process_waiting(now=timezone.now)
+    return draining.drain(now=timezone.now)
 
 
 @shared_task
@@ -34,7 +34,7 @@ def backfill_events() -> int:
     if not stripe.is_configured():
         return 0
     found = webhooks.backfill(now=timezone.now())
-    return webhooks.process_waiting(now=timezone.now) if found else 0
+    return draining.drain(now=timezone.now) if found else 0
 
 
 @shared_task

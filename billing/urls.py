@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing.views import plans, subscription, team, usage, webhook
+from billing.views import plans, subscription, team, usage
 
 urlpatterns = [
     path("plans", plans.plans, name="plans"),
@@ -19,5 +19,4 @@ urlpatterns = [
     path("team/invitations/<uuid:invitation_id>/revoke", team.revoke, name="team-revoke"),
     path("team/members/<uuid:user_id>/remove", team.remove, name="team-remove"),
     path("team/join/<str:token>", team.invitation, name="team-invitation"),
-    path("webhook", webhook.webhook, name="stripe-webhook"),
 ]

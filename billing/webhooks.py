@@ -1,6 +1,6 @@
 """Take events from Stripe, keep them, and bring our copies up to date.
 
-`receive` verifies before it writes, stores an event once by its id, and returns after the commit. `process_waiting`
+`opened` verifies before anything is written, `store_together` stores each event once by its id. `process_waiting`
 works the table off: the payload only says which object to fetch afresh (see `billing.mirror`). A crash anywhere leaves
 the row waiting; what fails is tried again ever later, and at last given up for staff to look at and replay.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,40 +32,63 @@ class BadEvent(ValueError):  # noqa: N818 - reads as what it is at the place tha
     """Signed, but not an event that we could ever use."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event as it came, and when."""
+
+    event: stripe.EventFacts
+    body: bytes
+    received_at: datetime
+    source: str = "webhook"
+
+
 # One statement, whose commit is the acknowledgement: Stripe waits for it, and sends many at once.
 _STORE = """
 INSERT INTO billing_stripeevent AS known (stripe_id, type, object_type, object_id, api_version, occurred_at, source,
   body, state, attempts, next_attempt_at, error, received_at)
-VALUES (%(id)s, %(type)s, %(object_type)s, %(object_id)s, %(api_version)s, %(occurred_at)s, %(source)s,
-  %(body)s, 'waiting', 0, %(now)s, '', %(now)s)
+VALUES {rows}
 ON CONFLICT (stripe_id) DO UPDATE SET next_attempt_at = EXCLUDED.next_attempt_at
 WHERE known.state = 'waiting' AND known.next_attempt_at > EXCLUDED.next_attempt_at AND EXCLUDED.source = 'webhook'
-RETURNING xmax = 0
+RETURNING stripe_id, xmax = 0
 """
+_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, 'waiting', 0, %s, '', %s)"
 
 
-def receive(*, body: bytes, signature: str, now: datetime) -> bool:
-    """Verify and store an event; returns whether it was new. It is committed when this returns.
-
-    Raises `stripe.BadSignature` or `BadEvent`, having written nothing.
-    """
+def opened(*, body: bytes, signature: str, now: datetime) -> Delivery:
+    """The event in a post, verified. Raises `stripe.BadSignature` or `BadEvent`; nothing is written here."""
     stripe.verify(body, signature)
-    event = _parsed(body)
-    return store(event, body=body, source="webhook", now=now)
+    return Delivery(_parsed(body), body, now)
+
+
+def store_together(deliveries: Sequence[Delivery]) -> set[str]:
+    """Insert the events that are not known yet, all of them or none; returns the ids of those that were new.
+
+    A repeated delivery makes an unfinished one due at once.
+    """
+    # By their ids, so that two processes that store the same ones never wait for each other; and each once, because a
+    # statement may not meet its own row again.
+    each_once = {delivery.event.id: delivery for delivery in deliveries}
+    values: list[Any] = []
+    for _id, row in sorted(each_once.items()):
+        values += [*astuple(row.event), row.source, row.body, row.received_at, row.received_at]
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE.format(rows=", ".join([_ROW] * len(each_once))), values)
+        return {stripe_id for stripe_id, is_new in cursor.fetchall() if is_new}
 
 
 def store(event: stripe.EventFacts, *, body: bytes, source: str, now: datetime) -> bool:
-    """Insert the event unless its id is known; a repeated delivery makes an unfinished one due at once."""
-    values = {**asdict(event), "source": source, "body": body, "now": now}
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE, values)
-        return cursor.rowcount == 1 and bool(cursor.fetchone() == (True,))
+    """`store_together` for one event; returns whether it was new."""
+    return bool(store_together([Delivery(event, body, now, source)]))
 
 
-def process_waiting(*, now: Callable[[], datetime], at_most: int = 500) -> int:
-    """Work off what is due, one event at a time; returns how many ended. Safe to run in several workers at once."""
+def process_waiting(*, now: Callable[[], datetime], at_most: int = 500, pace: Callable[[], None] = lambda: None) -> int:
+    """Work off what is due, one event at a time; returns how many ended. Safe to run in several workers at once.
+
+    `pace` is called before each event and may wait.
+    """
     ended = 0
     for _turn in range(at_most):
+        pace()
         event = _claim(now())
         if event is None:
             break

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.stack.processes",
     "tests.stack.reply_lengths",
     "tests.stack.simulated_stripe",
+    "tests.stack.stripe_posts",
     "tests.stack.stripe_sandbox",
     "tests.stack.browser",
 ]
