@@ -112,8 +112,9 @@ def _zip(user: User, now: datetime) -> bytes:
 
 def _kept_rows(user: User) -> dict[str, list[Model]]:
     """What stays when the person leaves, such as their bills."""
-    answers = [answer for _receiver, answer in kept_rows_copied.send(sender=User, user=user)]
-    return {label: rows for answer in answers for label, rows in (answer or {}).items() if rows}
+    sent = kept_rows_copied.send(sender=User, user=user)
+    answers = [cast(dict[str, list[Model]], answer or {}) for _receiver, answer in sent]
+    return {label: rows for answer in answers for label, rows in answer.items() if rows}
 
 
 def _table(label: str, rows: list[Any]) -> dict[str, Any]:
