@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection
 
+from billing import prepared
 from billing.models import Reservation, UsageBucket
 
 Kind = UsageBucket.Kind
@@ -49,7 +50,8 @@ WHERE user_id = %(user)s AND kind = %(kind)s AND window_number = %(window)s
 _END = """
 WITH found AS (
   SELECT request_id, state FROM billing_reservation
-  WHERE request_id = %(request)s AND state = ANY(%(states)s) AND (%(lapsed_at)s IS NULL OR lease_until < %(lapsed_at)s)
+  WHERE request_id = %(request)s AND state = ANY(%(states)s::text[])
+    AND (%(lapsed_at)s::timestamptz IS NULL OR lease_until < %(lapsed_at)s)
   FOR UPDATE
 ), ended AS (
   UPDATE billing_reservation AS reservation SET state = %(state)s, closed_at = %(now)s,
@@ -63,7 +65,7 @@ WITH found AS (
     CASE bucket.kind WHEN 'tokens' THEN %(tokens)s WHEN 'messages' THEN %(messages)s ELSE 0 END AS used
   FROM billing_usagebucket AS bucket JOIN ended ON bucket.user_id = ended.user_id AND bucket.window_number =
     CASE bucket.kind WHEN 'messages' THEN ended.messages_window WHEN 'tokens' THEN ended.tokens_window ELSE 1 END
-  ORDER BY array_position(%(order)s, bucket.kind::text) FOR UPDATE OF bucket
+  ORDER BY array_position(%(order)s::text[], bucket.kind::text) FOR UPDATE OF bucket
 ), changed AS (
   UPDATE billing_usagebucket AS bucket SET reserved = bucket.reserved - locked.held, used = bucket.used + locked.used
   FROM locked WHERE bucket.id = locked.id
@@ -153,9 +155,7 @@ def reserve(reservation: Reservation, *, wishes: Mapping[Kind, Wish], now: datet
     }
     for kind, wish in wishes.items():
         values |= {f"{kind}_amount": wish.amount, f"{kind}_limit": wish.limit, f"{kind}_resets_at": wish.resets_at}
-    with connection.cursor() as cursor:
-        cursor.execute(_RESERVE, values)
-        rows = {name: level for name, *level in cursor.fetchall()}
+    rows = {name: level for name, *level in prepared.fetch(_RESERVE, values)}
     is_stored = rows.pop("reservation", None) is not None
     levels = {Kind(name): Level(*level) for name, level in rows.items()}
     if not is_stored:
@@ -197,10 +197,8 @@ def end(
         "tokens": prompt_tokens + completion_tokens if is_counted else 0,
         "order": [kind.value for kind in ORDER],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_END, values)
-        row = cursor.fetchone()
-    return Ended(*row) if row else None
+    rows = prepared.fetch(_END, values)
+    return Ended(*rows[0]) if rows else None
 
 
 def _undo(*, user_id: uuid.UUID, kind: Kind, window_number: int, held: int) -> None:

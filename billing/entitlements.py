@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
 
 from accounts.models import User
+from billing import prepared
 from billing.models import EntitlementChange, Invoice, Plan, Subscription, TeamMembership
 from billing.models.plans import FREE
 
@@ -93,8 +93,10 @@ def record_changes_by_time(*, now: datetime) -> int:
 
 
 # Asked for every message, so it is one cheap statement, which is all there is to do for people without a subscription.
-_FREE_PLAN_AND_SUBSCRIPTIONS = """
-SELECT plan.*, ARRAY(
+# It names its columns: a prepared statement cannot give more of them once a table is altered under it.
+_PLAN_FIELDS = [field.attname for field in Plan._meta.concrete_fields]
+_FREE_PLAN_AND_SUBSCRIPTIONS = f"""
+SELECT {", ".join(f"plan.{field.column}" for field in Plan._meta.concrete_fields)}, ARRAY(
   SELECT subscription.stripe_id FROM billing_customer customer
   JOIN billing_subscription subscription ON subscription.customer_id = customer.id
   WHERE customer.user_id = %(user)s
@@ -106,13 +108,13 @@ SELECT plan.*, ARRAY(
   WHERE membership.user_id = %(user)s
 ) AS subscription_ids
 FROM billing_plan plan WHERE plan.key = %(free)s
-"""
+"""  # noqa: S608 - of our own columns
 
 
 def _free_plan_and_subscriptions(user: User) -> tuple[Plan, list[str]]:
     """The Free plan, and the ids of all subscriptions that the person or the person's team ever had."""
-    plan: Any = Plan.objects.raw(_FREE_PLAN_AND_SUBSCRIPTIONS, {"user": user.pk, "free": FREE})[0]
-    return plan, plan.subscription_ids
+    ((*plan, subscription_ids),) = prepared.fetch(_FREE_PLAN_AND_SUBSCRIPTIONS, {"user": user.pk, "free": FREE})
+    return Plan.from_db(DEFAULT_DB_ALIAS, _PLAN_FIELDS, plan), subscription_ids
 
 
 def _usable(ids: list[str], user: User) -> list[Subscription]:

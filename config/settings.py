@@ -143,6 +143,7 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **_database.get("OPTIONS", {}),  # sslmode and the like, or the folder of a Unix socket as host
+            "prepare_threshold": 5 if env.bool("DATABASE_PREPARES", default=True) else None,  # see billing.prepared
             "pool": {
                 "min_size": 2,
                 "max_size": env.int("DATABASE_POOL_SIZE", default=20),

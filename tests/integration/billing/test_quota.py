@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from billing import quota
 from billing.models import Plan, Reservation, UsageBucket
@@ -141,3 +142,15 @@ def test_the_longest_reply_is_the_plans(ann, now, subscribe, plan):
     if plan != "free":
         subscribe(ann, plan)
     assert take(ann, now, longest=10**6).max_output_tokens == Plan.objects.get(key=plan).max_output_tokens
+
+
+def test_each_connection_has_the_statements_of_a_message_planned_once(ann, now):
+    for longest in (10, 100_000):
+        limits(max_output_tokens=longest, tokens_per_month=10**7)
+        request_id = take(ann, now, prompt=longest, longest=longest).request_id
+        quota.settle(request_id=request_id, prompt_tokens=longest, completion_tokens=longest, now=now)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        statements = [statement for (statement,) in cursor.fetchall()]
+    for words in ("AS subscription_ids", "INSERT INTO billing_reservation", "UPDATE billing_reservation"):
+        assert sum(words in statement for statement in statements) == 1, statements
