@@ -114,6 +114,8 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
             if message.type == "error" or "Content Security Policy" in message.text:
                 note(f"{page.url}: {message.text} ({message.location.get('url', '')})")
 
+        # From the start: what asks for a file while the browser is only told that it is for us to choose asks nobody.
+        page.on("filechooser", lambda _chooser: None)
         page.on("console", read)
         page.on("pageerror", lambda error: note(f"{page.url}: {error.stack or error}"))
         pages.append(page)
