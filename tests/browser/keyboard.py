@@ -9,6 +9,7 @@ MOST_PRESSES = 120
 
 def reach(page: Page, wanted: Locator, key: str = "Tab") -> None:
     """Press Tab until it has the focus, which must show."""
+    page.wait_for_load_state()  # what is read already may not hear keys yet
     for _press in range(MOST_PRESSES):
         if wanted.evaluate("element => element === document.activeElement"):
             assert wanted.evaluate("element => element.matches(':focus-visible')"), f"{wanted}: the focus does not show"

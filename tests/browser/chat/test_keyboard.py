@@ -181,7 +181,7 @@ def test_the_list(new_page: NewPage, user: User) -> None:
     write(page, page.get_by_label("Name of the folder"), "Ocean")
     press(page, page.get_by_role("button", name="Save"))
     expect(page.get_by_role("heading", name="Ocean")).to_be_visible()
-
+    page.wait_for_load_state()
     page.keyboard.press("Control+k")
     expect(page.get_by_role("searchbox")).to_be_focused()
     press(page, page.get_by_role("link", name="All", exact=True))

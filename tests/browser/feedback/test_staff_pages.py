@@ -70,6 +70,7 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
     expect(page.get_by_text("Reply 0.")).to_be_visible()
     page.keyboard.press("r")
     expect(page.get_by_text("Reply 1.")).to_be_visible()
+    page.wait_for_load_state()  # what is read already may not hear keys yet
     page.keyboard.press("e")
     expect(page.get_by_label("A better answer (optional)")).to_be_focused()
     page.keyboard.press("Control+End")
@@ -77,6 +78,7 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
     expect(page.locator("[data-difference] ins")).to_have_text("And more.")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Too tall.")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("c")
     expect(page.get_by_label("A better answer (optional)")).to_have_value(LONG_REPLY.replace("300 m", "330 m"))
     page.keyboard.press("Escape")
