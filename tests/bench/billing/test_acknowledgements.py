@@ -23,9 +23,10 @@ import pytest
 from stripe import WebhookSignature
 
 from billing.models import StripeEvent
+from tests.bench.durable import needs_durable
 from tests.stack.processes import Stack
 
-pytestmark = pytest.mark.skipif("TEST_DURABLE" not in os.environ, reason="TEST_DURABLE=1: a commit waits for the disk")
+pytestmark = needs_durable
 
 SECONDS = float(os.environ.get("ACK_SECONDS", "10"))
 CONNECTIONS, OBJECTS, RATE = 16, 500, 200.0

@@ -32,8 +32,9 @@ from billing import quota
 from billing.entitlements import entitlement_of
 from billing.models import Reservation
 from billing.plans import seed_plans
+from tests.bench.durable import needs_durable
 
-pytestmark = pytest.mark.skipif("TEST_DURABLE" not in os.environ, reason="TEST_DURABLE=1: a commit waits for the disk")
+pytestmark = needs_durable
 SECONDS = float(os.environ.get("RESERVE_SECONDS", "10"))
 RATE = float(os.environ.get("RESERVE_RATE", "200"))
 THREADS = 8
