@@ -61,8 +61,8 @@ def test_a_rating_is_kept_from_the_readers_and_given_to_them_again(client: Clien
     assert FORBIDDEN in client.get(f"/c/{reply.conversation_id}").content.decode()
     assert ALLOWED in say(client, reply, "yes").content.decode()
     assert Rating.objects.may_be_read().exists()
-    said = ConsentEvent.objects.filter(scope="rating", subject_id=reply.pk).values_list("is_granted", flat=True)
-    assert list(said) == [False, True]
+    said = ConsentEvent.objects.filter(scope="rating", subject_id=reply.pk).order_by("pk")
+    assert [event.is_granted for event in said] == [False, True]
 
 
 def test_it_holds_for_the_next_rating_of_the_same_reply(client: Client, reply: Message) -> None:
