@@ -15,7 +15,6 @@ from accounts.models import ApiKey, User
 from billing.entitlements import entitlement_of
 from chat import following
 from chat.models import Reply
-from chat.pooling import give_back
 
 
 @require_GET
@@ -35,7 +34,6 @@ def sent(reply: Reply, answer: dict[str, Any]) -> StreamingHttpResponse:
     Saves the request that would follow the reply, at the very time when the model computes its prompt. Whoever loses
     this response goes on with `events` from the last id it saw.
     """
-    give_back()  # the thread of this request lives as long as the stream
     return _stream(following.follow_new(reply, ("sent", answer)), status=201)
 
 
@@ -59,13 +57,7 @@ def _reader(request: HttpRequest) -> User | None:
         return key.user if is_let_in else None
     except BadKey:
         return None
-    finally:
-        give_back()
 
 
 def _may_follow(user: User, reply_id: uuid.UUID) -> bool:
-    try:
-        return Reply.objects.filter(pk=reply_id, message__conversation__user=user).exists()
-    finally:
-        # A stream lasts for minutes: its connection goes back to the pool before it begins.
-        give_back()
+    return Reply.objects.filter(pk=reply_id, message__conversation__user=user).exists()

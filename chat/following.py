@@ -16,6 +16,7 @@ from typing import Any
 
 import redis.asyncio
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
 from chat import rendering, streams
 from chat.models import Reply
@@ -134,7 +135,8 @@ async def follow(reply_id: uuid.UUID, *, last_event_id: str = "") -> AsyncIterat
     """Server-sent events of a reply from after `last_event_id` (all when empty) to its `end`.
 
     Entries before the first read are folded: of each block only the newest is sent. When the stream is gone the
-    database answers. Ends after `end`, and when Valkey is away: the browser comes back and goes on from where it was.
+    database answers. Ends after `end`, and when Valkey or the database is away: the browser comes back and goes on from
+    where it was.
     """
     position = last_event_id if _EVENT_ID.fullmatch(last_event_id) else streams.START
     yield RETRY
@@ -153,8 +155,8 @@ async def _patiently(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for part in events:
             yield part
-    except (redis.RedisError, OSError, TimeoutError):
-        logger.warning("Lost Valkey while following a reply; the browser will come back", exc_info=True)
+    except (redis.RedisError, OperationalError, OSError):
+        logger.warning("Lost Valkey or the database while following a reply; the browser comes back", exc_info=True)
 
 
 async def _follow(hub: Hub, reply_id: uuid.UUID, position: str, *, may_be_over: bool) -> AsyncIterator[bytes]:

@@ -1,11 +1,14 @@
 """The ASGI entry point: `uvicorn config.asgi:application`."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import django
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
@@ -13,6 +16,9 @@ django.setup(set_prefix=False)
 from servestatic.middleware import ServeStaticMiddleware  # noqa: E402 - Django is set up first
 
 from billing import intake  # noqa: E402
+from chat.pooling import give_back  # noqa: E402
+
+Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
 class Application(ASGIHandler):
@@ -27,7 +33,8 @@ class Application(ASGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
-        self._middleware_chain = ServeStaticMiddleware(sync_to_async(self._middleware_chain, thread_sensitive=True))
+        respond = sync_to_async(_holding_nothing(self._middleware_chain), thread_sensitive=True)
+        self._middleware_chain = ServeStaticMiddleware(respond)
         self._intake = intake.Intake()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -35,6 +42,19 @@ class Application(ASGIHandler):
             await self._intake(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _holding_nothing(respond: Respond) -> Respond:
+    """A stream lasts for minutes, and its thread with it: whatever the view and the middlewares asked the database, the
+    connection is back in the pool before the stream begins. At a request's end Django gives it back itself."""
+
+    def wrapped(request: HttpRequest) -> HttpResponseBase:
+        response = respond(request)
+        if response.streaming:
+            give_back()
+        return response
+
+    return wrapped
 
 
 application = Application()

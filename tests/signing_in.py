@@ -1,5 +1,6 @@
 """Sign in as a person does; `just_now` has just given the password again, so that sensitive pages do not ask for it."""
 
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 
@@ -28,3 +29,10 @@ def long_ago(user: User) -> Client:
     client = Client()
     client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
     return client
+
+
+def headers_of(user: User, site: str) -> dict[str, str]:
+    """What this person's browser sends with each request to the running site at this address."""
+    session, token = long_ago(user).cookies[settings.SESSION_COOKIE_NAME].value, "a" * 32
+    cookies = f"{settings.SESSION_COOKIE_NAME}={session}; {settings.CSRF_COOKIE_NAME}={token}"
+    return {"Cookie": cookies, "X-CSRFToken": token, "Origin": site}

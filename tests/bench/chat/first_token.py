@@ -26,25 +26,11 @@ def signed_in_client(site: str) -> httpx.Client:
     import django
 
     django.setup()
-    from django.conf import settings
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
-
     from accounts.models import User
+    from tests.signing_in import headers_of
 
     user, _made = User.objects.get_or_create(email=f"bench-{uuid.uuid4().hex[:8]}@parley.local")
-    session = SessionStore()
-    session[SESSION_KEY] = str(user.pk)
-    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    session.save()
-    token = "a" * 32
-    return httpx.Client(
-        base_url=site,
-        cookies={"sessionid": session.session_key, "csrftoken": token},
-        headers={"X-CSRFToken": token, "Origin": site},
-        timeout=60,
-    )
+    return httpx.Client(base_url=site, headers=headers_of(user, site), timeout=60)
 
 
 def wait_for_idle(model: httpx.Client) -> None:

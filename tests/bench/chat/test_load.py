@@ -19,14 +19,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.conf import settings
-from django.test import Client
 
-from accounts.models import User
 from billing.models import Plan
 from chat import streams
 from chat.models import Reply
 from tests import factories
+from tests.signing_in import headers_of
 from tests.stack.processes import ROOT, Stack
 
 STREAMS = int(os.environ.get("LOAD_STREAMS", "300"))
@@ -57,12 +55,6 @@ def paced(stack: Stack, transactional_db: None) -> Iterator[Stack]:
         stack.kill("worker")
 
 
-def cookies(user: User) -> dict[str, str]:
-    client = Client()
-    client.force_login(user)
-    return {"sessionid": client.cookies[settings.SESSION_COOKIE_NAME].value, "csrftoken": "a" * 32}
-
-
 def usage(stack: Stack, name: str) -> tuple[float, float]:
     """(processor seconds, resident megabytes) of a part and its children."""
     pid = stack.pid(name)
@@ -75,9 +67,8 @@ def usage(stack: Stack, name: str) -> tuple[float, float]:
     return seconds, megabytes
 
 
-async def watch(client: httpx.AsyncClient, jar: dict[str, str], delays: list[float]) -> int:
+async def watch(client: httpx.AsyncClient, headers: dict[str, str], delays: list[float]) -> int:
     """Send a message and follow it to its end; returns how many words came, in order, each once."""
-    headers = {"X-CSRFToken": jar["csrftoken"], "Origin": str(client.base_url).rstrip("/"), "Cookie": _cookie(jar)}
     body = {"client_id": str(uuid.uuid4()), "content": "Go"}
     answer = await client.post("/api/conversations", json=body, headers=headers)
     answer.raise_for_status()
@@ -100,19 +91,15 @@ async def watch(client: httpx.AsyncClient, jar: dict[str, str], delays: list[flo
     return expected
 
 
-def _cookie(jar: dict[str, str]) -> str:
-    return "; ".join(f"{name}={value}" for name, value in jar.items())
-
-
 def test_many_streams_at_once(paced: Stack) -> None:
     Plan.objects.update(messages_per_window=1000, concurrent_replies=100)
-    jars = [cookies(factories.UserFactory()) for _number in range(STREAMS)]
+    people = [headers_of(factories.UserFactory(), paced.url) for _number in range(STREAMS)]
     delays: list[float] = []
 
     async def everybody() -> list[int]:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=paced.url, timeout=120, limits=limits) as client:
-            return await asyncio.gather(*(watch(client, jar, delays) for jar in jars))
+            return await asyncio.gather(*(watch(client, headers, delays) for headers in people))
 
     before = {name: usage(paced, name) for name in ("web", "worker")}
     began = time.monotonic()
@@ -135,10 +122,9 @@ def test_idle_viewers(paced: Stack) -> None:
     """Viewers of replies that nobody writes yet, all held by one web process."""
     paced.kill("worker")
     user = factories.UserFactory()
-    jar = cookies(user)
     waiting = factories.conversation(user, ("Hi", "x"))
     Reply.objects.update(state="queued", finished_at=None)
-    headers = {"Cookie": _cookie(jar)}
+    headers = headers_of(user, paced.url)
     before = usage(paced, "web")
 
     async def hold() -> tuple[float, int]:

@@ -13,26 +13,17 @@ import time
 import uuid
 
 import httpx
-from django.conf import settings
-from django.test import Client
 
 from billing.models import Plan
 from chat.models import Reply
 from tests import factories
+from tests.signing_in import headers_of
 from tests.stack.processes import Stack
 
 STOPS = int(os.environ.get("STOPS", "50"))
 BLOCKS_BEFORE = 12
 LONGEST_SECONDS = 30
 LONG = "Write a very long story about a lighthouse keeper, with many paragraphs."
-
-
-def signed_in(stack: Stack) -> httpx.Client:
-    session = Client()
-    session.force_login(factories.UserFactory())
-    cookies = {"sessionid": session.cookies[settings.SESSION_COOKIE_NAME].value, "csrftoken": "a" * 32}
-    headers = {"X-CSRFToken": cookies["csrftoken"], "Origin": stack.url}
-    return httpx.Client(base_url=stack.url, cookies=cookies, headers=headers, timeout=60)
 
 
 def stopped(client: httpx.Client, model: httpx.Client) -> tuple[float, float]:
@@ -66,7 +57,9 @@ def busy_slots(model: httpx.Client) -> float:
 
 def test_stopping(stack: Stack, endless_replies: None) -> None:
     Plan.objects.update(messages_per_window=10_000)
-    client, model = signed_in(stack), httpx.Client(base_url=stack.inference_url, timeout=60)
+    headers = headers_of(factories.UserFactory(), stack.url)
+    client = httpx.Client(base_url=stack.url, headers=headers, timeout=60)
+    model = httpx.Client(base_url=stack.inference_url, timeout=60)
     samples = [stopped(client, model) for _number in range(STOPS + 3)][3:]  # the first ones warm up
     for name, values in zip(("the end is told", "the model is free"), zip(*samples, strict=True), strict=True):
         median, p95 = statistics.median(values), statistics.quantiles(values, n=20)[-1]

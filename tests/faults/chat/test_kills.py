@@ -6,14 +6,12 @@ import uuid
 
 import httpx
 import pytest
-from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
 from billing import quota
 from chat.models import Clarification, Message, Reply
 from chat.rendering import render_blocks
+from tests.signing_in import headers_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -24,18 +22,7 @@ class Reader:
     """A browser that follows one reply and comes back whenever the connection breaks."""
 
     def __init__(self, stack, user):
-        session = SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.save()
-        token = "a" * 32
-        self.client = httpx.Client(
-            base_url=stack.url,
-            cookies={"sessionid": session.session_key, "csrftoken": token},
-            headers={"X-CSRFToken": token, "Origin": stack.url},
-            timeout=30,
-        )
+        self.client = httpx.Client(base_url=stack.url, headers=headers_of(user, stack.url), timeout=30)
         self.blocks = {}
         self.states = []
         self.last_event_id = ""
