@@ -18,7 +18,8 @@ class Detokenizer:
 
     def push(self, token: int) -> str:
         """The text that `token` lets out: what it completes, less what may yet become a stop string."""
-        return self._release(self._decoder.decode(self._token_bytes[token]))
+        text = self._decoder.decode(self._token_bytes[token])
+        return self._release(text) if self._stops else text
 
     def finish(self) -> str:
         """What was held back, when the reply ends without a stop string."""
@@ -32,8 +33,6 @@ class Detokenizer:
         if self.stopped_by is not None:
             return ""
         pending = self._held + text
-        if not self._stops:
-            return pending
         cut = self._first_stop(pending)
         if cut is not None:
             self._held = ""

@@ -18,8 +18,9 @@ from inference.generation import Delta, Generation, Listener, Order
 from inference.loading import LoadedModel, load_model
 from inference.metrics import Metrics
 from inference.sampling import child_seed
-from inference.scheduler import Scheduler, StepLimits
+from inference.scheduler import Scheduler
 from inference.settings import Settings
+from inference.steps import StepLimits
 
 logger = logging.getLogger(__name__)
 Deliver = Callable[[list[tuple[Generation, Delta]]], None]

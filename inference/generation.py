@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inference.detokenizer import Detokenizer
 from inference.drafting import Drafter
@@ -48,8 +49,7 @@ class Timings:
     decode_ms: float
 
 
-@dataclass(frozen=True)
-class Delta:
+class Delta(NamedTuple):
     """What one step adds to a reply. The last one of a generation carries `finish_reason`."""
 
     text: str = ""
@@ -69,12 +69,15 @@ Listener = Callable[[Delta], None]
 class Generation:
     """An order on its way. `tokens` is the prompt and the reply so far; `computed` of them are in the slot's cache.
 
-    `unread` tokens more were drawn by steps that were launched and not read; the cache may be ahead of `tokens`.
+    `produced` of `tokens` are the reply. `unread` tokens more were drawn by steps that were launched and not read; the
+    cache may be ahead of `tokens`.
     """
 
     def __init__(self, order: Order, detokenizer: Detokenizer, listener: Listener, *, now: float) -> None:
         self.order = order
         self.tokens: list[int] = list(order.prompt)
+        self.prompt_length = len(order.prompt)
+        self.produced = 0
         self.sampler = Sampler(order.sampling, order.prompt)
         self.drafter: Drafter | None = None
         self.detokenizer = detokenizer
@@ -92,14 +95,10 @@ class Generation:
         self.last_token: float | None = None
         self.last_step = now
 
-    @property
-    def prompt_length(self) -> int:
-        return len(self.order.prompt)
-
-    @property
-    def produced(self) -> int:
-        """Tokens of the reply so far."""
-        return len(self.tokens) - self.prompt_length
+    def append(self, token: int) -> None:
+        """The reply's next token."""
+        self.tokens.append(token)
+        self.produced += 1
 
     @property
     def reserved(self) -> int:

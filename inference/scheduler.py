@@ -2,7 +2,7 @@
 
 A step holds all replies that decode and at most one chunk of prompt, so that a long prompt never stalls those of its
 own or a better priority for longer than that chunk takes. While a prompt is computed, replies of worse priority stand
-still, and a step of theirs is given up when it comes; but nobody stands still for longer than `LONGEST_PAUSE`.
+still, and a step of theirs is given up when it comes; but nobody stands still for longer than `steps.LONGEST_PAUSE`.
 """
 
 from __future__ import annotations
@@ -10,26 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import torch
 
 from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
-from inference.drafting import Drafter
-from inference.executor.base import (
-    LAST_DRAWN,
-    DrawingExecutor,
-    Drawn,
-    Executor,
-    Interruption,
-    Segment,
-    StepInterrupted,
-)
+from inference.executor.base import DrawingExecutor, Drawn, Executor, Interruption, StepInterrupted
 from inference.generation import Delta, Generation, State
-from inference.metrics import Metrics
+from inference.metrics import Metrics, StepMetrics
 from inference.sampling import TokenLogprob, UnusableLogits
 from inference.slots import SlotTable, common_prefix
-from inference.steps import StepAhead, Work
+from inference.steps import FED, StepAhead, StepLimits, Work, is_due, plan_step
 
 logger = logging.getLogger(__name__)
 WORTH_WAITING_FOR = 64
@@ -38,22 +28,6 @@ STALE_TOKENS = 256
 """Memory behind a slot's tokens is handed back once this many tokens were forgotten."""
 NOBODY = -(1 << 31)
 """Better than any priority: no step runs that could give way."""
-DUE_SHARE = 8
-"""One part in so many of a chunk is for prompts that stood still so long, while a better one is computed."""
-LONGEST_PAUSE = 1.0
-"""Seconds that a running reply stands still for prompts of better priority before it takes part in a step again."""
-
-
-@dataclass(frozen=True)
-class StepLimits:
-    """`chunk` is the number of prompt tokens in one step.
-
-    While at most `drafting_replies` are being made, each step also checks up to `draft_tokens` guesses for each.
-    """
-
-    chunk: int = 256
-    draft_tokens: int = 0
-    drafting_replies: int = 2
 
 
 class Scheduler:
@@ -90,9 +64,8 @@ class Scheduler:
         self._interruption = Interruption()
         self._worst_priority = NOBODY
         metrics.slots_total.labels(model).set(executor.slots)
-        # Looked up once: they are counted for every token.
-        self._reply_tokens = metrics.reply_tokens.labels(model)
-        self._inter_token_seconds = metrics.inter_token_seconds.labels(model)
+        self._drawing = executor if isinstance(executor, DrawingExecutor) else None
+        self._step_metrics = StepMetrics(metrics, model)
 
     @property
     def is_idle(self) -> bool:
@@ -117,10 +90,10 @@ class Scheduler:
         self._drop_cancelled()
         self._drop_overdue(now)
         self._admit(now)
-        works = list(self._plan(now))
+        works = plan_step(self.running, self._limits, now, may_draft=self._drawing is None)
         has_work = bool(works or self._ahead)
-        if isinstance(self.executor, DrawingExecutor):
-            self._run_ahead(self.executor, works)
+        if self._drawing:
+            self._run_ahead(self._drawing, works)
         elif works:
             self._run(works, now)
         self._tell_positions()
@@ -197,69 +170,19 @@ class Scheduler:
         generation.computed = generation.cached_tokens = placement.length
         generation.admitted = generation.last_step = now
         self.running.append(generation)
-        if isinstance(self.executor, DrawingExecutor):
-            self.executor.begin(slot.index, generation.order.sampling, prompt)
+        if self._drawing:
+            self._drawing.begin(slot.index, generation.order.sampling, prompt)
         self._metrics.queue_seconds.labels(self._model).observe(now - generation.arrived)
         self._metrics.prompt_tokens.labels(self._model).inc(len(prompt))
         self._metrics.cached_tokens.labels(self._model).inc(placement.length)
 
     # What continues
 
-    def _plan(self, now: float) -> Iterator[Work]:
-        """Every decoding reply, then prompts while the chunk lasts, the best first, without those that give way."""
-        room = self._limits.chunk
-        prompts = [generation for generation in self.running if not generation.is_decoding]
-        best = min((generation.order.priority for generation in prompts), default=0)
-        going = [
-            generation
-            for generation in self.running
-            if not prompts or generation.order.priority <= best or self._is_due(generation, now)
-        ]
-        decoding = [generation for generation in going if generation.is_decoding]
-        may_draft = len(decoding) <= self._limits.drafting_replies and not isinstance(self.executor, DrawingExecutor)
-        for generation in decoding:
-            if not generation.may_go_on:
-                continue
-            draft = self._draft(generation) if may_draft else []
-            yield Work(generation, self._segment(generation, generation.uncomputed, draft), draft)
-        waiting = [generation for generation in going if not generation.is_decoding]
-        due = [generation for generation in waiting if generation.order.priority > best]
-        first = [generation for generation in waiting if generation.order.priority <= best]
-        kept = max(1, room // DUE_SHARE) if due else 0
-        for generation in (*first, *sorted(due, key=lambda each: each.last_step)):
-            count = min(room if generation in due else room - kept, generation.uncomputed)
-            room -= count
-            if count:
-                yield Work(generation, self._segment(generation, count))
-
-    @staticmethod
-    def _is_due(generation: Generation, now: float) -> bool:
-        """It has stood still for so long that nobody is let by any more."""
-        return now - generation.last_step >= LONGEST_PAUSE
-
-    def _draft(self, generation: Generation) -> list[int]:
-        if not self._limits.draft_tokens:
-            return []
-        if generation.drafter is None:
-            generation.drafter = Drafter(self._limits.draft_tokens)
-        room = generation.order.max_tokens - generation.produced - 1
-        return generation.drafter.draft(generation.tokens, room=room)
-
-    @staticmethod
-    def _segment(generation: Generation, count: int, draft: Sequence[int] = ()) -> Segment:
-        start, end = generation.computed, generation.computed + count
-        assert generation.slot is not None  # noqa: S101 - a running generation has a slot
-        if generation.unread:
-            return Segment(generation.slot, start, [LAST_DRAWN])
-        is_last = end == len(generation.tokens)
-        tokens = [*generation.tokens[start:end], *draft]
-        return Segment(generation.slot, start, tokens, logits=int(is_last) + len(draft))
-
     def _run(self, works: Sequence[Work], now: float) -> None:
         began = self._clock()
         self._worst_priority = max(work.generation.order.priority for work in works)
         # Nobody gives way to an order that could not begin anyway, nor once they stood still for too long.
-        gives_way = self.table.room.free_slots > 0 and not any(self._is_due(work.generation, now) for work in works)
+        gives_way = self.table.room.free_slots > 0 and not any(is_due(work.generation, now) for work in works)
         interruption = self._interruption if gives_way else None
         try:
             logits = self.executor.forward([work.segment for work in works], interruption)
@@ -268,12 +191,12 @@ class Scheduler:
             return
         finally:
             self._worst_priority = NOBODY
-        row = 0
+        row, computed = 0, self._clock()
         for work in works:
-            self._take(work, logits[row : row + work.segment.logits], now)
+            work.generation.last_step = now
+            self._take(work, logits[row : row + work.segment.logits], computed)
             row += work.segment.logits
-        self._metrics.batch_size.labels(self._model).observe(len(works))
-        self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
+        self._step_metrics.step(replies=len(works), seconds=self._clock() - began)
 
     # The same, where the executor draws: one step ahead of what is known here
 
@@ -286,52 +209,52 @@ class Scheduler:
         before, self._ahead = self._ahead, self._launch(executor, works)
         if before:
             self._read(before)
-            self._metrics.batch_size.labels(self._model).observe(len(before.works))
-            self._metrics.step_seconds.labels(self._model).observe(self._clock() - began)
+            self._step_metrics.step(replies=len(before.works), seconds=self._clock() - began)
         if self._ahead and not self._ahead.is_wanted:
             self._ahead = None
 
     def _launch(self, executor: DrawingExecutor, works: Sequence[Work]) -> StepAhead | None:
         allowed, began = {}, self._clock()
-        for work in works:
-            if work.generation.order.grammar and work.segment.logits:
-                with self._alone(work.generation):
-                    allowed[work.segment.slot] = work.generation.order.grammar.allowed()
-        works = [work for work in works if work.is_wanted]
+        masked = [work for work in works if work.generation.order.grammar and work.segment.logits]
+        for generation, segment, _ in masked:
+            with self._alone(generation):
+                if generation.order.grammar:
+                    allowed[segment.slot] = generation.order.grammar.allowed()
+        if len(allowed) < len(masked):
+            works = [work for work in works if work.is_wanted]
         if not works:
             return None
         launched = executor.launch([work.segment for work in works], allowed)
-        for work in works:
-            work.generation.last_step = began
-            work.generation.computed = work.segment.end
-            work.generation.unread += work.segment.logits
-            if not work.is_fed_by_the_step_before:
-                self.table.slots[work.segment.slot].tokens.extend(work.segment.tokens)
+        for generation, segment, _ in works:
+            generation.last_step = began
+            generation.computed = segment.start + len(segment.tokens)
+            generation.unread += segment.logits
+            if segment.tokens is not FED:
+                self.table.slots[segment.slot].tokens.extend(segment.tokens)
         return StepAhead(works, launched)
 
     def _read(self, step: StepAhead) -> None:
-        drawn = iter(step.launched.read())
-        for work in step.works:
-            generation, segment = work.generation, work.segment
+        drawn, slots = iter(step.launched.read()), self.table.slots
+        now = self._clock()
+        for generation, segment, _ in step.works:
             token = next(drawn) if segment.logits else None
-            if not work.is_wanted:
+            if generation.slot != segment.slot:  # ended or cancelled since
                 continue
-            if work.is_fed_by_the_step_before:
-                self.table.slots[segment.slot].tokens.append(generation.tokens[segment.start])
+            if segment.tokens is FED:
+                slots[segment.slot].tokens.append(generation.tokens[segment.start])
             if segment.logits:
                 generation.unread -= 1
-                self._append_or_fail(generation, token)
+                self._append_or_fail(generation, token, now)
 
     def _take(self, work: Work, rows: torch.Tensor, now: float) -> None:
         """Move a generation on by what was computed of it: a token for the first row, and one for each right guess."""
         generation, segment, slot = work.generation, work.segment, self.table.slots[work.segment.slot]
-        generation.last_step = now
         sure = len(segment.tokens) - len(work.draft)
         generation.computed = segment.start + sure
         slot.tokens.extend(segment.tokens[:sure])
         accepted = 0
         for row, guess in zip(rows, [*work.draft, None], strict=False):
-            self._extend_or_fail(generation, row)
+            self._extend_or_fail(generation, row, now)
             if generation.state is not State.RUNNING or generation.tokens[-1] != guess:
                 break
             accepted += 1
@@ -342,23 +265,26 @@ class Scheduler:
             self._metrics.drafted_tokens.labels(self._model, "accepted").inc(accepted)
             self._metrics.drafted_tokens.labels(self._model, "rejected").inc(len(work.draft) - accepted)
 
-    def _extend_or_fail(self, generation: Generation, logits: torch.Tensor) -> None:
+    def _extend_or_fail(self, generation: Generation, logits: torch.Tensor, now: float) -> None:
         """Choose the generation's next token, and append it."""
         grammar, drawn = generation.order.grammar, None
         with self._alone(generation):
             with suppress(UnusableLogits):
                 drawn = generation.sampler.choose(logits.numpy(), grammar.allowed() if grammar else None)
-            self._append_or_fail(generation, drawn)
+            self._append_or_fail(generation, drawn, now)
 
-    def _append_or_fail(self, generation: Generation, drawn: Drawn | None) -> None:
+    def _append_or_fail(self, generation: Generation, drawn: Drawn | None, now: float) -> None:
         """Tell the next token, and finish if that was the last; without one, this reply ends here."""
         if drawn is None:
             self._finish(generation, "error", error="unusable_logits")
             return
-        with self._alone(generation):
+        try:  # not `_alone`: a context for every token takes as long as all the rest of it
             if generation.order.grammar:
                 generation.order.grammar.accept(drawn[0])
-            self._append(generation, *drawn)
+            self._append(generation, *drawn, now)
+        except Exception:
+            logger.exception("reply failed", extra={"model": self._model})
+            self._finish(generation, "error", error="reply_failed")
 
     @contextmanager
     def _alone(self, generation: Generation) -> Iterator[None]:
@@ -369,30 +295,28 @@ class Scheduler:
             logger.exception("reply failed", extra={"model": self._model})
             self._finish(generation, "error", error="reply_failed")
 
-    def _append(self, generation: Generation, token: int, logprob: TokenLogprob | None) -> None:
-        now = self._clock()
+    def _append(self, generation: Generation, token: int, logprob: TokenLogprob | None, now: float) -> None:
         self._time_token(generation, now)
-        generation.tokens.append(token)
-        order = generation.order
+        generation.append(token)
+        order, detokenizer = generation.order, generation.detokenizer
         ended = token in self._end_tokens and not order.ignores_end
-        text = "" if ended else generation.detokenizer.push(token)
-        reason = None
-        if ended or generation.detokenizer.stopped_by is not None or (order.grammar and order.grammar.is_finished):
+        text = "" if ended else detokenizer.push(token)
+        if ended or detokenizer.stopped_by is not None or (order.grammar and order.grammar.is_finished):
             reason = "stop"
         elif generation.produced >= order.max_tokens:
             reason = "length"
-        if reason:
-            self._finish(generation, reason, text=text + generation.detokenizer.finish(), token=token, logprob=logprob)
+        else:
+            delta = Delta(text, token, logprob, produced=generation.produced)
+            self._outbox.append((generation, delta))
             return
-        self._outbox.append((generation, Delta(text=text, token=token, logprob=logprob, produced=generation.produced)))
+        self._finish(generation, reason, text=text + detokenizer.finish(), token=token, logprob=logprob)
 
     def _time_token(self, generation: Generation, now: float) -> None:
-        self._reply_tokens.inc()
-        if generation.first_token is None or generation.last_token is None:
+        if generation.last_token is None:
             generation.first_token = now
-            self._metrics.first_token_seconds.labels(self._model).observe(now - generation.arrived)
+            self._step_metrics.first_token(now - generation.arrived)
         else:
-            self._inter_token_seconds.observe(now - generation.last_token)
+            self._step_metrics.next_token(now - generation.last_token)
         generation.last_token = now
 
     # What finishes
@@ -441,9 +365,8 @@ class Scheduler:
                 self._outbox.append((generation, Delta(queue_position=position)))
 
     def _observe(self) -> None:
-        self._metrics.queued.labels(self._model).set(len(self.queue))
-        self._metrics.slots_busy.labels(self._model).set(len(self.running))
-        self._metrics.cache_tokens.labels(self._model).set(sum(len(slot.tokens) for slot in self.table.slots))
+        cached = sum([len(slot.tokens) for slot in self.table.slots])
+        self._step_metrics.write(queued=len(self.queue), running=len(self.running), cached=cached)
 
     def _flush(self) -> None:
         if self._outbox:

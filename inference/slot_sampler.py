@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +29,7 @@ RADIX = ((21, 11), (10, 11), (0, 10))
 Upload = Callable[[torch.Tensor], torch.Tensor]
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(NamedTuple):
     """Which parts of sampling some row of a step wants; what nobody wants is not computed."""
 
     draws: bool = False
@@ -40,7 +39,7 @@ class Needs:
     logprobs: bool = False
 
     def __or__(self, other: Needs) -> Needs:
-        return Needs(*(getattr(self, name) or getattr(other, name) for name in self.__dataclass_fields__))
+        return Needs(*(ours or theirs for ours, theirs in zip(self, other, strict=True)))
 
 
 def needs_of(parameters: SamplingParameters) -> Needs:

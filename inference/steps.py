@@ -1,16 +1,36 @@
-"""What a step is made of, and the step that runs while the host still works on the one before it."""
+"""What a step is made of: which of the running replies take part in it, and with which tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from inference.drafting import Drafter
 from inference.executor.base import LAST_DRAWN, Launched, Segment
 from inference.generation import Generation
 
+DUE_SHARE = 8
+"""One part in so many of a chunk is for prompts that stood still so long, while a better one is computed."""
+LONGEST_PAUSE = 1.0
+"""Seconds that a running reply stands still for prompts of better priority before it takes part in a step again."""
+FED = (LAST_DRAWN,)
+"""The tokens of a segment whose one token is drawn by the step before it: the host did not know it at the launch."""
+
 
 @dataclass(frozen=True)
-class Work:
+class StepLimits:
+    """`chunk` is the number of prompt tokens in one step.
+
+    While at most `drafting_replies` are being made, each step also checks up to `draft_tokens` guesses for each.
+    """
+
+    chunk: int = 256
+    draft_tokens: int = 0
+    drafting_replies: int = 2
+
+
+class Work(NamedTuple):
     """One generation's part in a step."""
 
     generation: Generation
@@ -23,15 +43,13 @@ class Work:
         """The generation has neither ended nor been cancelled since this was launched."""
         return self.generation.slot == self.segment.slot
 
-    @property
-    def is_fed_by_the_step_before(self) -> bool:
-        """The host did not know the segment's token when it was launched."""
-        return self.segment.tokens[0] == LAST_DRAWN
-
 
 @dataclass(frozen=True)
 class StepAhead:
-    """A step that was launched and not read: the tokens that it draws are known to the executor alone."""
+    """A step that was launched and not read, while the host works on the one before it.
+
+    The tokens that it draws are known to the executor alone.
+    """
 
     works: Sequence[Work]
     launched: Launched
@@ -39,3 +57,62 @@ class StepAhead:
     @property
     def is_wanted(self) -> bool:
         return any(work.is_wanted for work in self.works)
+
+
+def is_due(generation: Generation, now: float) -> bool:
+    """It has stood still for so long that nobody is let by any more."""
+    return now - generation.last_step >= LONGEST_PAUSE
+
+
+def plan_step(running: Sequence[Generation], limits: StepLimits, now: float, *, may_draft: bool) -> list[Work]:
+    """Every decoding reply, then prompts while the chunk lasts, the best first, without those that give way."""
+    prompts = [generation for generation in running if not generation.is_decoding]
+    if not prompts:
+        return list(_decoding(running, limits, may_draft=may_draft))
+    best = min(generation.order.priority for generation in prompts)
+    going = [each for each in running if each.order.priority <= best or is_due(each, now)]
+    decoding = [generation for generation in going if generation.is_decoding]
+    waiting = [generation for generation in going if not generation.is_decoding]
+    return [*_decoding(decoding, limits, may_draft=may_draft), *_computing(waiting, limits.chunk, best)]
+
+
+def _decoding(decoding: Sequence[Generation], limits: StepLimits, *, may_draft: bool) -> Iterator[Work]:
+    drafts = may_draft and len(decoding) <= limits.drafting_replies
+    for generation in decoding:
+        slot = generation.slot
+        assert slot is not None  # noqa: S101 - a running generation has a slot
+        if generation.unread:
+            if generation.may_go_on:
+                yield Work(generation, Segment(slot, generation.computed, FED))
+            continue
+        draft = _draft(generation, limits) if drafts else []
+        yield Work(generation, _segment(generation, generation.uncomputed, draft), draft)
+
+
+def _computing(waiting: Sequence[Generation], chunk: int, best: int) -> Iterator[Work]:
+    due = [generation for generation in waiting if generation.order.priority > best]
+    first = [generation for generation in waiting if generation.order.priority <= best]
+    kept = max(1, chunk // DUE_SHARE) if due else 0
+    room = chunk
+    for generation in (*first, *sorted(due, key=lambda each: each.last_step)):
+        count = min(room if generation in due else room - kept, generation.uncomputed)
+        room -= count
+        if count:
+            yield Work(generation, _segment(generation, count))
+
+
+def _draft(generation: Generation, limits: StepLimits) -> list[int]:
+    if not limits.draft_tokens:
+        return []
+    if generation.drafter is None:
+        generation.drafter = Drafter(limits.draft_tokens)
+    room = generation.order.max_tokens - generation.produced - 1
+    return generation.drafter.draft(generation.tokens, room=room)
+
+
+def _segment(generation: Generation, count: int, draft: Sequence[int] = ()) -> Segment:
+    start, end = generation.computed, generation.computed + count
+    assert generation.slot is not None  # noqa: S101 - a running generation has a slot
+    is_last = end == len(generation.tokens)
+    tokens = [*generation.tokens[start:end], *draft]
+    return Segment(generation.slot, start, tokens, logits=int(is_last) + len(draft))

@@ -51,7 +51,8 @@ def host_milliseconds(replies: int, *, temperature: float, steps: int = 100, exe
     from inference.generation import Generation, Order
     from inference.metrics import Metrics
     from inference.sampling import SamplingParameters
-    from inference.scheduler import Scheduler, StepLimits
+    from inference.scheduler import Scheduler
+    from inference.steps import StepLimits
 
     scheduler = Scheduler(
         executor or IdleExecutor(slots=replies, positions=4096),

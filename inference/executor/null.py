@@ -6,7 +6,6 @@ It exists to look at scheduling alone: a reply is right exactly when its slot he
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from zlib import crc32
 
 import torch
@@ -98,7 +97,7 @@ class DrawingNullExecutor(NullExecutor):
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         known = [
-            replace(segment, tokens=[self._drawn[segment.slot]]) if segment.tokens[0] == LAST_DRAWN else segment
+            segment._replace(tokens=[self._drawn[segment.slot]]) if segment.tokens[0] == LAST_DRAWN else segment
             for segment in segments
         ]
         rows = iter(self.forward(known))

@@ -68,10 +68,11 @@ def _decode(single: Sequence[tuple[int, Segment]], limits: Limits, capacity: int
     needed = max(segment.slot for _, segment in single) + 1
     rows = next(size for size in batch_sizes(limits.max_batch) if size >= needed)
     tokens, positions, lengths, writes = [0] * rows, [0] * rows, [1] * rows, [capacity - 1] * rows
-    for _, segment in single:
-        slot = segment.slot
-        tokens[slot], positions[slot] = segment.tokens[0], segment.start
-        writes[slot], lengths[slot] = segment.start, segment.end
+    wanted = []
+    for index, (slot, start, (token,), logits) in single:
+        tokens[slot], positions[slot], writes[slot], lengths[slot] = token, start, start, start + 1
+        if logits:
+            wanted.append((index, slot))
     return Launch(
         profile=DECODE,
         first_slot=0,
@@ -80,7 +81,7 @@ def _decode(single: Sequence[tuple[int, Segment]], limits: Limits, capacity: int
         write_indices=tuple(writes),
         kv_lengths=tuple(lengths),
         logit_indices=tuple(range(rows)),
-        wanted=tuple((index, segment.slot) for index, segment in single if segment.logits),
+        wanted=tuple(wanted),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from inference.executor.base import LAST_DRAWN, Drawn, Interruption, Segment
 from inference.sampling import Mask, SamplingParameters
 from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
-from inference.tensorrt.bindings import Launch, launches, pack, packed_size
+from inference.tensorrt.bindings import Launch, PackedStep, launches, pack, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
 from inference.tensorrt.profiles import DECODE, Limits
 from inference.tensorrt.transfer import Arrival, Transfer
@@ -55,15 +56,16 @@ class LaunchedStep:
 
     def read(self) -> list[Drawn | None]:
         tensors = iter(self.arrival.wait())
-        found: dict[int, Drawn | None] = {}
+        found: list[tuple[int, Drawn | None]] = []
         for launch, has_reports in self.parts:
             choices = Choices(next(tensors), *((next(tensors), next(tensors)) if has_reports else ()))
             tokens = choices.tokens.tolist()
             for index, row in launch.wanted:
-                token = tokens[row]
                 report = choices.report(row, self.counts[index]) if has_reports else None
-                found[index] = None if token == UNUSABLE else (token, report)
-        return [found[index] for index in sorted(found)]
+                found.append((index, None if tokens[row] == UNUSABLE else (tokens[row], report)))
+        if len(self.parts) > 1:
+            found.sort(key=itemgetter(0))
+        return [drawn for _, drawn in found]
 
 
 class SlotExecutor:
@@ -81,7 +83,7 @@ class SlotExecutor:
         self._limits = limits
         self.weights = weights
         self._capacity = capacity_for(limits.positions)
-        self._rows: dict[tuple[int, int], Tensors] = {}
+        self._decode_places: dict[int, Tensors] = {}
         size = packed_size(tensors, limits)
         self._numbers = torch.zeros(size, dtype=torch.int32, device=runner.device)
         self._transfer = Transfer(runner.device)
@@ -171,28 +173,30 @@ class SlotExecutor:
     def swap_weights(self, weights: WeightSet) -> None:
         """Use another checkpoint of the same architecture from the next step on; what the slots hold is void."""
         self.weights = weights
+        self._decode_places.clear()
         self._runner.forget()
 
     def _bound(self, launch: Launch) -> Tensors:
         """Every input of the launch: the step's numbers, the rows' part of the caches, the weights."""
-        bound = {**self.weights, **self._cache_rows(launch.first_slot, launch.rows)}
         step = pack(launch, self.contract)
         there = self._transfer.there(torch.from_numpy(np.array(step.values, np.int32)))
         self._numbers[: len(step.values)].copy_(there)
-        for name, part in step.parts.items():
-            last = part.offset + prod(part.shape)
-            bound[name] = self._numbers[part.offset : last].view(part.shape)
+        bound = self._places(launch, step)
         if launch.profile == DECODE and (LAST_DRAWN,) in launch.token_ids:
             tokens = bound["token_ids"]
             tokens.copy_(torch.where(tokens == LAST_DRAWN, self._drawn[: launch.rows].unsqueeze(1), tokens))
         return bound
 
-    def _cache_rows(self, first: int, rows: int) -> Tensors:
-        """The part of every cache that belongs to these slots; the same few are asked for again and again."""
-        found = self._rows.get((first, rows))
+    def _places(self, launch: Launch, step: PackedStep) -> Tensors:
+        """Where each input lies. Decode steps of equally many rows find theirs where they were."""
+        found = self._decode_places.get(launch.rows) if launch.profile == DECODE else None
         if found is None:
-            found = {name: cache[first : first + rows] for name, cache in self.caches.items()}
-            self._rows[first, rows] = found
+            first, last = launch.first_slot, launch.first_slot + launch.rows
+            found = {**self.weights, **{name: cache[first:last] for name, cache in self.caches.items()}}
+            for name, part in step.parts.items():
+                found[name] = self._numbers[part.offset : part.offset + prod(part.shape)].view(part.shape)
+            if launch.profile == DECODE:
+                self._decode_places[launch.rows] = found
         return found
 
     @torch.inference_mode()
@@ -206,7 +210,7 @@ class SlotExecutor:
     def close(self) -> None:
         self._runner.close()
         self.caches.clear()
-        self._rows.clear()
+        self._decode_places.clear()
         self.weights = {}
 
 

@@ -15,7 +15,8 @@ from inference.generation import Generation, Order
 from inference.kernels.build import KernelsUnavailableError, find_compiler
 from inference.metrics import Metrics
 from inference.sampling import SamplingParameters
-from inference.scheduler import Scheduler, StepLimits
+from inference.scheduler import Scheduler
+from inference.steps import StepLimits
 from inference.tokenizer import TextTokenizer, load_tokenizer
 from inference.weights import open_weights
 

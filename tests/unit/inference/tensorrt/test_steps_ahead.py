@@ -18,7 +18,8 @@ from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.generation import Delta, Generation, Order
 from inference.metrics import Metrics
 from inference.sampling import SamplingParameters
-from inference.scheduler import Scheduler, StepLimits
+from inference.scheduler import Scheduler
+from inference.steps import StepLimits
 from inference.weights import open_weights
 from tests.unit.inference.test_model_agreement import COMMON, save_random_checkpoint
 
