@@ -21,6 +21,7 @@ from inference.probe import kernels_over_torch
 from inference.settings import Settings
 from inference.tensorrt import device
 from inference.tensorrt.device import Choice
+from inference.tensorrt.precision import precision_for
 from inference.tokenizer import TextTokenizer, load_tokenizer
 from inference.weights import WeightSource, open_weights
 
@@ -96,7 +97,7 @@ def place(source: WeightSource, settings: Settings, *, positions: int) -> tuple[
 
 def make_executor(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     """The executor that `settings.engine` names; `auto` takes the kernels and, where they cannot be had, torch."""
-    if settings.precision in ("float16", "fp8") and settings.engine != "interpreter":
+    if settings.precision in ("float16", "fp8", "int4") and settings.engine != "interpreter":
         raise InferenceError(
             f"INFERENCE_PRECISION={settings.precision} is for GPUs; on a CPU, choose bfloat16 or float32."
         )
@@ -139,8 +140,7 @@ def _torch_precision(source: WeightSource, settings: Settings) -> str:
 def _interpreter(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     from inference.executor.interpreter_executor import make_interpreter_executor
 
-    names = {"auto": "bfloat16", "quantised": "bfloat16-int8", "fp8": "bfloat16-fp8"}
-    precision = names.get(settings.precision, settings.precision)
+    precision = precision_for(settings.precision, "bfloat16")
     return make_interpreter_executor(
         source, slots=settings.slots, positions=positions, precision=precision, max_chunk=settings.chunk
     )

@@ -41,7 +41,7 @@ DEFAULT_EMBEDDER = EMBEDDER.path()
 CHOICES = {
     "device": ("auto", "cpu", "cuda", "tensorrt"),
     "engine": ("auto", "fused", "torch", "interpreter"),
-    "precision": ("auto", "float32", "float16", "bfloat16", "quantised", "fp8"),
+    "precision": ("auto", "float32", "float16", "bfloat16", "quantised", "fp8", "int4"),
 }
 
 

@@ -14,6 +14,7 @@ from inference.executor.torch_executor import TorchExecutor
 from inference.settings import Settings
 from inference.tensorrt.device import Choice, half_precision
 from inference.tensorrt.gpu_check import SHORT, Subject, examine
+from inference.tensorrt.precision import STORED, precision_for
 from inference.weights import WeightSource
 
 logger = logging.getLogger(__name__)
@@ -86,15 +87,8 @@ def gpu_precision(wanted: str) -> str:
     """The precision on this GPU. Raises InferenceError for one that is not for GPUs."""
     major, minor = torch.cuda.get_device_capability()
     half = half_precision(10 * major + minor)
-    known = {
-        "auto": half,
-        "float16": "float16",
-        "bfloat16": "bfloat16",
-        "quantised": f"{half}-int8",
-        "fp8": f"{half}-fp8",
-    }
-    if wanted not in known:
+    if wanted not in ("auto", "float16", "bfloat16", *STORED):
         raise InferenceError(
-            f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16, bfloat16, quantised or fp8."
+            f"INFERENCE_PRECISION={wanted} is for CPUs; on a GPU, choose float16, bfloat16, quantised, fp8 or int4."
         )
-    return known[wanted]
+    return precision_for(wanted, half)

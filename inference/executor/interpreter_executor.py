@@ -15,7 +15,7 @@ from inference.tensorrt.interpreter import Interpreter
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits
 from inference.tensorrt.slot_executor import SlotExecutor, Tensors
-from inference.tensorrt.weight_set import load_weight_set
+from inference.tensorrt.weight_set import load_constants, load_weight_set
 from inference.weights import WeightSource
 
 
@@ -28,8 +28,10 @@ class InterpretingRunner:
         trt = api.load().trt
         self._builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
         self._network = self._builder.create_network(0)
-        self._writer = define(trt, self._network, source.config, precision_named(precision), positions=positions)
-        self._interpreter = Interpreter(trt, self._network)
+        kind = precision_named(precision)
+        constants = load_constants(source, contract(source.config, kind, positions=positions))
+        self._writer = define(trt, self._network, source.config, kind, positions=positions, constants=constants)
+        self._interpreter = Interpreter(trt, self._network, self._writer.four_bits)
 
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         return self._interpreter.run(tensors)["logits"]

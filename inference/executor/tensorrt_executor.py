@@ -30,7 +30,7 @@ def make_tensorrt_executor(
     tensors = contract(source.config, precision_named(precision), positions=positions)
     free = torch.cuda.mem_get_info()[0]
     budget(tensors, limits, scratch=0).require(free, limits)
-    request = PlanRequest(source.config, precision, limits, target_at_hand(tensorrt))
+    request = PlanRequest(source.config, precision, limits, target_at_hand(tensorrt), source)
     plan = PlanCache().get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, _log_progress)
     )

@@ -16,6 +16,7 @@ from inference.executor.torch_executor import TorchExecutor
 from inference.fetch import CHAT_MODEL
 from inference.tensorrt import device
 from inference.tensorrt.gpu_check import FULL, SHORT, Result, Subject, examine, throughput
+from inference.tensorrt.precision import precision_for
 from inference.tensorrt.slot_executor import SlotExecutor
 from inference.weights import WeightSource, open_weights
 
@@ -46,8 +47,7 @@ def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executo
     if options.way == "interpreter":
         from inference.executor.interpreter_executor import make_interpreter_executor
 
-        names = {"auto": "bfloat16", "quantised": "bfloat16-int8", "fp8": "bfloat16-fp8"}
-        precision = names.get(options.precision, options.precision)
+        precision = precision_for(options.precision, "bfloat16")
         return make_interpreter_executor(source, precision=precision, max_chunk=256, **sizes)
     from inference.executor.gpu import gpu_precision
 

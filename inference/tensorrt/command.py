@@ -14,7 +14,9 @@ from inference.errors import InferenceError
 from inference.tensorrt import api
 from inference.tensorrt.plan import PlanRequest, build_plan
 from inference.tensorrt.plan_cache import DEFAULT_ROOT, CachedPlan, PlanCache
+from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits
+from inference.weights import open_weights
 
 MEGABYTE = 1_000_000
 
@@ -43,7 +45,10 @@ def _build(options: argparse.Namespace, cache: PlanCache) -> CachedPlan:
     limits = Limits(
         max_batch=options.max_batch, max_chunk=min(options.max_chunk, options.max_len), positions=options.max_len
     )
-    request = PlanRequest(read_config(options.model), options.precision, limits, options.sm)
+    has_weights = precision_named(options.precision).holds_the_checkpoint
+    source = open_weights(options.model) if has_weights else None
+    config = source.config if source else read_config(options.model)
+    request = PlanRequest(config, options.precision, limits, options.sm, source)
     shown = _Shown()
     return cache.get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, shown)
@@ -54,8 +59,6 @@ def read_config(path: Path) -> ModelConfig:
     """The architecture at `path`; of a Hugging Face folder, config.json is enough. Raises ModelError."""
     if (path / "config.json").exists():
         return model_config.from_directory(path)
-    from inference.weights import open_weights
-
     return open_weights(path).config
 
 

@@ -16,6 +16,8 @@ from inference.tensorrt.precision import Precision
 Dimension = int | str
 ROWS, TOKENS, LOGIT_ROWS = "rows", "tokens", "logit_rows"
 CAPACITY_STEP = 64
+BLOCK = 32
+"""Weights of 4 bits with a scale and an offset of their own: so many inputs of one output."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,17 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Contract:
-    """The tensors of a plan: `step` change with every call, `caches` and `weights` stay where they are."""
+    """The tensors of a plan: `step` change with every call, `caches` and `weights` stay where they are.
+
+    `constants` are weights that lie in the plan itself: two of 4 bits in each byte, the first in its low half.
+    """
 
     step: tuple[TensorSpec, ...]
     caches: tuple[TensorSpec, ...]
     weights: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     capacity: int
+    constants: tuple[TensorSpec, ...] = ()
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -75,6 +81,7 @@ def contract(config: ModelConfig, precision: Precision, *, positions: int) -> Co
         weights=tuple(_weights(config, precision, capacity)),
         outputs=(TensorSpec("logits", torch.float32, (LOGIT_ROWS, config.vocabulary)), *updated),
         capacity=capacity,
+        constants=tuple(_constants(config)) if precision.holds_the_checkpoint else (),
     )
 
 
@@ -88,18 +95,38 @@ def _weights(config: ModelConfig, precision: Precision, capacity: int) -> Iterat
     for layer in range(config.layers):
         prefix = f"layers.{layer}"
         yield TensorSpec(f"{prefix}.input_norm", exact, (1, 1, hidden))
-        qkv = config.query_size + 2 * config.kv_size
-        yield from _linear(f"{prefix}.qkv", qkv, hidden, config.qkv_bias, precision)
+        yield from _linear(f"{prefix}.qkv", *_sizes(config)["qkv"], config.qkv_bias, precision)
         if config.qk_norm:
             yield TensorSpec(f"{prefix}.query_norm", exact, (1, 1, 1, config.head_size))
             yield TensorSpec(f"{prefix}.key_norm", exact, (1, 1, 1, config.head_size))
-        yield from _linear(f"{prefix}.output", hidden, config.query_size, config.output_bias, precision)
+        yield from _linear(f"{prefix}.output", *_sizes(config)["output"], config.output_bias, precision)
         yield TensorSpec(f"{prefix}.mlp_norm", exact, (1, 1, hidden))
-        yield from _linear(f"{prefix}.gate_up", 2 * config.intermediate_size, hidden, config.mlp_bias, precision)
-        yield from _linear(f"{prefix}.down", hidden, config.intermediate_size, config.mlp_bias, precision)
+        yield from _linear(f"{prefix}.gate_up", *_sizes(config)["gate_up"], config.mlp_bias, precision)
+        yield from _linear(f"{prefix}.down", *_sizes(config)["down"], config.mlp_bias, precision)
     yield TensorSpec("norm", exact, (1, hidden))
     # Its own copy, turned: a tied table would be turned anew, whole, at every step.
     yield TensorSpec("lm_head", precision.head, (hidden, config.vocabulary))
+
+
+def _sizes(config: ModelConfig) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of the four products of a layer."""
+    hidden, wide = config.hidden_size, config.intermediate_size
+    qkv = config.query_size + 2 * config.kv_size
+    sizes = {"qkv": (qkv, hidden), "output": (hidden, config.query_size)}
+    return {**sizes, "gate_up": (2 * wide, hidden), "down": (hidden, wide)}
+
+
+def _constants(config: ModelConfig) -> Iterator[TensorSpec]:
+    for layer in range(config.layers):
+        for product, (outputs, inputs) in _sizes(config).items():
+            name = f"layers.{layer}.{product}"
+            yield TensorSpec(name, torch.uint8, (inputs, outputs // 2))
+            yield TensorSpec(f"{name}.scale", torch.float32, (inputs // BLOCK, outputs))
+
+
+def fits_blocks(config: ModelConfig) -> bool:
+    """Whether every product can be divided into blocks of weights of 4 bits."""
+    return all(not inputs % BLOCK and not outputs % 2 for outputs, inputs in _sizes(config).values())
 
 
 def _linear(name: str, outputs: int, inputs: int, has_bias: bool, precision: Precision) -> Iterator[TensorSpec]:
@@ -110,6 +137,8 @@ def _linear(name: str, outputs: int, inputs: int, has_bias: bool, precision: Pre
         yield TensorSpec(name, torch.float8_e4m3fn, (outputs, inputs))  # the way round that FP8 kernels take
         yield TensorSpec(f"{name}.input_scale", torch.float32, (1, 1, 1))
         yield TensorSpec(f"{name}.scale", torch.float32, (1, outputs))
+    elif precision.weights == "int4":  # the weights themselves are constants
+        yield TensorSpec(f"{name}.offset", precision.activations, (inputs // BLOCK, outputs))
     else:
         yield TensorSpec(name, precision.activations, (1, outputs, inputs))
     if has_bias:

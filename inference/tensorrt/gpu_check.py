@@ -22,8 +22,8 @@ LARGEST_DIVERGENCE = 0.05
 LARGEST_ERROR = 0.1
 """Of the worst row: the size of its logits' error beside the size of its logits, their mean taken off."""
 LARGEST_QUANTISED_ERROR = 0.2
-"""The same for weights of 8 bits, int8 or FP8. What is computed wrong is off by far more."""
-IN_8_BITS = re.compile("int8|fp8")
+"""The same for weights of 4 and 8 bits, FP8 among them. What is computed wrong is off by far more."""
+IS_QUANTISED = re.compile("int4|int8|fp8")
 DECIDED = 1.0
 """Nats by which the reference's likeliest token leads where the candidate's must be the same one ..."""
 LEAST_AGREEMENT = 0.9
@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def largest_error(self) -> float:
-        return LARGEST_QUANTISED_ERROR if IN_8_BITS.search(self.candidate.precision) else LARGEST_ERROR
+        return LARGEST_QUANTISED_ERROR if IS_QUANTISED.search(self.candidate.precision) else LARGEST_ERROR
 
     def compare(self, rounds: Sequence[tuple[list[Segment], list[Segment]]]) -> tuple[bool, str]:
         """Run each round on both (slots may differ); are the distributions alike?"""

@@ -6,13 +6,14 @@ address. q, k, v are one product, and so are gate and up: TensorRT does not join
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from inference.config import ModelConfig
 from inference.errors import InferenceError
-from inference.tensorrt.contract import Contract, contract
+from inference.tensorrt.contract import BLOCK, Contract, contract
 from inference.tensorrt.layers import NetworkWriter, Tensor
 from inference.tensorrt.precision import Precision
 
@@ -37,18 +38,38 @@ def check_supported(config: ModelConfig, *, positions: int) -> None:
         )
 
 
-def define(trt: Any, network: Any, config: ModelConfig, precision: Precision, *, positions: int) -> NetworkWriter:
-    """Write the decoder into `network`. Keep the result until the network is built. Raises InferenceError."""
+def define(
+    trt: Any,
+    network: Any,
+    config: ModelConfig,
+    precision: Precision,
+    *,
+    positions: int,
+    constants: Mapping[str, torch.Tensor] | None = None,
+) -> NetworkWriter:
+    """Write the decoder into `network`. Keep the result until the network is built. Raises InferenceError.
+
+    `constants` are the contract's, for a precision whose plan holds the checkpoint.
+    """
     check_supported(config, positions=positions)
     writer = NetworkWriter(trt, network)
-    _Definition(writer, config, precision, contract(config, precision, positions=positions)).write()
+    tensors = contract(config, precision, positions=positions)
+    _Definition(writer, config, precision, tensors, constants or {}).write()
     return writer
 
 
 class _Definition:
     """One decoder being written."""
 
-    def __init__(self, writer: NetworkWriter, config: ModelConfig, precision: Precision, tensors: Contract) -> None:
+    def __init__(
+        self,
+        writer: NetworkWriter,
+        config: ModelConfig,
+        precision: Precision,
+        tensors: Contract,
+        constants: Mapping[str, torch.Tensor],
+    ) -> None:
+        self.constants = constants
         self.writer = writer
         self.config = config
         self.working = precision.activations
@@ -109,7 +130,10 @@ class _Definition:
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         scale, input_scale = self.inputs.get(f"{name}.scale"), self.inputs.get(f"{name}.input_scale")
-        if scale is not None and input_scale is not None:
+        offset = self.inputs.get(f"{name}.offset")
+        if offset is not None:
+            product = self._int4_product(x, name, offset)
+        elif scale is not None and input_scale is not None:
             product = self._fp8_product(x, self.inputs[name], scale, input_scale)
         elif scale is not None:
             product = self._quantised_product(x, self.inputs[name], scale)
@@ -124,6 +148,22 @@ class _Definition:
         exact = self.writer.dequantised(weight, scale, self.working, axis=1)
         product = self.writer.matmul(self.writer.flattened(x, inputs), exact, is_transposed=False)
         return self.writer.unflattened(product, self.lead, outputs)
+
+    def _int4_product(self, x: Tensor, name: str, offset: Tensor) -> Tensor:
+        """Codes and scales are constants, or the compiler would widen the matrix into memory at every step.
+
+        What the offsets add is a product of its own, by the sums of the blocks' inputs: a thirty-second of the first.
+        """
+        writer = self.writer
+        blocks, outputs = offset.shape
+        flat = writer.flattened(x, blocks * BLOCK)
+        codes = writer.constant_of_four_bits(self.constants[name])
+        scale = writer.cast(writer.constant(self.constants[f"{name}.scale"], torch.float32), self.working)
+        exact = writer.dequantised(codes, scale, self.working, axis=None)
+        product = writer.matmul(flat, exact, is_transposed=False)
+        sums = writer.block_sums(flat, blocks, BLOCK)
+        whole = writer.add(product, writer.matmul(sums, offset, is_transposed=False))
+        return writer.unflattened(whole, self.lead, outputs)
 
     def _fp8_product(self, x: Tensor, weight: Tensor, scale: Tensor, input_scale: Tensor) -> Tensor:
         """Both sides in FP8: `x` brought within one by `input_scale`, the product brought back by `scale`.

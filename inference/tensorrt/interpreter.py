@@ -6,7 +6,7 @@ A layer it does not know is an error, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from inference.tensorrt import semantics
+from inference.tensorrt.four_bits import unpacked
 
 Values = dict[str, torch.Tensor]
 
@@ -29,10 +30,14 @@ class Step:
 
 
 class Interpreter:
-    """One network, ready to run. The network and its writer must stay alive as long."""
+    """One network, ready to run. The network and its writer must stay alive as long.
 
-    def __init__(self, trt: Any, network: Any) -> None:
+    `four_bits` holds the constants of 4 bits as the writer packed them: a network does not give those back.
+    """
+
+    def __init__(self, trt: Any, network: Any, four_bits: Mapping[str, torch.Tensor] | None = None) -> None:
         self._operations = semantics.Operations(trt)
+        self._four_bits = four_bits or {}
         self._constants: Values = {}
         self._steps: list[Step] = []
         self.outputs = [network.get_output(index).name for index in range(network.num_outputs)]
@@ -60,6 +65,9 @@ class Interpreter:
         layer.__class__ = getattr(trt, semantics.CLASSES[kind])
         output = layer.get_output(0).name
         if kind == "CONSTANT":
+            if output in self._four_bits:
+                self._constants[output] = unpacked(self._four_bits[output])
+                return
             self._constants[output] = torch.from_numpy(np.array(layer.weights)).reshape(tuple(layer.shape))
             return
         subject = layer

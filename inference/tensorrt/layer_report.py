@@ -16,6 +16,11 @@ FP8_PRODUCT = re.compile(
     re.MULTILINE,
 )
 """A product of which both sides are FP8."""
+INT4_PRODUCT = re.compile(
+    r"^Name: .+?_myl(?P<profile>\d+)_\d+, LayerType: (?:gemm|runtime_fusion), .*?Constants: \[.*?Datatype: Int4",
+    re.MULTILINE,
+)
+"""A product that reads weights of 4 bits itself."""
 LAYER = re.compile(r"^Name: (?P<name>.+?), LayerType: (?P<type>\w+),", re.MULTILINE)
 TENSOR = re.compile(
     r"Name: (?P<name>\S+), IOMode: (?P<mode>Input|Output), DataType: (?P<dtype>\w+), Dimensions: \[(?P<shape>[-\d,]*)\]"
@@ -48,6 +53,7 @@ class ProfileReport:
     products: int
     scratch_bytes: int
     fp8_products: int = 0
+    int4_products: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,28 +68,44 @@ class LayerReport:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def problems(self, layers: int, *, is_fp8: bool = False) -> list[str]:
-        """What is wrong with the plan of a decoder of so many layers, in words; nothing for a good one."""
+    def problems(self, layers: int, *, weights: str = "") -> list[str]:
+        """What is wrong with the plan of a decoder of so many layers, in words; nothing for a good one.
+
+        `weights` is how matrices are stored, as in Precision.
+        """
         found = [*self.errors, *self.unused]
+        most = products_of(layers, weights)
         for index, profile in enumerate(self.profiles):
             if profile.attention != layers:
                 found.append(f"profile {index}: attention is fused in {profile.attention} of {layers} layers")
-            # Four products a layer (q/k/v, output, gate/up, down) and the head.
-            if profile.products > 4 * layers + 1:
-                found.append(f"profile {index}: {profile.products} matrix products instead of {4 * layers + 1}")
-            if is_fp8 and profile.fp8_products != 4 * layers:
+            if profile.products > most:
+                found.append(f"profile {index}: {profile.products} matrix products instead of {most}")
+            if weights == "int4" and profile.int4_products != 4 * layers:
+                found.append(f"profile {index}: {profile.int4_products} of {4 * layers} products read 4 bits")
+            if weights == "fp8" and profile.fp8_products != 4 * layers:
                 found.append(f"profile {index}: {profile.fp8_products} of {4 * layers} products are FP8")
         return found
+
+
+def products_of(layers: int, weights: str) -> int:
+    """Four products a layer (q/k/v, output, gate/up, down) and the head; offsets of 4-bit weights are one more each."""
+    return (8 if weights == "int4" else 4) * layers + 1
 
 
 def read(lines: Sequence[tuple[str, str]]) -> LayerReport:
     """The report of a build from its log: pairs of severity (`ERROR`, ...) and text."""
     layers = [match for _, text in lines for match in LAYER.finditer(text)]
     tensors = {match["name"]: _tensor(match) for _, text in lines for match in TENSOR.finditer(text)}
-    in_fp8 = [int(match["profile"]) for _, text in lines for match in FP8_PRODUCT.finditer(text)]
+    in_fp8, in_int4 = (
+        [int(match["profile"]) for _, text in lines for match in kind.finditer(text)]
+        for kind in (FP8_PRODUCT, INT4_PRODUCT)
+    )
     scratch = [int(number) for _, text in lines for number in ACTIVATIONS.findall(text)]
     return LayerReport(
-        profiles=tuple(_profile(layers, index, size, in_fp8.count(index)) for index, size in enumerate(scratch)),
+        profiles=tuple(
+            _profile(layers, index, size, in_fp8=in_fp8.count(index), in_int4=in_int4.count(index))
+            for index, size in enumerate(scratch)
+        ),
         tensors=tuple(sorted(tensors.values(), key=lambda line: line.name)),
         errors=tuple(text for severity, text in lines if severity in ("ERROR", "INTERNAL_ERROR")),
         unused=tuple(text for _, text in lines if "Unused Input" in text),
@@ -95,7 +117,9 @@ def _tensor(match: re.Match[str]) -> TensorLine:
     return TensorLine(match["name"], match["mode"], match["dtype"], shape)
 
 
-def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int, in_fp8: int) -> ProfileReport:
+def _profile(
+    layers: Iterable[re.Match[str]], index: int, scratch_bytes: int, *, in_fp8: int, in_int4: int
+) -> ProfileReport:
     own = [layer for layer in layers if (found := PROFILE.search(layer["name"])) and int(found[1]) == index]
     kernels = [layer for layer in own if layer["type"] not in NOT_KERNELS]
     return ProfileReport(
@@ -104,4 +128,5 @@ def _profile(layers: Iterable[re.Match[str]], index: int, scratch_bytes: int, in
         products=sum(layer["type"] in PRODUCTS for layer in kernels),
         scratch_bytes=scratch_bytes,
         fp8_products=in_fp8,
+        int4_products=in_int4,
     )

@@ -23,6 +23,8 @@ class NetworkWriter:
         self.trt = trt
         self.network = network
         self._constants: list[NDArray[Any]] = []
+        self.four_bits: dict[str, torch.Tensor] = {}
+        """Constants of 4 bits as they were given, by name: the network does not give them back."""
         self._types = {
             torch.float32: trt.DataType.FLOAT,
             torch.float16: trt.DataType.HALF,
@@ -48,6 +50,15 @@ class NetworkWriter:
         weights = self.trt.Weights(self._types[dtype], array.ctypes.data, array.size)
         return _first(self.network.add_constant(array.shape, weights))
 
+    def constant_of_four_bits(self, halves: torch.Tensor) -> Tensor:
+        """A constant [inputs, outputs] of INT4 from [inputs, outputs / 2] bytes."""
+        array = np.ascontiguousarray(halves)
+        self._constants.append(array)
+        weights = self.trt.Weights(self.trt.DataType.INT4, array.ctypes.data, 2 * array.size)
+        tensor = _first(self.network.add_constant([array.shape[0], 2 * array.shape[1]], weights))
+        self.four_bits[tensor.name] = halves
+        return tensor
+
     def cast(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         return x if x.dtype == self._types[dtype] else _first(self.network.add_cast(x, self._types[dtype]))
 
@@ -67,7 +78,7 @@ class NetworkWriter:
         return _first(self.network.add_matrix_multiply(x, operation.NONE, weight, second))
 
     def dequantised(self, x: Tensor, scale: Tensor, dtype: torch.dtype, *, axis: int | None) -> Tensor:
-        """`x` of 8 bits in `dtype`, with a scale for each index along `axis`, or one for all."""
+        """`x` of 4 or 8 bits in `dtype`. Without an `axis` to lie along, `scale` is one for all, or one a block."""
         layer = _made(self.network.add_dequantize(x, scale, self._types[dtype]), "dequantise")
         if axis is not None:
             layer.axis = axis
@@ -76,6 +87,14 @@ class NetworkWriter:
     def quantised(self, x: Tensor, scale: Tensor) -> Tensor:
         """`x` in FP8, in units of one scale."""
         return _first(self.network.add_quantize(x, scale, self.trt.DataType.FP8))
+
+    def block_sums(self, x: Tensor, count: int, size: int) -> Tensor:
+        """[rows, count * size] -> [rows, count], added up in float32, in the type of `x`."""
+        layer = _made(self.network.add_shuffle(x), "shuffle")
+        layer.reshape_dims = [-1, count, size]
+        exact = self.cast(layer.get_output(0), torch.float32)
+        summed = _first(self.network.add_reduce(exact, self.trt.ReduceOperation.SUM, 1 << 2, False))
+        return _first(self.network.add_cast(summed, x.dtype))
 
     def silu(self, x: Tensor) -> Tensor:
         gate = _first(self.network.add_activation(x, self.trt.ActivationType.SIGMOID))

@@ -52,7 +52,7 @@ class Budget:
 def budget(tensors: Contract, limits: Limits, *, scratch: int) -> Budget:
     """The memory for a plan with this contract; `scratch` is the larger of its profiles'."""
     return Budget(
-        weights=_bytes(tensors.weights),
+        weights=_bytes((*tensors.weights, *tensors.constants)),
         cache=_bytes(tensors.caches, rows=limits.max_batch),
         logits=_bytes(tensors.outputs[:1], logit_rows=limits.max_batch),
         scratch=scratch,

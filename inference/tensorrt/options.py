@@ -14,7 +14,7 @@ def add_build_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-len", type=int, default=4096, metavar="N", help="tokens of a sequence; default: 4096")
     command.add_argument("--max-chunk", type=int, default=512, metavar="N", help="tokens of a prefill; default: 512")
     command.add_argument(
-        "--precision", default="bfloat16", metavar="NAME", help="float16, bfloat16, or either with -int8 or -fp8"
+        "--precision", default="bfloat16", metavar="NAME", help="float16, bfloat16, or either with -int8, -fp8 or -int4"
     )
     command.add_argument(
         "--package", default="", metavar="NAME", help="tensorrt or tensorrt_rtx; default: what is here"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from inference.config import ModelConfig
@@ -18,6 +18,8 @@ from inference.tensorrt.graph import GRAPH_VERSION, define
 from inference.tensorrt.layer_report import LayerReport
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits, add_profiles
+from inference.tensorrt.weight_set import load_constants
+from inference.weights import WeightSource
 
 OLDEST_BFLOAT16 = 80
 OLDEST_FP8 = 89
@@ -29,12 +31,25 @@ class PlanError(InferenceError):
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """All that a plan depends on, but for the package that builds it. `target` None is the GPU at hand."""
+    """All that a plan depends on, but for the package that builds it. `target` None is the GPU at hand.
+
+    `source` is the checkpoint, which a precision whose plan holds weights itself takes, and others do not look at.
+    """
 
     config: ModelConfig
     precision: str
     limits: Limits
     target: int | None = None
+    source: WeightSource | None = field(default=None, compare=False)
+
+    @property
+    def held(self) -> WeightSource | None:
+        """The checkpoint that the plan will hold. Raises PlanError when there should be one and is none."""
+        if not precision_named(self.precision).holds_the_checkpoint:
+            return None
+        if self.source is None:
+            raise PlanError(f"A plan of {self.precision} holds weights: it takes a whole checkpoint, not config.json.")
+        return self.source
 
     def describe(self, tensorrt: TensorRT) -> dict[str, Any]:
         """The inputs of the build as JSON: what a plan is cached under, and what `--list` shows."""
@@ -50,6 +65,7 @@ class PlanRequest:
             "precision": self.precision,
             "limits": asdict(self.limits),
             "model": shape,
+            **({"checkpoint": self.held.fingerprint()} if self.held else {}),
         }
 
     def key(self, tensorrt: TensorRT) -> str:
@@ -65,11 +81,6 @@ class BuiltPlan:
     content: bytes
     report: LayerReport
     seconds: float
-
-
-def is_fp8(precision: str) -> bool:
-    """Whether products of this precision are of FP8."""
-    return precision_named(precision).weights == "fp8"
 
 
 def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
@@ -91,7 +102,7 @@ def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
         )
     if request.precision.startswith("bfloat16") and request.target < OLDEST_BFLOAT16:
         raise PlanError(f"SM {request.target} has no bfloat16; choose float16.")
-    if is_fp8(request.precision) and request.target < OLDEST_FP8:
+    if precision_named(request.precision).weights == "fp8" and request.target < OLDEST_FP8:
         raise PlanError(f"SM {request.target} has no FP8, which starts at SM {OLDEST_FP8}; choose -int8 instead.")
 
 
@@ -111,14 +122,16 @@ def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | No
     tensorrt.set_target(config, request.target)
     tensorrt.require_user_allocation(config)
     precision, limits = precision_named(request.precision), request.limits
-    writer = define(trt, network, request.config, precision, positions=limits.positions)
-    add_profiles(builder, config, contract(request.config, precision, positions=limits.positions), limits)
+    tensors = contract(request.config, precision, positions=limits.positions)
+    constants = load_constants(request.held, tensors) if request.held else {}
+    writer = define(trt, network, request.config, precision, positions=limits.positions, constants=constants)
+    add_profiles(builder, config, tensors, limits)
     serialised = builder.build_serialized_network(network, config)
     del writer  # the network's constants lived in it
     report = layer_report.read(lines)
     if serialised is None:
         raise PlanError(f"TensorRT could not build the plan: {'; '.join(report.errors) or 'it did not say why'}")
-    problems = report.problems(request.config.layers, is_fp8=is_fp8(request.precision))
+    problems = report.problems(request.config.layers, weights=precision.weights)
     if problems and tensorrt.capabilities.builds_for_other_gpus:  # the other package names its kernels otherwise
         raise PlanError(f"The plan would be slow or wrong, and is not kept: {'; '.join(problems)}")
     return BuiltPlan(bytes(serialised), report, time.monotonic() - began)

@@ -43,6 +43,7 @@ class Operations:
             trt.DataType.FLOAT: torch.float32,
             trt.DataType.HALF: torch.float16,
             trt.DataType.BF16: torch.bfloat16,
+            trt.DataType.INT4: torch.int8,  # a number each, to compute with
             trt.DataType.INT8: torch.int8,
             trt.DataType.FP8: torch.float8_e4m3fn,
             trt.DataType.INT32: torch.int32,
@@ -52,6 +53,10 @@ class Operations:
         self.elementwise_functions: dict[Any, Callable[..., torch.Tensor]] = {
             elementwise.SUM: torch.add,
             elementwise.PROD: torch.mul,
+        }
+        self.reduce_functions: dict[Any, Callable[..., torch.Tensor]] = {
+            trt.ReduceOperation.AVG: torch.mean,
+            trt.ReduceOperation.SUM: torch.sum,
         }
         self.unary_functions = {unary.SQRT: torch.sqrt, unary.RECIP: torch.reciprocal}
 
@@ -69,8 +74,11 @@ class Operations:
         return torch.cat(parts, layer.axis)
 
     def dequantize(self, layer: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """Numbers of 8 bits times the scale of their column, or one for all."""
-        _require(scale.numel() == 1 or (layer.axis == 1 and x.dim() == 2 and scale.shape == x.shape[1:]), layer)
+        """Numbers of 4 or 8 bits times the scale of their column, of their block of a column, or one for all."""
+        if scale.dim() == 2 and x.dim() == 2 and scale.shape[1] == x.shape[1] and not x.shape[0] % scale.shape[0]:
+            scale = scale.repeat_interleave(x.shape[0] // scale.shape[0], 0)
+        else:
+            _require(scale.numel() == 1 or (layer.axis == 1 and x.dim() == 2 and scale.shape == x.shape[1:]), layer)
         return (x.float() * scale.float()).to(self.dtypes[layer.get_output(0).dtype])
 
     def quantize(self, layer: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -100,9 +108,9 @@ class Operations:
         return torch.matmul(a.float(), b.float()).to(a.dtype)
 
     def reduce(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
-        _require(layer.op == self.trt.ReduceOperation.AVG, layer)
+        _require(layer.op in self.reduce_functions, layer)
         axes = [axis for axis in range(x.dim()) if layer.axes >> axis & 1]
-        return x.mean(axes, keepdim=layer.keep_dims)
+        return self.reduce_functions[layer.op](x, axes, keepdim=layer.keep_dims)
 
     def shape(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
         return torch.tensor(x.shape)

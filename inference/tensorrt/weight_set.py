@@ -10,8 +10,9 @@ import torch
 from inference import rope
 from inference.errors import ModelError
 from inference.tensorrt.calibration import Maxima, activation_maxima
-from inference.tensorrt.contract import Contract, TensorSpec
-from inference.tensorrt.graph import FP8_UNIT
+from inference.tensorrt.contract import BLOCK, Contract, TensorSpec, fits_blocks
+from inference.tensorrt.four_bits import FourBits, in_four_bits, packed
+from inference.tensorrt.graph import FP8_UNIT, UnsupportedByTensorRTError
 from inference.tensorrt.precision import LARGEST_FP8
 from inference.weights import WeightSource
 
@@ -27,6 +28,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
     "down": ("mlp.down_proj",),
 }
+PRODUCTS = ("qkv", "output", "gate_up", "down")
 LARGEST_INT8 = 127
 SMALLEST_SCALE = 1e-5
 Progress = Callable[[int, int], None]
@@ -43,6 +45,16 @@ def load_weight_set(
         if progress:
             progress(count, len(tensors.weights))
     return weights
+
+
+def load_constants(source: WeightSource, tensors: Contract) -> WeightSet:
+    """Every weight that the plan is to hold itself. Raises ModelError, or UnsupportedByTensorRTError."""
+    if tensors.constants and not fits_blocks(source.config):
+        raise UnsupportedByTensorRTError(
+            f"the model's products cannot be divided into blocks of {BLOCK} weights of 4 bits; choose 8 bits or more"
+        )
+    loader = _Loader(source, tensors)
+    return {spec.name: loader.load(spec) for spec in tensors.constants}
 
 
 def scales(matrix: torch.Tensor) -> torch.Tensor:
@@ -73,6 +85,8 @@ class _Loader:
         self.source = source
         self.names = source.names()
         self.is_fp8 = any(spec.dtype == torch.float8_e4m3fn for spec in tensors.weights)
+        self.has_blocks = bool(tensors.constants)
+        self._last_blocks = ("", FourBits(*[torch.empty(0)] * 3))
         factors = source.load("rope.frequency_factors") if "rope.frequency_factors" in self.names else None
         cosines, sines = rope.tables(source.config, tensors.capacity, factors)
         self.angles = {"rope.cosines": cosines, "rope.sines": sines}
@@ -104,12 +118,21 @@ class _Loader:
         product = f"layers.{layer}.{part}"
         if kind == ["input_scale"]:
             return torch.tensor(FP8_UNIT / self._input_unit(product))
+        if self.has_blocks and part in PRODUCTS:
+            blocks = self._blocks(product, prefix, part)
+            return {"scale": blocks.scale, "offset": blocks.offset}[kind[0]] if kind else packed(blocks.codes)
         matrix = self._joined(prefix, PARTS[part], "weight")
         if kind == ["scale"]:
             if self.is_fp8:
                 return fp8_scales(matrix) * self._input_unit(product) / FP8_UNIT**2
             return scales(matrix)
         return matrix
+
+    def _blocks(self, product: str, prefix: str, part: str) -> FourBits:
+        """The product's matrix in blocks of 4 bits; its parts are asked for one after the other."""
+        if self._last_blocks[0] != product:
+            self._last_blocks = (product, in_four_bits(self._joined(prefix, PARTS[part], "weight")))
+        return self._last_blocks[1]
 
     def _input_unit(self, product: str) -> float:
         """The worth of one in FP8 for what a product is given."""

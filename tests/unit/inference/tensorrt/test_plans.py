@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from inference.config import ModelConfig
 from inference.tensorrt import api
+from inference.tensorrt.contract import contract
 from inference.tensorrt.graph import define
-from inference.tensorrt.layer_report import LayerReport
-from inference.tensorrt.plan import PlanError, PlanRequest, build_plan, is_fp8
+from inference.tensorrt.layer_report import LayerReport, products_of
+from inference.tensorrt.plan import PlanError, PlanRequest, build_plan
 from inference.tensorrt.precision import PRECISIONS, precision_named
 from inference.tensorrt.profiles import Limits
+from inference.tensorrt.weight_set import load_constants
+from inference.weights import WeightSource
 
 CONTRACT = Path(__file__).parent / "contract.json"
 LIMITS = Limits(max_batch=64, max_chunk=512, positions=1000)
@@ -87,24 +91,49 @@ CASES = [
     ("8 B, int8", EIGHT_BILLION, "bfloat16-int8", 89),
     ("small, fp8", SMALL, "float16-fp8", 120),
     ("8 B, fp8", EIGHT_BILLION, "bfloat16-fp8", 89),
+    ("small, int4", SMALL, "float16-int4", 86),
+    ("small, int4", SMALL, "bfloat16-int4", 89),
     ("qwen3", QWEN3, "bfloat16", 89),
     ("qwen2", QWEN2, "float16", 86),
 ]
+
+
+class NoiseSource(WeightSource):
+    """A checkpoint of a config's sizes, filled with noise: what a plan that holds weights is built from here."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config, self.path = config, Path("noise")
+        hidden, wide = config.hidden_size, config.intermediate_size
+        attention = {"q": (config.query_size, hidden), "k": (config.kv_size, hidden), "v": (config.kv_size, hidden)}
+        rest = {"o": (hidden, config.query_size), "gate": (wide, hidden), "up": (wide, hidden), "down": (hidden, wide)}
+        self.sizes = {**attention, **rest}
+
+    def names(self) -> set[str]:
+        return set()
+
+    def files(self) -> list[Path]:
+        return []
+
+    def load(self, name: str) -> torch.Tensor:
+        product = name.split(".")[-2].removesuffix("_proj")
+        return torch.randn(self.sizes[product], generator=torch.Generator().manual_seed(len(name)))
 
 
 @pytest.mark.parametrize(("name", "config", "precision", "target"), CASES, ids=lambda value: str(value)[:12])
 def test_every_layer_is_fused_and_nothing_is_wasted(
     name: str, config: ModelConfig, precision: str, target: int, trt: Any
 ) -> None:
-    built = build_plan(PlanRequest(config, precision, LIMITS, target), api.load("tensorrt_rtx"))
-    report = built.report
-    assert report.problems(config.layers, is_fp8=is_fp8(precision)) == []
+    request = PlanRequest(config, precision, LIMITS, target, NoiseSource(config))
+    report = build_plan(request, api.load("tensorrt_rtx")).report
+    weights = precision_named(precision).weights
+    assert report.problems(config.layers, weights=weights) == []
     assert [profile.attention for profile in report.profiles] == [config.layers, config.layers]
-    assert [profile.products for profile in report.profiles] == [4 * config.layers + 1] * 2
+    assert [profile.products for profile in report.profiles] == [products_of(config.layers, weights)] * 2
     assert all(profile.scratch_bytes < SCRATCH_LIMIT for profile in report.profiles)
-    expected = 4 * config.layers if is_fp8(precision) else 0
-    assert [profile.fp8_products for profile in report.profiles] == [expected] * 2
-    assert report.profiles[0].kernels <= 10 * config.layers + 4
+    assert [profile.fp8_products for profile in report.profiles] == [4 * config.layers * (weights == "fp8")] * 2
+    assert [profile.int4_products for profile in report.profiles] == [4 * config.layers * (weights == "int4")] * 2
+    most = 18 if weights == "int4" else 10  # sums of blocks, and the product of those, besides
+    assert report.profiles[0].kernels <= most * config.layers + 4
     if config is SMALL:
         check_tensors(report, json.loads(CONTRACT.read_text())[precision])
 
@@ -122,7 +151,9 @@ def contract_of(trt: Any, config: ModelConfig, precision: str) -> dict[str, Any]
     """Every input and output as the network declares it, and which output is which input, updated in place."""
     builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
     network = builder.create_network(0)
-    writer = define(trt, network, config, precision_named(precision), positions=LIMITS.positions)
+    kind = precision_named(precision)
+    constants = load_constants(NoiseSource(config), contract(config, kind, positions=LIMITS.positions))
+    writer = define(trt, network, config, kind, positions=LIMITS.positions, constants=constants)
 
     def lines(count: int, get: Any) -> dict[str, list[Any]]:
         tensors = [get(index) for index in range(count)]
