@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from django.db import connection
 
 from accounts.models import User
 from feedback.release import choice
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import Specification
+from feedback.release.tables import PARTICULARS
 from tests import factories
 
 ROWS_OF_PERSON = 100
@@ -24,13 +27,11 @@ FROM generate_series(0, 4095) AS place, generate_series(1, 46) AS word GROUP BY 
 # A prompt of three messages and two answers: 1.2 kB of text in a row, no two rows alike.
 _CANDIDATES = """
 INSERT INTO feedback_candidaterow (release_id, batch, config, row_id, duplicate_key, prompt_key, user_id, source_events,
-    prompt_roles, prompt_contents, chosen, rejected, label, rule, confidence, model_version, locale, language,
-    n_reviews, reasons, prompt_form, dropped, other_model, winner, strength, weight, nodes)
+    prompt_roles, prompt_contents, chosen, rejected, confidence, weight, particulars, dropped, nodes)
 SELECT %(release)s, number / 500, 'preference', encode(sha256(number::text::bytea), 'hex'), number::text, number::text,
     person.id, ARRAY[gen_random_uuid()], ARRAY['system', 'user', 'assistant', 'user'],
     ARRAY['You are a helpful assistant.', first.text, second.text, number || ' ' || third.text],
-    fourth.text || number, fifth.text || number, true, 'up_vs_down', 0.7, 'smollm2-135m-instruct@1', 'en', 'en', 1,
-    ARRAY['clear'], 'shown', '', '', '', 0, 1, ''
+    fourth.text || number, fifth.text || number, 0.7, 1, %(particulars)s, '', ''
 FROM generate_series(0, %(rows)s - 1) AS number
 JOIN person ON person.place = 1 + number %% %(n_people)s
 JOIN sentence first ON first.place = number & 4095
@@ -38,7 +39,23 @@ JOIN sentence second ON second.place = (number * 7 + 1) & 4095
 JOIN sentence third ON third.place = (number * 13 + 2) & 4095
 JOIN sentence fourth ON fourth.place = (number * 31 + 3) & 4095
 JOIN sentence fifth ON fifth.place = (number * 61 + 4) & 4095
+ORDER BY number / 500, encode(sha256(number::text::bytea), 'hex')
 """
+_PARTICULARS = {
+    "prompt_roles": ["system", "user", "assistant", "user"],
+    "label": True,
+    "reasons": ["clear"],
+    "rule": "up_vs_down",
+    "locale": "en",
+    "language": "en",
+    "prompt_form": "shown",
+    "n_reviews": 1,
+    "strength": 0,
+    "confidence": 0.7,
+    "winner": "",
+    "other_model": "",
+    "model_version": "smollm2-135m-instruct@1",
+}
 _PLACES = """
 INSERT INTO feedback_releaserow (release_id, config, split, ordinal, row_id, user_id, source_events, candidate_id)
 SELECT release_id, 'preference', 'train', row_number() OVER (ORDER BY batch, row_id) - 1, row_id, user_id,
@@ -59,7 +76,13 @@ def chosen(rows: int, *, shard_rows: int = 50_000) -> tuple[Release, list[User]]
         specification=specification.as_json(),
         counts={"rows: preference": rows},
     )
-    given = {"release": release.pk, "rows": rows, "people": [user.pk for user in people], "n_people": len(people)}
+    given = {
+        "release": release.pk,
+        "rows": rows,
+        "people": [user.pk for user in people],
+        "n_people": len(people),
+        "particulars": json.dumps([_PARTICULARS[name] for name in PARTICULARS]),
+    }
     with connection.cursor() as cursor:
         for statement in (_PEOPLE, _SENTENCES, "ANALYZE sentence, person", _CANDIDATES, _PLACES):
             cursor.execute(statement, given)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 import uuid
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection
@@ -15,6 +17,7 @@ from feedback.release.models import CandidateRow, Release
 from feedback.release.prompts import Receipt, paths_above, prompts_of
 from feedback.release.rules import Candidate, Compared, Edit, Member, Side, rows, rows_of_comparisons
 from feedback.release.specification import Specification
+from feedback.release.tables import PARTICULARS
 from feedback.release.trees import trees
 
 _MEMBERS = """
@@ -61,19 +64,9 @@ _COLUMNS = {
     "prompt_contents": "text[]",
     "chosen": "text",
     "rejected": "text",
-    "label": "bool",
-    "rule": "varchar",
     "confidence": "float8",
-    "model_version": "varchar",
-    "other_model": "varchar",
-    "winner": "varchar",
-    "strength": "int2",
     "weight": "float8",
-    "locale": "varchar",
-    "language": "varchar",
-    "n_reviews": "int4",
-    "reasons": "varchar[]",
-    "prompt_form": "varchar",
+    "particulars": "text",
     "dropped": "varchar",
     "nodes": "text",
 }
@@ -104,8 +97,9 @@ def store(release: Release, batch: int, found: list[Candidate]) -> None:
     statement = f"COPY feedback_candidaterow ({columns}) FROM STDIN (FORMAT BINARY)"
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.set_types(list(_COLUMNS.values()))
-        for row in found:
-            copy.write_row(_as_columns(release, batch, row))
+        # In the order that they will have in their files, so that those are read from one place after the other.
+        for row_id, row in sorted(((row.row_id, row) for row in found), key=itemgetter(0)):
+            copy.write_row(_as_columns(release, batch, row_id, row))
 
 
 def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID, Receipt]]:
@@ -131,14 +125,14 @@ def _comparisons(release: Release, batch: int) -> tuple[list[Compared], dict[uui
     return comparisons, receipts
 
 
-def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]:
+def _as_columns(release: Release, batch: int, row_id: str, row: Candidate) -> tuple[Any, ...]:
     return (
         release.pk,
         batch,
         row.config,
-        row.row_id,
+        row_id,
         # Every vote counts, whoever gave the same one.
-        row.row_id if row.winner else _key(row.config, *row.texts, str(row.label)),
+        row_id if row.winner else _key(row.config, *row.texts, str(row.label)),
         _key(*row.asked),
         row.user_id,
         list(row.source_events),
@@ -146,22 +140,18 @@ def _as_columns(release: Release, batch: int, row: Candidate) -> tuple[Any, ...]
         [turn["content"] for turn in row.prompt],
         row.chosen,
         row.rejected,
-        row.label,
-        row.rule,
         row.confidence,
-        row.model_version,
-        row.other_model,
-        row.winner,
-        row.strength,
         row.weight,
-        row.locale,
-        row.language,
-        row.n_reviews,
-        list(row.reasons),
-        row.prompt_form,
+        particulars(row),
         row.dropped,
         row.nodes,
     )
+
+
+def particulars(row: Candidate) -> str:
+    """What is said of a row besides its words, as JSON."""
+    said = {"prompt_roles": [turn["role"] for turn in row.prompt], **vars(row)}
+    return json.dumps([said[name] for name in PARTICULARS], ensure_ascii=False, separators=(",", ":"))
 
 
 def _key(*texts: str) -> str:

@@ -191,20 +191,11 @@ class CandidateRow(models.Model):
     prompt_contents = ArrayField(models.TextField())
     chosen = models.TextField(blank=True)
     rejected = models.TextField(blank=True)
-    label = models.BooleanField()
-    rule = models.CharField(max_length=20)
     confidence = models.FloatField()
-    model_version = models.CharField(max_length=120)
-    # Of a comparison the model that wrote `rejected`, which of the two won, and how clearly (0: not said).
-    other_model = models.CharField(max_length=120, blank=True)
-    winner = models.CharField(max_length=14, blank=True)
-    strength = models.PositiveSmallIntegerField(default=0)
     weight = models.FloatField(default=1.0)
-    locale = models.CharField(max_length=10)
-    language = models.CharField(max_length=10)
-    n_reviews = models.PositiveIntegerField()
-    reasons = ArrayField(models.CharField(max_length=20))
-    prompt_form = models.CharField(max_length=6)
+    # What else is said of the row, as JSON: `tables.PARTICULARS`. Many rows say the same, and one text is sent and read
+    # at a fraction of what a column for each would take.
+    particulars = models.TextField()
     dropped = models.CharField(max_length=40, blank=True)
     # Of a tree what is known of each message, as JSON; the texts are in `prompt_contents`, in the same order.
     nodes = models.TextField(blank=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -65,7 +66,7 @@ def schema(config: str) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in every])
 
 
-# The flat rows that the database hands out, in the order of `feedback.release.reading`.
+# Flat rows, as `feedback.release.columns` makes them of what the database sends.
 FLAT = pa.schema(
     [
         ("row_id", pa.string()),
@@ -88,6 +89,24 @@ FLAT = pa.schema(
         ("other_model", pa.string()),
         ("winner", pa.string()),
     ]
+)
+
+
+# Those of which many rows say the same: `CandidateRow.particulars` is a JSON list of them, in this order.
+PARTICULARS = (
+    "prompt_roles",
+    "label",
+    "reasons",
+    "rule",
+    "locale",
+    "language",
+    "prompt_form",
+    "n_reviews",
+    "strength",
+    "confidence",
+    "winner",
+    "other_model",
+    "model_version",
 )
 
 
@@ -132,4 +151,4 @@ def _answer(texts: pa.Array) -> pa.Array:
         pa.nulls(len(texts), pa.int8()).fill_null(0), pa.array(["assistant"])
     ).dictionary_decode()
     turns = pa.StructArray.from_arrays([roles, texts], fields=list(MESSAGES.value_type))
-    return pa.ListArray.from_arrays(pa.array(range(len(texts) + 1), pa.int32()), turns, type=MESSAGES)
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(texts) + 1, dtype=np.int32)), turns, type=MESSAGES)

@@ -1,8 +1,8 @@
 """How fast a release is written, beside a bare binary COPY of the same rows, and how much memory it takes.
 
 The export is the one of a release: shards of 50,000 rows, from PostgreSQL into nested Parquet. Shard by shard it takes
-turns with `COPY ... TO STDOUT (FORMAT BINARY)` whose bytes are thrown away, so that the ratio means something on a
-busy machine too.
+turns with `COPY ... TO STDOUT (FORMAT BINARY)` of the table that the rows are in, as they lie there, whose bytes are
+thrown away, so that the ratio means something on a busy machine too.
 `EXPORT_ROWS` sets how many rows of 1.2 kB there are.
 """
 

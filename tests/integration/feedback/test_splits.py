@@ -44,14 +44,8 @@ def candidate(release, number, row):
         prompt_roles=["system", "user"],
         prompt_contents=["Be helpful.", prompt],
         chosen=f"Answer {answer}: {BY_THE_STARS}",
-        label=True,
-        rule="thumb",
         confidence=0.7,
-        locale="en",
-        language="en",
-        n_reviews=1,
-        reasons=[],
-        prompt_form="shown",
+        particulars="",
     )
 
 

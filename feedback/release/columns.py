@@ -1,0 +1,167 @@
+"""Make flat rows of what the database sent as columns: all texts of a column as one, and how long each is.
+
+Nothing here is done row by row: lengths become the offsets that Arrow has anyway, and the words are copied once, into
+the order of the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feedback.release.rules import RULES_VERSION
+from feedback.release.tables import FLAT, PARTICULARS
+
+Bytes = bytes | bytearray | memoryview
+Numbers = npt.NDArray[np.signedinteger[Any]]
+
+_PARTICULARS = pa.schema([FLAT.field(name) for name in ("rule_version", *PARTICULARS)])
+# Names of rows are SHA-256 in hexadecimal.
+_ROW_ID_BYTES = 64
+# COPY's signature, flags and the length of an extension that there is none of.
+_HEADER_BYTES = 19
+# An array as PostgreSQL sends it: dimensions, whether there are nulls, type, and where there is a dimension its length
+# and lower bound; then of each element its length and bytes.
+_LENGTH_AT, _ELEMENTS_AT = 12, 20
+
+
+class RowsMissingError(LookupError):
+    """Rows of the release have no words any more: it was given up meanwhile."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Some rows as they are sent: `places` are the ids of their candidates in order, `found` the same in the order that
+    all after it are in. Ids are of eight bytes, sizes of four, two of each row in turns, most significant first."""
+
+    places: Bytes
+    row_ids: Bytes
+    found: Bytes
+    prompt_contents: Bytes
+    chosen: Bytes
+    rejected: Bytes
+    particulars: Bytes
+    # Of prompts and `chosen`, and of `rejected` and particulars.
+    sizes: Bytes
+    more_sizes: Bytes
+    weight: Bytes
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, vars(self).values()))
+
+
+def together(groups: Iterable[Sent]) -> Sent:
+    """All of their rows, one group after the other."""
+    return Sent(*map(b"".join, zip(*(vars(group).values() for group in groups), strict=True)))
+
+
+def fields(copied: Iterable[Bytes]) -> Iterator[Sequence[Bytes]]:
+    """The columns of each row of a binary COPY, whose data come a row at a time; NULL is no bytes."""
+    at = _HEADER_BYTES
+    for data in copied:
+        row, view = [], memoryview(data)
+        count, at = int.from_bytes(view[at : at + 2], signed=True), at + 2
+        for _field in range(count):
+            length, at = int.from_bytes(view[at : at + 4], signed=True), at + 4
+            row.append(view[at : at + max(0, length)])
+            at += max(0, length)
+        # What ends the COPY has no columns.
+        if count > 0:
+            yield row
+        at = 0
+
+
+def flat(sent: Sent) -> pa.RecordBatch:
+    """The rows in their order, in the columns of `tables.FLAT`. Raises `RowsMissingError`."""
+    order = _order(np.frombuffer(sent.places, ">i8"), np.frombuffer(sent.found, ">i8"))
+    prompt_sizes, chosen_sizes = np.frombuffer(sent.sizes, ">i4").reshape(-1, 2).T
+    rejected_sizes, particulars_sizes = np.frombuffer(sent.more_sizes, ">i4").reshape(-1, 2).T
+    made = {
+        "row_id": _texts(sent.row_ids, np.full(len(order), _ROW_ID_BYTES)),
+        "prompt_contents": _arrays(sent.prompt_contents, prompt_sizes, order),
+        "chosen": _taken(_texts(sent.chosen, chosen_sizes), order),
+        "rejected": _taken(_texts(sent.rejected, rejected_sizes), order),
+        "weight": _taken(pa.array(np.frombuffer(sent.weight, ">f4").astype(np.float32)), order),
+    }
+    particulars = _told_apart(_taken(_texts(sent.particulars, particulars_sizes), order))
+    made |= {field.name: particulars.column(field.name) for field in _PARTICULARS}
+    return pa.RecordBatch.from_arrays([made[field.name] for field in FLAT], schema=FLAT)
+
+
+def _order(places: Numbers, found: Numbers) -> Numbers:
+    """Of each row which of those that were found it is."""
+    by_id = np.argsort(found)
+    nearest = np.searchsorted(found[by_id], places).clip(max=max(0, len(found) - 1))
+    if not len(places) or len(found) != len(places) or not np.array_equal(found[by_id[nearest]], places):
+        raise RowsMissingError(f"of {len(places)} rows {len(found)} have words")
+    order: Numbers = by_id[nearest]
+    return order
+
+
+def _taken(column: pa.Array, order: Numbers) -> pa.Array:
+    """The column in an order; as it is, uncopied, where that is its own."""
+    if np.array_equal(order, np.arange(len(order))):
+        return column
+    return column.take(pa.array(order))
+
+
+def _told_apart(particulars: pa.Array) -> pa.RecordBatch:
+    """Many rows say the same of themselves: each different text is read once."""
+    alike = particulars.dictionary_encode()
+    different = _parts(tuple(alike.dictionary.to_pylist()))
+    return pa.RecordBatch.from_arrays([one.take(alike.indices) for one in different.columns], schema=_PARTICULARS)
+
+
+@lru_cache(maxsize=8)
+def _parts(texts: tuple[str, ...]) -> pa.RecordBatch:
+    """What each of the texts says; one piece often has the same as the last."""
+    said = [dict(zip(PARTICULARS, json.loads(text), strict=True)) for text in texts]
+    return pa.RecordBatch.from_pylist([{"rule_version": RULES_VERSION, **one} for one in said], schema=_PARTICULARS)
+
+
+def _offsets(sizes: Numbers) -> npt.NDArray[np.int32]:
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
+
+
+def _texts(data: Bytes, sizes: Numbers) -> pa.Array:
+    if int(sizes.sum()) != len(data):
+        raise ValueError(f"texts of {int(sizes.sum())} bytes were announced and {len(data)} sent")
+    return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(_offsets(sizes)), pa.py_buffer(data))
+
+
+def _arrays(data: Bytes, sizes: Numbers, order: Numbers) -> pa.Array:
+    """Arrays of texts in an order."""
+    counts, bounds = _elements(data, _offsets(sizes))
+    # Of the texts between all bounds every second one is an element, the others are what stands between two.
+    between = pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
+    first, offsets = _offsets(counts)[:-1], _offsets(counts[order])
+    wanted = np.repeat(first[order] - offsets[:-1], counts[order]) + np.arange(offsets[-1])
+    return pa.ListArray.from_arrays(pa.array(offsets), between.take(pa.array(2 * wanted)))
+
+
+def _elements(data: Bytes, begins: Numbers) -> tuple[Numbers, npt.NDArray[np.int32]]:
+    """How many elements each array has, and where in the data each element of all begins and ends."""
+    numbers = np.ndarray(max(0, len(data) - 3), ">i4", data, strides=(1,))  # at each byte, whatever stands there
+    counts = np.zeros(len(begins) - 1, np.int64)
+    filled = np.flatnonzero(np.diff(begins) > _LENGTH_AT)
+    counts[filled] = numbers[begins[filled] + _LENGTH_AT]
+    first = _offsets(counts)[:-1]
+    bounds = np.zeros(2 * int(counts.sum()), np.int32)
+    at = begins[:-1] + _ELEMENTS_AT
+    for number in range(int(counts.max(initial=0))):
+        rows = np.flatnonzero(counts > number)
+        begin = at[rows] + 4
+        at[rows] = begin + numbers[at[rows]]
+        bounds[2 * (first[rows] + number)] = begin
+        bounds[2 * (first[rows] + number) + 1] = at[rows]
+    return counts, bounds
