@@ -23,6 +23,8 @@ SEED = 42
 BAND_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # Signatures tell the similarity to within 0.17 (four standard deviations); what may pass is measured exactly.
 MARGIN = 0.17
+# Signatures leave Rust as Python's numbers: few enough at once that they stay in the processor's cache.
+TEXTS_AT_ONCE = 100
 
 Signatures = npt.NDArray[np.uint32]
 
@@ -30,8 +32,14 @@ Signatures = npt.NDArray[np.uint32]
 def signatures(texts: Sequence[str]) -> Signatures:
     """One row of `PERMUTATIONS` minima a text."""
     hashes, offsets = shingles(texts, RUN_WORDS)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), PERMUTATIONS, SEED)
-    return np.array(matrix.to_rows(), np.uint32).reshape(len(texts), PERMUTATIONS)
+    table = np.zeros((len(texts), PERMUTATIONS), np.uint32)
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        ends = offsets[first : first + TEXTS_AT_ONCE + 1]
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+            hashes[ends[0] : ends[-1]], (ends - ends[0]).astype(np.uint64), PERMUTATIONS, SEED
+        )
+        table[first : first + TEXTS_AT_ONCE] = matrix.to_rows()
+    return table
 
 
 def clusters(
