@@ -19,7 +19,8 @@ SECRET_MODELS = {"mfa.authenticator"}
 
 
 def of(user: User) -> dict[str, list[Model]]:
-    """Rows by model label, the person's own first. Follows every cascade, so that a new table is never forgotten."""
+    """Rows by model label in the order of their keys, the person's own first. Follows every cascade: a new table
+    is never forgotten."""
     collector = Collector(using=DEFAULT_DB_ALIAS, origin=user)
     collector.collect([user])
     found: dict[str, list[Model]] = {}
@@ -28,7 +29,7 @@ def of(user: User) -> dict[str, list[Model]]:
     for queryset in collector.fast_deletes:
         _add(found, queryset.model._meta.label_lower, queryset.iterator())
     own = {User._meta.label_lower: found.pop(User._meta.label_lower)}
-    return own | {label: found[label] for label in sorted(found) if found[label]}
+    return own | {label: sorted(found[label], key=lambda row: row.pk) for label in sorted(found) if found[label]}
 
 
 def as_plain_rows(label: str, rows: Iterable[Model]) -> Iterator[dict[str, Any]]:
