@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 import aiohttp
@@ -180,21 +181,25 @@ def _streamed(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
 
-async def stream(answer: Awaitable[aiohttp.ClientResponse]) -> AsyncIterator[Chunk]:
-    """The chunks of what was asked; leaving the iterator closes the connection, which frees the slot.
+async def stream(answer: Awaitable[aiohttp.ClientResponse]) -> AsyncIterator[Iterator[Chunk]]:
+    """The chunks of what was asked, as many at a time as came together; leaving the iterator closes the connection,
+    which frees the slot.
 
     Raises `ModelUnavailable` when the service is away or breaks off before `[DONE]`, `ModelRefused` on a 4xx.
     """
     response = await answer
-    is_done = False
+    rest, is_done = b"", False
     try:
         if response.status != HTTPStatus.OK:
             raise _error(response.status, response.headers, await response.read())
         # To the end of the body, not just of the stream: else the connection could not be used again.
-        async for line in response.content:
-            is_done = is_done or line.rstrip() == DONE
-            if not is_done and (chunk := _chunk(line.decode())):
-                yield chunk
+        async for received in response.content.iter_any():
+            *lines, rest = (rest + received).split(b"\n")
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise ModelUnavailable("a line without an end")
+            before_done = list(takewhile(lambda line: line.rstrip() != DONE, lines))
+            is_done = is_done or len(before_done) < len(lines)
+            yield filter(None, (_chunk(line.decode()) for line in before_done))
     except BROKEN_OFF as error:
         raise ModelUnavailable(f"{type(error).__name__} while streaming") from error
     finally:

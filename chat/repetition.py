@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 WORDS = 4
 # A loop is a tail that is one unit over and over: so many times, over so many characters at least.
@@ -10,6 +11,8 @@ TIMES = 6
 CHARACTERS = 240
 LONGEST_UNIT = 300
 _LOOKED_AT = LONGEST_UNIT * TIMES
+# A loop's last letters came before, one unit earlier: where they did not, nothing need be compared.
+_MARK = 32
 
 
 def rate(text: str) -> float:
@@ -24,14 +27,24 @@ def rate(text: str) -> float:
 
 def loop_start(text: str) -> int | None:
     """Where to cut a text that has run into a loop, after the first round of it; None when it has not."""
+    if len(text) < CHARACTERS:
+        return None
     tail = text[-_LOOKED_AT:]
-    for unit in range(1, min(LONGEST_UNIT, len(tail) // TIMES) + 1):
+    for unit in _candidates(tail):
         length = max(TIMES * unit, CHARACTERS)
         if len(tail) < length or not any(character.isalnum() for character in tail[-unit:]):
             continue  # rules and the like are long rows of one sign, and meant
         if tail[-length:-unit] == tail[unit - length :]:
             return _first_round(text, unit)
     return None
+
+
+def _candidates(tail: str) -> Iterator[int]:
+    """How far back the last letters stand again, nearest first, up to the longest unit."""
+    last = len(tail) - _MARK
+    mark, at = tail[-_MARK:], last
+    while (at := tail.rfind(mark, max(0, last - LONGEST_UNIT), at + _MARK - 1)) >= 0:
+        yield last - at
 
 
 def _first_round(text: str, unit: int) -> int:

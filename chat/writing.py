@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,8 @@ from chat.streams import Publisher
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.04
+# Of this many parts of a process's time rendering takes about one, however many replies are being written.
+PARTS = 4
 STOP_CHECK_SECONDS = 0.1
 # How long a reply waits for a model service that is restarting before it gives up.
 PATIENCE_SECONDS = 120.0
@@ -47,6 +49,8 @@ class _Stopped(Exception):  # noqa: N818
 
 
 _valkey: dict[int, redis.asyncio.Redis] = {}
+_writing: set[Writer] = set()
+"""The replies that share the processor time of this process now."""
 
 
 def _connected() -> redis.asyncio.Redis:
@@ -98,9 +102,11 @@ class Writer:
         self._published_characters = len(self._text)
         self._was_resumed = bool(self._text) and self._draft.attempt > 1
         beat = asyncio.create_task(self._beat())
+        _writing.add(self)
         try:
             state, error = await self._generate()
         finally:
+            _writing.discard(self)
             beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
@@ -233,7 +239,7 @@ class Writer:
     async def _chunks(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
         """The model's chunks; in between, shows what is due, and notices a stop and a lost lease."""
         stream = inference.stream(inference.ask(body, request_id=str(self._draft.reply_id)))
-        pending: asyncio.Future[Chunk] | None = None
+        pending: asyncio.Future[Iterator[Chunk]] | None = None
         try:
             while True:
                 pending = pending or asyncio.ensure_future(anext(stream))
@@ -243,10 +249,11 @@ class Writer:
                     continue
                 finished, pending = pending, None
                 try:
-                    chunk = finished.result()
+                    together = finished.result()
                 except StopAsyncIteration:
                     return
-                yield chunk
+                for chunk in together:
+                    yield chunk
         finally:
             if pending is not None:
                 pending.cancel()
@@ -255,7 +262,8 @@ class Writer:
 
     async def _idle(self) -> None:
         if self._published_characters < len(self._text):
-            await self._flush()
+            if time.monotonic() >= self._next_flush:
+                await self._flush()
         else:
             await self._check_stop()
 
@@ -275,12 +283,13 @@ class Writer:
         await self._publish([("state", {"state": state, "queue_position": queue_position})])
 
     async def _flush(self) -> None:
-        """Render what is new and publish it; costly blocks less often, so that rendering never falls behind."""
+        """Render what is new and publish it; costly blocks and many replies less often, so that all that is rendered
+        in this process takes a part of its time, and no reply falls ever further behind."""
         began = time.monotonic()
         changed = self._renderer.render(self._text)
         self._blocks.update(changed)
         cost = time.monotonic() - began
-        self._next_flush = time.monotonic() + max(FLUSH_SECONDS, 4 * cost)
+        self._next_flush = time.monotonic() + max(FLUSH_SECONDS, PARTS * cost * len(_writing))
         await self._publish([("block", {"index": index, "html": html}) for index, html in changed])
 
     async def _cut(self, end: int) -> None:

@@ -29,6 +29,8 @@ from tests.stack.processes import ROOT, Stack
 
 STREAMS = int(os.environ.get("LOAD_STREAMS", "300"))
 IDLE = int(os.environ.get("LOAD_IDLE", "2000"))
+# Shorter than the web keeps them: httpx, unlike a browser, fails on one that was closed meanwhile.
+KEPT_SECONDS = 1
 _WORD = re.compile(r"w(\d+)@([\d.]+)")
 
 
@@ -97,7 +99,7 @@ def test_many_streams_at_once(paced: Stack) -> None:
     delays: list[float] = []
 
     async def everybody() -> list[int]:
-        limits = httpx.Limits(max_connections=None)
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS)
         async with httpx.AsyncClient(base_url=paced.url, timeout=120, limits=limits) as client:
             return await asyncio.gather(*(watch(client, headers, delays) for headers in people))
 
@@ -128,7 +130,7 @@ def test_idle_viewers(paced: Stack) -> None:
     before = usage(paced, "web")
 
     async def hold() -> tuple[float, int]:
-        limits = httpx.Limits(max_connections=None)
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS)
         async with httpx.AsyncClient(base_url=paced.url, timeout=120, limits=limits) as client:
             held, ended = 0, 0
             ready = asyncio.Event()
