@@ -188,24 +188,34 @@ async def stream(answer: Awaitable[aiohttp.ClientResponse]) -> AsyncIterator[Ite
     Raises `ModelUnavailable` when the service is away or breaks off before `[DONE]`, `ModelRefused` on a 4xx.
     """
     response = await answer
-    rest, is_done = b"", False
+    is_done = False
     try:
         if response.status != HTTPStatus.OK:
             raise _error(response.status, response.headers, await response.read())
         # To the end of the body, not just of the stream: else the connection could not be used again.
-        async for received in response.content.iter_any():
-            *lines, rest = (rest + received).split(b"\n")
-            if len(rest) > LONGEST_LINE_BYTES:
-                raise ModelUnavailable("a line without an end")
-            before_done = list(takewhile(lambda line: line.rstrip() != DONE, lines))
-            is_done = is_done or len(before_done) < len(lines)
-            yield filter(None, (_chunk(line.decode()) for line in before_done))
+        async for lines in _whole_lines(response.content):
+            if not is_done:
+                before_done = list(takewhile(lambda line: line.rstrip() != DONE, lines))
+                is_done = len(before_done) < len(lines)
+                yield filter(None, (_chunk(line.decode()) for line in before_done))
     except BROKEN_OFF as error:
         raise ModelUnavailable(f"{type(error).__name__} while streaming") from error
     finally:
         response.release()
     if not is_done:
         raise ModelUnavailable("the stream broke off")
+
+
+async def _whole_lines(body: aiohttp.StreamReader) -> AsyncIterator[list[bytes]]:
+    """The lines that each read ends. After the last of them only the end of the stream may stand."""
+    rest = b""
+    async for received in body.iter_any():
+        *lines, rest = (rest + received).split(b"\n")
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise ModelUnavailable("a line without an end")
+        yield lines
+    if rest == DONE:
+        yield [rest]
 
 
 def _chunk(line: str) -> Chunk | None:

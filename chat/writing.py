@@ -49,8 +49,8 @@ class _Stopped(Exception):  # noqa: N818
 
 
 _valkey: dict[int, redis.asyncio.Redis] = {}
-_writing: set[Writer] = set()
-"""The replies that share the processor time of this process now."""
+_shown: set[Writer] = set()
+"""The replies that share this process's time for rendering: those that have begun and not ended."""
 
 
 def _connected() -> redis.asyncio.Redis:
@@ -102,11 +102,10 @@ class Writer:
         self._published_characters = len(self._text)
         self._was_resumed = bool(self._text) and self._draft.attempt > 1
         beat = asyncio.create_task(self._beat())
-        _writing.add(self)
         try:
             state, error = await self._generate()
         finally:
-            _writing.discard(self)
+            _shown.discard(self)
             beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
@@ -261,9 +260,8 @@ class Writer:
             await stream.aclose()  # type: ignore[attr-defined]
 
     async def _idle(self) -> None:
-        if self._published_characters < len(self._text):
-            if time.monotonic() >= self._next_flush:
-                await self._flush()
+        if self._published_characters < len(self._text) and time.monotonic() >= self._next_flush:
+            await self._flush()
         else:
             await self._check_stop()
 
@@ -285,11 +283,12 @@ class Writer:
     async def _flush(self) -> None:
         """Render what is new and publish it; costly blocks and many replies less often, so that all that is rendered
         in this process takes a part of its time, and no reply falls ever further behind."""
+        _shown.add(self)
         began = time.monotonic()
         changed = self._renderer.render(self._text)
         self._blocks.update(changed)
         cost = time.monotonic() - began
-        self._next_flush = time.monotonic() + max(FLUSH_SECONDS, PARTS * cost * len(_writing))
+        self._next_flush = time.monotonic() + max(FLUSH_SECONDS, PARTS * cost * len(_shown))
         await self._publish([("block", {"index": index, "html": html}) for index, html in changed])
 
     async def _cut(self, end: int) -> None:

@@ -26,8 +26,10 @@ NEVER, ALWAYS = 2.0, 0.0
 
 
 async def _consider(words: str, threshold: float) -> clarifying.Considered:
-    def chunks(body: dict[str, Any]) -> AsyncIterator[Chunk]:
-        return inference.stream(inference.ask(body, request_id="bench"))
+    async def chunks(body: dict[str, Any]) -> AsyncIterator[Chunk]:
+        async for together in inference.stream(inference.ask(body, request_id="bench")):
+            for chunk in together:
+                yield chunk
 
     async with inference.streaming_client():
         request = clarifying.Request(words, "", threshold)
