@@ -146,6 +146,33 @@ def test_a_message_written_meanwhile_goes_out_when_the_reply_is_finished(chat: C
     chat.finished()
 
 
+def test_a_message_waits_for_room_when_replies_are_written_elsewhere(
+    new_page: NewPage, user: User, endless_replies: None
+) -> None:
+    Plan.objects.filter(key="free").update(concurrent_replies=1)
+    first = ChatPage(new_page(user)).open()
+    first.say(LONG)
+    first.wait_for_words()
+    second = ChatPage(new_page(user, allowing=("status of 429",))).open()
+    second.say("Changed while it waits")
+    waits = second.page.get_by_text("Sent as soon as another of your replies is finished.")
+    expect(waits).to_be_visible()
+    expect(second.box).to_have_value("Changed while it waits")
+    second.box.press("End")
+    second.box.press_sequentially(", so not sent")
+    expect(waits).to_be_hidden()
+    second.say("Say bye.")
+    expect(waits).to_be_visible()
+    assert Message.objects.filter(role="user").count() == 1
+    first.page.get_by_role("button", name="Stop").click()
+    expect(second.questions).to_contain_text(["Say bye."], timeout=PATIENCE)
+    expect(second.box).to_have_value("")
+    expect(waits).to_be_hidden()
+    second.page.get_by_role("button", name="Stop").click()
+    second.finished()
+    assert Message.objects.filter(role="user").count() == 2
+
+
 def test_the_wall_keeps_the_text_and_names_the_plans(new_page: NewPage, user: User) -> None:
     Plan.objects.filter(key="free").update(messages_per_window=1)
     chat = ChatPage(new_page(user, allowing=("status of 429",))).open()

@@ -3,6 +3,9 @@
 import { canStop, isBusy, stopAll } from "./follow.js";
 import { fieldsOf, uuid } from "./sending.js";
 
+// Another reply, in whichever conversation, may end at any moment.
+const ASK_AGAIN = 2000;
+
 export function startComposer(chat, thread, post, documents) {
   const form = chat.querySelector("[data-composer]");
   const box = form.elements.content;
@@ -12,6 +15,7 @@ export function startComposer(chat, thread, post, documents) {
   let attempt = { text: null, id: null };
   let isSending = false;
   let sendsNext = false;
+  let askingAgain = null;
 
   const canSend = () => !isSending && Boolean(box.value.trim()) && box.value.length <= limit;
 
@@ -31,16 +35,18 @@ export function startComposer(chat, thread, post, documents) {
     send.hidden = offersStop;
     send.disabled = !canSend();
     hint.hidden = !sendsNext;
-    hint.textContent = documents.isReading() ? hint.dataset.reading : hint.dataset.busy;
+    hint.textContent = hint.dataset[documents.isReading() ? "reading" : askingAgain ? "crowded" : "busy"];
     if (hadFocus) box.focus();
     if (CSS.supports("field-sizing", "content")) return;
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight}px`;
   }
 
-  async function submit(button) {
+  /** `chosen` are the name and value of the button that was pressed, where it has any. */
+  async function submit(chosen = {}) {
     if (!canSend()) return;
     if (isBusy(chat) || documents.isReading()) {
+      wait(false);
       sendsNext = true;
       refresh();
       return;
@@ -48,31 +54,47 @@ export function startComposer(chat, thread, post, documents) {
     const text = box.value;
     // The same words sent again are the same message, however often a hand or a network repeats them.
     if (attempt.text !== text) attempt = { text, id: uuid() };
-    const fields = { ...fieldsOf(form, button), content: text, client_id: attempt.id, parent: thread.last() };
+    const fields = { ...fieldsOf(form), ...chosen, content: text, client_id: attempt.id, parent: thread.last() };
     isSending = true;
-    sendsNext = false;
+    const wasWaiting = Boolean(askingAgain);
+    sendsNext &&= wasWaiting;
     const key = drafts.key();
-    box.value = "";
+    // Words that wait in the box stay there, and their hint, until they are sent.
+    if (!wasWaiting) box.value = "";
     refresh();
-    const wasSent = await post(form.action, fields, { pendingText: text });
+    let isCrowded = false;
+    const wasSent = await post(form.action, fields, {
+      pendingText: wasWaiting ? undefined : text,
+      whenCrowded: () => (isCrowded = true),
+    });
     isSending = false;
     if (wasSent) {
       attempt = { text: null, id: null };
+      if (box.value === text) box.value = "";
       drafts.forget(key);
-    } else if (!box.value) {
-      box.value = text;
+    } else if (!wasWaiting) {
+      box.value = box.value ? `${text}\n\n${box.value}` : text;
     }
+    wait(isCrowded && box.value === text && (!wasWaiting || sendsNext), chosen);
     if (box.value) drafts.keep();
     refresh();
   }
 
+  /** Asks again after a while, unless the words are changed. */
+  function wait(isCrowded, chosen) {
+    clearTimeout(askingAgain);
+    sendsNext = isCrowded;
+    askingAgain = isCrowded ? setTimeout(() => submit(chosen), ASK_AGAIN) : null;
+  }
+
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    submit(event.submitter);
+    const { name, value } = event.submitter ?? {};
+    submit(name ? { [name]: value } : {});
     if (matchMedia("(hover: hover)").matches) box.focus();
   });
   box.addEventListener("input", () => {
-    sendsNext = false;
+    wait(false);
     drafts.keep();
     refresh();
   });

@@ -4,12 +4,15 @@ import { eventsOf } from "./answer.js";
 import { followAll } from "./follow.js";
 import { showTitle } from "./titles.js";
 
-/** Resolves with whether it was sent. `pendingText` is shown below the thread until the server answers. */
+/**
+ * Resolves with whether it was sent. `pendingText` is shown below the thread until the server answers. `whenCrowded` is
+ * called, instead of showing the wall, when as many replies as the plan writes at a time are being written.
+ */
 export function startSending(chat, thread, sidebar, tabs) {
   const notice = chat.querySelector("[data-notice]");
   const form = chat.querySelector("[data-composer]");
 
-  return async function post(url, fields, { pendingText } = {}) {
+  return async function post(url, fields, { pendingText, whenCrowded } = {}) {
     notice.replaceChildren();
     const takeBack = pendingText === undefined ? () => {} : thread.pending(pendingText);
     try {
@@ -21,7 +24,8 @@ export function startSending(chat, thread, sidebar, tabs) {
         show(answer, events);
         return true;
       }
-      if (answer?.html) notice.innerHTML = answer.html;
+      if (answer?.code === "concurrency" && whenCrowded) whenCrowded();
+      else if (answer?.html) notice.innerHTML = answer.html;
       else say(response.redirected || response.status === 403 ? chat.dataset.stale : document.body.dataset.requestFailed);
     } catch {
       takeBack();
