@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,6 +20,15 @@ MOST_KEYS = 50
 ROTATION_OVERLAP = timedelta(hours=24)
 # A write for every request would cost more than the request; people ask for the day, not for the second.
 LAST_USED_ACCURACY = timedelta(minutes=10)
+
+
+class CapReached(Exception):  # noqa: N818 - reads as what it is at the place that raises it
+    """The key has spent its `cap` of tokens for the month; it may spend again from `resets_at` on."""
+
+    def __init__(self, key: ApiKey, *, now: datetime) -> None:
+        self.cap = key.monthly_token_cap or 0
+        self.resets_at = _next_month(now)
+        super().__init__(f"{self.cap} tokens a month until {self.resets_at:%Y-%m-%d}")
 
 
 @transaction.atomic
@@ -104,13 +114,22 @@ def take(*, key: ApiKey, tokens: int, now: datetime) -> bool:
     return bool(spender.update(spending_month=month, tokens_spent=spent))
 
 
-def correct(*, key: ApiKey, taken: int, used: int, taken_at: datetime) -> None:
+def correct(*, spender_id: uuid.UUID, taken: int, used: int, taken_at: datetime) -> None:
     """Replace what a request took by what it used; nothing when the month it took from is over."""
-    ApiKey.objects.filter(pk=key.spender_id, spending_month=first_of_month(taken_at)).update(
+    ApiKey.objects.filter(pk=spender_id, spending_month=first_of_month(taken_at)).update(
         tokens_spent=Greatest(F("tokens_spent") + used - taken, 0)
     )
 
 
 def left_this_month(key: ApiKey, *, now: datetime) -> int | None:
-    """Tokens the key may still spend in the month; None without a cap."""
-    return None if key.monthly_token_cap is None else max(0, key.monthly_token_cap - key.spent_in(now=now))
+    """Tokens the key may still spend in the month, as the database has it; None without a cap."""
+    if key.monthly_token_cap is None:
+        return None
+    spender = ApiKey.objects.get(pk=key.spender_id)
+    return max(0, key.monthly_token_cap - spender.spent_in(now=now))
+
+
+def _next_month(now: datetime) -> datetime:
+    """When the calendar month (UTC) after that of `now` begins."""
+    later = first_of_month(now) + timedelta(days=32)
+    return datetime(later.year, later.month, 1, tzinfo=UTC)

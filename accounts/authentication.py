@@ -37,6 +37,11 @@ def key_of(request: HttpRequest, *, now: datetime) -> ApiKey | None:
     return key
 
 
+def key_behind(request: Request) -> ApiKey | None:
+    """The key by which a request of the API came; None for a session."""
+    return request.auth if isinstance(request.auth, ApiKey) else None
+
+
 class KeyAuthentication(BaseAuthentication):
     """For Django REST framework; `request.auth` is the key."""
 

@@ -58,7 +58,8 @@ WITH found AS (
     prompt_tokens = %(prompt_tokens)s, completion_tokens = %(completion_tokens)s
   FROM found WHERE reservation.request_id = found.request_id
   RETURNING reservation.user_id, reservation.plan_key, reservation.messages_window, reservation.tokens_window,
-    CASE found.state WHEN 'held' THEN 1 ELSE 0 END AS held, reservation.reserved_tokens
+    CASE found.state WHEN 'held' THEN 1 ELSE 0 END AS held, reservation.reserved_tokens, reservation.spender_id,
+    reservation.created_at
 ), locked AS (
   SELECT bucket.id,
     CASE bucket.kind WHEN 'tokens' THEN ended.held * ended.reserved_tokens ELSE ended.held END AS held,
@@ -75,15 +76,15 @@ SELECT ended.user_id, EXISTS (
   SELECT FROM changed JOIN billing_plan AS plan ON plan.key = ended.plan_key
   WHERE changed.resets_at > %(now)s AND changed.taken >=
     CASE changed.kind WHEN 'tokens' THEN plan.tokens_per_month WHEN 'messages' THEN plan.messages_per_window END * 4 / 5
-) FROM ended
+), ended.spender_id, ended.held * ended.reserved_tokens, ended.created_at FROM ended
 """
 
 # The reservation, only when every bucket was taken from, and only once for a request.
 _KEEP = """
 reservation AS (
-  INSERT INTO billing_reservation (request_id, user_id, plan_key, state, reserved_tokens, max_output_tokens,
-    messages_window, tokens_window, prompt_tokens, completion_tokens, created_at, lease_until)
-  SELECT %(request)s, %(user)s, %(plan)s, 'held', %(tokens_amount)s, %(max_output_tokens)s,
+  INSERT INTO billing_reservation (request_id, user_id, spender_id, plan_key, state, reserved_tokens,
+    max_output_tokens, messages_window, tokens_window, prompt_tokens, completion_tokens, created_at, lease_until)
+  SELECT %(request)s, %(user)s, %(spender)s::uuid, %(plan)s, 'held', %(tokens_amount)s, %(max_output_tokens)s,
     messages.window_number, tokens.window_number, 0, 0, %(now)s, %(lease_until)s FROM messages, tokens
   ON CONFLICT DO NOTHING RETURNING request_id
 )"""
@@ -137,10 +138,16 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Whose reservation ended, and whether four fifths of a limit of the plan it was granted under are used."""
+    """Whose reservation ended, and whether four fifths of a limit of the plan it was granted under are used.
+
+    `spender_id` is the key whose cap it was taken from too, `held_tokens` what it held until now.
+    """
 
     user_id: uuid.UUID
     is_near: bool
+    spender_id: uuid.UUID | None
+    held_tokens: int
+    created_at: datetime
 
 
 def reserve(reservation: Reservation, *, wishes: Mapping[Kind, Wish], now: datetime) -> Taking:
@@ -148,6 +155,7 @@ def reserve(reservation: Reservation, *, wishes: Mapping[Kind, Wish], now: datet
     values: dict[str, Any] = {
         "request": reservation.request_id,
         "user": reservation.user_id,
+        "spender": reservation.spender_id,
         "plan": reservation.plan_key,
         "max_output_tokens": reservation.max_output_tokens,
         "lease_until": reservation.lease_until,

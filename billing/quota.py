@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts import api_keys
+from accounts.models import ApiKey, User
 from billing import buckets, nearing
 from billing.buckets import NEVER, Kind, Level, Taking, Wish
 from billing.entitlements import Entitlement, entitlement_of
@@ -105,21 +106,26 @@ def reserve(
     now: datetime,
     entitlement: Entitlement | None = None,
     with_smaller_model: bool = False,
+    api_key: ApiKey | None = None,
 ) -> Grant:
     """Leave to write the reply `request_id`; the same id gives the same leave.
 
-    Tokens for the longest reply are taken, shortened to what is left of the month rather than refused. Runs in the
-    caller's transaction. Who has the entitlement of `now` already passes it. The smaller model may go on where a
-    window's messages are used up, for as many as the plan says. Raises `QuotaExceeded` with nothing taken.
+    Tokens for the longest reply are taken, shortened to what is left of the month rather than refused; from the cap of
+    `api_key` too, which a program came with. Runs in the caller's transaction. Who has the entitlement of `now` already
+    passes it. The smaller model may go on where a window's messages are used up, for as many as the plan says. Raises
+    `QuotaExceeded` with nothing taken, and `api_keys.CapReached`, which undoes the transaction.
     """
     entitlement = entitlement or entitlement_of(user, now=now)
     if with_smaller_model:
         more = entitlement.messages_per_window + entitlement.smaller_model_messages
         entitlement = replace(entitlement, messages_per_window=more)
     longest = min(max_output_tokens, entitlement.max_output_tokens)
+    if api_key:
+        longest = _within_cap(api_key, prompt_tokens, longest, now)
     reservation = Reservation(
         request_id=request_id,
         user=user,
+        spender_id=api_key.spender_id if api_key else None,
         plan_key=entitlement.plan_key,
         reserved_tokens=prompt_tokens + longest,
         max_output_tokens=longest,
@@ -128,6 +134,8 @@ def reserve(
     )
     with transaction.atomic(savepoint=False):
         taking = _take(reservation, entitlement, prompt_tokens, now)
+        if taking.is_stored and api_key:
+            _take_from_cap(api_key, reservation, now)
     if taking.is_stored:
         return _grant(reservation, taking.levels[Kind.MESSAGES], entitlement)
     if known := Reservation.objects.filter(request_id=request_id, user=user).first():
@@ -147,6 +155,7 @@ def settle(*, request_id: uuid.UUID, prompt_tokens: int, completion_tokens: int,
             completion_tokens=completion_tokens,
             now=now,
         )
+        _correct_cap(ended, used=prompt_tokens + completion_tokens)
         if ended and ended.is_near:
             _tell_of_limit(User.objects.get(pk=ended.user_id), now)
 
@@ -154,7 +163,7 @@ def settle(*, request_id: uuid.UUID, prompt_tokens: int, completion_tokens: int,
 def release(*, request_id: uuid.UUID, now: datetime) -> None:
     """Give all of it back: nothing was delivered. Once; a settled reservation stays settled."""
     with transaction.atomic():
-        buckets.end(request_id=request_id, of=(State.HELD,), to=State.RELEASED, now=now)
+        _correct_cap(buckets.end(request_id=request_id, of=(State.HELD,), to=State.RELEASED, now=now), used=0)
 
 
 def extend(*, request_id: uuid.UUID, now: datetime) -> None:
@@ -171,6 +180,7 @@ def expire_abandoned(*, now: datetime, at_most: int = 500) -> int:
     for request_id in list(ids.values_list("request_id", flat=True)[:at_most]):
         with transaction.atomic():
             ended = buckets.end(request_id=request_id, of=(State.HELD,), to=State.EXPIRED, lapsed_at=now, now=now)
+            _correct_cap(ended, used=0)
             expired += ended is not None
     return expired
 
@@ -198,6 +208,27 @@ def allowance_of(user: User, *, now: datetime, entitlement: Entitlement | None =
         tokens_remaining=max(0, entitlement.tokens_per_month - tokens_used),
         tokens_reset_at=tokens.resets_at if tokens else None,
     )
+
+
+def _within_cap(key: ApiKey, prompt_tokens: int, longest: int, now: datetime) -> int:
+    """The longest reply that the key may still pay for. Raises `api_keys.CapReached` when there is none."""
+    left = api_keys.left_this_month(key, now=now)
+    if left is None:
+        return longest
+    if left - prompt_tokens < min(longest, SMALLEST_REPLY_TOKENS):
+        raise api_keys.CapReached(key, now=now)
+    return min(longest, left - prompt_tokens)
+
+
+def _take_from_cap(key: ApiKey, reservation: Reservation, now: datetime) -> None:
+    """Raises `api_keys.CapReached` when another request has just taken what was left."""
+    if not api_keys.take(key=key, tokens=reservation.reserved_tokens, now=now):
+        raise api_keys.CapReached(key, now=now)
+
+
+def _correct_cap(ended: buckets.Ended | None, *, used: int) -> None:
+    if ended and ended.spender_id:
+        api_keys.correct(spender_id=ended.spender_id, taken=ended.held_tokens, used=used, taken_at=ended.created_at)
 
 
 def _tell_of_limit(user: User, now: datetime) -> None:

@@ -30,6 +30,11 @@ def headers(wall: QuotaExceeded, *, now: datetime) -> dict[str, str]:
     }
 
 
+def until(moment: datetime, *, now: datetime) -> dict[str, str]:
+    """`Retry-After` alone, for a limit that is not the plan's."""
+    return {"Retry-After": str(max(1, math.ceil((moment - now).total_seconds())))}
+
+
 def seconds_left(wall: QuotaExceeded, *, now: datetime) -> int:
     """Until it is worth asking again: a reply that is being written may end at any moment."""
     if wall.code == "concurrency":

@@ -17,6 +17,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts.api_pages import NewestFirst
+from accounts.authentication import key_behind
 from accounts.models import User
 from chat import events, sending, tree
 from chat.choices import Choices
@@ -140,7 +141,9 @@ class Conversations(ListAPIView[Conversation]):
         """Start one; the answer names the reply, whose events follow it."""
         given, is_streamed = _wished(StartSerializer, request)
         chosen = Choices(asks_first=given.pop("asks_first"))
-        reply = sending.start_conversation(user=_person(request), now=timezone.now(), chosen=chosen, **given)
+        reply = sending.start_conversation(
+            user=_person(request), now=timezone.now(), chosen=chosen, api_key=key_behind(request), **given
+        )
         return _sent(reply, is_streamed)
 
 
@@ -175,7 +178,12 @@ class Messages(APIView):
         parent_id = given.pop("parent")
         parent = get_object_or_404(Message, pk=parent_id, conversation=conversation) if parent_id else None
         reply = sending.send_message(
-            user=_person(request), conversation=conversation, parent=parent, now=timezone.now(), **given
+            user=_person(request),
+            conversation=conversation,
+            parent=parent,
+            now=timezone.now(),
+            api_key=key_behind(request),
+            **given,
         )
         return _sent(reply, is_streamed)
 
@@ -198,7 +206,8 @@ class Regenerate(APIView):
         """Another reply to the same message, beside this one."""
         given, is_streamed = _wished(WishSerializer, request)
         message = _reply(request, reply_id).message
-        reply = sending.regenerate(user=_person(request), message=message, now=timezone.now(), **given)
+        key = key_behind(request)
+        reply = sending.regenerate(user=_person(request), message=message, now=timezone.now(), api_key=key, **given)
         return _sent(reply, is_streamed)
 
 
@@ -208,7 +217,8 @@ class Continue(APIView):
         """Go on with a reply that was stopped or cut off: another one beside it that begins with its text."""
         given, is_streamed = _wished(WishSerializer, request)
         message = _reply(request, reply_id).message
-        reply = sending.continue_reply(user=_person(request), message=message, now=timezone.now(), **given)
+        key = key_behind(request)
+        reply = sending.continue_reply(user=_person(request), message=message, now=timezone.now(), api_key=key, **given)
         return _sent(reply, is_streamed)
 
 

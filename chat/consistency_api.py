@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from accounts.authentication import key_behind
 from accounts.models import User
 from chat.consistency import asking, showing
 from chat.models import ConsistencyCheck, Message, Wording
@@ -114,6 +115,7 @@ class ConsistencyChecks(APIView):
                 client_id=given["client_id"],
                 is_anyway=given["anyway"],
                 now=timezone.now(),
+                api_key=key_behind(request),
             )
         except ObjectDoesNotExist as gone:
             raise Http404 from gone

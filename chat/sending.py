@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts import consent
-from accounts.models import User
+from accounts.models import ApiKey, User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import ahead, choices, inference, offer, prompt, streams, tree
@@ -43,11 +43,13 @@ def start_conversation(
     may_train: bool | None = None,
     document_ids: Sequence[uuid.UUID] = (),
     with_smaller_model: bool = False,
+    api_key: ApiKey | None = None,
 ) -> Reply:
     """A new conversation with its first message and an empty reply; the same `client_id` gives the same reply.
 
-    `may_train` is what the person says of training for this conversation by itself; None says nothing.
-    Raises `BadMessage` and `billing.quota.QuotaExceeded`, having written nothing.
+    `may_train` is what the person says of training for this conversation by itself; None says nothing. A program comes
+    with an `api_key`, whose cap pays too. Raises `BadMessage`, `billing.quota.QuotaExceeded` and
+    `accounts.api_keys.CapReached`, having written nothing; the functions below do as well.
     """
     content = checked(content)
     _check_fits(content)
@@ -73,7 +75,7 @@ def start_conversation(
             if may_train is not None and not (document_ids or is_temporary):
                 consent.say(user, is_granted=may_train, scope="conversation", subject_id=conversation.pk, now=now)
             above = None if document_ids else tree.Above([], []).followed_by(question)
-            return _append(user, [question, answer], now, above=above)
+            return _append(user, [question, answer], now, above=above, api_key=api_key)
     except IntegrityError:
         return _sent_before(client_id, conversation__user=user, conversation__client_id=client_id)
 
@@ -87,6 +89,7 @@ def send_message(
     client_id: uuid.UUID,
     now: datetime,
     with_smaller_model: bool = False,
+    api_key: ApiKey | None = None,
 ) -> Reply:
     """The next message below `parent` (None replaces the first one: a new branch from the top) and its empty reply.
 
@@ -102,12 +105,14 @@ def send_message(
             if with_smaller_model:
                 choices.take_smaller_model(conversation)
             above = tree.above(parent.pk).followed_by(parent, question) if parent and parent.content else None
-            return _append(user, [question, answer], now, shown_in=conversation, above=above)
+            return _append(user, [question, answer], now, shown_in=conversation, above=above, api_key=api_key)
     except IntegrityError:
         return _sent_before(client_id, conversation=conversation)
 
 
-def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datetime) -> Reply:
+def regenerate(
+    *, user: User, message: Message, client_id: uuid.UUID, now: datetime, api_key: ApiKey | None = None
+) -> Reply:
     """Another reply to the same prompt, beside `message`; the same `client_id` gives the same reply.
 
     Raises `BadMessage` when `message` is not a reply, and `billing.quota.QuotaExceeded`.
@@ -117,7 +122,8 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
     answer = _answer(message.conversation, message.parent, client_id, now)
     try:
         with transaction.atomic():
-            reply = _append(user, [answer], now, shown_in=message.conversation, above=tree.above(message.pk))
+            above = tree.above(message.pk)
+            reply = _append(user, [answer], now, shown_in=message.conversation, above=above, api_key=api_key)
             is_question = Clarification.objects.filter(reply=message.pk).exists()
             kind = "just_answer" if is_question else "regenerated"
             person_acted.send(sender=Message, user=user, message=message, kind=kind, cause=answer.id, now=now)
@@ -126,7 +132,9 @@ def regenerate(*, user: User, message: Message, client_id: uuid.UUID, now: datet
         return _sent_before(client_id, conversation=message.conversation)
 
 
-def continue_reply(*, user: User, message: Message, client_id: uuid.UUID, now: datetime) -> Reply:
+def continue_reply(
+    *, user: User, message: Message, client_id: uuid.UUID, now: datetime, api_key: ApiKey | None = None
+) -> Reply:
     """A reply beside `message` that begins with its text and goes on; the same `client_id` gives the same reply.
 
     Raises `BadMessage` when the reply did not break off, and `billing.quota.QuotaExceeded`.
@@ -138,7 +146,7 @@ def continue_reply(*, user: User, message: Message, client_id: uuid.UUID, now: d
     answer = _answer(message.conversation, message.parent, client_id, now)
     try:
         with transaction.atomic():
-            return _append(user, [answer], now, shown_in=message.conversation, continues=broken)
+            return _append(user, [answer], now, shown_in=message.conversation, continues=broken, api_key=api_key)
     except IntegrityError:
         return _sent_before(client_id, conversation=message.conversation)
 
@@ -303,6 +311,7 @@ def _append(
     shown_in: Conversation | None = None,
     continues: Reply | None = None,
     above: tree.Above | None = None,
+    api_key: ApiKey | None = None,
 ) -> Reply:
     """Store the messages, of which the last is to be written, with its reservation; runs in a transaction.
 
@@ -321,6 +330,7 @@ def _append(
         now=now,
         entitlement=entitlement,
         with_smaller_model=offer.is_smaller(continues.model if continues else choices.model_of(answer.conversation)),
+        api_key=api_key,
     )
     reply = Reply(
         message=answer,

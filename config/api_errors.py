@@ -14,6 +14,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from accounts.api_keys import CapReached
 from billing import rate_limits
 from billing.quota import QuotaExceeded
 from chat.sending import BadMessage
@@ -25,6 +26,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return _answer(status.HTTP_400_BAD_REQUEST, error.code, str(error))
     if isinstance(error, QuotaExceeded):
         return _quota_answer(error)
+    if isinstance(error, CapReached):
+        return _cap_answer(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -47,6 +50,15 @@ def _quota_answer(error: QuotaExceeded) -> Response:
     more = {**rate_limits.numbers(error), "plans_url": reverse("plans")}
     response = _answer(status.HTTP_429_TOO_MANY_REQUESTS, "quota_exceeded", str(error), **more)
     for name, value in rate_limits.headers(error, now=timezone.now()).items():
+        response[name] = value
+    return response
+
+
+def _cap_answer(error: CapReached) -> Response:
+    text = _("This key has spent its cap of %(cap)s tokens a month. Use another key, or wait for the next month.")
+    more = {"limit": error.cap, "resets_at": error.resets_at.isoformat().replace("+00:00", "Z")}
+    response = _answer(status.HTTP_429_TOO_MANY_REQUESTS, "key_cap_reached", text % {"cap": f"{error.cap:,}"}, **more)
+    for name, value in rate_limits.until(error.resets_at, now=timezone.now()).items():
         response[name] = value
     return response
 

@@ -8,6 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import ApiKey
+
 
 class UsageBucket(models.Model):
     """How much of one limit is used and reserved in the window that is open. The limit itself is the plan's."""
@@ -50,6 +52,10 @@ class Reservation(models.Model):
 
     request_id = models.UUIDField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="reservations")
+    # Whose cap the tokens were taken from as well: of the first key in a chain of replacements. Its index is below.
+    spender = models.ForeignKey(
+        ApiKey, null=True, blank=True, on_delete=models.CASCADE, related_name="reservations", db_index=False
+    )
     plan_key = models.CharField(max_length=20)
     state = models.CharField(max_length=8, choices=State.choices, default=State.HELD)
     reserved_tokens = models.PositiveBigIntegerField()
@@ -74,6 +80,7 @@ class Reservation(models.Model):
         indexes = [
             models.Index(fields=["lease_until"], name="reservations_held", condition=Q(state="held")),
             models.Index(fields=["user", "created_at"], name="reservations_of_user"),
+            models.Index(fields=["spender"], name="reservations_of_key", condition=Q(spender__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from celery import current_app
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import User
+from accounts.models import ApiKey, User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import choices, offer, prompt, sending
@@ -72,12 +72,19 @@ def most_wordings(entitlement: Entitlement) -> int:
 
 
 def ask(
-    *, user: User, check: ConsistencyCheck, texts: Sequence[str], is_anyway: bool = False, now: datetime
+    *,
+    user: User,
+    check: ConsistencyCheck,
+    texts: Sequence[str],
+    is_anyway: bool = False,
+    now: datetime,
+    api_key: ApiKey | None = None,
 ) -> ConsistencyCheck:
     """Have every wording answered: all of them or, when one is refused or the quota does not suffice, none.
 
-    A check that was asked before is returned as it is. Raises `BadWordings`, `BadMessage` and
-    `billing.quota.QuotaExceeded` with nothing written, and `ObjectDoesNotExist` for what has just been removed.
+    A program comes with an `api_key`, whose cap pays too. A check that was asked before is returned as it is. Raises
+    `BadWordings`, `BadMessage`, `billing.quota.QuotaExceeded` and `accounts.api_keys.CapReached` with nothing written,
+    and `ObjectDoesNotExist` for what has just been removed.
     """
     with transaction.atomic():
         _lock_checks_of(check.reply_id)
@@ -91,7 +98,7 @@ def ask(
         if not offer.is_allowed(original.model, entitlement):
             text = _("Your plan does not include the model %(model)s, which wrote this reply.")
             raise BadMessage("model_not_allowed", text % {"model": original.model})
-        _store(user, check, original, entitlement, _made(check, question.content, wanted), now)
+        _store(user, check, original, entitlement, _made(check, question.content, wanted), now, api_key)
         check.asked_at = now
         check.proposed_at = check.proposed_at or now
         check.save(update_fields=["asked_at", "proposed_at"])
@@ -106,6 +113,7 @@ def ask_at_once(
     client_id: uuid.UUID,
     is_anyway: bool,
     now: datetime,
+    api_key: ApiKey | None = None,
 ) -> ConsistencyCheck:
     """`begin` and `ask` in one, for programs; without `texts` the rules make as many as the plan asks at once.
 
@@ -123,7 +131,7 @@ def ask_at_once(
         draft = _draft(message) or ConsistencyCheck(reply=message, created_at=now)
         draft.client_id = client_id
         draft.save()
-        return ask(user=user, check=draft, texts=texts, is_anyway=is_anyway, now=now)
+        return ask(user=user, check=draft, texts=texts, is_anyway=is_anyway, now=now, api_key=api_key)
 
 
 def stop(*, check: ConsistencyCheck, now: datetime) -> None:
@@ -241,6 +249,7 @@ def _store(
     entitlement: Entitlement,
     wordings: list[Wording],
     now: datetime,
+    api_key: ApiKey | None,
 ) -> None:
     """Each wording as a message beside the question, apart from the tree, with an empty answer and its reservation."""
     check.wordings.all().delete()
@@ -258,6 +267,7 @@ def _store(
             now=now,
             entitlement=entitlement,
             with_smaller_model=offer.is_smaller(original.model),
+            api_key=api_key,
         )
         sending.queue_like(original, answer, user=user, entitlement=entitlement, grant=grant, now=now)
         wording.answer = answer

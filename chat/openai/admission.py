@@ -20,8 +20,6 @@ from chat.openai.asking import Wish
 from chat.openai.errors import ApiError, bad_request, over_cap, over_quota
 from chat.openai.models import Completion
 
-SMALLEST_REPLY_TOKENS = quota.SMALLEST_REPLY_TOKENS
-
 
 @dataclass(frozen=True)
 class Caller:
@@ -72,12 +70,13 @@ def admit(caller: Caller, wish: Wish, *, idempotency_key: str, now: datetime) ->
         with transaction.atomic():
             return _reserve(caller, wish, idempotency_key, now)
     except IntegrityError:
-        known = Completion.objects.get(user=caller.key.user, idempotency_key=idempotency_key)
-        return _again(known, wish, caller, now)
+        if not idempotency_key:
+            raise
+        return _again(idempotency_key, wish, caller, now)
     except quota.QuotaExceeded as error:
         raise _with_limits(over_quota(error, now=now), caller, now) from error
-    except ApiError as error:
-        raise _with_limits(error, caller, now) from error.__cause__
+    except api_keys.CapReached as error:
+        raise _with_limits(over_cap(error, now=now), caller, now) from error
 
 
 def rate_limits(caller: Caller, *, now: datetime) -> dict[str, str]:
@@ -95,8 +94,7 @@ def rate_limits(caller: Caller, *, now: datetime) -> dict[str, str]:
 
 def _with_limits(refusal: ApiError, caller: Caller, now: datetime) -> ApiError:
     """Who is told to wait is told for what."""
-    if refusal.status == 429:
-        refusal.headers |= rate_limits(caller, now=now)
+    refusal.headers |= rate_limits(caller, now=now)
     return refusal
 
 
@@ -118,36 +116,25 @@ def _reserve(caller: Caller, wish: Wish, idempotency_key: str, now: datetime) ->
         now=now,
         entitlement=entitlement,
         with_smaller_model=offer.is_smaller(wish.model),
+        api_key=key,
     )
-    longest = _take_from_cap(key, prompt_tokens, grant.max_output_tokens, now)
-    completion.reserved_tokens = prompt_tokens + longest
+    completion.reserved_tokens = prompt_tokens + grant.max_output_tokens
     completion.save()
     return Admission(
         completion=completion,
-        max_tokens_each=max(1, longest // wish.choices),
+        max_tokens_each=max(1, grant.max_output_tokens // wish.choices),
         priority=entitlement.priority,
         headers={"x-request-id": completion.request_id, **rate_limits(caller, now=now)},
     )
 
 
-def _take_from_cap(key: ApiKey, prompt_tokens: int, longest: int, now: datetime) -> int:
-    """The longest reply that the key may still pay for; shortened like the plan's own tokens, before it is refused."""
-    if api_keys.take(key=key, tokens=prompt_tokens + longest, now=now):
-        return longest
-    spender = ApiKey.objects.get(pk=key.spender_id)
-    left = api_keys.left_this_month(spender, now=now) or 0
-    shorter = min(longest, left - prompt_tokens)
-    if shorter < SMALLEST_REPLY_TOKENS or not api_keys.take(key=key, tokens=prompt_tokens + shorter, now=now):
-        raise over_cap(spender.monthly_token_cap or 0, now=now)
-    return shorter
-
-
-def _again(known: Completion, wish: Wish, caller: Caller, now: datetime) -> Admission:
+def _again(idempotency_key: str, wish: Wish, caller: Caller, now: datetime) -> Admission:
     """The same Idempotency-Key once more: the answer that was given, once there is one."""
-    if known.fingerprint != wish.fingerprint:
+    known = Completion.objects.filter(user=caller.key.user, idempotency_key=idempotency_key).first()
+    if known is not None and known.fingerprint != wish.fingerprint:
         text = "This Idempotency-Key was used for another request. Use a new key for each request."
         raise bad_request(text, code="idempotency_key_reused")
-    if known.state == Completion.State.RUNNING:
+    if known is None or known.state == Completion.State.RUNNING:  # None: the first has just failed, and may be repeated
         text = "The request with this Idempotency-Key is still being answered."
         raise ApiError(409, "idempotency_key_in_use", text, headers={"Retry-After": "1"})
     headers = {"x-request-id": known.request_id, "idempotent-replayed": "true", **rate_limits(caller, now=now)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.http import JsonResponse
 
+from accounts.api_keys import CapReached
 from billing import rate_limits
 from billing.quota import QuotaExceeded
 
@@ -58,10 +58,9 @@ def over_quota(error: QuotaExceeded, *, now: datetime) -> ApiError:
     return ApiError(429, "insufficient_quota", text, kind="insufficient_quota", headers=headers, more=more)
 
 
-def over_cap(cap: int, *, now: datetime) -> ApiError:
-    text = f"This key has spent its cap of {cap} tokens a month. Use another key, or wait for the next month."
-    month_ends = (now.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
-    headers = {"Retry-After": str(math.ceil((month_ends - now).total_seconds())), "x-should-retry": "false"}
+def over_cap(error: CapReached, *, now: datetime) -> ApiError:
+    text = f"This key has spent its cap of {error.cap} tokens a month. Use another key, or wait for the next month."
+    headers = {**rate_limits.until(error.resets_at, now=now), "x-should-retry": "false"}
     return ApiError(429, "key_cap_reached", text, kind="insufficient_quota", headers=headers)
 
 

@@ -129,7 +129,8 @@ class Relay:
             return True
         if '"choices":[]' in line:
             self._usage = json.loads(line.removeprefix("data: ")).get("usage")
-            return self._wish.wants_usage
+            if not self._wish.wants_usage:
+                return False
         self._lines.append(line)
         return True
 

@@ -1,4 +1,4 @@
-"""End a completion: count what was delivered, give back the rest, on the plan's ledger and on the key's cap. Once."""
+"""End a completion: count what was delivered and give back the rest, on the plan's ledger and the key's cap. Once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from accounts import api_keys
 from billing import quota
 from chat.openai.models import Completion
 
@@ -39,7 +38,7 @@ def settle(completion_id: uuid.UUID, delivered: Delivered, *, now: datetime) -> 
     if completion.idempotency_key and delivered.is_whole:
         completion.answer = delivered.answer
     state = Completion.State.COMPLETE if delivered.is_whole else Completion.State.BROKEN_OFF
-    _end(completion, state, used=prompt_tokens + completion_tokens, now=now)
+    _end(completion, state, now=now)
 
 
 @transaction.atomic
@@ -48,7 +47,7 @@ def release(completion_id: uuid.UUID, *, now: datetime) -> None:
     completion = _lock(completion_id)
     if completion:
         quota.release(request_id=completion.pk, now=now)
-        _end(completion, Completion.State.FAILED, used=0, now=now)
+        _end(completion, Completion.State.FAILED, now=now)
 
 
 def sweep(*, now: datetime) -> int:
@@ -64,14 +63,12 @@ def sweep(*, now: datetime) -> int:
 
 
 def _lock(completion_id: uuid.UUID) -> Completion | None:
-    running = Completion.objects.select_for_update(of=("self",)).select_related("api_key")
+    running = Completion.objects.select_for_update()
     return running.filter(pk=completion_id, state=Completion.State.RUNNING).first()
 
 
-def _end(completion: Completion, state: Completion.State, *, used: int, now: datetime) -> None:
+def _end(completion: Completion, state: Completion.State, *, now: datetime) -> None:
     """What did not end well may be asked for again with the same Idempotency-Key."""
-    taken, taken_at = completion.reserved_tokens, completion.created_at
-    api_keys.correct(key=completion.api_key, taken=taken, used=used, taken_at=taken_at)
     if state != Completion.State.COMPLETE:
         completion.idempotency_key = completion.fingerprint = ""
     completion.state, completion.finished_at = state, now

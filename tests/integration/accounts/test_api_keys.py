@@ -143,12 +143,12 @@ def test_what_was_not_used_of_the_cap_comes_back_and_a_new_month_begins_anew(per
     key, _text = make(person, now=NOW, monthly_token_cap=100)
     assert api_keys.take(key=key, tokens=100, now=NOW)
     assert not api_keys.take(key=key, tokens=1, now=NOW)
-    api_keys.correct(key=key, taken=100, used=30, taken_at=NOW)
+    api_keys.correct(spender_id=key.pk, taken=100, used=30, taken_at=NOW)
     key.refresh_from_db()
     assert api_keys.left_this_month(key, now=NOW) == 70
     april = NOW + timedelta(days=5)
     assert api_keys.take(key=key, tokens=100, now=april)
-    api_keys.correct(key=key, taken=70, used=0, taken_at=NOW)
+    api_keys.correct(spender_id=key.pk, taken=70, used=0, taken_at=NOW)
     key.refresh_from_db()
     assert api_keys.left_this_month(key, now=april) == 0
 

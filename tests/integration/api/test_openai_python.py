@@ -211,12 +211,13 @@ def test_the_same_idempotency_key_gives_the_same_answer_once_charged(client: ope
 
 
 def test_a_stream_is_replayed_word_for_word(client: openai.OpenAI) -> None:
-    headers = {"Idempotency-Key": "stream-1"}
+    wish: Any = {"stream": True, "stream_options": {"include_usage": True}, "temperature": 1}
     texts = [
-        [chunk.model_dump() for chunk in ask(client, stream=True, temperature=1, extra_headers=headers)]
+        [chunk.model_dump() for chunk in ask(client, extra_headers={"Idempotency-Key": "stream-1"}, **wish)]
         for _ in range(2)
     ]
     assert texts[0] == texts[1]
+    assert texts[1][-1]["usage"]["total_tokens"] > 0, "the usage too, for who asked for it"
     assert Reservation.objects.count() == 1
 
 
@@ -276,8 +277,10 @@ def test_what_a_dead_process_took_is_given_back(coder: User, key: tuple[ApiKey, 
         created_at=then,
         reserved_tokens=100,
     )
-    quota.reserve(user=coder, request_id=completion.pk, prompt_tokens=50, max_output_tokens=50, now=then)
-    assert api_keys.take(key=key[0], tokens=100, now=then)
+    quota.reserve(
+        user=coder, request_id=completion.pk, prompt_tokens=50, max_output_tokens=50, now=then, api_key=key[0]
+    )
+    assert ApiKey.objects.get().tokens_spent == 100
     assert settlement.sweep(now=timezone.now()) == 1
     assert settled().state in (Reservation.State.RELEASED, Reservation.State.EXPIRED)
     assert ApiKey.objects.get().tokens_spent == 0
