@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 from django.db.models.deletion import Collector
@@ -30,6 +31,11 @@ def of(user: User) -> dict[str, list[Model]]:
         _add(found, queryset.model._meta.label_lower, queryset.iterator())
     own = {User._meta.label_lower: found.pop(User._meta.label_lower)}
     return own | {label: sorted(found[label], key=lambda row: row.pk) for label in sorted(found) if found[label]}
+
+
+def addresses_of(user: User) -> set[str]:
+    """Every e-mail address that the account has."""
+    return {user.email, *EmailAddress.objects.filter(user=user).values_list("email", flat=True)}
 
 
 def as_plain_rows(label: str, rows: Iterable[Model]) -> Iterator[dict[str, Any]]:

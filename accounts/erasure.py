@@ -6,15 +6,13 @@ import uuid
 from collections import Counter
 from datetime import datetime, timedelta
 
-from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts import activity, belongings, data_copies, letters
+from accounts import activity, belongings, data_copies, letters, sessions
 from accounts.models import ActivityEvent, Deletion, ErasureReceipt, User
 from accounts.signals import person_leaving
 
@@ -65,7 +63,7 @@ def _remove(user: User, now: datetime) -> ErasureReceipt:
     counts = Counter({label: len(rows) for label, rows in belongings.of(user).items()})
     answers = person_leaving.send(sender=User, user=user, now=now)
     kept = [sentence for _receiver, sentences in answers for sentence in sentences or []]
-    _end_sessions(user)
+    sessions.forget(user)
     user.delete()
     receipt = ErasureReceipt.objects.create(erased_at=now, counts=dict(counts), kept=[str(line) for line in kept])
 
@@ -76,11 +74,6 @@ def _remove(user: User, now: datetime) -> ErasureReceipt:
 
     transaction.on_commit(afterwards)
     return receipt
-
-
-def _end_sessions(user: User) -> None:
-    keys = UserSession.objects.filter(user=user).values_list("session_key", flat=True)
-    Session.objects.filter(session_key__in=list(keys)).delete()
 
 
 def _warn(user: User, deletion: Deletion) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from django.utils.functional import Promise
 from accounts.models import User
 
 Kind = User.Letter
+KEPT = timedelta(days=7)
 
 
 def send(
@@ -57,6 +60,16 @@ def post(
     with translation.override(language or settings.LANGUAGE_CODE):
         text = render_to_string(template, {"site_name": settings.SITE_NAME, **context()})
         send_mail(str(subject) % about if about else str(subject), text, None, [address])
+
+
+def remove_old(*, now: datetime) -> int:
+    """Delete the letters that an install without a mail server kept longer than `KEPT`; returns how many."""
+    folder = Path(settings.EMAIL_FILE_PATH) if hasattr(settings, "EMAIL_FILE_PATH") else None
+    letters = folder.glob("*.eml") if folder else ()
+    old = [letter for letter in letters if letter.stat().st_mtime < (now - KEPT).timestamp()]
+    for letter in old:
+        letter.unlink(missing_ok=True)
+    return len(old)
 
 
 def is_wanted(user: User, kind: User.Letter) -> bool:

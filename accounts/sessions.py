@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts import activity
+from accounts import activity, belongings
 from accounts.models import ActivityEvent, User
 
 SEEN = "seen"
@@ -66,6 +69,21 @@ def end_others(user: User, *, but: str | None, now: datetime, address: str | Non
     return len(others)
 
 
+def forget(user: User) -> None:
+    """End every session of the person, those too in which somebody has only begun to sign in with their address."""
+    theirs = UserSession.objects.filter(user=user).values("session_key")
+    Session.objects.filter(session_key__in=theirs).delete()
+    marks = {str(user.pk), *belongings.addresses_of(user)}
+    of_nobody = Session.objects.exclude(session_key__in=UserSession.objects.values("session_key"))
+    begun = [session.pk for session in of_nobody.iterator() if _mentions(session, marks)]
+    Session.objects.filter(pk__in=begun).delete()
+
+
+def remove_ended() -> None:
+    """Delete what sessions held that have ended by themselves."""
+    SessionStore.clear_expired()
+
+
 def device(user_agent: str) -> str:
     """What a person calls it: “Firefox on Windows”."""
     browser = _first(BROWSERS, user_agent)
@@ -77,6 +95,11 @@ def device(user_agent: str) -> str:
 
 def _first(names: tuple[tuple[str, str], ...], text: str) -> str:
     return next((name for sign, name in names if sign in text), "")
+
+
+def _mentions(session: Session, marks: set[str]) -> bool:
+    content = json.dumps(session.get_decoded()).lower()
+    return any(mark.lower() in content for mark in marks)
 
 
 def _seen(session: SessionBase) -> datetime | None:

@@ -7,7 +7,7 @@ import uuid
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import activity, data_copies, erasure
+from accounts import activity, data_copies, erasure, letters, sessions
 from accounts.webhooks import sending
 
 
@@ -24,12 +24,14 @@ def note_failed_sign_in(email: str, address: str | None) -> None:
 @shared_task
 def tidy() -> None:
     """Erase who asked for it a fortnight ago; remove copies of data that expired; make again what a crash left;
-    forget old deliveries."""
+    forget old deliveries, sessions that ended, and letters kept on this machine."""
     now = timezone.now()
     erasure.erase_due(now=now)
     data_copies.remove_expired(now=now)
     data_copies.resume(now=now)
     sending.forget_old(now=now)
+    sessions.remove_ended()
+    letters.remove_old(now=now)
 
 
 @shared_task

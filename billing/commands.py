@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import CharField, QuerySet, Value
+from django.db.models.functions import Cast, Concat
 
 from accounts.models import User
 from billing import stripe
@@ -23,6 +25,7 @@ Values = dict[str, Any]
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 KEY_IS_KEPT = timedelta(hours=23)
+DELETION = "delete_customer"
 
 
 class CommandRefused(Exception):  # noqa: N818 - reads as what it is at the place that raises it
@@ -61,6 +64,17 @@ def run(*, kind: str, key: str, user: User | None, parameters: Values, now: date
     if command.state == StripeCommand.State.DONE:
         return dict(command.result)
     raise CommandRefused(command.error_code)
+
+
+def delete_customer(stripe_id: str, *, now: datetime) -> None:
+    """Have Stripe delete the customer, by the clock and asked for once; that ends the subscriptions too."""
+    values = {"kind": DELETION, "parameters": {"customer": stripe_id}, "created_at": now, "next_attempt_at": now}
+    StripeCommand.objects.get_or_create(key=f"delete-customer:{stripe_id}", defaults=values)
+
+
+def forget(ended: QuerySet[StripeCommand]) -> None:
+    """Leave of ended commands that there were some of their kind; most keys were made of a person's id."""
+    ended.update(key=Concat(Value("forgotten:"), Cast("id", CharField())), parameters={}, result={})
 
 
 def id_of(key: str) -> str:
@@ -155,6 +169,15 @@ def _finish(
     command.error_code = code
     command.finished_at = now
     command.save()
+    if command.user_id is None and command.kind != DELETION:
+        _undo_for_nobody(command, now)
+
+
+def _undo_for_nobody(command: StripeCommand, now: datetime) -> None:
+    """The person has left while it waited: nobody is to be a customer, and nothing of them stays in the queue."""
+    if command.kind == "create_customer" and command.result:
+        delete_customer(command.result["id"], now=now)
+    forget(StripeCommand.objects.filter(pk=command.pk))
 
 
 # The kinds ----------------------------------------------------------------------------------------------------------
@@ -248,6 +271,6 @@ OPERATIONS = {
     "cancel_subscription": Operation(_cancel_subscription, _find_cancelled),
     "schedule_price": Operation(_schedule_price),
     "release_schedule": Operation(_release_schedule, _find_released),
-    "delete_customer": Operation(_delete_customer),
+    DELETION: Operation(_delete_customer),
     "create_refund": Operation(_create_refund, _find_refund),
 }

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import CharField, Model, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models import Model
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from accounts import belongings
 from accounts.models import User
-from billing import trials
-from billing.models import Customer, Invoice, StripeCommand, Subscription
+from billing import commands, trials
+from billing.models import Customer, Invoice, PlanRevision, StripeCommand, Subscription, TeamInvitation
 
 KEPT_TRIAL = gettext_noop(
     "That somebody with your e-mail address had a trial, for %(years)s years: a keyed hash from which nobody can "
@@ -25,21 +25,15 @@ KEPT_TRIAL = gettext_noop(
 def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
     customer = Customer.objects.filter(user=user).first()
     kept = [_(KEPT_TRIAL) % {"years": trials.KEPT_FOR.days // 365}] if trials.remember(user, now=now) else []
-    ended = StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING)
-    forgotten = Concat(Value("forgotten:"), Cast("id", CharField()))  # most keys were made of the person's id
-    ended.update(key=forgotten, parameters={}, result={})
-    _blind_events(user.email)
+    commands.forget(StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING))
+    addresses = belongings.addresses_of(user)
+    for address in addresses:
+        TeamInvitation.objects.filter(email__iexact=address).delete()
+    PlanRevision.objects.filter(changed_by=str(user)).update(changed_by="")
+    _empty_events(addresses if customer is None else {*addresses, customer.stripe_id})
     if customer is None:
         return kept
-    StripeCommand.objects.get_or_create(
-        key=f"delete-customer:{customer.stripe_id}",
-        defaults={
-            "kind": "delete_customer",
-            "parameters": {"customer": customer.stripe_id},
-            "created_at": now,
-            "next_attempt_at": now,
-        },
-    )
+    commands.delete_customer(customer.stripe_id, now=now)
     Customer.objects.filter(pk=customer.pk).update(is_deleted=True)
     if Invoice.objects.filter(customer=customer).exists():
         kept.append(_("Invoices, as tax law asks, under the number of a customer without a name."))
@@ -54,7 +48,8 @@ def books(*, user: User, **_arguments: Any) -> dict[str, list[Model]]:
     }
 
 
-def _blind_events(email: str) -> None:
-    """What Stripe once told us is only a hint to fetch the object; the address in it is not needed any more."""
+def _empty_events(marks: set[str]) -> None:
+    """Those not worked off yet that hold one of `marks`: they are only a hint to fetch an object."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE billing_stripeevent SET body = '' WHERE position(%s in body) > 0", [email.encode()])
+        for mark in marks:
+            cursor.execute("UPDATE billing_stripeevent SET body = '' WHERE position(%s in body) > 0", [mark.encode()])

@@ -1,7 +1,8 @@
 """Take events from Stripe, keep them, and bring our copies up to date.
 
 `opened` verifies before anything is written, `store_together` stores each event once by its id. `process_waiting`
-works the table off: the payload only says which object to fetch afresh (see `billing.mirror`). A crash anywhere leaves
+works the table off: the payload only says which object to fetch afresh (see `billing.mirror`), and is emptied then,
+because it has names and addresses that need not be kept twice. A crash anywhere leaves
 the row waiting; what fails is tried again ever later, and at last given up for staff to look at and replay.
 """
 
@@ -129,7 +130,7 @@ def _process(event: StripeEvent, now: datetime) -> bool:
         received_at__lt=now,
     )
     done = StripeEvent.objects.filter(pk=event.pk) | (same_object if event.object_id else StripeEvent.objects.none())
-    done.update(state=state, finished_at=now, error="")
+    done.update(state=state, finished_at=now, error="", body=b"")
     return True
 
 

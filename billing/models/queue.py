@@ -32,7 +32,7 @@ class StripeEvent(models.Model):
     occurred_at = models.DateTimeField()
     source = models.CharField(max_length=8, choices=[("webhook", "webhook"), ("backfill", "backfill")])
     body = models.BinaryField(
-        blank=True, help_text="The bytes as they came: the payload is a hint, the object is fetched afresh."
+        blank=True, help_text="The bytes as they came, until it is worked off: a hint, the object is fetched afresh."
     )
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from django.utils import timezone
 
+from accounts import erasure
 from accounts.models import User
 from billing import catalogue, checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
 from billing.entitlements import entitlement_of
@@ -287,6 +288,18 @@ def test_an_unreachable_stripe_keeps_the_command_for_later(ann, settings, stripe
     settings.STRIPE_API_BASE = stripe_url
     assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1
     assert checkout.ensure_customer(ann, now=timezone.now())
+
+
+def test_who_leaves_while_stripe_is_away_is_no_customer_when_it_is_back(ann, settings, stripe_url):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        checkout.ensure_customer(ann, now=timezone.now())
+    email = ann.email
+    erasure.erase(ann.pk, now=timezone.now())
+    settings.STRIPE_API_BASE = stripe_url
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 2, "made after all, and deleted"
+    assert stripe.find_customer(email=email, command_id=str(StripeCommand.objects.get(kind="create_customer").pk)) == ""
+    assert [email in str(row) for row in StripeCommand.objects.values()] == [False, False]
 
 
 def test_an_event_about_nobody_here_is_of_no_concern():

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from stripe import WebhookSignature
 
-from billing import waking
+from billing import waking, webhooks
 from billing.models import StripeEvent
 
 SECRET = "whsec_test_one"
@@ -41,6 +42,15 @@ def test_a_signed_event_is_stored_once_however_often_it_comes(post):
     assert [post(body, signed(body)) for _ in range(3)] == [200, 200, 200]
     event = StripeEvent.objects.get()
     assert (event.object_id, event.state, bytes(event.body)) == ("sub_1", "waiting", body)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_an_event_says_of_people_is_forgotten_once_it_is_worked_off(post):
+    body = body_of(type="payment_link.created", data={"object": {"email": "ann@example.org"}})
+    assert post(body, signed(body)) == 200
+    assert webhooks.process_waiting(now=timezone.now) == 1
+    event = StripeEvent.objects.get()
+    assert (event.state, bytes(event.body)) == ("ignored", b"")
 
 
 @pytest.mark.django_db(transaction=True)
