@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -19,10 +20,29 @@ from accounts.models import User
 
 PURPOSE = "accounts.second-step"
 MARK = "sealed:"
+LIMITS = "allauth.account"
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Our policy for sign-in; allauth does the rest."""
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Raises `ValidationError` for a try too many; one that succeeds is taken off again."""
+        super().pre_authenticate(request, **credentials)
+        account = super()._get_login_attempts_cache_key(request, **credentials)
+        anywhere = ratelimit.consume(request, app=LIMITS, action="login_failed_anywhere", key=account)
+        if anywhere is None:
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage.usage += anywhere.usage
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """The account and the address: guessing at an account from elsewhere does not shut its person out."""
+        return f"{super()._get_login_attempts_cache_key(request, **credentials)}:{ratelimit.get_ip(request)}"
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        super()._delete_login_attempts_cached_email(request, **credentials)
+        account = super()._get_login_attempts_cache_key(request, **credentials)
+        ratelimit.clear(request, app=LIMITS, action="login_failed_anywhere", key=account)
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Written down by a worker, whether there is such an account or not: the answer takes as long for both."""

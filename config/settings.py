@@ -216,6 +216,12 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True  # for a new address, and for connecting or parting from another site
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the other sessions end; this one stays
+# Failed tries to sign in. Of one address; at one account from one address (the key), each window that is full a longer
+# wait than the one before; and at one account from all addresses together, late, so that strangers keep nobody out.
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "10/m/ip,200/h/ip,5/5m/key,15/h/key,40/d/key",
+    "login_failed_anywhere": "60/h/key,200/d/key",
+}
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupQuestions"
 # Who another site vouches for with a verified address gets into the account of that address here, and stays connected.
 # An unverified address opens nothing, and the answer does not tell whether there is an account.

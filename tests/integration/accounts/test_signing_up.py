@@ -1,11 +1,15 @@
 """From a form to a confirmed account and back in again, through the mails a person really gets."""
 
 import re
+import time
+from types import SimpleNamespace
 
 import pytest
+from allauth.core.internal import ratelimit
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
+from pytest_django import Settings
 
 from accounts import consent
 from accounts.models import User
@@ -125,6 +129,44 @@ def test_guessing_a_password_is_slowed_down(client: Client) -> None:
         client.post("/accounts/login/", {"login": ADDRESS, "password": "wrong"})
     client.post("/accounts/login/", {"login": ADDRESS, "password": SECRET})
     assert client.get("/settings/").status_code == 302
+
+
+def tries(address: str, *passwords: str) -> bool:
+    """Whether the last of the passwords lets in somebody who comes from this address."""
+    browser = Client(REMOTE_ADDR=address)
+    for password in passwords:
+        browser.post("/accounts/login/", {"login": ADDRESS, "password": password})
+    return browser.get("/settings/").status_code == 200
+
+
+def test_whoever_guesses_shuts_themselves_out_and_not_the_person() -> None:
+    signing_in.person(ADDRESS)
+    assert not tries("192.0.2.1", *["wrong"] * 5, signing_in.PASSWORD)
+    assert tries("192.0.2.2", "wrong", signing_in.PASSWORD)
+
+
+def test_guessing_from_ever_other_addresses_ends_as_well(settings: Settings) -> None:
+    limits = {**settings.ACCOUNT_RATE_LIMITS, "login_failed_anywhere": "7/h/key"}
+    settings.ACCOUNT_RATE_LIMITS = limits
+    signing_in.person(ADDRESS)
+    for number in range(7):
+        tries(f"192.0.2.{number}", "wrong")
+    assert not tries("192.0.2.9", signing_in.PASSWORD)
+    assert Client(REMOTE_ADDR="192.0.2.9").post("/accounts/login/code/", {"email": ADDRESS}).status_code == 302
+    assert re.findall(r"^[A-Z0-9-]{6,}$", mail.outbox[-1].body, re.MULTILINE), "a mailed code still lets them in"
+
+
+def test_who_guesses_on_waits_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    signing_in.person(ADDRESS)
+    now = 0
+    clock = SimpleNamespace(time=lambda: now, monotonic=time.monotonic, sleep=time.sleep)
+    monkeypatch.setattr(ratelimit, "time", clock)
+    for now in (0, 301, 602):  # noqa: B007 - the clock reads it
+        assert not tries("192.0.2.1", *["wrong"] * 5, signing_in.PASSWORD), "five, then five minutes"
+    now = 903
+    assert not tries("192.0.2.1", signing_in.PASSWORD), "fifteen, then an hour"
+    now = 3601
+    assert tries("192.0.2.1", signing_in.PASSWORD)
 
 
 def test_a_code_works_once_and_only_a_few_guesses_are_let_in(client: Client) -> None:
