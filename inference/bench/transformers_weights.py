@@ -23,7 +23,7 @@ def write(file: Path, folder: Path) -> None:
     for field in OF_PACKED_WEIGHTS:
         if hasattr(packed.config, field):
             delattr(packed.config, field)
-    plain = AutoModelForCausalLM.from_config(packed.config, dtype=torch.bfloat16)  # type: ignore[no-untyped-call]
+    plain = AutoModelForCausalLM.from_config(packed.config, dtype=torch.bfloat16)
     plain.load_state_dict(packed.state_dict())
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         whole = Path(beside) / "whole"
