@@ -29,6 +29,8 @@ KEEP_ALIVE_SECONDS = 10.0
 # Messages kept for a viewer who does not read; beyond them the stream is read, folded.
 LONGEST_BACKLOG = 64
 RETRY = b"retry: 1000\n\n"
+# An event and no comment: a page is told of it, and knows a connection that is silent for one that is gone.
+PING: Event = ("ping", {})
 _EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
@@ -179,7 +181,7 @@ async def _follow(hub: Hub, reply_id: uuid.UUID, position: str, *, may_be_over: 
                 await asyncio.wait_for(viewer.wait(), KEEP_ALIVE_SECONDS)
                 carried = streams.news_after(position, viewer.take())
             except TimeoutError:
-                yield b": waiting\n\n"
+                yield _sse(PING)
             entries = await _entries(hub.client, reply_id, position) if carried is None else carried
             is_silent = carried is None and not entries
 

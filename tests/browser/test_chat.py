@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,6 +18,7 @@ from chat import sending
 from chat.models import Conversation, Message, Reply
 from tests.browser.chat_page import PATIENCE, ChatPage, finish_replies, until_nothing_is_written
 from tests.stack.browser import NewPage
+from tests.stack.network import relay
 from tests.stack.processes import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -207,6 +209,27 @@ def test_offline_says_so_and_sends_when_back(new_page: NewPage, user: User) -> N
     chat.page.context.set_offline(False)
     chat.finished()
     assert Message.objects.filter(role="user").count() == 1
+
+
+def test_a_laptop_that_slept_through_the_end_shows_the_reply_whole(
+    new_page: NewPage, user: User, stack: Stack, endless_replies: None
+) -> None:
+    page = new_page(user)
+    page.clock.install()
+    with relay(to=urlsplit(stack.url).port or 80) as network:
+        chat = ChatPage(page).open(f"{network.url}/chat")
+        chat.say(LONG)
+        chat.wait_for_words()
+        network.fall_silent()
+        reply = Reply.objects.get()
+        sending.request_stop(reply=reply, now=timezone.now())
+        until_nothing_is_written()
+        assert page.locator("[data-unfinished]").count() == 1, "nobody has told the page"
+        page.clock.fast_forward(60_000)
+        whole = chat.finished()
+        page.reload()
+        assert chat.text() == whole
+        assert len(whole) > 20
 
 
 def test_enter_while_an_input_method_composes_sends_nothing(chat: ChatPage) -> None:

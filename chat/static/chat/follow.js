@@ -8,10 +8,13 @@ import { dressCode } from "./code.js";
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
+// The server says every ten seconds that it is there, even when it has no news.
+const SILENCE = 25_000;
 // Without any news for so long, nobody has begun to write.
 const QUIET = 2000;
 const FETCH = { "X-Requested-With": "fetch", Accept: "text/html" };
 
+// By turn: its source, when that was last heard of, and how to open another.
 const open = new Map();
 
 /** Whether a reply on the page is being written, or has been asked to stop and not yet done so. */
@@ -27,7 +30,7 @@ const changed = (chat) => {
 
 /** Follow every unfinished reply on the page; `answers` holds, by reply, events that have begun to come already. */
 export function followAll(chat, answers = {}) {
-  for (const [turn, source] of open) {
+  for (const [turn, { source }] of open) {
     if (turn.isConnected) continue;
     source.close();
     open.delete(turn);
@@ -37,6 +40,20 @@ export function followAll(chat, answers = {}) {
   }
   changed(chat);
 }
+
+/**
+ * Opens again what has been silent for longer than `patience`: of a connection that ended while a laptop slept, or with
+ * the network it went through, the browser may be told nothing for many minutes.
+ */
+function renewSilent(patience) {
+  for (const [turn, { heardAt, renew }] of open) {
+    if (turn.isConnected && Date.now() - heardAt > patience) renew();
+  }
+}
+
+setInterval(renewSilent, 5000, SILENCE);
+document.addEventListener("visibilitychange", () => document.hidden || renewSilent(SILENCE));
+window.addEventListener("online", () => renewSilent(-1));
 
 function follow(turn, chat, answer) {
   const blocks = turn.querySelector("[data-blocks]");
@@ -49,13 +66,16 @@ function follow(turn, chat, answer) {
   }, QUIET);
 
   const connect = (source) => {
-    open.set(turn, source);
+    const connection = { source, heardAt: Date.now(), renew };
+    open.set(turn, connection);
     const on = (name, act) =>
       source.addEventListener(name, (event) => {
         position = event.lastEventId || position;
+        connection.heardAt = Date.now();
         wait = FIRST_WAIT;
         act(JSON.parse(event.data));
       });
+    on("ping", () => {});
     on("block", ({ index, html }) => {
       if ("stopping" in turn.dataset) return;
       turn.querySelector("[data-state-text]").textContent = "";
@@ -65,6 +85,7 @@ function follow(turn, chat, answer) {
     on("state", ({ state, queue_position: place }) => showState(turn, chat, state, place));
     on("end", async ({ state, finish_reason: reason }) => {
       source.close();
+      connection.heardAt = Infinity;
       announce.end(state, reason);
       while (!(await settle(turn, chat))) await pause();
     });
@@ -72,10 +93,14 @@ function follow(turn, chat, answer) {
     source.addEventListener("error", async () => {
       if (source.readyState !== EventSource.CLOSED) return;
       await pause();
-      if (turn.isConnected && open.get(turn) === source && !(await settle(turn, chat))) reconnect();
+      if (turn.isConnected && open.get(turn) === connection && !(await settle(turn, chat))) reconnect();
     });
   };
   const reconnect = () => connect(new EventSource(`${turn.dataset.events}?after=${position}`));
+  const renew = () => {
+    open.get(turn).source.close();
+    reconnect();
+  };
   const pause = () => {
     const now = wait;
     wait = Math.min(wait * 2, LONGEST_WAIT);
