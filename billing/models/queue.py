@@ -46,6 +46,7 @@ class StripeEvent(models.Model):
         verbose_name_plural = _("Stripe events")
         indexes = [
             models.Index(fields=["next_attempt_at"], name="stripe_events_waiting", condition=Q(state="waiting")),
+            models.Index(fields=["object_id"], name="stripe_events_waiting_about", condition=Q(state="waiting")),
             models.Index(fields=["-received_at"], name="stripe_events_newest"),
         ]
 
