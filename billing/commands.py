@@ -19,13 +19,15 @@ from django.db.models.functions import Cast, Concat
 
 from accounts.models import User
 from billing import stripe
-from billing.models import StripeCommand
+from billing.models import Customer, StripeCommand
 
 Values = dict[str, Any]
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 KEY_IS_KEPT = timedelta(hours=23)
-DELETION = "delete_customer"
+DELETION, REFUND = "delete_customer", "create_refund"
+# A request that was on its way when the person left has been answered by then, and what it made is in Stripe's lists.
+ON_ITS_WAY = timedelta(minutes=5)
 
 
 class CommandRefused(Exception):  # noqa: N818 - reads as what it is at the place that raises it
@@ -70,6 +72,40 @@ def delete_customer(stripe_id: str, *, now: datetime) -> None:
     """Have Stripe delete the customer, by the clock and asked for once; that ends the subscriptions too."""
     values = {"kind": DELETION, "parameters": {"customer": stripe_id}, "created_at": now, "next_attempt_at": now}
     StripeCommand.objects.get_or_create(key=f"delete-customer:{stripe_id}", defaults=values)
+
+
+def end_for(user: User, *, now: datetime) -> None:
+    """Ask nothing more for somebody who leaves: no upgrade is to be paid, and nobody is to become a customer.
+
+    Only money that staff give back still goes back. What a request may have made that we heard no answer to is deleted
+    by a command of its own, which knows no more than the id of the one that asked.
+    """
+    waiting = StripeCommand.objects.select_for_update().filter(user=user, state=StripeCommand.State.WAITING)
+    for command in waiting.exclude(kind=REFUND):
+        if command.kind == "create_customer" and command.attempts:
+            _delete_unheard(command, now)
+        _finish(command, StripeCommand.State.DEAD, now, error="The person has left.")
+    for customer_id in _unknown_customers(user):
+        delete_customer(customer_id, now=now)
+    forget(StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING))
+
+
+def _unknown_customers(user: User) -> list[str]:
+    """Those that were made, and of which a crash kept no row."""
+    made = StripeCommand.objects.filter(user=user, kind="create_customer", state=StripeCommand.State.DONE)
+    ids = {command.result["id"] for command in made if command.result.get("id")}
+    return sorted(ids.difference(Customer.objects.filter(stripe_id__in=ids).values_list("stripe_id", flat=True)))
+
+
+def _delete_unheard(command: StripeCommand, now: datetime) -> None:
+    window = {"since": (command.created_at - ON_ITS_WAY).timestamp(), "until": (now + ON_ITS_WAY).timestamp()}
+    StripeCommand.objects.create(
+        kind="delete_unheard_customer",
+        key=f"delete-unheard:{command.id}",
+        parameters={"made_by": str(command.id), **window},
+        created_at=now,
+        next_attempt_at=now + ON_ITS_WAY,
+    )
 
 
 def forget(ended: QuerySet[StripeCommand]) -> None:
@@ -169,15 +205,6 @@ def _finish(
     command.error_code = code
     command.finished_at = now
     command.save()
-    if command.user_id is None and command.kind != DELETION:
-        _undo_for_nobody(command, now)
-
-
-def _undo_for_nobody(command: StripeCommand, now: datetime) -> None:
-    """The person has left while it waited: nobody is to be a customer, and nothing of them stays in the queue."""
-    if command.kind == "create_customer" and command.result:
-        delete_customer(command.result["id"], now=now)
-    forget(StripeCommand.objects.filter(pk=command.pk))
 
 
 # The kinds ----------------------------------------------------------------------------------------------------------
@@ -263,6 +290,11 @@ def _delete_customer(values: Values, _key: str) -> Values:
     return {"id": values["customer"]}
 
 
+def _delete_unheard_customer(values: Values, _key: str) -> Values:
+    stripe.delete_customers_of(values["made_by"], since=int(values["since"]), until=int(values["until"]))
+    return {}
+
+
 OPERATIONS = {
     "create_customer": Operation(_create_customer, _find_customer),
     "create_checkout": Operation(_create_checkout, _find_checkout),
@@ -272,5 +304,6 @@ OPERATIONS = {
     "schedule_price": Operation(_schedule_price),
     "release_schedule": Operation(_release_schedule, _find_released),
     DELETION: Operation(_delete_customer),
-    "create_refund": Operation(_create_refund, _find_refund),
+    "delete_unheard_customer": Operation(_delete_unheard_customer),
+    REFUND: Operation(_create_refund, _find_refund),
 }

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from accounts import belongings
 from accounts.models import User
 from billing import commands, trials
-from billing.models import Customer, Invoice, PlanRevision, StripeCommand, Subscription, TeamInvitation
+from billing.models import Customer, Invoice, PlanRevision, Subscription, TeamInvitation
 
 KEPT_TRIAL = gettext_noop(
     "That somebody with your e-mail address had a trial, for %(years)s years: a keyed hash from which nobody can "
@@ -25,7 +25,7 @@ KEPT_TRIAL = gettext_noop(
 def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
     customer = Customer.objects.filter(user=user).first()
     kept = [_(KEPT_TRIAL) % {"years": trials.KEPT_FOR.days // 365}] if trials.remember(user, now=now) else []
-    commands.forget(StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING))
+    commands.end_for(user, now=now)
     addresses = belongings.addresses_of(user)
     for address in addresses:
         TeamInvitation.objects.filter(email__iexact=address).delete()

@@ -29,6 +29,13 @@ def find_customer(*, email: str, command_id: str) -> str:
     return made_by(found, command_id)
 
 
+def delete_customers_of(command_id: str, *, since: int, until: int) -> None:
+    """Delete what a command made, found by its id among what was made between two moments."""
+    made = pages(api().customers.list, {"created": {"gte": since, "lte": until}, "limit": 100})
+    for customer_id in [one.id for one in made if metadata_of(one).get("command") == command_id]:
+        delete_customer(customer_id)
+
+
 def create_checkout(parameters: Parameters, *, key: str) -> CheckoutFacts:
     return checkout_of(asked(api().checkout.sessions.create)(untyped(parameters), {"idempotency_key": key}))
 

@@ -16,6 +16,7 @@ import requests
 from django.db import connection
 from django.utils import timezone
 
+from accounts import erasure
 from billing import checkout, commands, stripe, subscriptions
 from billing.models import Customer, StripeCommand
 from billing.stripe import client as sdk
@@ -204,6 +205,21 @@ def test_a_command_whose_answer_was_lost_for_more_than_a_day_is_found_not_repeat
     command = StripeCommand.objects.get(user=user)
     assert command.result["id"] == stripe.find_customer(email=user.email, command_id=str(command.pk))
     assert at_stripe(user)[0] == 1
+
+
+def test_who_leaves_after_a_crash_is_no_customer_in_the_end_and_is_asked_for_nowhere(at_simulated_stripe):
+    with Steps() as steps:
+        become_customer(newcomer(), None, timezone.now())
+    for step in steps.worth_dying_at:
+        user, now = newcomer(), timezone.now()
+        with pytest.raises(Crash), Steps(fatal=step):
+            become_customer(user, None, now)
+        email, user_id = user.email, str(user.pk)
+        erasure.erase(user.pk, now=now)
+        assert user_id not in str(list(StripeCommand.objects.values())), steps.names[step]
+        commands.run_waiting(now=now + timedelta(hours=1))
+        assert not StripeCommand.objects.filter(state="waiting").exists()
+        assert not list(sdk.pages(sdk.api().customers.list, {"email": email})), f"died at {steps.names[step]}"
 
 
 def last_post(deed):

@@ -294,12 +294,28 @@ def test_who_leaves_while_stripe_is_away_is_no_customer_when_it_is_back(ann, set
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     with pytest.raises(stripe.StripeUnavailable):
         checkout.ensure_customer(ann, now=timezone.now())
-    email = ann.email
+    email, user_id = ann.email, str(ann.pk)
+    erasure.erase(ann.pk, now=timezone.now())
+    rows = list(StripeCommand.objects.values())
+    assert not [row for row in rows if email in str(row) or user_id in str(row)]
+    settings.STRIPE_API_BASE = stripe_url
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1, "only looked whether there was one"
+    assert not list(sdk.pages(sdk.api().customers.list, {"email": email}))
+    assert not StripeCommand.objects.filter(state="waiting").exists()
+
+
+def test_who_leaves_while_an_upgrade_waits_is_not_charged_for_it(ann, settings, stripe_url):
+    subscription = buy(ann)
+    wish = {"subscription": subscription, "price": price("pro"), "quantity": 1, "wish_id": uuid.uuid4()}
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        subscriptions.change(**wish, at=timezone.now(), now=timezone.now())
     erasure.erase(ann.pk, now=timezone.now())
     settings.STRIPE_API_BASE = stripe_url
-    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 2, "made after all, and deleted"
-    assert stripe.find_customer(email=email, command_id=str(StripeCommand.objects.get(kind="create_customer").pk)) == ""
-    assert [email in str(row) for row in StripeCommand.objects.values()] == [False, False]
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1, "the customer is deleted"
+    customer_id = subscription.customer.stripe_id
+    assert [bill.total for bill in sdk.pages(sdk.api().invoices.list, {"customer": customer_id})] == [2000]
+    assert stripe.retrieve_subscription(subscription.pk).status == "canceled"
 
 
 def test_an_event_about_nobody_here_is_of_no_concern():
