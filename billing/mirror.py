@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Min, Q, QuerySet
 
 from accounts.models import User
-from billing import entitlements, notices, stripe
+from billing import entitlements, notices, stripe, trials
 from billing.models import Customer, Invoice, Plan, Subscription
 
 # A payment that failed is first tried about an hour after the period began.
@@ -148,6 +148,8 @@ def save_subscription(facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_pri
         if facts.trial_end and not customer.trial_used_at:
             customer.trial_used_at = facts.started_at
             customer.save(update_fields=["trial_used_at"])
+            if customer.user:
+                trials.remember(customer.user, now=fetch.now)
         _entitlements_changed(customer, fetch)
     return subscription
 

@@ -1,7 +1,9 @@
-"""A trial is given once a person, also to somebody who deletes the account and comes back with the same address.
+"""A trial is given once a person: not again with another account of the same mailbox, with the address that the account
+had before, or after a deletion.
 
-What stays of an address after a deletion is a keyed hash (HMAC-SHA-256 under the site's secret key): it answers whether
-a given address had a trial, and nobody can read the address from it. It is forgotten after `KEPT_FOR`.
+What is kept of an address is a keyed hash (HMAC-SHA-256 under the site's secret key): it answers whether a given
+address had a trial, and nobody can read the address from it. It is forgotten `KEPT_FOR` after the trial or, if that is
+later, the deletion.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _WITHOUT_DOTS = ("gmail.com", "googlemail.com")
 
 
 def had_trial(user: User) -> bool:
-    """Whether the person had a trial here, with this account or an earlier one of the same address."""
+    """Whether the person had a trial here, with this account or another one of the same mailbox."""
     if Customer.objects.filter(user=user, trial_used_at__isnull=False).exists():
         return True
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
@@ -31,13 +33,15 @@ def had_trial(user: User) -> bool:
 
 
 def remember(user: User, *, now: datetime) -> bool:
-    """Keep of somebody who leaves that they had a trial; returns whether there was anything to keep."""
+    """Keep of somebody who begins a trial or leaves that they had one; returns whether there was anything to keep."""
     if not had_trial(user):
         return False
     memories = [
         TrialMemory(digest=_digest(address, settings.SECRET_KEY), kept_since=now) for address in _addresses(user)
     ]
-    TrialMemory.objects.bulk_create(memories, ignore_conflicts=True)
+    TrialMemory.objects.bulk_create(
+        memories, update_conflicts=True, unique_fields=["digest"], update_fields=["kept_since"]
+    )
     return True
 
 

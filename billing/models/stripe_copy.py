@@ -150,7 +150,7 @@ class Invoice(Mirrored):
 
 
 class TrialMemory(models.Model):
-    """That somebody whose account is gone had a trial: a keyed hash of their address, and nothing else."""
+    """That somebody had a trial, whatever became of the account: a keyed hash of their address, and nothing else."""
 
     digest = models.CharField(primary_key=True, max_length=64)
     kept_since = models.DateTimeField(db_index=True)

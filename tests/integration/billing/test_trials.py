@@ -31,6 +31,13 @@ def test_who_had_a_trial_is_offered_none(ann, bob, subscribe, now):
     assert (longest_trial(ann), longest_trial(bob) > 0) == (0, True)
 
 
+@pytest.mark.parametrize("address", ["ann+more@example.org", "Ann@Example.org"])
+def test_a_second_account_of_the_same_mailbox_gets_no_trial_of_its_own(tried, address):
+    User.objects.filter(pk=tried.pk).update(email="ann@moved.example")
+    assert trials.had_trial(User.objects.create_user(address))
+    assert not trials.had_trial(User.objects.create_user("anna@example.org"))
+
+
 @pytest.mark.parametrize("address", ["Ann@Example.org", "ann+again@example.org", "ann@work.example"])
 def test_who_comes_back_after_a_deletion_gets_no_second_trial(tried, address, now):
     EmailAddress.objects.create(user=tried, email="ann@work.example", verified=True)
