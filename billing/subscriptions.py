@@ -44,7 +44,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change would do: `up` is billed `due` now, `down` costs nothing and starts at `starts_at`."""
+    """What a change would do: `up` is billed `due` now, `down` costs nothing and starts at `starts_at`.
+
+    A trial is of the plan that it was begun with: going up ends it.
+    """
 
     direction: Direction
     price: Price
@@ -53,6 +56,7 @@ class Change:
     currency: str
     lines: tuple[tuple[str, int], ...]
     starts_at: datetime
+    ends_trial: bool = False
 
 
 def preview(*, subscription: Subscription, price: Price, quantity: int, now: datetime) -> Change:
@@ -71,11 +75,23 @@ def preview(*, subscription: Subscription, price: Price, quantity: int, now: dat
         price_id=price.stripe_price_id,
         quantity=quantity,
         at=now,
+        ends_trial=_is_trial(subscription),
     )
-    lines = facts.lines
-    if facts.discount:
-        lines = (*lines, (gettext("Discount"), -facts.discount))
-    return Change(direction, price, quantity, facts.amount_due, facts.currency, lines, now)
+    lines = _lines_to_the_cent(facts)
+    return Change(
+        direction, price, quantity, facts.amount_due, facts.currency, lines, now, ends_trial=_is_trial(subscription)
+    )
+
+
+def _lines_to_the_cent(facts: stripe.PreviewFacts) -> tuple[tuple[str, int], ...]:
+    """What is billed, line by line, so that together they are what is due."""
+    tax = facts.total - sum(amount for _text, amount in facts.lines) + facts.discount
+    further = (
+        (gettext("Discount"), -facts.discount),
+        (gettext("Tax"), tax),
+        (gettext("Credit on your account"), facts.amount_due - facts.total),
+    )
+    return (*facts.lines, *((text, amount) for text, amount in further if amount))
 
 
 def change(
@@ -94,7 +110,7 @@ def change(
         parameters = {
             "items": [{"id": subscription.item_id, "price": price.stripe_price_id, "quantity": quantity}],
             "proration_behavior": "always_invoice",
-            "proration_date": int(at.timestamp()),
+            **stripe.moment_of_change(at, ends_trial=_is_trial(subscription)),
             "payment_behavior": "pending_if_incomplete",
         }
         _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
@@ -160,6 +176,10 @@ def _direction(subscription: Subscription, price: Price, quantity: int) -> Direc
     if price.interval != subscription.interval:
         return Direction.UP if price.interval == Price.Interval.YEAR else Direction.DOWN
     return Direction.UP if quantity > subscription.quantity else Direction.DOWN
+
+
+def _is_trial(subscription: Subscription) -> bool:
+    return subscription.status == Subscription.Status.TRIALING
 
 
 def _schedule(subscription: Subscription, price: Price, quantity: int, wish_id: uuid.UUID, now: datetime) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from billing.stripe.client import api, asked, pages
+from billing.stripe.client import Parameters, api, asked, pages
 from billing.stripe.facts import (
     ChargeFacts,
     CheckoutFacts,
@@ -116,7 +116,14 @@ def events(*, created_since: datetime) -> Iterator[EventFacts]:
         )
 
 
-def preview_change(*, subscription_id: str, item_id: str, price_id: str, quantity: int, at: datetime) -> PreviewFacts:
+def moment_of_change(at: datetime, *, ends_trial: bool) -> Parameters:
+    """From when a change counts: from `at`, or from now when it ends a trial, whose rest is worth nothing."""
+    return {"trial_end": "now"} if ends_trial else {"proration_date": int(at.timestamp())}
+
+
+def preview_change(
+    *, subscription_id: str, item_id: str, price_id: str, quantity: int, at: datetime, ends_trial: bool
+) -> PreviewFacts:
     """What switching to `price_id` at `at` would be billed, at once."""
     invoice = asked(api().invoices.create_preview)(
         {
@@ -124,7 +131,7 @@ def preview_change(*, subscription_id: str, item_id: str, price_id: str, quantit
             "subscription_details": {
                 "items": [{"id": item_id, "price": price_id, "quantity": quantity}],
                 "proration_behavior": "always_invoice",
-                "proration_date": int(at.timestamp()),
+                **moment_of_change(at, ends_trial=ends_trial),
             },
         }
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from billing.sandbox.account import Account
 from billing.sandbox.resources import discounts, invoices
 from billing.sandbox.resources.periods import period_end
 from billing.sandbox.store import Document
 
 
-def proration(account: Account, subscription: Document, *, price: Document, quantity: int, at: int) -> list[Document]:
-    """The rest of the period at the new price, less what is left of the old one; both net of discounts."""
+def proration(
+    account: Account, subscription: Document, *, price: Document, quantity: int, at: int, begins_period: bool
+) -> list[Document]:
+    """The rest of the period at the new price, or a whole new one, less what is left of the old one; both net of
+    discounts."""
     before = subscription["items"]["data"][0]
     start, end = before["current_period_start"], before["current_period_end"]
     left, whole = max(0, end - at), max(1, end - start)
@@ -26,7 +31,7 @@ def proration(account: Account, subscription: Document, *, price: Document, quan
         **common,
     )
     new = price["unit_amount"] * quantity
-    if is_other_interval(subscription, price):
+    if begins_period:
         fresh = invoices.line(
             text=description(account, price, quantity),
             amount=new,
@@ -49,10 +54,11 @@ def proration(account: Account, subscription: Document, *, price: Document, quan
     return [credit, debit]
 
 
-def is_other_interval(subscription: Document, price: Document) -> bool:
-    """Whether the change begins a new period at once. A trial goes on as it is."""
-    before = subscription["items"]["data"][0]["price"]
-    return bool(subscription["status"] != "trialing" and price["recurring"] != before["recurring"])
+def begins_period(subscription: Document, price: Document, trial_end: Any) -> bool:
+    """Whether the change begins a new period at once. A trial goes on as it is, unless `trial_end` says `now`."""
+    if subscription["status"] == "trialing":
+        return bool(trial_end == "now")
+    return bool(price["recurring"] != subscription["items"]["data"][0]["price"]["recurring"])
 
 
 def share(amount: int, part: int, whole: int) -> int:

@@ -218,6 +218,9 @@ def paid(account: Account, subscription: Document, invoice: Document) -> None:
     if waiting and subscription["latest_invoice"] == invoice["id"]:
         items = {**subscription["items"], "data": waiting["subscription_items"]}
         changes |= {"items": items, "pending_update": None}
+        changes |= {name: waiting[name] for name in ("billing_cycle_anchor", "trial_end") if waiting[name]}
+        if waiting["trial_end"]:
+            changes["status"] = "active"
         account.events.emit("customer.subscription.pending_update_applied", {**subscription, **changes})
     account.update(subscription, event="customer.subscription.updated", **changes)
 

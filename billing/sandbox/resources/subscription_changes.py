@@ -10,7 +10,7 @@ from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
 from billing.sandbox.resources import catalogue, discounts, invoices, taxes
 from billing.sandbox.resources.periods import period_end
-from billing.sandbox.resources.proration import is_other_interval, proration
+from billing.sandbox.resources.proration import begins_period, proration
 from billing.sandbox.resources.subscriptions import living, method_of
 from billing.sandbox.store import Document, new_id
 
@@ -42,7 +42,7 @@ def update(account: Account, params: Params, subscription_id: str) -> Document:
     if params.get("cancel_at"):
         changes |= {"cancel_at": p.amount(params, "cancel_at"), "canceled_at": account.now()}
     subscription = account.update(subscription, event="customer.subscription.updated", **changes)
-    if params.get("trial_end") == "now" and subscription["status"] == "trialing":
+    if params.get("trial_end") == "now" and subscription["status"] == "trialing" and not params.get("items"):
         subscription = _end_trial(account, subscription)
     return subscription
 
@@ -99,26 +99,29 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
     if catalogue.is_metered(subscription["items"]["data"][0]["price"]):
         raise invalid("The simulated Stripe does not change metered items.", param="items")
     price, quantity = _wanted_item(account, subscription, params["items"])
-    before = subscription["items"]["data"][0]
+    unchanged, before = subscription, subscription["items"]["data"][0]
     at = p.integer(params.get("proration_date"), param="proration_date", default=account.now())
     behaviour = params.get("proration_behavior", "create_prorations")
-    lines = proration(account, subscription, price=price, quantity=quantity, at=at) if behaviour != "none" else []
+    is_new_period = begins_period(subscription, price, params.get("trial_end"))
+    wanted: dict[str, Any] = {"price": price, "quantity": quantity, "at": at, "begins_period": is_new_period}
+    lines = proration(account, subscription, **wanted) if behaviour != "none" else []
     after = {**before, "price": price, "plan": catalogue.plan_of(price), "quantity": quantity}
-    begins_period = is_other_interval(subscription, price)
-    if begins_period:
+    if is_new_period:
         after |= {"current_period_start": at, "current_period_end": period_end(at, price["recurring"])}
         subscription = {**subscription, "billing_cycle_anchor": at}
     changes: dict[str, Any] = {"items": {**subscription["items"], "data": [after]}}
     customer = account.store.get("customer", subscription["customer"])
     found = discounts.active(account, subscription, customer)
-    if behaviour == "always_invoice" or begins_period:
+    if subscription["status"] == "trialing" and is_new_period:
+        changes |= {"status": "active", "trial_end": at}
+    if behaviour == "always_invoice" or is_new_period:
         invoice = invoices.finalise(account, invoices.draft(account, subscription, lines, reason="subscription_update"))
         invoice = invoices.pay(account, invoice, method_of(account, subscription))
         changes["latest_invoice"] = invoice["id"]
         if invoice["status"] != "paid" and params.get("payment_behavior") == "pending_if_incomplete":
-            changes["items"] = subscription["items"]
-            changes["pending_update"] = _pending(account, after)
-            return account.update(subscription, event="customer.subscription.updated", **changes)
+            waiting = _pending(account, after, subscription, changes)
+            changes = {"latest_invoice": invoice["id"], "pending_update": waiting}
+            return account.update(unchanged, event="customer.subscription.updated", **changes)
         changes["discounts"] = discounts.going_on(account, subscription, invoice)
     elif lines:
         invoices.keep_pending(account, subscription, lines)
@@ -126,14 +129,16 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
     return account.update(subscription, event="customer.subscription.updated", **changes)
 
 
-def _pending(account: Account, item: Document) -> Document:
+def _pending(account: Account, item: Document, wanted: Document, changes: Document) -> Document:
+    """What is to change once it is paid."""
+    is_new_period = item["current_period_start"] == wanted["billing_cycle_anchor"]
     return {
-        "billing_cycle_anchor": None,
+        "billing_cycle_anchor": wanted["billing_cycle_anchor"] if is_new_period else None,
         "discounts": None,
         "expires_at": account.now() + 82_800,
         "metadata": None,
         "subscription_items": [item],
-        "trial_end": None,
+        "trial_end": changes.get("trial_end"),
         "trial_from_plan": None,
     }
 
@@ -156,7 +161,8 @@ def preview(account: Account, params: Params) -> Document:
     details = params.get("subscription_details") or {}
     price, quantity = _wanted_item(account, subscription, details.get("items") or [{}])
     at = p.integer(details.get("proration_date"), param="proration_date", default=account.now())
-    lines = proration(account, subscription, price=price, quantity=quantity, at=at)
+    is_new_period = begins_period(subscription, price, details.get("trial_end"))
+    lines = proration(account, subscription, price=price, quantity=quantity, at=at, begins_period=is_new_period)
     invoice = invoices.draft(account, subscription, lines, reason="upcoming")
     return {**invoice, "id": new_id("upcoming_in"), "hosted_invoice_url": None, "invoice_pdf": None}
 

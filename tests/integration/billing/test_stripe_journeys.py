@@ -5,6 +5,7 @@ With `STRIPE_SANDBOX_KEY` those that need nothing of the simulated one are made 
 
 import dataclasses
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 
 import httpx
@@ -126,6 +127,35 @@ def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):
     invoice = Invoice.objects.get(pk=subscription.latest_invoice_id)
     assert (invoice.total, invoice.status) == (shown.due, "paid")
     assert shown.due == sum(amount for _text, amount in shown.lines)
+
+
+def test_an_upgrade_ends_the_trial_and_is_paid_in_full_as_the_preview_said(ann):
+    Plan.objects.filter(key="plus").update(trial_days=7)
+    subscription = buy(ann)
+    wish = {"subscription": subscription, "price": price("pro"), "quantity": 1}
+    now = timezone.now().replace(microsecond=0)
+    shown = subscriptions.preview(**wish, now=now)
+    assert (shown.due, shown.ends_trial) == (20_000, True)
+    subscriptions.change(**wish, wish_id=uuid.uuid4(), at=now, now=now)
+    subscription.refresh_from_db()
+    assert (subscription.status, plan_of(ann)) == ("active", "pro")
+    assert Invoice.objects.get(pk=subscription.latest_invoice_id).amount_paid == shown.due
+    assert subscription.period_end - subscription.period_start > timedelta(days=27)
+
+
+@only_simulated
+def test_an_upgrade_out_of_a_trial_that_is_not_paid_leaves_the_trial_as_it_was(ann):
+    Plan.objects.filter(key="plus").update(trial_days=7)
+    subscription = come_back(ann, pay(open_checkout(ann), "4000000000000341"))
+    ends = subscription.period_end
+    now = timezone.now().replace(microsecond=0)
+    with suppress(subscriptions.CannotChange):
+        subscriptions.change(
+            subscription=subscription, price=price("pro"), quantity=1, wish_id=uuid.uuid4(), at=now, now=now
+        )
+    mirror.refresh_subscription(subscription.pk, cause="test", now=now)
+    subscription.refresh_from_db()
+    assert (subscription.status, plan_of(ann), subscription.period_end) == ("trialing", "plus", ends)
 
 
 @only_simulated
