@@ -132,7 +132,7 @@ def _usable(ids: list[str], user: User) -> list[Subscription]:
 def _granted_by(subscription: Subscription, user: User, now: datetime) -> Entitlement | None:
     plan = subscription.plan
     reason = _reason(subscription, now)
-    if plan is None or reason is None or _money_was_given_back(subscription):
+    if plan is None or reason is None or money_was_given_back(subscription):
         return None
     is_own = subscription.customer.user_id == user.pk
     if not is_own:
@@ -158,12 +158,17 @@ def _reason(subscription: Subscription, now: datetime) -> Reason | None:
     return Reason.SUBSCRIBED if subscription.status == Subscription.Status.ACTIVE else None
 
 
-def _money_was_given_back(subscription: Subscription) -> bool:
-    """A full refund or a dispute of the invoice that pays for the present period ends what it paid for."""
+def money_was_given_back(subscription: Subscription) -> bool:
+    """A full refund or a dispute of an invoice that pays for the present period ends the plan.
+
+    Of any of them: the bill of an upgrade takes off what the one before had paid for, so that without that it is not
+    paid either.
+    """
     if not subscription.latest_invoice_id:
         return False
-    invoice = Invoice.objects.filter(pk=subscription.latest_invoice_id).first()
-    return invoice is not None and invoice.is_given_back
+    begins = subscription.period_start or subscription.started_at
+    of_period = Q(subscription_id=subscription.pk, period_end__gt=begins) | Q(pk=subscription.latest_invoice_id)
+    return any(invoice.is_given_back for invoice in Invoice.objects.filter(of_period))
 
 
 def _has_seat(subscription: Subscription, user: User) -> bool:

@@ -80,12 +80,18 @@ def refresh_invoice(invoice_id: str, *, cause: str, now: datetime) -> Invoice | 
 
 def refresh_payment(charge_id: str, *, cause: str, now: datetime) -> Invoice | None:
     """Learn whether the money of an invoice went back (refund) or is contested (dispute)."""
-    charge = stripe.retrieve_charge(charge_id)
-    invoice_id = stripe.invoice_of_payment(charge.payment_intent_id)
+    return refresh_money(stripe.retrieve_charge(charge_id).payment_intent_id, cause=cause, now=now)
+
+
+def refresh_money(payment_intent_id: str, *, cause: str, now: datetime) -> Invoice | None:
+    """`refresh_payment` for all charges of a payment; None when it paid no invoice of ours."""
+    invoice_id = stripe.invoice_of_payment(payment_intent_id)
     if not invoice_id or refresh_invoice(invoice_id, cause=cause, now=now) is None:
         return None
     fetch = begin_fetch(cause=cause, now=now)
-    charges = stripe.charges_of_payment(charge.payment_intent_id)
+    charges = stripe.charges_of_payment(payment_intent_id)
+    # A charge stays marked however its dispute ended.
+    is_disputed = any(charge.was_disputed for charge in charges) and stripe.is_contested(payment_intent_id)
     with transaction.atomic():
         invoice = Invoice.objects.select_related("customer").get(pk=invoice_id)
         customer = _lock(invoice.customer)
@@ -94,7 +100,7 @@ def refresh_payment(charge_id: str, *, cause: str, now: datetime) -> Invoice | N
             return invoice
         invoice.money_fence = fetch.fence
         invoice.amount_refunded = sum(charge.amount_refunded for charge in charges)
-        invoice.is_disputed = any(charge.is_disputed for charge in charges)
+        invoice.is_disputed = is_disputed
         invoice.save()
         _entitlements_changed(customer, fetch)
     return invoice

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing import entitlements, mirror, stripe
 from billing.models import Invoice, Plan, Subscription
 
 INVOICE_HORIZON = timedelta(days=35)
 CAUSE = "reconciliation"
+MONEY_FIELDS = ("amount_refunded", "is_disputed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,10 @@ class Drift:
 def reconcile(*, now: datetime) -> list[Drift]:
     """Repair everything that differs; returns what did. A second run finds nothing.
 
-    About one request for every hundred subscriptions and invoices, one more for each that differs.
+    About one request for every hundred subscriptions and invoices, one more for each that differs, and a few for each
+    payment of which money went back lately.
     """
-    return [*_subscriptions(now), *_invoices(now), *_entitlements(now)]
+    return [*_subscriptions(now), *_invoices(now), *_money(now), *_entitlements(now)]
 
 
 def by_kind(drifts: list[Drift]) -> dict[str, int]:
@@ -102,6 +105,23 @@ def _invoices(now: datetime) -> list[Drift]:
             saved = mirror.save_invoice(facts, fetch)
             if saved is not None and saved.fence == fetch.fence:
                 drifts += [Drift(facts.id, kind) for kind in kinds]
+    return drifts
+
+
+def _money(now: datetime) -> list[Drift]:
+    """Refunds and disputes of which we have not heard, and disputes that ended unheard."""
+    known = {row.pk: row for row in Invoice.objects.filter(Q(amount_refunded__gt=0) | Q(is_disputed=True))}
+    contested = [pk for pk, row in known.items() if row.is_disputed and row.period_end and row.period_end > now]
+    payments = stripe.payments_given_back(created_since=now - INVOICE_HORIZON)
+    payments |= {stripe.payment_of_invoice(invoice_id) for invoice_id in contested}
+    drifts: list[Drift] = []
+    for payment in sorted(payments - {""}):
+        fresh = mirror.refresh_money(payment, cause=CAUSE, now=now)
+        if fresh is None:
+            continue
+        before = known.get(fresh.pk) or Invoice(amount_refunded=0, is_disputed=False)
+        differing = [name for name in MONEY_FIELDS if getattr(fresh, name) != getattr(before, name)]
+        drifts += [Drift(fresh.pk, f"invoice {name}") for name in differing]
     return drifts
 
 

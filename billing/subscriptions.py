@@ -12,12 +12,12 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing import catalogue, commands, mirror, stripe
+from billing import catalogue, commands, entitlements, mirror, stripe
 from billing.models import Price, Subscription
 
 
 class CannotChange(Exception):  # noqa: N818 - reads as what it is at the place that raises it
-    """`code` is `same`, `currency`, `seats`, `not_open` or Stripe's own."""
+    """`code` is `same`, `currency`, `not_open`, `given_back`, `not_paid` or Stripe's own."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -119,9 +119,15 @@ def change(
 
 
 def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uuid.UUID, now: datetime) -> None:
-    """End it when what was paid for ends, and tell Stripe why. Raises `CannotChange`, `stripe.StripeUnavailable`."""
-    _release_schedule(subscription, wish_id, now)
+    """End it when what was paid for ends, and tell Stripe why. Raises `CannotChange`, `stripe.StripeUnavailable`.
+
+    Where the money went back nothing is paid for, and it ends at once.
+    """
     details = {"feedback": reason} | ({"comment": comment[:500]} if comment else {})
+    if entitlements.money_was_given_back(subscription):
+        end_now(subscription=subscription, why="cancelled by the customer", details=details, now=now)
+        return
+    _release_schedule(subscription, wish_id, now)
     parameters = {"cancel_at_period_end": True, "cancellation_details": details}
     _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
     _refresh(subscription, "cancelled by the customer", now)
@@ -136,29 +142,33 @@ def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> 
     _refresh(subscription, "resumed by the customer", now)
 
 
-def end_now(*, subscription: Subscription, why: str, now: datetime) -> None:
-    """Stop billing at once: on erasure of the account, or for a second subscription bought by mistake."""
+def end_now(*, subscription: Subscription, why: str, now: datetime, details: dict[str, str] | None = None) -> None:
+    """Stop billing at once: what was paid for it went back."""
     key = f"end:{subscription.stripe_id}"
-    options = {"prorate": False, "invoice_now": False}
+    options = {"prorate": False, "invoice_now": False} | ({"cancellation_details": details} if details else {})
     parameters = {"subscription": subscription.stripe_id, "options": options}
     _checked_run("cancel_subscription", key, subscription, parameters, now)
     _refresh(subscription, why, now)
 
 
 def refund(*, invoice_id: str, subscription: Subscription, why: str, now: datetime) -> None:
-    """Give back all that was paid for an invoice; what it paid for ends with it."""
+    """Give back all that was paid for an invoice; what it paid for ends with it, and is not billed again."""
     payment = stripe.payment_of_invoice(invoice_id)
     if not payment:
         raise CannotChange("not_paid")
     parameters = {"payment_intent": payment, "why": why[:400]}
     _checked_run("create_refund", f"refund:{invoice_id}", subscription, parameters, now)
-    for charge in stripe.charges_of_payment(payment):
-        mirror.refresh_payment(charge.id, cause=f"refund: {why}"[:200], now=now)
+    mirror.refresh_money(payment, cause=f"refund: {why}"[:200], now=now)
+    still_open = Subscription.objects.open().filter(pk=subscription.pk, customer__is_deleted=False).first()
+    if still_open and entitlements.money_was_given_back(still_open):
+        end_now(subscription=still_open, why=f"refund: {why}"[:200], now=now)
 
 
 def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[Price, int]:
     if subscription.status not in (Subscription.Status.ACTIVE, Subscription.Status.TRIALING):
         raise CannotChange("not_open")
+    if entitlements.money_was_given_back(subscription):
+        raise CannotChange("given_back")
     if price.currency != subscription.currency:
         raise CannotChange("currency")
     price = catalogue.ensure_at_stripe(price)

@@ -67,7 +67,8 @@ class ChargeFacts:
     payment_intent_id: str
     amount: int
     amount_refunded: int
-    is_disputed: bool
+    was_disputed: bool
+    """At any time, however that ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def charge_of(charge: Any) -> ChargeFacts:
         payment_intent_id=id_of(charge.payment_intent),
         amount=charge.amount,
         amount_refunded=charge.amount_refunded,
-        is_disputed=bool(charge.disputed),
+        was_disputed=bool(charge.disputed),
     )
 
 

@@ -90,6 +90,23 @@ def charges_of_payment(payment_intent_id: str) -> list[ChargeFacts]:
     return [charge_of(charge) for charge in asked(api().charges.list)({"payment_intent": payment_intent_id}).data]
 
 
+# The bank asks, has let go, or has decided for us: the money is here.
+_HARMLESS_DISPUTES = {"warning_needs_response", "warning_under_review", "warning_closed", "won", "prevented"}
+
+
+def is_contested(payment_intent_id: str) -> bool:
+    """Whether a bank holds the money of the payment, or has given it back to the payer for good."""
+    disputes = pages(api().disputes.list, {"payment_intent": payment_intent_id, "limit": 100})
+    return any(dispute.status not in _HARMLESS_DISPUTES for dispute in disputes)
+
+
+def payments_given_back(*, created_since: datetime) -> set[str]:
+    """The payments of which money went back or was contested since then."""
+    wanted = {"limit": 100, "created": {"gte": int(created_since.timestamp())}}
+    found = [*pages(api().refunds.list, wanted), *pages(api().disputes.list, wanted)]
+    return {id_of(one.payment_intent) for one in found if one.payment_intent}
+
+
 def subscriptions(customer_id: str = "") -> Iterator[SubscriptionFacts]:
     """Every subscription, ended ones too, of one customer or of all."""
     wanted: Any = {"status": "all", "limit": 100} | ({"customer": customer_id} if customer_id else {})

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from billing import checkout, commands, offers, quota, stripe, teams
-from billing.entitlements import entitlement_of
+from billing.entitlements import entitlement_of, money_was_given_back
 from billing.forms import CheckoutForm, PortalForm
 
 CHECKOUT_PROBLEMS = {
@@ -44,6 +44,7 @@ def plans(request: HttpRequest) -> HttpResponse:
     """Every plan, and for a signed-in person what they have left and when it comes back."""
     now = timezone.now()
     user = request.user if isinstance(request.user, User) else None
+    subscription = checkout.open_subscription(user) if user else None
     choice = offers.choice_for(
         user,
         currency=request.GET.get("currency", ""),
@@ -57,7 +58,8 @@ def plans(request: HttpRequest) -> HttpResponse:
         "wish_id": uuid.uuid4(),
         "allowance": quota.allowance_of(user, now=now) if user else None,
         "entitlement": entitlement_of(user, now=now) if user else None,
-        "subscription": checkout.open_subscription(user) if user else None,
+        "subscription": subscription,
+        "is_at_rest": bool(subscription and money_was_given_back(subscription)),
         "has_team": bool(user and teams.team_of(user)),
         "is_selling": stripe.is_configured(),
     }

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from billing import checkout, stripe, subscriptions
-from billing.entitlements import entitlement_of
+from billing.entitlements import entitlement_of, money_was_given_back
 from billing.forms import CancelForm, ChangeForm, PriceForm, WishForm
 from billing.models import Subscription
 from billing.money import money
@@ -31,6 +31,7 @@ def _problem(request: HttpRequest, problem: subscriptions.CannotChange) -> HttpR
         "same": _("That is the plan you have."),
         "currency": _("A running plan keeps its currency. Cancel it first to change the currency."),
         "not_open": _("Your plan has an open payment. Settle that first."),
+        "given_back": _("The payment for this period went back, so the plan is at rest. Cancel it to choose anew."),
     }
     text = texts.get(problem.code, _("The payment did not go through, so nothing was changed. Check your card."))
     messages.error(request, text)
@@ -124,7 +125,9 @@ def cancel(request: HttpRequest) -> HttpResponse:
         return redirect("plans")
     form = CancelForm(request.POST or None, initial={"wish": uuid.uuid4()})
     if request.method != "POST" or not form.is_valid():
-        return render(request, "billing/cancel.html", {"form": form, "subscription": subscription})
+        is_at_rest = money_was_given_back(subscription)
+        context = {"form": form, "subscription": subscription, "is_at_rest": is_at_rest}
+        return render(request, "billing/cancel.html", context)
     try:
         subscriptions.cancel(
             subscription=subscription,
@@ -137,6 +140,10 @@ def cancel(request: HttpRequest) -> HttpResponse:
         return _problem(request, problem)
     except (stripe.StripeUnavailable, stripe.StripeRefused):
         return unavailable(request)
+    subscription.refresh_from_db()
+    if subscription.ended_at:
+        messages.success(request, _("Your plan has ended. Your conversations stay."))
+        return redirect("plans")
     end = subscription.period_end or timezone.now()
     text = _("Your plan ends on %(day)s. Until then nothing changes, and your conversations stay.")
     messages.success(request, text % {"day": date_format(timezone.localtime(end), "DATE_FORMAT")})

@@ -105,9 +105,20 @@ class Journey(RuleBasedStateMachine):
             is_given = one["status"] in ("active", "trialing") or (
                 one["status"] == "past_due" and self.now < began + DRAFT + GRACE
             )
-            if is_given and not self._is_given_back(one["latest_invoice"]):
+            if is_given and not self._is_at_rest(one):
                 given.append(plans[item["price"]["product"]].key)
         return max(given, key=lambda key: Plan.objects.get(key=key).position)
+
+    def _is_at_rest(self, one: dict[str, Any]) -> bool:
+        """Whether the money of any bill that pays for the present period went back."""
+        bills = [bill["id"] for bill in self.theirs("/v1/invoices") if self._pays_for_present(bill, one)]
+        return any(map(self._is_given_back, {one["latest_invoice"], *bills}))
+
+    @staticmethod
+    def _pays_for_present(bill: dict[str, Any], one: dict[str, Any]) -> bool:
+        ends = max(line["period"]["end"] for line in bill["lines"]["data"])
+        is_its = bill["parent"]["subscription_details"]["subscription"] == one["id"]
+        return bool(is_its and ends > one["items"]["data"][0]["current_period_start"])
 
     def _charges(self, invoice_id: str) -> list[dict[str, Any]]:
         payments = self._listed("/v1/invoice_payments", invoice=invoice_id)
@@ -116,9 +127,12 @@ class Journey(RuleBasedStateMachine):
 
     def _is_given_back(self, invoice_id: str) -> bool:
         charges = [charge for charge in self._charges(invoice_id) if charge["paid"]]
-        return any(charge["disputed"] for charge in charges) or (
-            bool(charges) and all(charge["refunded"] for charge in charges)
-        )
+        is_contested = any(dispute["status"] != "won" for dispute in self._disputes(charges))
+        return is_contested or (bool(charges) and all(charge["refunded"] for charge in charges))
+
+    def _disputes(self, charges: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        contested = [charge["id"] for charge in charges if charge["disputed"]]
+        return [dispute for charge in contested for dispute in self._listed("/v1/disputes", charge=charge)]
 
     # What is compared ----------------------------------------------------------------------------------------------
 
@@ -240,7 +254,7 @@ class Journey(RuleBasedStateMachine):
             code = refused.code
         else:
             self._is_billed_as_shown(shown, before)
-        assert code in ("", "same", "card_declined")
+        assert code in ("", "same", "card_declined", "given_back")
         self.nothing_differs()
         self.hears(order)
 
@@ -256,10 +270,11 @@ class Journey(RuleBasedStateMachine):
     @precondition(lambda self: self.may_change)
     @rule(order=orders)
     def cancels(self, order: random.Random) -> None:
-        subscriptions.cancel(
-            subscription=self.subscription, reason="unused", comment="", wish_id=uuid.uuid4(), now=self.now
-        )
-        assert self.subscription.cancels_at == self.subscription.period_end
+        row = self.subscription
+        is_at_rest = self._is_at_rest(self.api.get(f"/v1/subscriptions/{row.pk}").json())
+        subscriptions.cancel(subscription=row, reason="unused", comment="", wish_id=uuid.uuid4(), now=self.now)
+        row.refresh_from_db()
+        assert row.status == "canceled" if is_at_rest else row.cancels_at == row.period_end
         self.nothing_differs()
         self.hears(order)
 
@@ -276,8 +291,13 @@ class Journey(RuleBasedStateMachine):
         bill = Invoice.objects.filter(customer__user=self.user, amount_paid__gt=0).order_by("-created_at").first()
         assert bill is not None
         paid_for = Subscription.objects.get(pk=bill.subscription_id)
+        code = ""
         for _time in range(2):
-            subscriptions.refund(invoice_id=bill.pk, subscription=paid_for, why="asked", now=self.now)
+            try:
+                subscriptions.refund(invoice_id=bill.pk, subscription=paid_for, why="asked", now=self.now)
+            except subscriptions.CannotChange as refused:
+                code = refused.code
+        assert code in ("", "charge_disputed")
         self.nothing_differs()
         self.hears(order)
 
@@ -296,6 +316,17 @@ class Journey(RuleBasedStateMachine):
     def goes_to_the_bank(self, order: random.Random) -> None:
         assert httpx.post(f"{self.url}/_ctl/disputes/{self._disputable()[-1]}", timeout=60).status_code == 200
         self.hears(order)
+
+    @precondition(lambda self: bool(self._undecided()))
+    @rule(is_won=st.booleans(), order=orders)
+    def the_bank_decides(self, is_won: bool, order: random.Random) -> None:
+        address = f"{self.url}/_ctl/disputes/{self._undecided()[0]}/decide"
+        assert httpx.post(address, json={"won": is_won}, timeout=60).status_code == 200
+        self.hears(order)
+
+    def _undecided(self) -> list[str]:
+        disputes = self._disputes(self.theirs("/v1/charges"))
+        return [dispute["id"] for dispute in disputes if dispute["status"] == "needs_response"]
 
     def _disputable(self) -> list[str]:
         charges = self.theirs("/v1/charges")

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import quota, teams
-from billing.models import Plan, Price, TeamMembership
+from billing.models import Invoice, Plan, Price, TeamMembership
 
 pytestmark = pytest.mark.django_db
 
@@ -107,6 +107,20 @@ def test_a_failed_payment_shows_until_when_the_plan_stays_and_how_to_pay(client,
         page = client.get(address).content.decode()
         assert "Your last payment did not go through" in page
         assert "Update card" in page
+
+
+def test_a_plan_whose_money_went_back_says_so_and_can_be_cancelled(client, ann, subscribe):
+    now = timezone.now()
+    subscription = subscribe(ann, "plus", at=now, latest_invoice_id="in_1")
+    assert "is at rest" not in client.get("/billing/plans").content.decode()
+    amounts = {"total": 2000, "amount_due": 2000, "amount_paid": 2000, "amount_refunded": 2000}
+    Invoice.objects.create(
+        stripe_id="in_1", customer=subscription.customer, status="paid", currency="usd", created_at=now, **amounts
+    )
+    page = client.get("/billing/plans").content.decode()
+    assert "Plus is at rest: the payment for this period went back." in page
+    assert 'href="/billing/cancel"' in page
+    assert "It ends at once" in client.get("/billing/cancel").content.decode()
 
 
 def test_whoever_has_a_seat_is_not_asked_for_a_card_when_the_payment_for_it_failed(client, ann, bob, subscribe):

@@ -213,17 +213,81 @@ def test_a_full_refund_ends_what_it_paid_for_and_is_made_once(ann):
         subscriptions.refund(invoice_id=invoice_id, subscription=subscription, why="asked", now=timezone.now())
     assert Invoice.objects.get(pk=invoice_id).amount_refunded == 2000
     assert plan_of(ann) == "free"
+    assert checkout.open_subscription(ann) is None, "it is not billed again, and another can be bought"
+
+
+def test_a_refund_of_what_an_upgrade_built_on_ends_the_upgrade_too(ann):
+    subscription = buy(ann)
+    first, now = subscription.latest_invoice_id, timezone.now().replace(microsecond=0)
+    wish = {"subscription": subscription, "price": price("pro"), "quantity": 1}
+    subscriptions.change(**wish, wish_id=uuid.uuid4(), at=now, now=now)
+    assert plan_of(ann) == "pro"
+    sdk.api().refunds.create({"payment_intent": stripe.payment_of_invoice(first)})
+    hear()
+    assert plan_of(ann) == "free"
+    subscription.refresh_from_db()
+    with pytest.raises(subscriptions.CannotChange) as refused:
+        subscriptions.preview(subscription=subscription, price=price("pro", "year"), quantity=1, now=now)
+    assert refused.value.code == "given_back"
+
+
+def hear():
+    webhooks.backfill(now=timezone.now())
+    webhooks.process_waiting(now=timezone.now)
+
+
+def contest(stripe_url, subscription):
+    """Have the payer's bank take the money of the newest bill back; returns the dispute's address."""
+    charge = stripe.charges_of_payment(stripe.payment_of_invoice(subscription.latest_invoice_id))[0]
+    made = httpx.post(f"{stripe_url}/_ctl/disputes/{charge.id}")
+    assert made.status_code == 200
+    return f"{stripe_url}/_ctl/disputes/{made.json()['id']}"
 
 
 @only_simulated
-def test_a_disputed_payment_freezes_the_plan(ann, stripe_url):
-    subscription = buy(ann)
-    payment = stripe.payment_of_invoice(subscription.latest_invoice_id)
-    charge = stripe.charges_of_payment(payment)[0]
-    assert httpx.post(f"{stripe_url}/_ctl/disputes/{charge.id}").status_code == 200
-    webhooks.backfill(now=timezone.now())
-    webhooks.process_waiting(now=timezone.now)
+def test_a_disputed_payment_freezes_the_plan_until_the_bank_decides_for_us(ann, stripe_url):
+    dispute = contest(stripe_url, buy(ann))
+    hear()
     assert plan_of(ann) == "free"
+    httpx.post(f"{dispute}/decide", json={"won": True}).raise_for_status()
+    hear()
+    assert plan_of(ann) == "plus"
+
+
+@only_simulated
+def test_a_bank_that_only_asks_takes_no_plan_away(ann):
+    come_back(ann, pay(open_checkout(ann), "4000000000001976"))
+    hear()
+    assert plan_of(ann) == "plus"
+
+
+@only_simulated
+def test_who_cancels_what_is_frozen_is_rid_of_it_at_once_and_can_buy_anew(ann, stripe_url):
+    subscription = buy(ann)
+    contest(stripe_url, subscription)
+    hear()
+    subscriptions.cancel(
+        subscription=subscription, reason="unused", comment="", wish_id=uuid.uuid4(), now=timezone.now()
+    )
+    assert checkout.open_subscription(ann) is None
+    buy(ann)
+    assert plan_of(ann) == "plus"
+
+
+@only_simulated
+def test_money_that_went_back_unheard_is_found_by_reconciliation(ann, stripe_url):
+    subscription = buy(ann)
+    invoice_id = subscription.latest_invoice_id
+    now = timezone.now()
+    dispute = contest(stripe_url, subscription)
+    assert reconciliation.reconcile(now=now) == [reconciliation.Drift(invoice_id, "invoice is_disputed")]
+    assert (plan_of(ann), reconciliation.reconcile(now=now)) == ("free", [])
+    httpx.post(f"{dispute}/decide", json={"won": True}).raise_for_status()
+    assert reconciliation.reconcile(now=now) == [reconciliation.Drift(invoice_id, "invoice is_disputed")]
+    assert (plan_of(ann), reconciliation.reconcile(now=now)) == ("plus", [])
+    sdk.api().refunds.create({"payment_intent": stripe.payment_of_invoice(invoice_id)})
+    assert reconciliation.reconcile(now=now) == [reconciliation.Drift(invoice_id, "invoice amount_refunded")]
+    assert (plan_of(ann), reconciliation.reconcile(now=now)) == ("free", [])
 
 
 @only_simulated
