@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 
 from accounts import belongings
 from accounts.models import User
-from billing import commands, trials
+from billing import commands, teams, trials
 from billing.models import Customer, Invoice, PlanRevision, Subscription, TeamInvitation
 
 KEPT_TRIAL = gettext_noop(
@@ -31,10 +31,11 @@ def forget(*, user: User, now: datetime, **_arguments: Any) -> list[str]:
         TeamInvitation.objects.filter(email__iexact=address).delete()
     PlanRevision.objects.filter(changed_by=str(user)).update(changed_by="")
     _empty_events(addresses if customer is None else {*addresses, customer.stripe_id})
+    Customer.objects.filter(user=user).update(is_deleted=True)
+    teams.leave(user, now=now)
     if customer is None:
         return kept
     commands.delete_customer(customer.stripe_id, now=now)
-    Customer.objects.filter(pk=customer.pk).update(is_deleted=True)
     if Invoice.objects.filter(customer=customer).exists():
         kept.append(_("Invoices, as tax law asks, under the number of a customer without a name."))
     return kept

@@ -100,8 +100,11 @@ def accept(*, user: User, token: str, now: datetime) -> Team:
     with transaction.atomic():
         team = Team.objects.select_for_update().get(pk=invitation.team_id)
         invitation = invitation_of(token, now=now)
-        if TeamMembership.objects.filter(user=user).exists():
+        present = TeamMembership.objects.select_related("team").filter(user=user).first()
+        if present and not _is_over(present.team, user):
             raise TeamProblem("member")
+        if present:
+            present.team.delete()
         seats = seats_of(team, now=now)
         if seats.taken >= seats.paid:
             raise TeamProblem("no_seat")
@@ -126,6 +129,27 @@ def remove(*, team: Team, user_id: str, now: datetime) -> None:
     if membership:
         membership.delete()
         entitlements.record_change(membership.user, cause=f"left team {team.pk}", now=now)
+        _record_seats(team, now)
+
+
+def leave(user: User, *, now: datetime) -> None:
+    """The person's account is deleted: whoever waited for the seat has it, and without its owner a team has none."""
+    membership = TeamMembership.objects.select_related("team").filter(user=user).first()
+    if membership:
+        team = Team.objects.select_for_update().get(pk=membership.team_id)
+        membership.delete()
+        _record_seats(team, now)
+
+
+def _record_seats(team: Team, now: datetime) -> None:
+    """Log who has a seat now, or has none any more, since somebody's was freed."""
+    for user in User.objects.filter(team_membership__team=team).order_by("pk"):
+        entitlements.record_change(user, cause=f"seats of team {team.pk}", now=now)
+
+
+def _is_over(team: Team, owner: User) -> bool:
+    """A team of one's own that is paid no more and in which nobody else sits."""
+    return team.owner_id == owner.pk and team.memberships.count() == 1 and _team_subscription(owner) is None
 
 
 @transaction.atomic

@@ -5,9 +5,11 @@ import re
 import pytest
 from django.core import mail
 
+from accounts import erasure
 from accounts.models import User
-from billing import teams
+from billing import entitlements, teams
 from billing.entitlements import entitlement_of
+from billing.models import EntitlementChange
 
 pytestmark = pytest.mark.django_db
 
@@ -72,3 +74,36 @@ def test_leaving_frees_the_seat_and_the_owner_stays(team, ann, bob, now):
     assert entitlement_of(User.objects.get(pk=bob.pk), now=now).plan_key == "free"
     with pytest.raises(teams.TeamProblem):
         teams.remove(team=team, user_id=str(ann.pk), now=now)
+
+
+def newest_change(user):
+    return EntitlementChange.objects.filter(user=user).latest("id").to_plan
+
+
+def test_whoever_waits_for_a_seat_has_the_one_that_somebody_frees_and_the_log_says_so(team, bob, now):
+    carl, dora = (User.objects.create_user(f"{name}@example.org") for name in ("carl", "dora"))
+    for user in (bob, carl, dora):
+        team.memberships.create(user=user, joined_at=now)
+    teams.remove(team=team, user_id=str(bob.pk), now=now)
+    assert (entitlement_of(carl, now=now).plan_key, newest_change(carl)) == ("team", "team")
+    erasure.erase(carl.pk, now=now)
+    assert (entitlement_of(dora, now=now).plan_key, newest_change(dora)) == ("team", "team")
+
+
+def test_without_its_owner_a_team_has_no_plan_and_the_log_says_so(team, ann, bob, now):
+    team.memberships.create(user=bob, joined_at=now)
+    entitlements.record_change(bob, cause="test", now=now)
+    erasure.erase(ann.pk, now=now)
+    assert (entitlement_of(bob, now=now).plan_key, newest_change(bob)) == ("free", "free")
+
+
+def test_who_owned_a_team_that_is_paid_no_more_can_take_a_seat_elsewhere(
+    team, ann, bob, now, subscribe, django_capture_on_commit_callbacks
+):
+    subscribe(bob, "team", quantity=2)
+    with django_capture_on_commit_callbacks(execute=True):
+        teams.invite(team=teams.team_of(bob), email=ann.email, now=now)
+    with pytest.raises(teams.TeamProblem):
+        teams.accept(user=ann, token=link(), now=now)
+    subscribe(ann, "team", quantity=2, status="canceled")
+    assert teams.accept(user=ann, token=link(), now=now).owner == bob
