@@ -65,7 +65,15 @@ def complete(*, user: User, session_id: str, now: datetime) -> Subscription | No
         return None
     if session.user_id != str(user.pk) or not session.subscription_id:
         return None
-    return mirror.refresh_subscription(session.subscription_id, cause="return from Checkout", now=now)
+    return bought(session, cause="return from Checkout", now=now)
+
+
+def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subscription | None:
+    """Save what was bought on a page that was paid; another one that the person has open can be paid no more."""
+    subscription = mirror.refresh_subscription(session.subscription_id, cause=cause, now=now)
+    if subscription is not None and session.customer_id:
+        stripe.expire_open_checkouts(session.customer_id, but_of_command="")
+    return subscription
 
 
 def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from billing import mirror, stripe
+from billing import checkout, mirror, stripe
 from billing.models import StripeEvent, Subscription
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def _refresh_invoice(object_id: str, *, cause: str, now: datetime) -> bool:
 
 def _refresh_checkout(object_id: str, *, cause: str, now: datetime) -> bool:
     session = stripe.retrieve_checkout(object_id)
-    return bool(session.subscription_id) and _refresh_subscription(session.subscription_id, cause=cause, now=now)
+    return bool(session.subscription_id) and checkout.bought(session, cause=cause, now=now) is not None
 
 
 def _refresh_customer(object_id: str, *, cause: str, now: datetime) -> bool:

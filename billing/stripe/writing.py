@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from billing.stripe.client import Parameters, api, asked, pages, untyped
+from billing.stripe.client import Parameters, StripeRefused, api, asked, pages, untyped
 from billing.stripe.facts import (
     CheckoutFacts,
     SubscriptionFacts,
@@ -51,7 +52,8 @@ def expire_open_checkouts(customer_id: str, *, but_of_command: str) -> None:
     """End every other Checkout page the customer has open, so that two of them can never both be paid."""
     for session in list(pages(api().checkout.sessions.list, {"customer": customer_id, "status": "open"})):
         if not but_of_command or metadata_of(session).get("command") != but_of_command:
-            asked(api().checkout.sessions.expire)(session.id)
+            with suppress(StripeRefused):  # it ended meanwhile, by another click or an event
+                asked(api().checkout.sessions.expire)(session.id)
 
 
 def create_portal(parameters: Parameters, *, key: str) -> str:

@@ -72,6 +72,23 @@ def test_only_the_newest_of_two_open_pages_can_be_paid(ann):
     assert come_back(ann, pay(new)).status == "active"
 
 
+@only_simulated
+@pytest.mark.parametrize("hears", ["by coming back", "by an event"])
+def test_of_two_pages_that_were_opened_at_once_one_can_be_paid(ann, hears):
+    address = open_checkout(ann)
+    ours = next(iter(sdk.pages(sdk.api().checkout.sessions.list, {"customer": ann.customer.stripe_id})))
+    items = [{"price": price().stripe_price_id, "quantity": 1}]
+    wanted = {"mode": "subscription", "customer": ours.customer, "line_items": items, "success_url": ours.success_url}
+    other = sdk.api().checkout.sessions.create(wanted)
+    answer = pay(address)
+    if hears == "by an event":
+        hear()
+    else:
+        come_back(ann, answer)
+    assert pay(other.url).status_code not in (302, 303)
+    assert len(list(stripe.subscriptions(ann.customer.stripe_id))) == 1
+
+
 def test_who_has_a_plan_cannot_buy_a_second_one(ann):
     buy(ann)
     with pytest.raises(checkout.CannotCheckOut) as refused:
