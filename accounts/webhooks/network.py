@@ -10,14 +10,16 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import string
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpcore
+import idna
 from django.conf import settings
 from django.utils.translation import gettext as _
 
@@ -56,11 +58,25 @@ def check_url(url: str) -> None:
         raise Refused(_("The address has no user name and no part after #."))
     if port is not None and port not in USUAL_PORTS and port < LOWEST_OTHER_PORT:
         raise Refused(_("The port is 443, 80, or 1024 and above."))
+    _as_sent(url)
+
+
+def _as_sent(url: str) -> str:
+    """As it goes over the wire: a name of any script by IDNA, the rest percent-encoded. Raises `Refused`."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    if not host.isascii():
+        try:
+            parts = parts._replace(netloc=idna.encode(host, uts46=True).decode() + port)
+        except idna.IDNAError as error:
+            raise Refused(_("This is not a web address.")) from error
+    return quote(urlunsplit(parts), safe=string.punctuation)
 
 
 def post(url: str, *, body: bytes, headers: dict[str, str]) -> Answer:
     """The answer's status. Raises `Refused`, `httpcore.NetworkError`, `TimeoutException` or `ProtocolError`."""
     check_url(url)
+    url = _as_sent(url)
     deadline = time.monotonic() + SECONDS
     backend = _CheckedNetwork(deadline, is_encrypted=url.startswith("https"))
     sent = [("content-type", "application/json"), ("user-agent", f"{settings.SITE_NAME}-Webhooks"), *headers.items()]

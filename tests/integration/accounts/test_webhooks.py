@@ -224,9 +224,28 @@ def test_one_private_address_among_public_ones_is_enough(person: User, monkeypat
     assert "private network" in try_now(told(person)).log.get().error
 
 
+def test_addresses_of_every_script_go_over_the_wire_as_they_must(person: User, receiver: Receiver) -> None:
+    endpoint_of(person, f"{receiver.url}/ü?wohin=hinüber&%C3%BC")
+    assert try_now(told(person)).state == "delivered"
+    assert receiver.received[0].path == "/hooks/%C3%BC?wohin=hin%C3%BCber&%C3%BC"
+
+
+def test_a_name_of_another_script_is_asked_for_in_its_ascii_form(person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def nowhere(host: str, *_arguments: Any, **_options: Any) -> Any:
+        asked.append(host)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(network.socket, "getaddrinfo", nowhere)
+    endpoint_of(person, "https://straße.münchen.example:8443/")
+    tried = try_now(told(person)).log.get()
+    assert (asked, "no such name" in tried.error) == (["xn--strae-oqa.xn--mnchen-3ya.example"], True)
+
+
 BAD = ["http://example.org/", "ftp://example.org/", "https://", "https://user:secret@example.org/", "nonsense",
        "https://example.org/#part", "https://example.org:22/", "https://example.org:99999/", "https://exa mple.org/",
-       "https://example.org/\r\nX: y", "javascript:alert(1)"]  # fmt: skip
+       "https://example.org/\r\nX: y", "javascript:alert(1)", "https://☃.example/"]  # fmt: skip
 
 
 @pytest.mark.parametrize("url", BAD)
