@@ -33,6 +33,13 @@ FIELDS = {
 }
 
 
+# What would change the answer and is not done here, with the values that ask for nothing.
+NOT_DONE: dict[str, dict[str, tuple[Any, ...]]] = {
+    CHAT: {"functions": ([],), "function_call": ("none", "auto"), "modalities": (["text"],), "audio": ()},
+    TEXT: {"echo": (False,), "suffix": ("",), "best_of": (1,)},
+}
+
+
 @dataclass(frozen=True)
 class Wish:
     """A checked request. `forwarded` is what the model service gets, but for the fields that we set."""
@@ -65,6 +72,9 @@ def read(endpoint: str, content: bytes) -> Wish:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise bad_request("`model` is missing: name one that GET /v1/models lists.", param="model")
+    for name, harmless in NOT_DONE[endpoint].items():
+        if body.get(name) is not None and body[name] not in harmless:
+            raise bad_request(f"`{name}` is not supported here.", param=name, code="unsupported_parameter")
     choices = _whole(body, "n", default=1) * _prompts(endpoint, prompt)
     if choices > MOST_CHOICES:
         raise bad_request(f"At most {MOST_CHOICES} replies can be asked for at once.", param="n")

@@ -86,6 +86,14 @@ def test_bare_completions_work_in_both_ways(client: openai.OpenAI) -> None:
     assert "Paris" in whole.choices[0].text
 
 
+def test_what_bare_completions_do_not_do_is_refused_instead_of_left_out(client: openai.OpenAI) -> None:
+    for name, value in (("echo", True), ("suffix", "."), ("best_of", 2)):
+        wish: Any = {"model": MODEL, "prompt": "The capital of France is", name: value}
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.completions.create(**wish)
+        assert (caught.value.code, caught.value.param) == ("unsupported_parameter", name)
+
+
 def test_several_choices_share_the_longest_reply_of_the_plan(client: openai.OpenAI) -> None:
     answer = ask(client, n=3, temperature=1)
     assert len(answer.choices) == 3
@@ -129,6 +137,7 @@ BAD: list[tuple[dict[str, Any], int, str | None]] = [
     ({"max_tokens": 0}, 400, "max_tokens"),
     ({"stream": "yes"}, 400, "stream"),
     ({"temperature": 1e9}, 400, "temperature"),
+    ({"functions": [{"name": "f", "parameters": {}}]}, 400, "functions"),
     ({"messages": [{"role": "user", "content": "word " * 20_000}]}, 400, "messages"),
 ]
 
