@@ -1,4 +1,4 @@
-"""What holds for every request of somebody signed in: how long sessions last, staff's second step, preferences."""
+"""What holds for every request of somebody signed in: caches, length of sessions, staff's second step, preferences."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +15,19 @@ from accounts import sessions
 from accounts.models import User
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class PrivateAnswersMiddleware:
+    """No cache keeps what somebody signed in was answered, nor does the browser's: signed out, Back shows nothing."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self._get_response(request)
+        if isinstance(request.user, User):
+            answer.headers.setdefault("Cache-Control", "no-store, private")
+        return answer
 
 
 class SessionLimitsMiddleware:

@@ -38,6 +38,7 @@ class ProgramsMiddleware:
         if request.path.startswith(OURS):
             answer.headers[VERSION] = VERSIONS[-1]
         answer.headers.setdefault(NUMBER, f"req_{uuid.uuid4().hex}")
+        answer.headers.setdefault("Cache-Control", "no-store")
         if answer.status_code >= 500:
             logger.error("%s %s: %s (%s)", request.method, request.path, answer.status_code, answer.headers[NUMBER])
         return answer

@@ -108,6 +108,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.PrivateAnswersMiddleware",
     "accounts.middleware.SessionLimitsMiddleware",
     "accounts.middleware.StaffSecondStepMiddleware",
     "accounts.middleware.PreferencesMiddleware",
@@ -222,6 +223,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "10/m/ip,200/h/ip,5/5m/key,15/h/key,40/d/key",
     "login_failed_anywhere": "60/h/key,200/d/key",
 }
+ACCOUNT_FORMS = {"login": "accounts.signing_in.SignInForm"}
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupQuestions"
 # Who another site vouches for with a verified address gets into the account of that address here, and stays connected.
 # An unverified address opens nothing, and the answer does not tell whether there is an account.
