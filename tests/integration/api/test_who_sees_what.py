@@ -210,6 +210,56 @@ def test_nobody_else_sees_or_changes_it(ann: User, ids: dict[str, str], who: str
     assert belongs_to(ann) == before, f"{who} changed something"
 
 
+WITHOUT_IDS = [route for route, pattern in patterns() if "<" not in route and pattern.name != "account_logout"]
+
+
+def everything_named(ids: dict[str, str]) -> dict[str, Any]:
+    """Ann's ids by every name that a form or a body of ours gives such a thing."""
+    given = body(ids)
+    for name, value in ids.items():
+        thing = name.removesuffix("_id")
+        given |= {name: value, thing: value, f"{thing}s": [value]}
+    return given | {"parent": ids["message_id"], "events": [{**given, "reply": ids["reply_id"]}]}
+
+
+def name_everywhere(client: Client, ids: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    """At every address without an id: forms, bodies and queries name things too."""
+    given = everything_named(ids)
+    asked = {name: value for name, value in given.items() if isinstance(value, str | int)}
+    as_form = {name: value for name, value in given.items() if name != "events" and value is not None}
+    for route in WITHOUT_IDS:
+        url = "/" + route.replace("^", "").replace("$", "").replace("\\Z", "")
+        is_program = url.startswith(("/api/", "/v1/"))
+        posted = {"data": json.dumps(given), "content_type": "application/json"} if is_program else {"data": as_form}
+        yield f"GET {url}", client.get(url, asked)
+        yield f"POST {url}", client.post(url, **posted)
+
+
+def shown(answer: Any) -> str:
+    return "" if answer.streaming else str(answer.content.decode(errors="replace"))
+
+
+def test_naming_what_is_anothers_in_a_body_or_query_gets_nobody_in(ann: User, ids: dict[str, str]) -> None:
+    other = visitor("other")
+    before = belongs_to(ann)
+    for where, answer in name_everywhere(other, ids):
+        assert MARKER not in shown(answer), where
+        assert answer.status_code < 500 or answer.status_code == 503, f"{where}: {answer.status_code}"
+    assert belongs_to(ann) == before, "somebody changed something"
+    assert other.get("/settings/").status_code == 200, "they were there all the time"
+
+
+def test_the_same_names_show_and_change_what_is_ones_own(ann: User, ids: dict[str, str]) -> None:
+    """Else the test above would be pleased with names that nothing goes by."""
+    before, is_seen, is_changed = belongs_to(ann), False, False
+    for _where, answer in name_everywhere(signing_in.long_ago(ann), ids):
+        is_seen = is_seen or MARKER in shown(answer)
+        is_changed = is_changed or belongs_to(ann) != before
+        if is_seen and is_changed:
+            return
+    pytest.fail(f"seen: {is_seen}, changed: {is_changed}")
+
+
 def test_no_two_addresses_share_a_name_and_no_exception_is_out_of_date() -> None:
     """Else an address could hide behind another one of its name, or behind an exception made for one that is gone."""
     names = [str(pattern.name) for route, pattern in patterns() if "<" in route]
