@@ -6,7 +6,9 @@ find them here; they are read on a person's own page instead.
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -26,8 +28,10 @@ from accounts import activity
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import ActivityEvent, User
 
+Act = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 DOORS = [Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession]
 VALUES = "values"
+LOGGED_BY_DJANGO = "delete_selected"  # it asks first
 NEVER_WRITTEN_DOWN = {"password", "password1", "password2", "usable_password"}
 
 
@@ -45,14 +49,25 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
             _tell_person(request, form.instance, values)
         return message
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """An action is a write like any other: which one, by whom, to which rows."""
-        name, chosen = request.POST.get("action", ""), request.POST.getlist("_selected_action")
-        rows = list(queryset.filter(pk__in=chosen)) if name in self.get_actions(request) else []
-        answer: HttpResponse | None = super().response_action(request, queryset)
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """An action is a write like any other: which one, by whom, to which rows is written down where it is done."""
+        found: dict[str, Any] = super().get_actions(request)
+        return {
+            name: (act if name == LOGGED_BY_DJANGO else _written_down(act, name), *described)
+            for name, (act, *described) in found.items()
+        }
+
+
+def _written_down(act: Act, name: str) -> Act:
+    @functools.wraps(act)
+    def acting(page: Any, request: HttpRequest, chosen: QuerySet[Any]) -> HttpResponse | None:
+        rows = list(chosen)
+        answer = act(page, request, chosen)
         for row in rows:
-            self.log_change(request, row, f"Action: {name}")
+            page.log_change(request, row, f"Action: {name}")
         return answer
+
+    return acting
 
 
 def changed_values(form: ModelForm[Model]) -> dict[str, list[str]]:

@@ -139,6 +139,16 @@ def test_the_desk_closes_opens_and_ends_what_is_open(person: User) -> None:
     assert LogEntry.objects.filter(object_id=str(person.pk), change_message__startswith="Action: ").count() == 5
 
 
+@pytest.mark.parametrize("form", [{}, {"action": ["end_sessions", ""], "index": "0"}])
+def test_an_action_is_written_down_for_each_row_whatever_the_form_says(person: User, form: dict[str, Any]) -> None:
+    """Also for those that stand on no page: the form names only the rows of the page that was open."""
+    others = [signing_in.person(f"{number}@example.org") for number in range(3)]
+    given = {"action": "end_sessions", "_selected_action": [str(person.pk)], "select_across": "yes", **form}
+    signing_in.long_ago(staff("support")).post("/admin/accounts/user/?is_staff__exact=0", given)
+    logged = LogEntry.objects.filter(change_message="Action: end_sessions").values_list("object_id", flat=True)
+    assert set(logged) == {str(one.pk) for one in (person, *others)}
+
+
 def test_nobody_becomes_somebody_else_by_the_admin_site(person: User) -> None:
     """Neither by a password, an address, a second step or a session, nor by making somebody up."""
     for role in ("support", "admin"):
