@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from accounts.models import User
@@ -43,6 +45,7 @@ def filtered(conversations: QuerySet[Conversation], request: Request) -> QuerySe
 class QuerySerializer(serializers.Serializer[Any]):
     q = serializers.CharField(max_length=search.LONGEST_QUERY, help_text="Words, or part of one.")
     limit = serializers.IntegerField(default=20, min_value=1, max_value=search.HITS)
+    cursor = serializers.CharField(default="", allow_blank=True, help_text="As `next` has it: where the page begins.")
 
 
 class HitSerializer(serializers.Serializer[search.Hit]):
@@ -53,18 +56,26 @@ class HitSerializer(serializers.Serializer[search.Hit]):
 
 
 class HitsSerializer(serializers.Serializer[Any]):
+    next = serializers.URLField(allow_null=True, help_text="The page after this one.")
     results = HitSerializer(many=True)
 
 
 class Search(APIView):
     @extend_schema(parameters=[QuerySerializer], responses=HitsSerializer)
     def get(self, request: Request) -> Response:
-        """Words and parts of words in your messages and titles, titles first."""
+        """Words and parts of words in your messages and titles, titles first, a page at a time."""
         wish = QuerySerializer(data=request.query_params)
         wish.is_valid(raise_exception=True)
-        hits = search.search(cast(User, request.user), wish.validated_data["q"], limit=wish.validated_data["limit"])
-        found: Any = hits
-        return Response({"results": HitSerializer(found, many=True).data})
+        given = wish.validated_data
+        try:
+            page: Any = search.page_of(
+                cast(User, request.user), given["q"], limit=given["limit"], cursor=given["cursor"]
+            )
+        except search.BadCursor as error:
+            raise Http404 from error
+        hits, cursor = page
+        after = replace_query_param(request.build_absolute_uri(), "cursor", cursor) if cursor else None
+        return Response({"next": after, "results": HitSerializer(hits, many=True).data})
 
 
 FILTERS: list[OpenApiParameter | type[serializers.Serializer[Any]]] = [FilterSerializer]

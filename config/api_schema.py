@@ -55,8 +55,13 @@ READING = ("401", "403", "404", "405")
 KEYS: list[Schema] = [{"apiKey": []}]
 MODEL = {
     "type": "object",
-    "required": ["id", "object"],
-    "properties": {"id": {"type": "string"}, "object": {"const": "model"}},
+    "required": ["id", "object", "created", "owned_by"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "model"},
+        "created": {"type": "integer"},
+        "owned_by": {"type": "string"},
+    },
 }
 SAMPLING: Schema = {
     "model": {"type": "string", "examples": ["smollm2-135m-instruct"]},
@@ -65,7 +70,7 @@ SAMPLING: Schema = {
     "top_p": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 8},
     "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": 2_147_483_647},
-    "stop": {"type": ["string", "null"], "maxLength": 100},
+    "stop": {"type": ["string", "array", "null"], "maxLength": 100, "items": {"type": "string"}, "maxItems": 4},
     "stream": {"type": ["boolean", "null"]},
 }
 MESSAGE = {
@@ -91,6 +96,41 @@ TEXT_REQUEST = {
     "required": ["model", "prompt"],
     "properties": {**SAMPLING, "prompt": {"type": "string", "minLength": 1, "examples": ["The capital of France is"]}},
 }
+SAID = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {"role": {"const": "assistant"}, "content": {"type": ["string", "null"]}},
+}
+USAGE = {
+    "type": "object",
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+    "properties": {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
+}
+
+
+def _whole_answer(kind: str, said: Schema) -> Schema:
+    """An answer in OpenAI's shape; `said` is what a choice holds."""
+    choice = {
+        "type": "object",
+        "required": ["index", "finish_reason", *said],
+        "properties": {"index": {"type": "integer"}, "finish_reason": {"type": "string"}, "logprobs": {}, **said},
+    }
+    return {
+        "type": "object",
+        "required": ["id", "object", "created", "model", "choices", "usage"],
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": kind},
+            "created": {"type": "integer"},
+            "model": {"type": "string"},
+            "choices": {"type": "array", "minItems": 1, "items": choice},
+            "usage": USAGE,
+        },
+    }
+
+
+CHAT_ANSWER = _whole_answer("chat.completion", {"message": SAID})
+TEXT_ANSWER = _whole_answer("text_completion", {"text": {"type": "string"}})
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -136,12 +176,11 @@ def _answer(description: str, schema: Schema, *more: str) -> Schema:
 
 def _openai() -> Schema:
     """`/v1`, with the fields of OpenAI's API that most programs send; docs/api.md names the others."""
-    completion = {"type": "object", "required": ["id", "object", "choices"], "properties": {"id": {"type": "string"}}}
     listed = {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": MODEL}}}
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     return {
-        "/v1/chat/completions": {"post": _completion("v1_chat_completions", CHAT_REQUEST, completion)},
-        "/v1/completions": {"post": _completion("v1_completions", TEXT_REQUEST, completion)},
+        "/v1/chat/completions": {"post": _completion("v1_chat_completions", CHAT_REQUEST, CHAT_ANSWER)},
+        "/v1/completions": {"post": _completion("v1_completions", TEXT_REQUEST, TEXT_ANSWER)},
         "/v1/models": {"get": _v1("v1_models", "The models that your plan includes.", listed)},
         "/v1/models/{name}": {"get": _v1("v1_model", "One model.", MODEL) | {"parameters": [name]}},
     }

@@ -88,6 +88,13 @@ class ReleaseDetailSerializer(ReleaseSerializer):
         fields = [*ReleaseSerializer.Meta.fields, "files"]
 
 
+class FilterSerializer(serializers.Serializer[Any]):
+    """What of the releases: all that is asked for must hold."""
+
+    state = serializers.ChoiceField(choices=Release.State.choices, allow_null=True, default=None)
+    created_after = serializers.DateTimeField(allow_null=True, default=None, help_text="Only those made since.")
+
+
 class Releases(ListAPIView[Release]):
     """Releases that were made in earnest, newest first; POST makes one."""
 
@@ -99,7 +106,18 @@ class Releases(ListAPIView[Release]):
     pagination_class = NewestFirst
 
     def get_queryset(self) -> QuerySet[Release]:
-        return Release.objects.filter(is_dry_run=False)
+        found = Release.objects.filter(is_dry_run=False)
+        if getattr(self, "swagger_fake_view", False):
+            return found
+        wish = FilterSerializer(data=self.request.query_params)
+        wish.is_valid(raise_exception=True)
+        wanted = {"state": wish.validated_data["state"], "created_at__gt": wish.validated_data["created_after"]}
+        return found.filter(**{name: value for name, value in wanted.items() if value is not None})
+
+    @extend_schema(parameters=[FilterSerializer])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Releases that were made in earnest, newest first."""
+        return super().get(request, *args, **kwargs)
 
     @extend_schema(request=ReleaseWishSerializer, responses={201: ReleaseSerializer, 200: ReleaseSerializer})
     def post(self, request: Request) -> Response:

@@ -75,6 +75,22 @@ def test_search_finds_own_words_alone_in_either_language(ann: User) -> None:
     assert program.get("/api/search?q=").status_code == 400
 
 
+def test_search_goes_on_from_page_to_page_titles_first_and_each_hit_once(ann: User) -> None:
+    for number in range(3):
+        reply = factories.conversation(ann, (f"marmalade {number}", "More marmalade."), ("And jam?", "No marmalade."))
+        Conversation.objects.filter(pk=reply.conversation_id).update(title=f"Marmalade {number}")
+    program, url, pages = program_of(ann, "chat"), "/api/search?q=marmalade&limit=5", []
+    while url:
+        page = program.get(url).json()
+        pages.append(page["results"])
+        url = page["next"]
+    assert [len(page) for page in pages] == [5, 5, 2]
+    hits = [(hit["conversation"], hit["message"]) for page in pages for hit in page]
+    assert len(set(hits)) == 12
+    assert [message is None for _conversation, message in hits] == [True] * 3 + [False] * 9
+    assert program.get("/api/search?q=marmalade&cursor=made-up").status_code == 404
+
+
 def test_usage_by_the_day_has_every_day(ann: User) -> None:
     days = program_of(ann, "usage").get("/api/usage/days?count=7").json()["results"]
     assert len(days) == 7
@@ -90,5 +106,9 @@ def test_releases_are_for_reviewers_with_a_key_of_that_scope(ann: User) -> None:
     ann.groups.add(Group.objects.get(name="reviewer"))
     [row] = program.get("/api/releases").json()["results"]
     assert (row["id"], row["version"]) == (str(release.pk), 1)
+    tomorrow = f"{timezone.now() + timedelta(days=1):%Y-%m-%d}"
+    for narrowed, count in (("state=cancelled", 1), ("state=sealed", 0), (f"created_after={tomorrow}T00:00Z", 0)):
+        assert len(program.get(f"/api/releases?{narrowed}").json()["results"]) == count, narrowed
+    assert "state" in program.get("/api/releases?state=lost").json()["error"]["fields"]
     assert program.get(f"/api/releases/{release.pk}").json()["files"] == []
     assert program_of(ann, "ratings").get("/api/releases").status_code == 403
