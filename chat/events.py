@@ -40,7 +40,7 @@ def sent(reply: Reply, answer: dict[str, Any]) -> StreamingHttpResponse:
 def _stream(events: AsyncIterator[bytes], *, status: int) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         events,
-        content_type="text/event-stream",
+        content_type="text/event-stream; charset=utf-8",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         status=status,
     )

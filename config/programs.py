@@ -40,7 +40,7 @@ class ProgramsMiddleware:
         answer.headers.setdefault(NUMBER, f"req_{uuid.uuid4().hex}")
         answer.headers.setdefault("Cache-Control", "no-store")
         if answer.status_code >= 500:
-            logger.error("%s %s: %s (%s)", request.method, request.path, answer.status_code, answer.headers[NUMBER])
+            logger.error("%s %a: %s (%s)", request.method, request.path, answer.status_code, answer.headers[NUMBER])
         return answer
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:

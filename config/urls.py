@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from config.api_errors import nothing_here
 
+PLAIN = "text/plain; charset=utf-8"
 urlpatterns = [
     path("", include("chat.urls")),
     path("", include("accounts.urls")),
@@ -19,7 +20,7 @@ urlpatterns = [
     path("v1/", include("feedback.v1_urls")),
     path("v1/", include("chat.openai.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
-    path("robots.txt", TemplateView.as_view(template_name="robots.txt", content_type="text/plain")),
+    path("robots.txt", TemplateView.as_view(template_name="robots.txt", content_type=PLAIN)),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     re_path("^api/", nothing_here),
 ]

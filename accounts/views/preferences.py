@@ -87,7 +87,7 @@ def choose_theme(request: HttpRequest) -> HttpResponse:
     """The theme switch; a page's module asks for no answer, a form is sent back to where it was."""
     theme = request.POST.get("theme", "")
     if theme not in User.Theme.values:
-        return HttpResponse(_("Choose system, light or dark."), status=400, content_type="text/plain")
+        return HttpResponse(_("Choose system, light or dark."), status=400, content_type="text/plain; charset=utf-8")
     if isinstance(request.user, User):
         User.objects.filter(pk=request.user.pk).update(theme=theme)
     response = HttpResponse(status=204) if "json" in request.headers.get("Accept", "") else redirect(_way_back(request))

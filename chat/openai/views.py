@@ -45,7 +45,7 @@ def _in_openais_words(method: str) -> Callable[[View], View]:
             except ApiError as error:
                 return error.response()
             except Exception:
-                logger.exception("A request to %s failed", request.path)
+                logger.exception("A request to %a failed", request.path)
                 text = "Something went wrong here; the log of the server says what."
                 return ApiError(500, "internal_error", text, kind="server_error").response()
 
@@ -136,7 +136,7 @@ def _whole(answer: str, admitted: Admission) -> HttpResponse:
 
 def _event_stream(events: object, admitted: Admission) -> StreamingHttpResponse:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **admitted.headers}
-    return StreamingHttpResponse(events, content_type="text/event-stream", headers=headers)  # type: ignore[arg-type]
+    return StreamingHttpResponse(events, content_type="text/event-stream; charset=utf-8", headers=headers)  # type: ignore[arg-type]
 
 
 async def _in_thread(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:

@@ -3,12 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.utils import translation
+from django.utils.translation import gettext
 
-from accounts import consent
+from accounts import consent, forms
 from accounts.models import ConsentEvent, User, new_id
+from chat.forms import TrainingConsentForm
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -19,6 +23,21 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def person() -> User:
     return User.objects.create_user("reader@example.org", "a long enough secret")
+
+
+RATING = "May be used to improve the model: reviewers may read it, with the messages before it."
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_version_in_the_ledger_says_what_was_asked(language: str) -> None:
+    """Whoever changes a text gives it a version: else a row of the ledger would name words that nobody read."""
+    sections = (settings.BASE_DIR / "docs" / "consent.md").read_text().split("\n## ")
+    [said] = [section for section in sections if section.startswith(f"{settings.CONSENT_POLICY_VERSION}\n")]
+    assert f'translate "{RATING}"' in (settings.BASE_DIR / "feedback/templates/feedback/widget.html").read_text()
+    of_a_chat = TrainingConsentForm.base_fields["training_consent"]
+    with translation.override(language):
+        for text in (forms.CONSENT_LABEL, forms.CONSENT_HELP, of_a_chat.label, of_a_chat.help_text, gettext(RATING)):
+            assert f"| {text} |" in said
 
 
 def test_nothing_said_means_no(person: User) -> None:

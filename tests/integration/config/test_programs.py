@@ -26,9 +26,10 @@ def test_refusals_have_numbers_too_and_no_two_are_alike() -> None:
 
 def test_a_fault_is_found_in_the_log_by_the_number_in_its_answer(caplog: pytest.LogCaptureFixture) -> None:
     failing = ProgramsMiddleware(lambda _request: HttpResponse(status=500))
-    answer = failing(RequestFactory().post("/api/conversations?q=words"))
+    answer = failing(RequestFactory().post("/api/conversations%0AERROR%20forged?q=words"))
     assert answer.headers["x-request-id"] in caplog.text
     assert "words" not in caplog.text
+    assert not [line for line in caplog.text.splitlines() if line.startswith("ERROR forged")]
 
 
 def test_a_program_may_insist_on_the_version_that_it_was_written_for() -> None:
