@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Greatest
+from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from accounts import key_format
+from accounts import key_format, letters
 from accounts.models import ApiKey, User
 from accounts.models.keys import first_of_month
 
@@ -56,7 +59,18 @@ def create(
         expires_at=expires_at,
         monthly_token_cap=monthly_token_cap,
     )
+    transaction.on_commit(lambda: _tell(key), robust=True)
     return key, text
+
+
+def _tell(key: ApiKey) -> None:
+    """A key opens the account like a password: its person hears of each."""
+    letters.send(
+        key.user,
+        subject=gettext_lazy("A new API key for your account"),
+        template="accounts/mail/key_made.txt",
+        context=lambda: {"key": key, "url": settings.SITE_URL + reverse("keys")},
+    )
 
 
 @transaction.atomic

@@ -6,10 +6,12 @@ import uuid
 from collections import Counter
 from datetime import datetime, timedelta
 
+from django.apps import apps
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from accounts import activity, belongings, data_copies, letters, sessions
@@ -85,11 +87,16 @@ def _warn(user: User, deletion: Deletion) -> None:
     )
 
 
+def _named(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """What went, by the names that people know it by instead of our tables'."""
+    return sorted((capfirst(apps.get_model(label)._meta.verbose_name_plural), count) for label, count in counts.items())
+
+
 def _send_receipt(receipt: ErasureReceipt, *, email: str, name: str, language: str) -> None:
     letters.post(
         email,
         language=language,
         subject=_("Your account is deleted"),
         template="accounts/mail/erased.txt",
-        context=lambda: {"name": name, "receipt": receipt, "rows": sorted(receipt.counts.items())},
+        context=lambda: {"name": name, "receipt": receipt, "rows": _named(receipt.counts)},
     )

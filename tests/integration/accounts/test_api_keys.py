@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core import mail
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
@@ -73,6 +74,20 @@ def test_making_a_key_asks_for_the_password_again(person: User) -> None:
         assert answer.status_code == 302
         assert "/accounts/reauthenticate/" in answer.headers["location"]
     assert ApiKey.objects.count() == 1
+
+
+def test_the_person_hears_of_each_new_key_in_their_language(person: User, django_capture_on_commit_callbacks) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        key, text = make(person)
+    with django_capture_on_commit_callbacks(execute=True):
+        User.objects.update(language="zh-hans")
+        key.user.refresh_from_db()
+        api_keys.rotate(key=key, now=timezone.now())
+    made, replaced = mail.outbox
+    assert (made.to, made.subject) == ([person.email], "A new API key for your account")
+    assert key.prefix in made.body
+    assert text not in made.body
+    assert replaced.subject == "您的账户有了新的 API 密钥"
 
 
 def test_a_form_without_a_scope_makes_nothing(signed_in: Client) -> None:

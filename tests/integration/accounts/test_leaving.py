@@ -218,6 +218,8 @@ def test_nothing_of_the_person_is_left(person: User, client: Client, django_capt
     letter = mail.outbox[-1]
     assert letter.to == [ADDRESS]
     assert str(receipt.pk) in letter.body
+    assert "  Messages: 3\n" in letter.body, "by names that people know"
+    assert "chat.message" not in letter.body
     assert browser.get("/settings/").status_code == 302, "the session is over"
 
 
