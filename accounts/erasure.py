@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import Counter
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.apps import apps
 from django.conf import settings
@@ -17,6 +19,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts import activity, belongings, data_copies, letters, sessions
 from accounts.models import ActivityEvent, Deletion, ErasureReceipt, User
 from accounts.signals import person_leaving
+
+logger = logging.getLogger(__name__)
 
 COOLING_OFF = timedelta(days=14)
 
@@ -42,9 +46,15 @@ def call_off(*, user: User, now: datetime, address: str | None = None) -> None:
 
 
 def erase_due(*, now: datetime) -> int:
-    """Erase everybody whose time to change their mind is over; returns how many."""
-    due = list(Deletion.objects.filter(due_at__lte=now).values_list("user_id", flat=True)[:100])
-    return sum(1 for user_id in due if erase(user_id, now=now))
+    """Erase everybody whose time to change their mind is over; returns how many. Who cannot be keeps nobody else."""
+    due = list(Deletion.objects.filter(due_at__lte=now).order_by("due_at").values_list("user_id", flat=True)[:100])
+    erased = 0
+    for user_id in due:
+        try:
+            erased += erase(user_id, now=now) is not None
+        except Exception:
+            logger.exception("Person %s cannot be erased now; they are tried again", user_id)
+    return erased
 
 
 def erase(user_id: uuid.UUID, *, now: datetime) -> ErasureReceipt | None:
@@ -61,20 +71,16 @@ def erase(user_id: uuid.UUID, *, now: datetime) -> ErasureReceipt | None:
 
 def _remove(user: User, now: datetime) -> ErasureReceipt:
     email, name, language = user.email, user.get_short_name(), user.language
-    copies = [copy.pk for copy in user.data_copies.all()]
     counts = Counter({label: len(rows) for label, rows in belongings.of(user).items()})
     answers = person_leaving.send(sender=User, user=user, now=now)
     kept = [sentence for _receiver, sentences in answers for sentence in sentences or []]
     sessions.forget(user)
+    for copy in user.data_copies.all():  # before the rows that know of them: a file that stays keeps its person
+        default_storage.delete(data_copies.path_of(copy.pk))
     user.delete()
     receipt = ErasureReceipt.objects.create(erased_at=now, counts=dict(counts), kept=[str(line) for line in kept])
-
-    def afterwards() -> None:
-        for copy_id in copies:
-            default_storage.delete(data_copies.path_of(copy_id))
-        _send_receipt(receipt, email=email, name=name, language=language)
-
-    transaction.on_commit(afterwards)
+    letter = partial(_send_receipt, receipt, email=email, name=name, language=language)
+    transaction.on_commit(letter, robust=True)
     return receipt
 
 

@@ -30,6 +30,7 @@ from pytest_django import Settings
 
 from accounts import api_keys, belongings, consent, data_copies, erasure, letters, sessions
 from accounts.models import ActivityEvent, DataCopy, Deletion, ErasureReceipt, User
+from accounts.signals import person_leaving
 from accounts.webhooks import endpoints, publishing
 from billing import quota
 from billing.models import (
@@ -302,6 +303,25 @@ def test_a_fortnight_to_change_ones_mind(person: User, django_capture_on_commit_
     assert erasure.erase_due(now=timezone.now() + timedelta(days=15)) == 1
     assert not User.objects.filter(pk=person.pk).exists()
     assert ErasureReceipt.objects.count() == 1
+
+
+def test_who_cannot_be_erased_keeps_nobody_else() -> None:
+    now = timezone.now()
+    stuck, other = (signing_in.person(f"{name}@example.org") for name in ("stuck", "other"))
+    for user in (stuck, other):
+        erasure.ask(user=user, now=now)
+
+    def fail(*, user: User, **_arguments: object) -> None:
+        if user == stuck:
+            raise OSError("the storage is away")
+
+    person_leaving.connect(fail)
+    try:
+        assert erasure.erase_due(now=now + timedelta(days=15)) == 1
+    finally:
+        person_leaving.disconnect(fail)
+    assert list(User.objects.values_list("email", flat=True)) == [stuck.email]
+    assert erasure.erase_due(now=now + timedelta(days=15)) == 1
 
 
 def test_asking_for_either_needs_the_password_again(person: User) -> None:
