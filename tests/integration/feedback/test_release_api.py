@@ -1,6 +1,7 @@
 """Releases by the API: made, followed, counted, cancelled and fetched with a key, by nobody else."""
 
 import hashlib
+import json
 
 import pytest
 from django.conf import settings
@@ -8,7 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import api_keys
-from accounts.models import User
+from accounts.models import User, WebhookDelivery
+from accounts.webhooks import endpoints
 from billing.models import Plan
 from billing.plans import seed_plans
 from feedback.models import Release
@@ -37,6 +39,8 @@ def make(client, **wish):
 
 def test_a_release_is_made_followed_and_fetched_with_a_key(reviewer):
     some_ratings(reviewer, 3)
+    for user in (reviewer, factories.UserFactory()):  # who may not see releases is told of none
+        endpoints.create(user=user, url="https://example.org/", events=["release.ready"], now=timezone.now())
     client = caller(reviewer, "releases")
     made = make(client, specification={"test_share": 0.0})
     assert made.status_code == 201
@@ -48,6 +52,10 @@ def test_a_release_is_made_followed_and_fetched_with_a_key(reviewer):
     told = client.get(address).json()
     assert (told["state"], told["progress"], told["counts"]["rows: preference"]) == ("sealed", None, 6)
     assert [release["name"] for release in client.get("/api/releases").json()["results"]] == ["v0001"]
+    heard = WebhookDelivery.objects.get()
+    assert heard.endpoint.user == reviewer
+    ready = {"release": told["id"], "version": 1, "manifest_sha256": told["manifest_sha256"]}
+    assert json.loads(heard.body)["data"] == ready
     files = {file["path"]: file["url"] for file in told["files"]}
     raw = b"".join(Client().get(files["manifest.json"].removeprefix(settings.SITE_URL)).streaming_content)
     assert hashlib.sha256(raw).hexdigest() == told["manifest_sha256"]

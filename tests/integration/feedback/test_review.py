@@ -1,5 +1,6 @@
 """Reviewing: one reader at a time, decisions that stay, and nobody who may not."""
 
+import json
 import uuid
 from datetime import timedelta
 
@@ -12,6 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent
+from accounts.models import WebhookDelivery
+from accounts.webhooks import endpoints
 from feedback import capture, review
 from feedback.models import FeedbackEvent, Rating, ReviewDecision
 from tests import factories
@@ -58,6 +61,15 @@ def test_a_decision_is_made_once_and_kept(rating):
         review.decide(rating_id=rating.pk, reviewer=reader, verdict="rejected", now=timezone.now())
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
         ReviewDecision.objects.filter(pk=decision.pk).update(verdict="rejected")
+
+
+def test_the_persons_program_hears_that_it_was_reviewed_and_not_how(rating):
+    now = timezone.now()
+    endpoints.create(user=rating.user, url="https://example.org/", events=["rating.reviewed"], now=now)
+    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="rejected", now=now)
+    told = json.loads(WebhookDelivery.objects.get().body)
+    assert told["type"] == "rating.reviewed"
+    assert told["data"] == {"rating": str(rating.pk), "message": str(rating.message_id)}
 
 
 def test_a_changed_opinion_is_reviewed_anew(rating):
