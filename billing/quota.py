@@ -93,6 +93,12 @@ class Allowance:
         return self.used >= self.low_mark or self.tokens_used >= self.token_low_mark
 
     @property
+    def is_short_of_tokens(self) -> bool:
+        """Whether the month's tokens end before the window's messages do."""
+        is_low = self.tokens_used >= self.token_low_mark and self.remaining > 0
+        return is_low or self.tokens_remaining < SMALLEST_REPLY_TOKENS
+
+    @property
     def is_spent(self) -> bool:
         return self.remaining == 0 or self.tokens_remaining < SMALLEST_REPLY_TOKENS
 

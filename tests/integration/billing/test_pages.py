@@ -44,6 +44,19 @@ def test_at_the_wall_the_page_says_when_it_comes_back(client, ann):
     assert "No messages left" in page
 
 
+def test_the_chat_says_what_is_left_from_the_first_message_on_and_what_ends_first(client, ann):
+    assert "20 messages left" in client.get("/chat").content.decode()
+    now, request_id = timezone.now(), uuid.uuid4()
+    grant = quota.reserve(user=ann, request_id=request_id, prompt_tokens=10, max_output_tokens=50, now=now)
+    back = timezone.localtime(grant.resets_at).strftime("%H:%M")
+    assert f"19 messages left · all back at {back}" in client.get("/chat").content.decode()
+    quota.settle(request_id=request_id, prompt_tokens=450, completion_tokens=450, now=now)
+    Plan.objects.filter(key="free").update(tokens_per_month=1000)
+    assert "100 tokens left this month · all back on " in client.get("/chat").content.decode()
+    Plan.objects.filter(key="free").update(tokens_per_month=900)
+    assert "Nothing left for now · all back on " in client.get("/chat").content.decode()
+
+
 def test_the_usage_page_and_the_api_tell_the_same(client, ann):
     now = timezone.now()
     request_id = uuid.uuid4()
