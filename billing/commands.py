@@ -25,7 +25,7 @@ Values = dict[str, Any]
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 KEY_IS_KEPT = timedelta(hours=23)
-DELETION, REFUND = "delete_customer", "create_refund"
+DELETION, UNHEARD, REFUND = "delete_customer", "delete_unheard_customer", "create_refund"
 # A request that was on its way when the person left has been answered by then, and what it made is in Stripe's lists.
 ON_ITS_WAY = timedelta(minutes=5)
 
@@ -47,7 +47,7 @@ class Operation:
 
 
 def run(*, kind: str, key: str, user: User | None, parameters: Values, now: datetime) -> Values:
-    """Do it now and return what Stripe made; the same `key` returns the same.
+    """Do it now and return what Stripe made; the same `key` returns the same, and one that was given up is tried again.
 
     Raises `CommandRefused`, and `stripe.StripeUnavailable` when it stays in the queue to be tried again.
     """
@@ -61,6 +61,10 @@ def run(*, kind: str, key: str, user: User | None, parameters: Values, now: date
             "next_attempt_at": now + FIRST_RETRY,
         },
     )
+    if command.state == StripeCommand.State.DEAD:
+        if not _revive(StripeCommand.objects.filter(pk=command.pk), now + FIRST_RETRY):
+            raise stripe.StripeUnavailable("Somebody else asks for the same at this moment.")
+        command.refresh_from_db()
     if command.state == StripeCommand.State.WAITING:
         execute(command, now=now)
     if command.state == StripeCommand.State.DONE:
@@ -72,6 +76,18 @@ def delete_customer(stripe_id: str, *, now: datetime) -> None:
     """Have Stripe delete the customer, by the clock and asked for once; that ends the subscriptions too."""
     values = {"kind": DELETION, "parameters": {"customer": stripe_id}, "created_at": now, "next_attempt_at": now}
     StripeCommand.objects.get_or_create(key=f"delete-customer:{stripe_id}", defaults=values)
+
+
+def retry_deletions(*, now: datetime) -> int:
+    """Ask again for customers to be deleted where that was given up: nobody else asks for somebody who has left, and
+    their card would go on being charged. Returns how many there are."""
+    return _revive(StripeCommand.objects.filter(kind__in=[DELETION, UNHEARD]), now)
+
+
+def _revive(commands: QuerySet[StripeCommand], at: datetime) -> int:
+    """Let those wait again that were given up. What they may have made is looked for first, as always."""
+    dead = commands.filter(state=StripeCommand.State.DEAD)
+    return dead.update(state=StripeCommand.State.WAITING, finished_at=None, next_attempt_at=at)
 
 
 def end_for(user: User, *, now: datetime) -> None:
@@ -100,7 +116,7 @@ def _unknown_customers(user: User) -> list[str]:
 def _delete_unheard(command: StripeCommand, now: datetime) -> None:
     window = {"since": (command.created_at - ON_ITS_WAY).timestamp(), "until": (now + ON_ITS_WAY).timestamp()}
     StripeCommand.objects.create(
-        kind="delete_unheard_customer",
+        kind=UNHEARD,
         key=f"delete-unheard:{command.id}",
         parameters={"made_by": str(command.id), **window},
         created_at=now,
@@ -304,6 +320,6 @@ OPERATIONS = {
     "schedule_price": Operation(_schedule_price),
     "release_schedule": Operation(_release_schedule, _find_released),
     DELETION: Operation(_delete_customer),
-    "delete_unheard_customer": Operation(_delete_unheard_customer),
+    UNHEARD: Operation(_delete_unheard_customer),
     REFUND: Operation(_create_refund, _find_refund),
 }

@@ -39,6 +39,8 @@ def backfill_events() -> int:
 
 @shared_task
 def reconcile() -> int:
-    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials."""
+    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials,
+    and ask again for customers to be deleted."""
     trials.forget_old(now=timezone.now())
+    commands.retry_deletions(now=timezone.now())
     return len(reconciliation.reconcile(now=timezone.now())) if stripe.is_configured() else 0

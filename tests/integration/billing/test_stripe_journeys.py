@@ -401,6 +401,38 @@ def test_an_unreachable_stripe_keeps_the_command_for_later(ann, settings, stripe
     assert checkout.ensure_customer(ann, now=timezone.now())
 
 
+def give_up(now):
+    """The last of the attempts at what waits fails."""
+    StripeCommand.objects.filter(state="waiting").update(attempts=StripeCommand.MAX_ATTEMPTS - 1)
+    commands.run_waiting(now=now)
+    assert StripeCommand.objects.latest("created_at").state == "dead"
+
+
+@only_simulated
+def test_what_was_given_up_in_a_long_outage_is_done_when_it_is_asked_for_again(ann, settings, stripe_url):
+    now = timezone.now()
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        checkout.ensure_customer(ann, now=now)
+    give_up(now + timedelta(hours=7))
+    settings.STRIPE_API_BASE = stripe_url
+    assert checkout.ensure_customer(ann, now=now + timedelta(days=2)).stripe_id
+    assert len(list(sdk.pages(sdk.api().customers.list, {"email": ann.email}))) == 1
+
+
+@only_simulated
+def test_who_left_during_a_long_outage_is_deleted_at_stripe_in_the_nights_after_it(ann, settings, stripe_url):
+    subscription, now = buy(ann), timezone.now()
+    erasure.erase(ann.pk, now=now)
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    give_up(now + timedelta(hours=7))
+    settings.STRIPE_API_BASE = stripe_url
+    later = now + timedelta(days=2)
+    assert (commands.run_waiting(now=later), commands.retry_deletions(now=later)) == (0, 1)
+    assert (commands.run_waiting(now=later), commands.retry_deletions(now=later)) == (1, 0)
+    assert stripe.retrieve_subscription(subscription.pk).status == "canceled"
+
+
 def test_who_leaves_while_stripe_is_away_is_no_customer_when_it_is_back(ann, settings, stripe_url):
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     with pytest.raises(stripe.StripeUnavailable):
