@@ -41,6 +41,7 @@ STEPS = int(os.environ.get("JOURNEY_STEPS", "12"))
 FAILS_WHEN_CHARGED = "4000000000000341"
 OPEN = ("active", "trialing", "past_due", "unpaid", "paused")
 DRAFT = timedelta(hours=1)
+DAYS_THAT_EVENTS_ARE_TOLD = 30
 
 offers = st.sampled_from([(plan, interval) for plan in ("plus", "team", "pro") for interval in ("month", "year")])
 seats = st.integers(1, 4)
@@ -346,8 +347,10 @@ class Journey(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0.01, 1, 4, 8, 31, 370]), order=orders)
     def time_passes(self, days: float, order: random.Random) -> None:
-        self.now = self._passes(timedelta(days=days).total_seconds())
-        self.hears(order)
+        whole, rest = divmod(days, DAYS_THAT_EVENTS_ARE_TOLD - 1)
+        for part in [DAYS_THAT_EVENTS_ARE_TOLD - 1] * int(whole) + [rest]:
+            self.now = self._passes(timedelta(days=part).total_seconds())
+            self.hears(order)
         entitlements.record_changes_by_time(now=self.now)
 
     @rule()
