@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from itertools import dropwhile
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -32,13 +33,18 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The conversation along the path its owner chose; `?at=` chooses another branch, `?near=` only where to look."""
+    """The conversation along the path its owner chose; `?at=` chooses another branch, `?near=` only where to look.
+
+    A script may ask for no more than what is now `?below=` a turn that it shows already.
+    """
     shown = own_conversation(request, conversation_id)
     if at := request.GET.get("at"):
         try:
             tree.select(shown, uuid.UUID(at))
         except (ValueError, Message.DoesNotExist):
             return redirect("conversation", conversation_id)
+    if is_fetch(request) and (above := id_or_none(request.GET.get("below"))):
+        return _below(request, shown, above)
     page = whole_page(request, shown, editing=id_or_none(request.GET.get("edit")))
     template = "chat/thread.html" if is_fetch(request) else "chat/conversation.html"
     return render(request, template, page)
@@ -64,6 +70,20 @@ def certainty(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid
     shown = own_conversation(request, conversation_id)
     kept = Certainty.objects.filter(reply__message__conversation=shown, reply=message_id).first()
     return JsonResponse({"spans": kept.spans if kept else []})
+
+
+def _below(request: HttpRequest, shown: Conversation, message_id: uuid.UUID) -> HttpResponse:
+    turns = tree.current_path(shown)
+    rest = list(dropwhile(lambda turn: turn.message.pk != message_id, turns))[1:]
+    if not rest:
+        raise Http404
+    part = {
+        "conversation": shown,
+        "turns": rest[:MOST_TURNS],
+        "later_turns": len(rest[MOST_TURNS:]),
+        "last_message_id": turns[-1].message.pk,
+    }
+    return render(request, "chat/thread.html", part)
 
 
 def _part_shown(request: HttpRequest, turns: list[tree.Turn]) -> tuple[int, int]:

@@ -69,9 +69,11 @@ def test_regenerating_makes_a_variant_and_both_can_be_paged_through(chat: ChatPa
     chat.replies.last.get_by_role("button", name="Write again").click()
     expect(chat.page.locator(".pager__place")).to_have_text("2/2", timeout=PATIENCE)
     second = chat.finished()
+    chat.questions.evaluate("question => (question.dataset.seen = 'before')")
     chat.page.get_by_role("link", name="Previous variant").click()
     expect(chat.page.locator(".pager__place")).to_have_text("1/2")
     assert chat.text() == first
+    assert chat.questions.get_attribute("data-seen") == "before", "what stands above is left alone"
     expect(chat.page.get_by_role("link", name="Next variant")).to_be_focused()
     chat.page.reload()
     expect(chat.page.locator(".pager__place")).to_have_text("1/2")

@@ -46,6 +46,11 @@ export function startThread(chat) {
     holder.innerHTML = html;
     return [...holder.content.children];
   };
+  const putBelow = (anchor, turns) => {
+    if (anchor) while (anchor.nextElementSibling) anchor.nextElementSibling.remove();
+    else list.replaceChildren();
+    list.append(...turns);
+  };
   const holdOn = () => {
     follows = true;
     toEnd();
@@ -59,6 +64,12 @@ export function startThread(chat) {
 
     /** The id of the message that the next one follows; empty at the start. */
     last: () => later()?.dataset.later ?? [...list.querySelectorAll("[data-turn]")].at(-1)?.dataset.turn ?? "",
+
+    /** The turn above the one that `element` stands in; null when the page shows none there. */
+    above(element) {
+      const turn = [...list.children].find((child) => child.contains(element));
+      return turn?.previousElementSibling?.matches("[data-turn]") ? turn.previousElementSibling : null;
+    },
 
     scrollBy(pixels) {
       follows = false;
@@ -82,20 +93,24 @@ export function startThread(chat) {
     /** Everything below turn `after` (all of it when null) gives way to `html`, and the turn itself to `afterHtml`. */
     replaceBelow(after, html, afterHtml) {
       const anchor = after ? thread.turn(after) : null;
-      if (anchor) while (anchor.nextElementSibling) anchor.nextElementSibling.remove();
-      else list.replaceChildren();
+      putBelow(anchor, parsed(html));
       if (anchor && afterHtml) anchor.replaceWith(...parsed(afterHtml));
-      list.append(...parsed(html));
       holdOn();
     },
 
-    /** Shows the path at `url` instead; whether that worked. */
-    async load(url) {
-      const response = await fetch(url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+    /**
+     * Shows the path at `url` instead, or with `after` only what it has below that turn: of hundreds of turns the rest
+     * is neither made nor drawn again. Resolves with whether that worked.
+     */
+    async load(url, { after } = {}) {
+      const address = new URL(url, location);
+      if (after) address.searchParams.set("below", after.dataset.turn);
+      const response = await fetch(address, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+      if (after && response?.status === 404) return thread.load(url);
       if (!response?.ok || response.redirected) return false;
       const turns = parsed(await response.text());
-      list.replaceChildren(...turns);
-      dressCode(list, chat);
+      putBelow(after, turns);
+      for (const turn of turns) dressCode(turn, chat);
       followAll(chat);
       if (follows) toEnd();
       return true;

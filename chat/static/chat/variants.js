@@ -21,7 +21,7 @@ export function startVariants(chat, thread, post) {
     event.preventDefault();
     const id = new URL(link.href).searchParams.get("at");
     const top = link.getBoundingClientRect().top;
-    if (!(await thread.load(link.href))) {
+    if (!(await thread.load(link.href, { after: thread.above(link) }))) {
       toast(document.body.dataset.offline, { kind: "error" });
       return;
     }

@@ -80,3 +80,24 @@ def test_a_page_never_shows_more_than_it_can_carry(messages, monkeypatch):
     assert places(messages, shown(messages, turns="99999")) == (200, 299)
     assert places(messages, shown(messages, near=str(messages[0].pk))) == (0, 79)
     assert places(messages, shown(messages, near=str(messages[290].pk))) == (210, 299)
+
+
+def test_a_script_gets_no_more_than_what_is_below_the_turn_that_it_shows(messages, monkeypatch):
+    monkeypatch.setattr(pages, "MOST_TURNS", 100)
+    user = messages[0].conversation.user
+    client = Client(headers={"X-Requested-With": "fetch"})
+    client.force_login(user)
+    address = reverse("conversation", args=[messages[0].conversation_id])
+
+    def below(message):
+        return client.get(address, {"below": str(message.pk)})
+
+    rest = below(messages[289]).content.decode()
+    assert places(messages, rest) == (290, 299)
+    assert "Show earlier" not in rest
+    assert "Show later" not in rest
+    part = below(messages[9]).content.decode()
+    assert places(messages, part) == (10, 109)
+    assert f'data-later="{messages[-1].pk}"' in part
+    assert below(messages[-1]).status_code == 404, "nothing is below the last"
+    assert below(factories.long_conversation(user, 2)[0]).status_code == 404
