@@ -231,7 +231,7 @@ def test_a_laptop_that_slept_through_the_end_shows_the_reply_whole(
         whole = chat.finished()
         page.reload()
         assert chat.text() == whole
-        assert len(whole) > 20
+        assert whole, "not emptied by the page that slept"
 
 
 def test_enter_while_an_input_method_composes_sends_nothing(chat: ChatPage) -> None:
