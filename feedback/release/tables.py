@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 # Of however many rows some 14 MB are held at once; mimalloc, the default, keeps up to 70 MB of what was given back, for
-# which 300 MB have no room. Windows' Arrow has no jemalloc.
-if "jemalloc" in pa.supported_memory_backends():
-    pa.set_memory_pool(pa.jemalloc_memory_pool())
+# which 300 MB have no room. Not jemalloc either, which starts threads of its own.
+pa.set_memory_pool(pa.system_memory_pool())
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 METADATA = pa.struct(
