@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from django.db import transaction
 
+from accounts import consent
 from accounts.models import User
-from chat import tree
-from chat.choices import CHOSEN
+from chat import choices, tree
 from chat.models import Clarification, Conversation, Message, Reply
 
 
@@ -24,7 +24,10 @@ class Part(StrEnum):
 
 
 def fork(*, conversation: Conversation, message: Message, part: Part, now: datetime) -> Conversation:
-    """A conversation of its own that ends at `message`: this path, with its variants, or the whole tree."""
+    """A conversation of its own that ends at `message`: this path, with its variants, or the whole tree.
+
+    Where training may not use the conversation it may not use the fork, and that of a temporary one is temporary.
+    """
     path = tree.ancestor_ids(conversation_id=conversation.pk, leaf_id=message.pk)
     rows = (
         Message.objects.filter(conversation=conversation)
@@ -41,15 +44,20 @@ def fork(*, conversation: Conversation, message: Message, part: Part, now: datet
         chosen = everything
     # Words of others stay that, however often they are copied.
     is_own = conversation.origin in (Conversation.Origin.OWN, Conversation.Origin.FORK)
-    return copy(
-        chosen,
-        user=conversation.user,
-        title=conversation.title,
-        origin=Conversation.Origin.FORK if is_own else conversation.origin,
-        leaf=message.pk,
-        like=conversation,
-        now=now,
-    )
+    said = consent.standing(conversation.user, scope="conversation", subject_id=conversation.pk).apart
+    with transaction.atomic():
+        made = copy(
+            chosen,
+            user=conversation.user,
+            title=conversation.title,
+            origin=Conversation.Origin.FORK if is_own else conversation.origin,
+            leaf=message.pk,
+            like=conversation,
+            now=now,
+        )
+        if said is False:
+            consent.withdraw(made.user, scope="conversation", subject_id=made.pk, now=now)
+    return made
 
 
 def copy(
@@ -67,7 +75,7 @@ def copy(
     A message whose parent is left out becomes the first one. `leaf` (the last one by default) ends the shown path;
     `like` gives the settings.
     """
-    settings = {name: getattr(like, name) for name in CHOSEN} if like else {}
+    settings = {name: getattr(like, name) for name in (*choices.CHOSEN, "is_temporary")} if like else {}
     made = Conversation(
         user=user,
         title=title,
@@ -117,5 +125,8 @@ def copy(
 def _twin(reply: Reply, message: Message, user: User) -> Reply:
     """The receipt of the same reply; nothing is charged for it again."""
     kept = {field.attname: getattr(reply, field.attname) for field in Reply._meta.concrete_fields}
+    if reply.user_id != user.pk:
+        # What the other one had told the model of themselves was not shared: a variant would be written with it.
+        kept["system_prompt"] = choices.system_prompt(None)
     left_out = ("message_id", "user_id", "continues_id", "continued_tokens", "checkpoint", "lease_until")
     return Reply(message=message, user=user, **{name: kept[name] for name in kept if name not in left_out})

@@ -56,7 +56,7 @@ def start_conversation(
     conversation = Conversation(
         user=user,
         client_id=client_id,
-        title=_title(content),
+        title=title_from(content),
         is_temporary=is_temporary,
         created_at=now,
         updated_at=now,
@@ -386,6 +386,7 @@ def wake(reply: Reply) -> None:
     current_app.send_task("chat.tasks.reply", [str(reply.pk)], queue=reply.queue)
 
 
-def _title(content: str) -> str:
+def title_from(content: str) -> str:
+    """The first words of a message, for as long as there is no better title."""
     line = " ".join(content.split())
     return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1].rstrip() + "…"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import User
-from chat import copying, tree
+from chat import copying, sending, tree
 from chat.models import Conversation, Message, Reply, Share
 from chat.signals import person_acted
 
@@ -32,7 +32,7 @@ def share(
 ) -> Share:
     """A link to the turns from `first` down to `last`, for `days` or for good. Raises `CannotShare`."""
     path = tree.ancestor_ids(conversation_id=conversation.pk, leaf_id=last.pk)
-    live = Share.objects.filter(conversation=conversation, revoked_at=None).count()
+    live = Share.objects.readable(now=now).filter(conversation=conversation).count()
     if conversation.is_temporary or first.pk not in path or live >= LINKS_A_CONVERSATION:
         raise CannotShare
     if Reply.objects.unfinished().filter(pk__in=path).exists():
@@ -65,10 +65,12 @@ def messages_of(shared: Share) -> list[Message]:
 
 def continue_from(shared: Share, *, user: User, now: datetime) -> Conversation:
     """A conversation of `user` that begins with what the page shows."""
+    messages = messages_of(shared)
     return copying.copy(
-        messages_of(shared),
+        messages,
         user=user,
-        title=shared.title or shared.conversation.title,
+        # The conversation's own title is the owner's, who may have left it out.
+        title=shared.title or sending.title_from(messages[0].content),
         origin=Conversation.Origin.SHARE,
         now=now,
     )

@@ -73,7 +73,7 @@ def card(_request: HttpRequest, token: str) -> HttpResponse:
     if shared is None or not cards.can_write(shared.title):
         raise Http404
     response = HttpResponse(cards.png(shared.title), content_type="image/png")
-    response["Cache-Control"] = "public, max-age=300"
+    response["Cache-Control"] = "no-cache"  # nobody shows it from a copy once the link has ended
     if not shared.is_indexed:
         response["X-Robots-Tag"] = "noindex, nofollow"
     return response

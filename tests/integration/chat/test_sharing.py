@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
+from accounts import consent
 from chat import copying, sharing, titles, tree
 from chat.models import Conversation, Message, Reply, Share
 from tests import factories
@@ -193,6 +194,7 @@ def test_a_shared_conversation_has_a_picture_for_previews(talk, title):
     answer = card_of(shared)
     assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
     assert answer["X-Robots-Tag"] == "noindex, nofollow"
+    assert answer["Cache-Control"] == "no-cache"
     assert Image.open(io.BytesIO(answer.content)).size == (1200, 630)
 
 
@@ -206,3 +208,35 @@ def test_the_picture_goes_with_the_link(talk):
     shared = link(talk)
     sharing.revoke(shared, now=timezone.now())
     assert card_of(shared).status_code == 404
+
+
+def test_who_goes_on_gets_neither_the_owner_s_own_title_nor_instructions(talk):
+    Conversation.objects.update(title="Ann and her divorce")
+    Reply.objects.update(system_prompt="About the person you talk to:\nAnn Example, 44, of Leeds")
+    made = sharing.continue_from(link(talk, title=""), user=factories.UserFactory(), now=timezone.now())
+    assert made.title == "one?"
+    told = set(Reply.objects.filter(message__conversation=made).values_list("system_prompt", flat=True))
+    assert told == {settings.CHAT_SYSTEM_PROMPT}
+
+
+def test_links_that_ended_leave_room_for_others(talk, monkeypatch):
+    monkeypatch.setattr(sharing, "LINKS_A_CONVERSATION", 1)
+    link(talk, days=1, now=timezone.now() - timedelta(days=2))
+    assert read(link(talk)).status_code == 200
+    with pytest.raises(sharing.CannotShare):
+        link(talk)
+
+
+def test_what_training_may_not_use_it_may_not_use_in_a_fork(talk):
+    consent.grant(talk.user, now=timezone.now())
+    consent.withdraw(talk.user, scope="conversation", subject_id=talk.pk, now=timezone.now())
+    forked = copying.fork(conversation=talk, message=find("1"), part=copying.Part.PATH, now=timezone.now())
+    assert not consent.consent_in_force(talk.user, scope="conversation", subject_id=forked.pk)
+
+
+def test_a_fork_of_a_temporary_chat_is_temporary(talk):
+    talk.is_temporary = True
+    talk.save()
+    forked = copying.fork(conversation=talk, message=find("1"), part=copying.Part.PATH, now=timezone.now())
+    assert forked.is_temporary
+    assert forked.never_trains
