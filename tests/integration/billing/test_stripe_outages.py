@@ -1,0 +1,221 @@
+"""What is lost, late, refused or cut off between us and Stripe is made good: events, commands, reconciliation.
+
+Over HTTP with the simulated Stripe; with `STRIPE_SANDBOX_KEY` what needs nothing of that one is done at a real sandbox.
+"""
+
+import dataclasses
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts import erasure
+from billing import checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
+from billing.models import Customer, EntitlementChange, Invoice, StripeCommand, StripeEvent, Subscription
+from billing.stripe import client as sdk
+from tests.stack.customers import buy, newcomer, open_checkout, pay, plan_of, price
+from tests.stack.stripe_sandbox import only_simulated
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _at_stripe(at_stripe):
+    """No webhook is sent: every test hears by asking."""
+
+
+@pytest.fixture
+def ann():
+    return newcomer("ann")
+
+
+@only_simulated
+def test_lost_events_are_found_and_worked_off(ann):
+    answer = pay(open_checkout(ann))
+    assert answer.status_code in (302, 303)
+    assert plan_of(ann) == "free"
+    assert webhooks.backfill(now=timezone.now()) > 0
+    webhooks.process_waiting(now=timezone.now)
+    assert plan_of(ann) == "plus"
+    assert webhooks.backfill(now=timezone.now()) == 0
+    assert not StripeEvent.objects.filter(state="waiting").exists()
+
+
+DRIFTS = {
+    "status": {"status": "canceled"},
+    "plan": {"plan_id": "pro"},
+    "period": {"period_end": timezone.now() + timedelta(days=400)},
+    "quantity": {"quantity": 9},
+    "cancellation": {"cancels_at": timezone.now()},
+    "price": {"price_id": "price_wrong"},
+    "trial": {"trial_end": timezone.now()},
+}
+
+
+@pytest.mark.parametrize("kind", [*DRIFTS, "missing", "unknown", "log"])
+def test_reconciliation_repairs_every_kind_of_drift_and_finds_nothing_the_second_time(ann, kind):
+    subscription = buy(ann)
+    if kind == "missing":
+        Invoice.objects.all().delete()
+        Subscription.objects.filter(pk=subscription.pk).delete()
+    elif kind == "unknown":
+        stranger = Customer.objects.get(user=ann)
+        Subscription.objects.create(
+            stripe_id="sub_gone", customer=stranger, status="active", plan_id="pro", started_at=timezone.now()
+        )
+    elif kind == "log":
+        EntitlementChange.objects.filter(user=ann).delete()
+    else:
+        Subscription.objects.filter(pk=subscription.pk).update(**DRIFTS[kind])
+    assert reconciliation.reconcile(now=timezone.now())
+    assert reconciliation.reconcile(now=timezone.now()) == []
+    assert plan_of(ann) == "plus"
+    assert EntitlementChange.objects.filter(user=ann).latest("id").to_plan == "plus"
+
+
+class Crash(BaseException):
+    """The process ends here: nothing below catches it."""
+
+
+@pytest.mark.parametrize("moment", ["before asking", "after asking"])
+def test_a_crash_at_any_step_of_a_command_leaves_one_object_and_the_command_ends(ann, monkeypatch, moment):
+    real = commands.OPERATIONS["create_customer"]
+
+    def crashing(values, key):
+        if moment == "after asking":
+            real.perform(values, key)
+        raise Crash
+
+    broken = dataclasses.replace(real, perform=crashing)
+    monkeypatch.setitem(commands.OPERATIONS, "create_customer", broken)
+    with pytest.raises(Crash):
+        checkout.ensure_customer(ann, now=timezone.now())
+    monkeypatch.undo()
+    assert StripeCommand.objects.get().state == "waiting"
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1
+    customer = checkout.ensure_customer(ann, now=timezone.now())
+    command = StripeCommand.objects.get()
+    assert (command.state, command.result["id"]) == ("done", customer.stripe_id)
+    assert stripe.find_customer(email=ann.email, command_id=str(command.pk)) == customer.stripe_id
+    made = list(sdk.pages(sdk.api().customers.list, {"email": ann.email, "limit": 100}))
+    assert len(made) == 1
+
+
+def test_a_command_that_stripe_refuses_ends_and_says_why(ann):
+    with pytest.raises(commands.CommandRefused):
+        commands.run(
+            kind="update_subscription",
+            key=f"test:{uuid.uuid4()}",
+            user=ann,
+            parameters={"subscription": "sub_none", "change": {"cancel_at_period_end": True}},
+            now=timezone.now(),
+        )
+    assert StripeCommand.objects.get().state == "refused"
+
+
+@only_simulated
+def test_an_unreachable_stripe_keeps_the_command_for_later(ann, settings, stripe_url):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        checkout.ensure_customer(ann, now=timezone.now())
+    settings.STRIPE_API_BASE = stripe_url
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1
+    assert checkout.ensure_customer(ann, now=timezone.now())
+
+
+def give_up(now):
+    """The last of the attempts at what waits fails."""
+    StripeCommand.objects.filter(state="waiting").update(attempts=StripeCommand.MAX_ATTEMPTS - 1)
+    commands.run_waiting(now=now)
+    assert StripeCommand.objects.latest("created_at").state == "dead"
+
+
+@only_simulated
+def test_what_was_given_up_in_a_long_outage_is_done_when_it_is_asked_for_again(ann, settings, stripe_url):
+    now = timezone.now()
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        checkout.ensure_customer(ann, now=now)
+    give_up(now + timedelta(hours=7))
+    settings.STRIPE_API_BASE = stripe_url
+    assert checkout.ensure_customer(ann, now=now + timedelta(days=2)).stripe_id
+    assert len(list(sdk.pages(sdk.api().customers.list, {"email": ann.email}))) == 1
+
+
+@only_simulated
+def test_who_left_during_a_long_outage_is_deleted_at_stripe_in_the_nights_after_it(ann, settings, stripe_url):
+    subscription, now = buy(ann), timezone.now()
+    erasure.erase(ann.pk, now=now)
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    give_up(now + timedelta(hours=7))
+    settings.STRIPE_API_BASE = stripe_url
+    later = now + timedelta(days=2)
+    assert (commands.run_waiting(now=later), commands.retry_deletions(now=later)) == (0, 1)
+    assert (commands.run_waiting(now=later), commands.retry_deletions(now=later)) == (1, 0)
+    assert stripe.retrieve_subscription(subscription.pk).status == "canceled"
+
+
+def test_who_leaves_while_stripe_is_away_is_no_customer_when_it_is_back(ann, settings, stripe_url):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        checkout.ensure_customer(ann, now=timezone.now())
+    email, user_id = ann.email, str(ann.pk)
+    erasure.erase(ann.pk, now=timezone.now())
+    rows = list(StripeCommand.objects.values())
+    assert not [row for row in rows if email in str(row) or user_id in str(row)]
+    settings.STRIPE_API_BASE = stripe_url
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1, "only looked whether there was one"
+    assert not list(sdk.pages(sdk.api().customers.list, {"email": email}))
+    assert not StripeCommand.objects.filter(state="waiting").exists()
+
+
+def test_who_leaves_while_an_upgrade_waits_is_not_charged_for_it(ann, settings, stripe_url):
+    subscription = buy(ann)
+    wish = {"subscription": subscription, "price": price("pro"), "quantity": 1, "wish_id": uuid.uuid4()}
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        subscriptions.change(**wish, at=timezone.now(), now=timezone.now())
+    erasure.erase(ann.pk, now=timezone.now())
+    settings.STRIPE_API_BASE = stripe_url
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1, "the customer is deleted"
+    customer_id = subscription.customer.stripe_id
+    assert [bill.total for bill in sdk.pages(sdk.api().invoices.list, {"customer": customer_id})] == [2000]
+    assert stripe.retrieve_subscription(subscription.pk).status == "canceled"
+
+
+def test_an_event_about_nobody_here_is_of_no_concern():
+    assert mirror.refresh_subscription("sub_of_nobody", cause="test", now=timezone.now()) is None
+
+
+@only_simulated
+def test_an_event_that_keeps_failing_is_given_up_and_can_be_replayed(settings, ann):
+    subscription = buy(ann)
+    now = timezone.now()
+    facts = stripe.EventFacts("evt_dead", "invoice.paid", "invoice", subscription.latest_invoice_id, "", now)
+    webhooks.store(facts, body=b"", source="webhook", now=now)
+    good, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    sdk._client.cache_clear()
+    StripeEvent.objects.update(attempts=StripeEvent.MAX_ATTEMPTS - 1)
+    assert webhooks.process_waiting(now=lambda: now) == 0
+    event = StripeEvent.objects.get()
+    assert event.state == "dead"
+    assert event.error
+    settings.STRIPE_API_BASE = good
+    event.replay(now=now)
+    assert webhooks.process_waiting(now=lambda: now) == 1
+    assert StripeEvent.objects.get().state == "done"
+
+
+KINDS_OF_EVENT = """
+checkout.session.completed charge.dispute.created refund.created charge.refunded invoice.paid
+customer.subscription.updated subscription_schedule.updated customer.updated
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_EVENT.split())
+def test_an_event_about_what_stripe_no_longer_has_ends_at_once(kind):
+    now = timezone.now()
+    webhooks.store(stripe.EventFacts("evt_late", kind, "", "gone_1", "", now), body=b"", source="webhook", now=now)
+    assert webhooks.process_waiting(now=lambda: now) == 1
+    assert StripeEvent.objects.get().state == "ignored"
