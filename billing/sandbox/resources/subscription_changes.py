@@ -119,7 +119,8 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
         invoice = invoices.pay(account, invoice, method_of(account, subscription))
         changes["latest_invoice"] = invoice["id"]
         if invoice["status"] != "paid" and params.get("payment_behavior") == "pending_if_incomplete":
-            waiting = _pending(account, after, subscription, changes)
+            anchor = at if is_new_period else None
+            waiting = _pending(account, after, anchor=anchor, trial_end=changes.get("trial_end"))
             changes = {"latest_invoice": invoice["id"], "pending_update": waiting}
             return account.update(unchanged, event="customer.subscription.updated", **changes)
         changes["discounts"] = discounts.going_on(account, subscription, invoice)
@@ -129,16 +130,15 @@ def _change_item(account: Account, subscription: Document, params: Params) -> Do
     return account.update(subscription, event="customer.subscription.updated", **changes)
 
 
-def _pending(account: Account, item: Document, wanted: Document, changes: Document) -> Document:
+def _pending(account: Account, item: Document, *, anchor: int | None, trial_end: int | None) -> Document:
     """What is to change once it is paid."""
-    is_new_period = item["current_period_start"] == wanted["billing_cycle_anchor"]
     return {
-        "billing_cycle_anchor": wanted["billing_cycle_anchor"] if is_new_period else None,
+        "billing_cycle_anchor": anchor,
         "discounts": None,
         "expires_at": account.now() + 82_800,
         "metadata": None,
         "subscription_items": [item],
-        "trial_end": changes.get("trial_end"),
+        "trial_end": trial_end,
         "trial_from_plan": None,
     }
 
