@@ -274,7 +274,9 @@ def _sent_before(client_id: uuid.UUID, **conversation: object) -> Reply:
 def _check_parent(conversation: Conversation, parent: Message | None) -> None:
     if parent is None:
         return
-    if parent.conversation_id != conversation.pk or parent.role != Message.Role.ASSISTANT:
+    # A question that nothing follows ends what was forked there, and many an imported conversation.
+    is_open = parent.role == Message.Role.ASSISTANT or not Message.objects.filter(parent=parent).exists()
+    if parent.conversation_id != conversation.pk or not is_open:
         raise BadMessage("bad_parent", _("This message can only follow a reply of the same conversation."))
 
 

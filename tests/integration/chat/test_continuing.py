@@ -70,6 +70,19 @@ def test_continuing_twice_is_once(user, broken):
     assert go_on(user, broken, client_id).pk == go_on(user, broken, client_id).pk
 
 
+def test_a_message_follows_a_reply_or_a_question_that_nothing_follows(user, broken):
+    with pytest.raises(sending.BadMessage) as refused:
+        sending.send_message(
+            user=user,
+            conversation=broken.conversation,
+            parent=broken.parent,
+            content="More",
+            client_id=uuid.uuid4(),
+            now=timezone.now(),
+        )
+    assert refused.value.code == "bad_parent"
+
+
 def test_what_is_whole_cannot_be_continued(user):
     whole = factories.conversation(user, ("Hi", "Hello."))
     with pytest.raises(sending.BadMessage):

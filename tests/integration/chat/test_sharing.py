@@ -12,6 +12,7 @@ from django.utils import timezone
 from PIL import Image
 
 from accounts import consent
+from billing.plans import seed_plans
 from chat import copying, sharing, titles, tree
 from chat.models import Conversation, Message, Reply, Share
 from tests import factories
@@ -240,3 +241,17 @@ def test_a_fork_of_a_temporary_chat_is_temporary(talk):
     forked = copying.fork(conversation=talk, message=find("1"), part=copying.Part.PATH, now=timezone.now())
     assert forked.is_temporary
     assert forked.never_trains
+
+
+def test_a_fork_that_ends_at_a_question_goes_on(client, user, talk):
+    seed_plans()
+    page = client.get(reverse("conversation", args=[talk.pk])).content.decode()
+    address = reverse("fork", args=[talk.pk, find("two?").pk])
+    assert f'action="{address}"' in page
+    client.post(address, {"part": "path"})
+    made = Conversation.objects.get(origin="fork")
+    assert [turn.message.content for turn in tree.current_path(made)] == ["one?", "1", "two?"]
+    form = {"content": "and four?", "client_id": uuid.uuid4(), "parent": made.current_leaf_id}
+    assert client.post(reverse("send", args=[made.pk]), form, headers={"X-Requested-With": "fetch"}).status_code == 201
+    shown = tree.current_path(Conversation.objects.get(pk=made.pk))
+    assert [turn.message.content for turn in shown] == ["one?", "1", "two?", "and four?", ""]
