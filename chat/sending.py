@@ -360,10 +360,13 @@ def _made_with(
     user: User, conversation: Conversation, entitlement: Entitlement, continues: Reply | None
 ) -> dict[str, Any]:
     """Model, system prompt and sampling: what was chosen, or what the reply that goes on was made with."""
-    if continues:
-        # What it begins with answers already, so it does not ask.
-        return {name: getattr(continues, name) for name in ("model", "system_prompt", "sampling", "keeps_certainty")}
     try:
+        if continues:
+            if not offer.is_allowed(continues.model, entitlement):
+                raise choices.ModelNotAllowed(continues.model)
+            # What it begins with answers already, so it does not ask.
+            kept = ("model", "system_prompt", "sampling", "keeps_certainty")
+            return {name: getattr(continues, name) for name in kept}
         return choices.reply_fields(conversation, user, entitlement)
     except choices.ModelNotAllowed as error:
         text = _("Your plan does not include the model %(model)s. Choose another one in the settings of this chat.")

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.models import Reservation
+from billing.models import Plan, Reservation
 from billing.plans import seed_plans
 from chat import context, sending, tree
 from chat import reply as replies
@@ -68,6 +68,14 @@ def test_stopping_before_anything_was_added_costs_nothing(user, broken):
 def test_continuing_twice_is_once(user, broken):
     client_id = uuid.uuid4()
     assert go_on(user, broken, client_id).pk == go_on(user, broken, client_id).pk
+
+
+def test_a_model_that_the_plan_does_not_include_is_not_gone_on_with(user, broken):
+    Plan.objects.filter(key="free").update(model_names=["other"])
+    Reply.objects.filter(pk=broken.pk).update(model="the-large-one")
+    with pytest.raises(sending.BadMessage) as refused:
+        go_on(user, broken)
+    assert refused.value.code == "model_not_allowed"
 
 
 def test_a_message_follows_a_reply_or_a_question_that_nothing_follows(user, broken):
