@@ -190,6 +190,16 @@ def _branch_ids(conversation: Conversation, message: Message) -> list[uuid.UUID]
         return [row[0] for row in cursor.fetchall()]
 
 
+def show(conversation: Conversation, message_id: uuid.UUID) -> None:
+    """Have the shown path lead through `message_id`: where it does already it stays what its owner chose.
+
+    Raises `Message.DoesNotExist` when the message is not part of the conversation.
+    """
+    leaf = conversation.current_leaf_id
+    if not leaf or message_id not in ancestor_ids(conversation_id=conversation.pk, leaf_id=leaf):
+        select(conversation, message_id)
+
+
 def select(conversation: Conversation, message_id: uuid.UUID) -> None:
     """Remember the newest branch through `message_id` as the path to show.
 

@@ -40,7 +40,7 @@ def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
     shown = own_conversation(request, conversation_id)
     if at := request.GET.get("at"):
         try:
-            tree.select(shown, uuid.UUID(at))
+            tree.show(shown, uuid.UUID(at))
         except (ValueError, Message.DoesNotExist):
             return redirect("conversation", conversation_id)
     if is_fetch(request) and (above := id_or_none(request.GET.get("below"))):

@@ -190,6 +190,15 @@ def test_a_variant_is_chosen_by_its_address_and_remembered(client: Client, conve
     assert "1/2" in client.get(f"/c/{conversation.pk}").content.decode()
 
 
+def test_looking_at_a_message_of_the_shown_path_leaves_the_path_alone(
+    client: Client, conversation: Conversation
+) -> None:
+    first = last_message(conversation)
+    client.post(reverse("regenerate", args=[conversation.pk, first.pk]), {"client_id": uuid.uuid4()})
+    client.get(f"/c/{conversation.pk}?at={first.pk}")
+    assert "1/2" in client.get(f"/c/{conversation.pk}?at={first.parent_id}").content.decode()
+
+
 @pytest.mark.parametrize("at", ["nonsense", str(uuid.UUID(int=7))])
 def test_an_address_of_no_message_shows_the_conversation(client: Client, conversation: Conversation, at: str) -> None:
     assert client.get(f"/c/{conversation.pk}?at={at}")["Location"] == f"/c/{conversation.pk}"
