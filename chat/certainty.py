@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -106,6 +107,21 @@ def _unsure(tokens: list[Token], text: str, start: int) -> list[Span]:
                 }
             )
     return [span for span in spans if span["start"] < span["end"]]
+
+
+def in_utf16(spans: list[Span], text: str) -> list[Span]:
+    """The same spans where a browser looks for them: it counts a character beyond U+FFFF, such as an emoji, as two."""
+    wide = [place for place, character in enumerate(text) if character > "\uffff"]
+    if not wide:
+        return spans
+    return [
+        {
+            **span,
+            "start": span["start"] + bisect_left(wide, span["start"]),
+            "end": span["end"] + bisect_left(wide, span["end"]),
+        }
+        for span in spans
+    ]
 
 
 def keep(reply_id: uuid.UUID, spans: list[Span]) -> None:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from billing.entitlements import entitlement_of
 from billing.quota import allowance_of
 from chat import context, sidebar, tree
+from chat.certainty import in_utf16
 from chat.documents import showing
 from chat.forms import ChoicesForm, TrainingConsentForm
 from chat.models import MAX_MESSAGE_CHARACTERS, Certainty, Conversation, Message
@@ -66,10 +67,14 @@ def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
 @login_required
 @require_GET
 def certainty(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> JsonResponse:
-    """Where in a reply the model was unsure: `spans` as `chat.certainty.Span`; none for a reply that kept nothing."""
+    """Where in a reply the model was unsure: `spans` as `chat.certainty.Span`, places as scripts count them.
+
+    None for a reply that kept nothing.
+    """
     shown = own_conversation(request, conversation_id)
-    kept = Certainty.objects.filter(reply__message__conversation=shown, reply=message_id).first()
-    return JsonResponse({"spans": kept.spans if kept else []})
+    found = Certainty.objects.filter(reply__message__conversation=shown, reply=message_id)
+    kept = found.select_related("reply__message").first()
+    return JsonResponse({"spans": in_utf16(kept.spans, kept.reply.message.content) if kept else []})
 
 
 def _below(request: HttpRequest, shown: Conversation, message_id: uuid.UUID) -> HttpResponse:

@@ -15,7 +15,7 @@ from accounts.models import User
 from billing.models import Plan
 from billing.plans import seed_plans
 from chat import sending
-from chat.models import Conversation, Message, Reply
+from chat.models import Certainty, Conversation, Message, Reply
 
 pytestmark = pytest.mark.django_db
 
@@ -188,6 +188,21 @@ def test_a_variant_is_chosen_by_its_address_and_remembered(client: Client, conve
     assert "2/2" in client.get(f"/c/{conversation.pk}").content.decode()
     assert "1/2" in client.get(f"/c/{conversation.pk}?at={first.pk}").content.decode()
     assert "1/2" in client.get(f"/c/{conversation.pk}").content.decode()
+
+
+def test_unsure_words_stand_where_a_browser_counts_them(client: Client, conversation: Conversation) -> None:
+    message = last_message(conversation)
+    text = "😀 The sea 🚢 is deep"
+    Message.objects.filter(pk=message.pk).update(content=text)
+    spans = [
+        {"start": text.index(word), "end": text.index(word) + len(word), "probability": 0.4, "alternatives": []}
+        for word in ("The", "sea 🚢", "deep")
+    ]
+    Certainty.objects.create(reply=message.reply, spans=spans)
+    shown = client.get(reverse("certainty", args=[conversation.pk, message.pk])).json()["spans"]
+    units = text.encode("utf-16-le")
+    words = [units[2 * span["start"] : 2 * span["end"]].decode("utf-16-le") for span in shown]
+    assert words == ["The", "sea 🚢", "deep"]
 
 
 def test_looking_at_a_message_of_the_shown_path_leaves_the_path_alone(
