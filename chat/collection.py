@@ -43,11 +43,15 @@ class BadFolder(ValueError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Change:
-    """What was done to which conversations, and the action that takes it back (None when there is none)."""
+    """What was done to which conversations, and the action that takes it back (None when there is none).
+
+    `undo_ids` are those that it changed: those that were so before stay so.
+    """
 
     action: Action
     ids: list[uuid.UUID]
     undo: Action | None
+    undo_ids: list[uuid.UUID]
 
 
 def change(*, user: User, ids: Sequence[uuid.UUID], action: Action, now: datetime, folder_name: str = "") -> Change:
@@ -69,7 +73,17 @@ def change(*, user: User, ids: Sequence[uuid.UUID], action: Action, now: datetim
             rows.update(folder=folder_named(user=user, name=folder_name))
         else:
             rows.update(**_values(action, now))
-    return Change(action, [conversation.pk for conversation in found], OPPOSITES.get(action))
+    changed = [conversation.pk for conversation in found if not _is_already(conversation, action)]
+    return Change(action, [conversation.pk for conversation in found], OPPOSITES.get(action), changed)
+
+
+def _is_already(conversation: Conversation, action: Action) -> bool:
+    return {
+        Action.PIN: conversation.pinned_at is not None,
+        Action.UNPIN: conversation.pinned_at is None,
+        Action.ARCHIVE: conversation.archived_at is not None,
+        Action.UNARCHIVE: conversation.archived_at is None,
+    }.get(action, False)
 
 
 def _values(action: Action, now: datetime) -> dict[str, datetime | None]:

@@ -40,11 +40,13 @@ class Page:
 def page_of(user: User, *, now: datetime, cursor: str = "") -> Page:
     """The conversations after `cursor`, which an earlier page gave; a cursor that is not ours starts from the top."""
     listed = Conversation.objects.of(user).listed()
-    shown, next_cursor = after(listed.filter(pinned_at=None, folder=None), cursor=cursor, size=PAGE)
+    # More than stand at the top are where they would be without a pin.
+    pinned = list(listed.exclude(pinned_at=None).order_by("-pinned_at", "-id")[:PINNED])
+    others = listed.filter(folder=None).exclude(pk__in=[one.pk for one in pinned])
+    shown, next_cursor = after(others, cursor=cursor, size=PAGE)
     groups = [(label, list(group)) for label, group in groupby(shown, key=lambda row: _group(row.updated_at, now))]
     if cursor:
         return Page(groups, next_cursor)
-    pinned = list(listed.exclude(pinned_at=None).order_by("-pinned_at")[:PINNED])
     return Page(groups, next_cursor, pinned, list(Folder.objects.filter(user=user).order_by(Lower("name"))), True)
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.models import User
 from chat import collection, search, sending, sidebar
 from chat.forms import ChangeForm, RenameForm
 from chat.models import Conversation, Folder
@@ -45,11 +46,16 @@ def all_conversations(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "").strip()
     show = request.GET.get("show", "all")
     folder = _folder(request, request.GET.get("folder"))
-    rows, cursor = sidebar.after(_rows(request, show, folder), cursor=request.GET.get("after", ""), size=PAGE)
+    after = request.GET.get("after", "")
+    hits, rows = None, None
+    if text:
+        hits, cursor = _hits(user, text, after)
+    else:
+        rows, cursor = sidebar.after(_rows(request, show, folder), cursor=after, size=PAGE)
     context = {
         "conversations": sidebar.page_of(user, now=now),
         "text": text,
-        "hits": search.search(user, text) if text else None,
+        "hits": hits,
         "rows": rows,
         "next_url": _next_url(request, cursor),
         "show": show,
@@ -57,6 +63,14 @@ def all_conversations(request: HttpRequest) -> HttpResponse:
         "tabs": _tabs(show, folder),
     }
     return render(request, "chat/collection_rows.html" if is_fetch(request) else "chat/collection.html", context)
+
+
+def _hits(user: User, text: str, cursor: str) -> tuple[list[search.Hit], str]:
+    """Those after a cursor; one that is not ours starts from the top."""
+    try:
+        return search.page_of(user, text, limit=search.HITS, cursor=cursor)
+    except search.BadCursor:
+        return search.page_of(user, text, limit=search.HITS)
 
 
 def _rows(request: HttpRequest, show: str, folder: Folder | None) -> Any:
@@ -81,7 +95,7 @@ def _tabs(show: str, folder: Folder | None) -> list[dict[str, Any]]:
 def _next_url(request: HttpRequest, cursor: str) -> str:
     if not cursor:
         return ""
-    kept = {name: value for name in ("show", "folder") if (value := request.GET.get(name))}
+    kept = {name: value for name in ("q", "show", "folder") if (value := request.GET.get(name))}
     return f"{reverse('collection')}?{urlencode({**kept, 'after': cursor})}"
 
 
@@ -141,7 +155,9 @@ def _answer(request: HttpRequest, status: int, text: str, done: collection.Chang
     if is_fetch(request):
         if done is None:
             return JsonResponse({"error": {"message": text}}, status=status)
-        return JsonResponse({"text": text, "undo": done.undo, "ids": [str(changed) for changed in done.ids]})
+        undo = done.undo if done.undo_ids else None
+        ids, undo_ids = ([str(one) for one in several] for several in (done.ids, done.undo_ids))
+        return JsonResponse({"text": text, "ids": ids, "undo": undo, "undo_ids": undo_ids})
     (messages.success if done else messages.error)(request, text)
     back = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(

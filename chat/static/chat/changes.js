@@ -21,7 +21,7 @@ export function startChanges(after) {
     }
   }
 
-  function back({ undo: action, ids }) {
+  function back({ undo: action, undo_ids: ids }) {
     const form = new FormData();
     form.set("action", action);
     for (const id of ids) form.append("conversation", id);

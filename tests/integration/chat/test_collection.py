@@ -1,14 +1,16 @@
 """Keeping order among conversations, and what does not stay."""
 
+import re
 import uuid
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from chat import collection, retention, sidebar, streams
+from chat import collection, retention, search, sidebar, streams
 from chat.collection import Action, BadFolder
 from chat.models import Conversation, Folder, Message
 from tests.factories import UserFactory, conversation
@@ -99,6 +101,41 @@ def test_many_are_deleted_at_once_and_brought_back(client, user):
     assert page(user).is_empty
     client.post(reverse("change-conversations"), {"conversation": answer["ids"], "action": answer["undo"]})
     assert len(grouped(user)) == 3
+
+
+def test_undo_leaves_alone_what_was_so_before(client, user, talk):
+    other = conversation(user, ("a", "b")).conversation
+    do(user, Action.PIN, talk)
+    form = {"conversation": [str(talk.pk), str(other.pk)], "action": "pin"}
+    answer = client.post(reverse("change-conversations"), form, headers=FETCH).json()
+    assert answer["text"] == "2 conversations pinned."
+    assert answer["undo_ids"] == [str(other.pk)]
+    again = client.post(reverse("change-conversations"), form, headers=FETCH).json()
+    assert again["undo"] is None
+
+
+def test_more_pins_than_stand_at_the_top_are_in_the_list(user, monkeypatch):
+    monkeypatch.setattr(sidebar, "PINNED", 1)
+    first, second = (conversation(user, ("a", "b")).conversation for _number in range(2))
+    do(user, Action.PIN, first)
+    do(user, Action.PIN, second)
+    assert page(user).pinned == [second]
+    assert grouped(user) == [first]
+
+
+def test_hits_go_on_from_page_to_page(client, user, monkeypatch):
+    monkeypatch.setattr(search, "HITS", 2)
+    for number in range(3):
+        conversation(user, (f"needle {number}", "thread"))
+    first = client.get(reverse("collection"), {"q": "needle"}).content.decode()
+    assert "2 hits, and more" in first
+    following = re.search(r'href="([^"]+)">More hits', first)[1]
+    second = client.get(unescape(following)).content.decode()
+    assert "1 hit<" in second
+    assert "More hits" not in second
+    found = [re.findall(r"</mark> (\d)", one) for one in (first, second)]
+    assert found == [["2", "1"], ["0"]]
+    assert "needle" in client.get(reverse("collection"), {"q": "needle", "after": "nonsense"}).content.decode()
 
 
 def test_without_scripts_deleted_ones_are_on_a_page_of_their_own(client, user, talk):
