@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.models import User
 from chat.models import Conversation, Message, Reply
@@ -49,11 +49,12 @@ class BadExport(ValueError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Imported:
-    """How many conversations came in, were there already, and could not be read."""
+    """How many conversations came in, were there already, could not be read, and are left for another time."""
 
     taken: int
     known: int
     unreadable: int
+    left: int = 0
 
 
 @dataclass
@@ -71,7 +72,10 @@ class _Node:
 def take(file: IO[bytes], *, user: User, now: datetime) -> Imported:
     """Bring the conversations of an export in, each once however often the file comes. Raises `BadExport`."""
     taken = known = unreadable = 0
-    for raw in _conversations(_json_text(file))[:CONVERSATIONS]:
+    found = _conversations(_json_text(file))
+    for place, raw in enumerate(found):
+        if taken == CONVERSATIONS:
+            return Imported(taken, known, unreadable, len(found) - place)
         try:
             outcome = _take_one(raw, user, now)
         except (TypeError, ValueError, LookupError, OverflowError, AttributeError):
@@ -121,7 +125,10 @@ def _take_one(raw: dict[str, Any], user: User, now: datetime) -> bool:
         raise ValueError("no tree, or too large a one")
     identity = _clean(raw.get("conversation_id") or raw.get("id") or "", 200) or json.dumps(sorted(map(str, mapping)))
     client_id = uuid.uuid5(_NAMESPACE, f"{user.pk}:{identity}")
-    if Conversation.objects.filter(user=user, client_id=client_id).exists():
+    known = Conversation.objects.filter(user=user, client_id=client_id)
+    if known.exclude(deleted_at=None).update(deleted_at=None):  # who brings it in again wants it back
+        return True
+    if known.exists():
         return False
     nodes = list(_nodes(mapping, now))
     if not nodes:
@@ -135,7 +142,10 @@ def _take_one(raw: dict[str, Any], user: User, now: datetime) -> bool:
         created_at=_time(raw.get("create_time"), now),
         updated_at=_time(raw.get("update_time"), now),
     )
-    _store(conversation, nodes, raw.get("current_node"), mapping, now)
+    try:
+        _store(conversation, nodes, raw.get("current_node"), mapping, now)
+    except IntegrityError:  # the same file comes in beside this one
+        return False
     return True
 
 

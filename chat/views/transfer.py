@@ -60,6 +60,8 @@ def transfer(request: HttpRequest) -> HttpResponse:
         parts.append(_("%(count)s were here already.") % {"count": done.known})
     if done.unreadable:
         parts.append(_("%(count)s could not be read.") % {"count": done.unreadable})
+    if done.left:
+        parts.append(_("%(count)s are left: import the file again to bring them in.") % {"count": done.left})
     messages.success(request, " ".join(parts))
     return redirect("collection")
 

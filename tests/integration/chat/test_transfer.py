@@ -2,10 +2,14 @@
 
 import io
 import json
+import threading
+import time
+import uuid
 import zipfile
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -78,6 +82,42 @@ def test_the_same_export_twice_is_once_for_each_person(user):
     take(user, [talk(), talk("c2")])
     assert take(user, zipped(conversations_json=json.dumps([talk(), talk("c3")]))) == importing.Imported(1, 1, 0)
     assert take(factories.UserFactory(), [talk()]).taken == 1
+
+
+def test_what_was_deleted_comes_back_when_it_is_imported_again(user):
+    take(user, [talk(), talk("c2")])
+    Conversation.objects.filter(client_id=Conversation.objects.first().client_id).update(deleted_at=timezone.now())
+    assert take(user, [talk(), talk("c2")]) == importing.Imported(1, 1, 0)
+    assert Conversation.objects.of(user).count() == 2
+
+
+def test_more_than_come_in_at_once_are_counted_and_come_the_next_time(client, user, monkeypatch):
+    monkeypatch.setattr(importing, "CONVERSATIONS", 2)
+    export = json.dumps([talk(f"c{number}") for number in range(3)]).encode()
+    answer = client.post(reverse("transfer"), {"file": SimpleUploadedFile("x.json", export)}, follow=True)
+    assert "2 conversations came in. 1 are left" in answer.content.decode()
+    assert take(user, export) == importing.Imported(1, 2, 0)
+
+
+def test_the_same_export_from_two_tabs_is_once(transactional_db):
+    user = factories.UserFactory()
+    twin = uuid.uuid5(importing._NAMESPACE, f"{user.pk}:c1")
+    is_stored = threading.Event()
+
+    def other_tab():
+        with transaction.atomic():
+            Conversation.objects.create(user=user, client_id=twin)
+            is_stored.set()
+            time.sleep(1)  # meanwhile this tab has looked for it in vain
+        connection.close()
+
+    tab = threading.Thread(target=other_tab)
+    tab.start()
+    is_stored.wait()
+    try:
+        assert take(user, [talk(), talk("c2")]) == importing.Imported(1, 1, 0)
+    finally:
+        tab.join()
 
 
 def test_an_imported_chat_opens_and_can_be_exported_again(client, user):
