@@ -10,6 +10,7 @@ from html import escape
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -80,7 +81,8 @@ def _html(conversation: Conversation) -> str:
         for message in _path(conversation)
     )
     return (
-        '<!doctype html><html><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="{get_language()}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>{turns}</body></html>"
     )

@@ -211,6 +211,7 @@ def test_one_conversation_leaves_as_markdown_html_and_json(client, user):
     assert "<strong>Hello</strong>" in html
     assert "<script>" not in html
     assert "&lt;b&gt;Hi" in html
+    assert html.startswith('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport"')
     document = client.get(reverse("export", args=[made.pk, "json"])).json()
     assert [message["role"] for message in document["messages"]] == ["user", "assistant"]
     assert document["messages"][1]["receipt"]["seed"] == 7
