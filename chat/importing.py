@@ -244,7 +244,7 @@ def _reply(message: Message, node: _Node, user: User, now: datetime) -> Reply:
         message=message,
         user=user,
         state=Reply.State.COMPLETE,
-        queue="imported",
+        queue=Reply.IMPORTED,
         priority=0,
         queued_at=node.written_at,
         enqueued_at=node.written_at,

@@ -188,6 +188,8 @@ def _check_reply(message: Message) -> None:
         or Clarification.objects.filter(reply=message.pk).exists()  # it asks back, and says nothing to compare
     ):
         raise BadMessage("not_a_whole_reply", _("Only a whole reply can be checked by asking again."))
+    if message.reply.is_imported:
+        raise BadMessage("imported", _("This reply was written elsewhere: its model cannot be asked again here."))
     if message.parent and len(message.parent.content) > LONGEST_QUESTION:
         raise BadMessage(
             "question_too_long",

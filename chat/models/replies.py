@@ -39,6 +39,7 @@ class Reply(models.Model):
 
     UNFINISHED = (State.QUEUED, State.RUNNING)
     MAX_ATTEMPTS = 10
+    IMPORTED = "imported"
 
     message = models.OneToOneField(Message, primary_key=True, on_delete=models.CASCADE, related_name="reply")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="replies")
@@ -109,6 +110,11 @@ class Reply(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state not in self.UNFINISHED
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was written elsewhere, by a model that cannot be asked anything."""
+        return self.queue == self.IMPORTED
 
     @property
     def can_be_continued(self) -> bool:

@@ -134,6 +134,13 @@ def test_only_a_whole_reply_is_checked(answer: Message, state: str) -> None:
         begun(question)
 
 
+def test_the_model_of_an_imported_reply_is_not_asked(answer: Message) -> None:
+    Reply.objects.filter(pk=answer.pk).update(queue=Reply.IMPORTED, model="imported: gpt-4")
+    with pytest.raises(sending.BadMessage) as refused:
+        asking.begin(message=Message.objects.get(pk=answer.pk), now=timezone.now())
+    assert refused.value.code == "imported"
+
+
 def test_a_question_too_long_to_look_through_is_not_asked_again(answer: Message) -> None:
     Message.objects.filter(pk=answer.parent_id).update(content="How tall is it? " * 300)
     answer.refresh_from_db()
