@@ -1,7 +1,7 @@
 // The one box: grows, keeps a draft, sends once, waits its turn, and keeps the text when it cannot be sent.
 
 import { canStop, isBusy, stopAll } from "./follow.js";
-import { fieldsOf, uuid } from "./sending.js";
+import { fieldsOf, forgetWords, keepWords, keptWords, uuid } from "./sending.js";
 
 // Another reply, in whichever conversation, may end at any moment.
 const ASK_AGAIN = 2000;
@@ -11,11 +11,14 @@ export function startComposer(chat, thread, post, documents) {
   const box = form.elements.content;
   const limit = Number(box.dataset.limit);
   const [send, stop, count, hint] = ["send", "stop", "count", "hint"].map((name) => form.querySelector(`[data-${name}]`));
-  const drafts = draftsOf(box);
   let attempt = { text: null, id: null };
+  let onItsWay = "";
   let isSending = false;
   let sendsNext = false;
   let askingAgain = null;
+
+  // What is on its way is kept with what is written meanwhile: whoever reloads then has all of it.
+  const keepDraft = () => keepWords(box.dataset.draft, [onItsWay, box.value].filter(Boolean).join("\n\n"));
 
   const canSend = () => !isSending && Boolean(box.value.trim()) && box.value.length <= limit;
 
@@ -58,9 +61,12 @@ export function startComposer(chat, thread, post, documents) {
     isSending = true;
     const wasWaiting = Boolean(askingAgain);
     sendsNext &&= wasWaiting;
-    const key = drafts.key();
+    const name = box.dataset.draft;
     // Words that wait in the box stay there, and their hint, until they are sent.
-    if (!wasWaiting) box.value = "";
+    if (!wasWaiting) {
+      onItsWay = text;
+      box.value = "";
+    }
     refresh();
     let isCrowded = false;
     const wasSent = await post(form.action, fields, {
@@ -68,15 +74,16 @@ export function startComposer(chat, thread, post, documents) {
       whenCrowded: () => (isCrowded = true),
     });
     isSending = false;
+    onItsWay = "";
     if (wasSent) {
       attempt = { text: null, id: null };
       if (box.value === text) box.value = "";
-      drafts.forget(key);
+      forgetWords(name);
     } else if (!wasWaiting) {
       box.value = box.value ? `${text}\n\n${box.value}` : text;
     }
     wait(isCrowded && box.value === text && (!wasWaiting || sendsNext), chosen);
-    if (box.value) drafts.keep();
+    if (box.value) keepDraft();
     refresh();
   }
 
@@ -95,7 +102,7 @@ export function startComposer(chat, thread, post, documents) {
   });
   box.addEventListener("input", () => {
     wait(false);
-    drafts.keep();
+    keepDraft();
     refresh();
   });
   box.addEventListener("keydown", (event) => {
@@ -115,23 +122,7 @@ export function startComposer(chat, thread, post, documents) {
   });
   window.addEventListener("popstate", () => location.reload());
 
-  box.value ||= drafts.read();
+  box.value ||= keptWords(box.dataset.draft);
   refresh();
   return { box };
-}
-
-/** Unsent words, per person and conversation, in this browser only. */
-function draftsOf(box) {
-  const key = () => `draft:${box.dataset.draft}`;
-  return {
-    key,
-    // A temporary conversation has no key: it leaves nothing behind, not even in this browser.
-    read: () => (box.dataset.draft && localStorage.getItem(key())) || "",
-    forget: (name) => localStorage.removeItem(name),
-    keep() {
-      if (!box.dataset.draft) return;
-      if (box.value) localStorage.setItem(key(), box.value);
-      else localStorage.removeItem(key());
-    },
-  };
 }

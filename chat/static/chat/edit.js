@@ -1,6 +1,6 @@
 // Editing an earlier message: another branch from there. Without this module the link opens the same form as a page.
 
-import { fieldsOf, uuid } from "./sending.js";
+import { fieldsOf, forgetWords, keepWords, keptWords, uuid } from "./sending.js";
 
 export function startEditing(chat, post) {
   chat.addEventListener("click", (event) => {
@@ -9,7 +9,7 @@ export function startEditing(chat, post) {
     event.preventDefault();
     start(link.closest("[data-turn]"));
   });
-  for (const editor of chat.querySelectorAll("[data-editor]")) wire(editor, () => {});
+  for (const editor of chat.querySelectorAll("[data-editor]")) wire(editor, "", () => {});
 
   function start(turn) {
     const bubble = turn.querySelector("[data-source]");
@@ -17,9 +17,12 @@ export function startEditing(chat, post) {
     const editor = chat.querySelector("template[data-edit-form]").content.firstElementChild.cloneNode(true);
     const composer = chat.querySelector("[data-composer]");
     editor.action = composer.action;
-    editor.elements.content.value = bubble.textContent;
+    const conversation = composer.elements.content.dataset.draft;
+    const draft = conversation && `${conversation}:${turn.dataset.turn}`;
+    editor.elements.content.value = keptWords(draft) || bubble.textContent;
     editor.elements.parent.value = turn.dataset.parent;
-    wire(editor, () => {
+    wire(editor, draft, () => {
+      forgetWords(draft);
       editor.replaceWith(bubble);
       actions.hidden = false;
       turn.querySelector("[data-edit]").focus();
@@ -29,8 +32,9 @@ export function startEditing(chat, post) {
     editor.elements.content.focus();
   }
 
-  function wire(editor, close) {
-    const id = uuid();
+  /** Unsent words are kept under the name `draft`; `close` takes the editor away. */
+  function wire(editor, draft, close) {
+    let attempt = { text: null, id: null };
     const submit = editor.querySelector("[type=submit]");
     editor.querySelector("[data-edit-cancel]").addEventListener("click", (event) => {
       if (!event.currentTarget.href) close();
@@ -44,12 +48,18 @@ export function startEditing(chat, post) {
         editor.requestSubmit();
       }
     });
+    editor.addEventListener("input", () => keepWords(draft, editor.elements.content.value));
     editor.addEventListener("submit", async (event) => {
       event.preventDefault();
-      if (submit.disabled || !editor.elements.content.value.trim()) return;
+      const text = editor.elements.content.value;
+      if (submit.disabled || !text.trim()) return;
       submit.disabled = true;
-      const fields = { ...fieldsOf(editor), client_id: id };
-      if (await post(editor.action, fields)) chat.querySelector("#message").focus();
+      // Other words are another message, even where the answer to the first ones was lost.
+      if (attempt.text !== text) attempt = { text, id: uuid() };
+      if (await post(editor.action, { ...fieldsOf(editor), client_id: attempt.id })) {
+        forgetWords(draft);
+        chat.querySelector("#message").focus();
+      }
       submit.disabled = false;
     });
   }

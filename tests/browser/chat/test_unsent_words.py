@@ -1,0 +1,62 @@
+"""Words that were not sent yet: across reloads, while offline, and in a browser that keeps nothing."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import expect
+
+from accounts.models import User
+from chat.models import Message
+from tests import factories
+from tests.browser.chat_page import ChatPage
+from tests.stack.browser import NewPage
+from tests.stack.processes import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def user(stack: Stack) -> User:
+    return User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+
+
+def test_a_browser_that_keeps_nothing_sends_all_the_same(new_page: NewPage, user: User) -> None:
+    page = new_page(user)
+    page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError') }")
+    chat = ChatPage(page).open()
+    page.wait_for_load_state()
+    chat.box.fill("Say hi.")
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+
+
+def test_what_waits_for_the_network_and_what_is_written_meanwhile_survive_a_reload(
+    new_page: NewPage, user: User
+) -> None:
+    chat = ChatPage(new_page(user, allowing=("ERR_INTERNET_DISCONNECTED",))).open()
+    chat.page.context.set_offline(True)
+    chat.say("Say hi.")
+    expect(chat.notice).to_contain_text("You are offline")
+    chat.box.fill("And then bye.")
+    # The page goes before the network is back: nothing was sent.
+    chat.page.goto("about:blank")
+    chat.page.context.set_offline(False)
+    chat.open()
+    expect(chat.box).to_have_value("Say hi.\n\nAnd then bye.")
+    assert not Message.objects.exists()
+
+
+def test_an_edit_that_was_begun_survives_a_reload_and_goes_when_given_up(new_page: NewPage, user: User) -> None:
+    last = factories.conversation(user, ("How do ships float?", "They displace water."))
+    chat = ChatPage(new_page(user)).open(f"/c/{last.conversation_id}")
+    edit, editor = chat.questions.get_by_role("link", name="Edit"), chat.page.get_by_label("Edit your message")
+    chat.page.wait_for_load_state()
+    edit.click()
+    editor.fill("How do stones sink?")
+    chat.page.reload()
+    edit.click()
+    expect(editor).to_have_value("How do stones sink?")
+    editor.press("Escape")
+    edit.click()
+    expect(editor).to_have_value("How do ships float?")
