@@ -26,7 +26,7 @@ export function startSending(chat, thread, sidebar, tabs) {
       }
       if (answer?.code === "concurrency" && whenCrowded) whenCrowded();
       else if (answer?.html) notice.innerHTML = answer.html;
-      else say(response.redirected || response.status === 403 ? chat.dataset.stale : document.body.dataset.requestFailed);
+      else say(response.redirected || [403, 404].includes(response.status) ? chat.dataset.stale : document.body.dataset.requestFailed);
     } catch {
       takeBack();
       say(document.body.dataset.offline);

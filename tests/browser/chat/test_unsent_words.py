@@ -60,3 +60,12 @@ def test_an_edit_that_was_begun_survives_a_reload_and_goes_when_given_up(new_pag
     editor.press("Escape")
     edit.click()
     expect(editor).to_have_value("How do ships float?")
+
+
+def test_words_below_what_another_tab_deleted_are_kept_and_it_says_to_reload(new_page: NewPage, user: User) -> None:
+    last = factories.conversation(user, ("How do ships float?", "They displace water."))
+    chat = ChatPage(new_page(user, allowing=("status of 404",))).open(f"/c/{last.conversation_id}")
+    Message.objects.filter(pk=last.pk).delete()
+    chat.say("And stones?")
+    expect(chat.notice).to_contain_text("This page is out of date")
+    expect(chat.box).to_have_value("And stones?")
