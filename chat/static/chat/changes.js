@@ -5,7 +5,31 @@ import { toast } from "../config/js/toast.js";
 
 const FETCH = { "X-Requested-With": "fetch" };
 
-/** Sends every form[data-change] by script; `after(ids, action)` runs when something has changed. */
+// What was done when the page had to go, for the next one to say.
+const CARRIED = "changed";
+
+function carry(done) {
+  try {
+    sessionStorage.setItem(CARRIED, JSON.stringify(done));
+  } catch {
+    // It is on the page of what was recently deleted.
+  }
+}
+
+function carried() {
+  try {
+    const done = JSON.parse(sessionStorage.getItem(CARRIED));
+    sessionStorage.removeItem(CARRIED);
+    return done;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Sends every form[data-change] by script; `after(ids, action)` runs when something has changed, and says whether the
+ * page goes with it.
+ */
 export function startChanges(after) {
   const { changeUrl, undo } = document.querySelector("[data-conversations]").dataset;
 
@@ -13,12 +37,16 @@ export function startChanges(after) {
     try {
       const response = await request(changeUrl, { form, headers: FETCH });
       const done = await response.json();
-      const action = done.undo && { label: undo, run: () => send(back(done)) };
-      toast(done.text, { kind: "success", action: action || undefined });
-      after(done.ids, form.get("action"));
+      if (after(done.ids, form.get("action"))) carry(done);
+      else say(done);
     } catch (failure) {
       toast(failure.message, { kind: "error" });
     }
+  }
+
+  function say(done) {
+    const action = done.undo && { label: undo, run: () => send(back(done)) };
+    toast(done.text, { kind: "success", action: action || undefined });
   }
 
   function back({ undo: action, undo_ids: ids }) {
@@ -27,6 +55,9 @@ export function startChanges(after) {
     for (const id of ids) form.append("conversation", id);
     return form;
   }
+
+  const before = carried();
+  if (before) say(before);
 
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-change]");

@@ -22,7 +22,9 @@ const chat = document.querySelector("[data-chat]");
 const thread = startThread(chat);
 const tabs = shareWithTabs(chat, thread);
 const sidebar = startSidebar((ids, action) => {
-  if (action === "delete" && ids.includes(chat.dataset.conversation)) location.assign(chat.dataset.startUrl);
+  const isGone = action === "delete" && ids.includes(chat.dataset.conversation);
+  if (isGone) location.assign(chat.dataset.startUrl);
+  return isGone;
 });
 const post = startSending(chat, thread, sidebar, tabs);
 

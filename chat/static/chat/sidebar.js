@@ -5,7 +5,10 @@ import { startChanges } from "./changes.js";
 
 const FETCH = { headers: { "X-Requested-With": "fetch" } };
 
-/** `onChange(ids, action)` runs after conversations were pinned, archived, moved, deleted or restored. */
+/**
+ * `onChange(ids, action)` runs after conversations were pinned, archived, moved, deleted or restored, and says whether
+ * the page goes with it.
+ */
 export function startSidebar(onChange) {
   const list = document.querySelector("[data-conversations]");
   const nearEnd = new IntersectionObserver(
@@ -74,7 +77,7 @@ export function startSidebar(onChange) {
   listenForShortcuts();
   startChanges((ids, action) => {
     reload(document.querySelector("[data-chat]")?.dataset.conversation ?? "");
-    onChange?.(ids, action);
+    return onChange?.(ids, action) === true;
   });
   watch();
 

@@ -99,6 +99,18 @@ def test_many_are_deleted_at_once_and_undo_brings_them_back(new_page: NewPage, u
     expect(page.locator(".sidebar__item")).to_have_count(3)
 
 
+def test_the_open_one_is_deleted_and_undo_brings_it_back(new_page: NewPage, user: User) -> None:
+    made = talk(user, "Ships")
+    page = new_page(user)
+    page.goto(f"/c/{made.pk}")
+    page.locator(".sidebar__row").hover()
+    page.get_by_role("link", name="Options for “Ships”").click()
+    page.locator("#manage").get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/chat")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".sidebar__item")).to_have_text("Ships")
+
+
 def test_all_of_it_works_without_scripts(new_page: NewPage, user: User) -> None:
     made = talk(user, "Ships")
     page = new_page(user, javascript=False)
