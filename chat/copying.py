@@ -12,7 +12,7 @@ from django.db import transaction
 from accounts import consent
 from accounts.models import User
 from chat import choices, tree
-from chat.models import Clarification, Conversation, Message, Reply
+from chat.models import Citation, Clarification, Conversation, Message, Reply
 
 
 class Part(StrEnum):
@@ -73,7 +73,7 @@ def copy(
     """A new conversation with copies of the finished ones of `messages`, parents before children.
 
     A message whose parent is left out becomes the first one. `leaf` (the last one by default) ends the shown path;
-    `like` gives the settings.
+    `like`, a conversation of the same person, gives the settings and what replies cite.
     """
     settings = {name: getattr(like, name) for name in (*choices.CHOSEN, "is_temporary")} if like else {}
     made = Conversation(
@@ -116,10 +116,27 @@ def copy(
         Message.objects.bulk_create(copies.values(), batch_size=500)
         Reply.objects.bulk_create(replies, batch_size=500)
         Clarification.objects.bulk_create(clarifications, batch_size=500)
+        if like:
+            Citation.objects.bulk_create(_citations(copies), batch_size=500)
         last = copies.get(leaf) if leaf else None
         made.current_leaf = last or next(reversed(copies.values()), None)
         made.save(update_fields=["current_leaf"])
     return made
+
+
+def _citations(copies: dict[uuid.UUID, Message]) -> list[Citation]:
+    """The passages that the replies were given: they stay in the documents of the conversation that was copied."""
+    given = Citation.objects.filter(reply__in=list(copies)).order_by("id")
+    return [
+        Citation(
+            reply_id=copies[one.reply_id].pk,
+            passage_id=one.passage_id,
+            number=one.number,
+            ranks=one.ranks,
+            marks=one.marks,
+        )
+        for one in given
+    ]
 
 
 def _twin(reply: Reply, message: Message, user: User) -> Reply:

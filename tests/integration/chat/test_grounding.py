@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from chat import prompt, sending
+from chat import copying, prompt, sending
 from chat.documents import citing, finding, grounding
 from chat.models import Citation, Conversation, Document, Message, Passage, Reply
 from tests import factories
@@ -163,6 +163,16 @@ def test_only_numbers_of_passages_in_the_prompt_become_links(user: Any, talk: Co
     assert 'id="p-0"' in client.get(address).content.decode()
     assert "birds.md, line 1, The aviary" in page
     assert "Found by words alone" in page, "no model service in this test"
+
+
+def test_a_fork_cites_the_same_passages(user: Any, talk: Conversation, client: Client) -> None:
+    attached(user, AVIARY, name="birds.md", conversation=talk)
+    message = answered(asked(user, talk, "Who built the aviary?"), "Marta did [1].")
+    talk.refresh_from_db()
+    forked = copying.fork(conversation=talk, message=message, part=copying.Part.PATH, now=timezone.now())
+    client.force_login(user)
+    page = client.get(reverse("conversation", args=[forked.pk])).content.decode()
+    assert f'<a class="citation" href="/documents/{Document.objects.get().pk}?at=0#p-0"' in page
 
 
 def test_a_sentence_that_a_passage_supports_gets_its_number(user: Any, talk: Conversation, client: Client) -> None:
