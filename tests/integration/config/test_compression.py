@@ -36,5 +36,5 @@ def test_streams_and_other_types_leave_as_they_are() -> None:
         StreamingHttpResponse(iter([WORDS]), content_type="text/html"),
         HttpResponse(WORDS, content_type="application/json"),
     ):
-        sent = PageCompressionMiddleware(lambda request, answer=answer: answer)(RequestFactory().get("/", **ASKS))
+        sent = PageCompressionMiddleware(lambda _request, answer=answer: answer)(RequestFactory().get("/", **ASKS))
         assert "Content-Encoding" not in sent.headers
