@@ -15,6 +15,10 @@ from chat.models import Conversation, Instructions
 # The fields of a conversation that are its settings.
 CHOSEN = ("model", "temperature", "reply_tokens", "shows_certainty", "asks_first")
 
+# What stands in a system prompt above the person's own instructions.
+ABOUT = "About the person you talk to:\n"
+MANNER = "How they want you to reply:\n"
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -81,10 +85,16 @@ def system_prompt(own: Instructions | None) -> str:
     about, manner = (own.about, own.manner) if own and own.is_on else ("", "")
     parts = [
         settings.CHAT_SYSTEM_PROMPT,
-        f"About the person you talk to:\n{about}" if about else "",
-        f"How they want you to reply:\n{manner}" if manner else "",
+        f"{ABOUT}{about}" if about else "",
+        f"{MANNER}{manner}" if manner else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def instructions_in(system_prompt: str) -> str:
+    """The part of a reply's system prompt that the person wrote, with what stands above it; empty for none."""
+    starts = [at for title in (ABOUT, MANNER) if (at := system_prompt.find(title)) >= 0]
+    return system_prompt[min(starts) :] if starts else ""
 
 
 def take_smaller_model(conversation: Conversation) -> None:

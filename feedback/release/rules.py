@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
+from chat.choices import instructions_in
 from feedback.release.prompts import Messages, Prompt
 
 RULES_VERSION = 4
@@ -165,10 +166,20 @@ class Candidate:
         """What of the texts came before the replies; of a tree the question that it grows from."""
         return self.texts[:1] if self.nodes else self.texts[:-2]
 
-    def with_texts(self, texts: list[str]) -> Candidate:
-        """The same row with `texts` in the places of `self.texts`."""
+    @property
+    def instructions(self) -> str:
+        """What the person wrote into the system prompt; empty where they wrote nothing."""
+        return "".join(instructions_in(turn["content"]) for turn in self.prompt if turn["role"] == "system")
+
+    def with_texts(self, texts: list[str], instructions: str) -> Candidate:
+        """The same row with these in the places of `self.texts` and `self.instructions`."""
         left = iter(texts)
-        prompt = [turn if turn["role"] == "system" else {**turn, "content": next(left)} for turn in self.prompt]
+        prompt = [
+            {**turn, "content": turn["content"].removesuffix(self.instructions) + instructions}
+            if turn["role"] == "system"
+            else {**turn, "content": next(left)}
+            for turn in self.prompt
+        ]
         return replace(self, prompt=prompt, chosen=next(left), rejected=next(left))
 
 

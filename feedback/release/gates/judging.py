@@ -16,12 +16,13 @@ from feedback.release.trees import MOST_MESSAGES
 
 def judged(rows: Sequence[Candidate], specification: Specification, *, evaluation_runs: Hashes) -> list[Candidate]:
     """The rows with their language, and in `dropped` the first gate that keeps a row out."""
-    known = contaminated([row.texts for row in rows], evaluation_runs)
+    known = contaminated([[row.instructions, *row.texts] for row in rows], evaluation_runs)
     return [_judged(row, specification, is_evaluated) for row, is_evaluated in zip(rows, known, strict=True)]
 
 
 def _judged(row: Candidate, specification: Specification, is_evaluated: bool) -> Candidate:
     texts = row.texts
+    said = [row.instructions, *texts]
     language = language_of("\n".join(texts))
     dropped = ""
     if row.confidence < specification.min_confidence:
@@ -36,9 +37,10 @@ def _judged(row: Candidate, specification: Specification, is_evaluated: bool) ->
         dropped = "too long"
     elif is_evaluated:
         dropped = "evaluation prompt"
-    elif specification.personal_data != "keep" and any(findings(text) for text in texts):
+    elif specification.personal_data != "keep" and any(map(findings, said)):
         if specification.personal_data == "mask":
-            row = row.with_texts(masked(texts))
+            instructions, *texts = masked(said)
+            row = row.with_texts(texts, instructions)
         else:
             dropped = "personal data"
     return replace(row, language=language, dropped=dropped)

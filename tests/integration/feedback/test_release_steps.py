@@ -10,6 +10,8 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from chat import choices
+from chat.models import Instructions, Reply
 from feedback import capture, releasing
 from feedback.models import Rating
 from feedback.release import building, reading, store, tables, verify
@@ -192,3 +194,21 @@ def test_personal_data_is_dropped_and_counted_or_masked(storage, choice):  # noq
     assert b"ann@example.org" not in words
     assert (b"Write to [EMAIL_1], or call [PHONE_1]." in words) == (choice == "mask")
     assert release.counts.get("dropped: personal data", 0) == (choice == "drop")
+
+
+@pytest.mark.parametrize("choice", ["drop", "mask"])
+def test_personal_data_in_a_persons_instructions_is_found_as_well(storage, choice, settings):  # noqa: F811
+    settings.CHAT_SYSTEM_PROMPT = "Help. Our desk: desk@example.com"
+    prompt = choices.system_prompt(Instructions(about="Reach me at ann@example.org", manner="Call me Ann.", is_on=True))
+    answer = "It is ann@example.org." if choice == "mask" else "You told me."
+    reply = factories.conversation(factories.consenting_user(), ("What is my address?", answer))
+    Reply.objects.filter(pk=reply.pk).update(system_prompt=prompt)
+    said = factories.conversation(factories.consenting_user(), ("Name a colour.", "Blue."))
+    Reply.objects.filter(pk=said.pk).update(system_prompt=prompt.replace("ann@example.org", "work"))
+    rated_up(reply)
+    rated_up(said)
+    release = building.work_off(frozen(configs=("sft",), personal_data=choice, test_share=0.0).pk)
+    words = b"".join(store.read(f"{release.folder}/{path}") for path in store.paths(release.folder) if "jsonl" in path)
+    assert b"ann@example.org" not in words
+    assert b"desk@example.com" in words  # the operator's own
+    assert (b"Reach me at [EMAIL_1]" in words and b"It is [EMAIL_1]." in words) == (choice == "mask")
