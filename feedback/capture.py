@@ -42,6 +42,12 @@ class Opinion:
     def kind(self) -> FeedbackEvent.Kind:
         return FeedbackEvent.Kind.THUMB if self.value else FeedbackEvent.Kind.RETRACT
 
+    @property
+    def said(self) -> tuple[Any, ...]:
+        """All of it as an event keeps it: the same for the same opinion sent again."""
+        what = (self.value, sorted(set(self.reasons)), self.comment.strip()) if self.value else (None, [], "")
+        return (self.message.pk, self.kind, *what)
+
 
 def rate(
     *,
@@ -81,8 +87,8 @@ def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Ratin
     for opinion in opinions:
         if opinion.value != 0:
             _check(opinion)
-        if new.setdefault(opinion.client_event_id, opinion).message != opinion.message:
-            raise BadRating(_("This rating could not be read. Reload the page and try again."))
+        if new.setdefault(opinion.client_event_id, opinion).said != opinion.said:
+            raise BadRating(_("This event id was sent before with something else. Make a new one for each event."))
     with transaction.atomic():
         written = _write(user, list(new.values()), now)
         _all_known(user, [opinion for event_id, opinion in new.items() if event_id not in written])
@@ -178,15 +184,15 @@ def _rated_before(user: User, opinion: Opinion) -> Rating:
 
 
 def _all_known(user: User, opinions: Sequence[Opinion]) -> None:
-    """Raises `BadRating` unless the events known by these ids are of the same kind and about the same replies."""
+    """Raises `BadRating` unless the events known by these ids say the same: what is new is not lost unnoticed."""
     if not opinions:
         return
     event_ids = [opinion.client_event_id for opinion in opinions]
     known = {event.client_event_id: event for event in user.feedback_events.filter(client_event_id__in=event_ids)}
     for opinion in opinions:
         event = known[opinion.client_event_id]
-        if (event.message_id, event.kind) != (opinion.message.pk, opinion.kind):
-            raise BadRating(_("This rating could not be read. Reload the page and try again."))
+        if (event.message_id, event.kind, event.value, event.reasons, event.comment) != opinion.said:
+            raise BadRating(_("This event id was sent before with something else. Make a new one for each event."))
 
 
 def _check(opinion: Opinion) -> None:

@@ -56,9 +56,12 @@ def correct(
             _review_anew(correction, now)
             return correction
     except IntegrityError:
-        known = Correction.objects.filter(user=user, client_event_id=client_event_id, message=message).first()
+        said = {"message": message, "quote": quote, "right_text": right_text, "source": source}
+        known = Correction.objects.filter(user=user, client_event_id=client_event_id, **said).first()
         if known is None:
-            raise BadRating(_("This correction could not be read. Reload the page and try again.")) from None
+            raise BadRating(
+                _("This event id was sent before with something else. Make a new one for each event.")
+            ) from None
         return known
 
 

@@ -20,7 +20,7 @@ from feedback.capture import BadRating
 from feedback.forms import CorrectionForm
 from feedback.models import Correction, Rating
 from feedback.templatetags.feedback import widget_context
-from feedback.views import own_reply
+from feedback.views import event_of, own_reply
 
 
 @login_required
@@ -31,7 +31,11 @@ def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     form, error = CorrectionForm(request.POST), ""
     if form.is_valid():
         try:
-            correcting.correct(user=person(request), message=message, now=timezone.now(), **form.cleaned_data)
+            given = dict(form.cleaned_data)
+            event_id = event_of(given.pop("client_event_id"), *given.values())
+            correcting.correct(
+                user=person(request), message=message, client_event_id=event_id, now=timezone.now(), **given
+            )
         except BadRating as refusal:
             error = str(refusal)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 from django.contrib import messages
@@ -73,6 +74,14 @@ def ask_first(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     return _back_to(message)
 
 
+def event_of(form_id: uuid.UUID, *said: object) -> uuid.UUID:
+    """The id of what a form says: sent twice it is one event, and changed it is another.
+
+    A page that the browser kept, or whose answer was lost, sends its form's id once more with something else.
+    """
+    return uuid.uuid5(form_id, json.dumps(said))
+
+
 def _widget(request: HttpRequest, message: Message, *, error: str = "", is_open: bool = False) -> HttpResponse:
     rating = Rating.objects.with_consent().filter(user=_person(request), message=message).first()
     corrections = correcting.standing(message)
@@ -89,7 +98,8 @@ def _take(user: User, message: Message, form: RatingForm) -> str:
     if not form.is_valid():
         return _("This rating could not be read. Reload the page and try again.")
     given = form.cleaned_data
-    value, event_id = given["value"], given["client_event_id"]
+    value = given["value"]
+    event_id = event_of(given["client_event_id"], value, sorted(given["reasons"]), given["comment"])
     try:
         if value == 0:
             capture.withdraw(user=user, message=message, client_event_id=event_id, now=timezone.now())

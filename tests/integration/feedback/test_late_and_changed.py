@@ -81,6 +81,48 @@ def test_an_event_id_of_something_else_is_refused(reply, value):
     assert Rating.objects.get().message == reply
 
 
+@pytest.mark.parametrize("more", [{"value": -1}, {"comment": "Well said."}, {"reasons": ["clear"]}])
+@pytest.mark.parametrize("address", ["/api/feedback", "/api/feedback/batch"])
+def test_an_event_id_sent_again_with_something_else_is_refused_and_not_lost_unnoticed(reply, more, address):
+    sent = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk), "value": 1}
+    client = Client()
+    client.force_login(reply.conversation.user)
+
+    def post(*events):
+        body = {"events": events} if "batch" in address else events[-1]
+        return client.post(address, body, content_type="application/json").status_code
+
+    assert [post(sent), post(sent), post({**sent, **more})] == [200, 200, 400]
+    other = {**sent, "client_event_id": str(uuid.uuid4())}
+    assert "batch" not in address or post(other, {**other, **more}) == 400
+    assert (Rating.objects.get().value, Rating.objects.get().comment) == (1, "")
+
+
+def test_a_page_that_the_browser_kept_can_change_what_was_said(reply):
+    """Back to the page as it was: its form has the same id and says something else."""
+    client = Client()
+    client.force_login(reply.conversation.user)
+    form = {"client_event_id": str(uuid.uuid4())}
+    for value in (1, 1, -1):
+        client.post(reverse("rate", args=[reply.pk]), {**form, "value": value})
+    assert Rating.objects.get().value == -1
+    assert reply.feedback_events.count() == 2
+    for right_text in ("Hi.", "Hi.", "Good day."):
+        client.post(reverse("correct", args=[reply.pk]), {**form, "right_text": right_text})
+    assert set(reply.corrections.values_list("right_text", flat=True)) == {"Hi.", "Good day."}
+
+
+def test_the_id_of_a_correction_sent_again_with_something_else_is_refused(reply):
+    client = Client()
+    client.force_login(reply.conversation.user)
+    sent = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk), "ideal": "Hi."}
+    answers = [
+        client.post("/api/feedback/ideal", {**sent, **more}, content_type="application/json").status_code
+        for more in ({}, {}, {"ideal": "Good day."})
+    ]
+    assert answers == [200, 200, 400]
+
+
 @pytest.mark.parametrize("change", [{"deleted_at": timezone.now()}, {"is_temporary": True}])
 def test_reviewers_are_not_shown_what_was_to_leave_no_trace(reply, reviewer, change):
     rate(reply, 1)
