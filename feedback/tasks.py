@@ -22,6 +22,7 @@ def erase() -> None:
 @shared_task(name="feedback.tasks.sweep_releases")
 def sweep_releases() -> None:
     erasing.begin(now=timezone.now())
+    erasing.sweep(now=timezone.now())
     releasing.sweep(now=timezone.now())
 
 

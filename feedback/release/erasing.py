@@ -13,13 +13,13 @@ import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.db import connection, transaction
-from django.db.models import F, Max, Q
+from django.db.models import Exists, F, Max, OuterRef, Q
 
 from accounts.models import User
 from feedback.consent import CONSENT
@@ -35,6 +35,10 @@ from feedback.release.models import (
 )
 from feedback.release.sealing import MANIFEST
 from feedback.release.waking import enqueue, enqueue_erasing
+
+GIVEN_UP = "somebody whose words were in it withdrew them; make it again"
+# A worker that was busy with a file when its release was cancelled has noticed by then, or died.
+LAST_WRITERS = timedelta(hours=1)
 
 # A person's rows whose sources may no longer be used: gone with their conversation, or without consent by the ledger.
 _WITHDRAWN = f"""
@@ -72,6 +76,8 @@ def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
     Releases that are still being made of the person's words are given up.
     """
     with transaction.atomic():
+        # Whoever freezes a release has this lock alone: either it is frozen with this withdrawal, or it is seen below.
+        _lock(shared=True)
         _give_up(user, now)
         erasure = Erasure.objects.create(user=user, reason=reason, asked_at=now)
         if reason == Erasure.Reason.LEFT:
@@ -100,13 +106,26 @@ def _give_up(user: User, now: datetime) -> None:
     open_states = [*Release.UNFINISHED, Release.State.FAILED]
     given_up = Release.objects.filter(about, state__in=open_states, lineage=None).distinct()
     for release in given_up.filter(pk__in=list(given_up.values_list("pk", flat=True))):
-        Release.objects.filter(pk=release.pk, state__in=open_states).update(
-            state=Release.State.CANCELLED, finished_at=now
-        )
-        CandidateRow.objects.filter(release=release)._raw_delete("default")
-        ReleaseRow.objects.filter(release=release)._raw_delete("default")
-        if release.content_sha256:
-            transaction.on_commit(partial(_delete, release.folder), robust=True)
+        still_open = Release.objects.filter(pk=release.pk, state__in=open_states)
+        # One that was sealed this moment stays, and its rows are marked like those of any other.
+        if still_open.update(state=Release.State.CANCELLED, finished_at=now, error=GIVEN_UP):
+            discard(release)
+
+
+def discard(release: Release) -> None:
+    """Forget the words of a cancelled release, in the database and in its files, and who gave which."""
+    CandidateRow.objects.filter(release=release)._raw_delete("default")
+    ReleaseRow.objects.filter(release=release)._raw_delete("default")
+    if release.content_sha256:
+        transaction.on_commit(partial(_delete, release.folder), robust=True)
+
+
+def sweep(*, now: datetime) -> None:
+    """Forget what workers wrote of cancelled releases before they noticed, and what older versions had left of them."""
+    cancelled = Release.objects.filter(state=Release.State.CANCELLED)
+    left_over = Q(finished_at__gte=now - LAST_WRITERS) | Exists(ReleaseRow.objects.filter(release=OuterRef("pk")))
+    for release in cancelled.filter(left_over):
+        discard(release)
 
 
 def begin(*, now: datetime) -> int:
@@ -128,9 +147,9 @@ def begin(*, now: datetime) -> int:
     return begun
 
 
-def _lock() -> None:
+def _lock(*, shared: bool = False) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.release'))")
+        cursor.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}(hashtext('feedback.release'))")
 
 
 def _succeed(parent: Release, origin: Release, now: datetime) -> None:

@@ -21,7 +21,7 @@ from feedback.release import building, erasing, store, verify
 from feedback.release.specification import Specification
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import shown
-from tests.integration.feedback.test_release import rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 SECRET = "Marzipan"
@@ -208,3 +208,32 @@ def test_releases_being_made_of_their_words_are_given_up(person):
     withdraw_by_the_settings_page(person)
     release.refresh_from_db()
     assert release.state == "cancelled"
+
+
+def half_made(stage):
+    """A release whose files are written and which is not sealed."""
+    release = frozen(test_share=0.0, validation_share=0.0)
+    while not release.chunks.filter(stage=stage).exists():
+        building._take(building._claim(release.pk, now=timezone.now()), timezone.now)
+    return release
+
+
+def test_a_cancelled_release_keeps_no_words_and_holds_up_no_receipt(
+    person,
+    storage,  # noqa: F811 - the fixture
+    django_capture_on_commit_callbacks,
+):
+    cancelled = half_made("seal")
+    with django_capture_on_commit_callbacks(execute=True):
+        releasing.cancel(Release.objects.get(pk=cancelled.pk), now=timezone.now())
+    assert SECRET not in everything_in(storage)
+    # What a worker writes that has not noticed yet goes with the next sweep.
+    cancelled.refresh_from_db()
+    store.write(f"{cancelled.folder}/sft/late.jsonl", SECRET.encode())
+    with django_capture_on_commit_callbacks(execute=True):
+        erasing.sweep(now=timezone.now())
+    assert SECRET not in everything_in(storage)
+    released()
+    withdraw_by_the_settings_page(person)
+    worked_off()
+    assert Erasure.objects.get().finished_at
