@@ -2,16 +2,18 @@
 
 const seen = new WeakMap();
 
+// In view is a quarter of a reply or, of one that is longer than the screen, as much as fills half of that.
 const watcher = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) {
       const view = seen.get(entry.target);
       count(view);
-      view.since = entry.isIntersecting && !document.hidden ? performance.now() : null;
-      view.isInView = entry.isIntersecting;
+      const shown = entry.intersectionRect.height;
+      view.isInView = entry.intersectionRatio >= 0.25 || (shown > 0 && shown >= innerHeight / 2);
+      view.since = view.isInView && !document.hidden ? performance.now() : null;
     }
   },
-  { threshold: 0.25 },
+  { threshold: Array.from({ length: 101 }, (_, step) => step / 100) },
 );
 
 function count(view) {

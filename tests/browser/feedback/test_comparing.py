@@ -14,6 +14,7 @@ from accounts.models import User
 from chat import sending
 from feedback import comparing
 from feedback.models import Comparison
+from tests import factories
 from tests.browser.chat_page import PATIENCE, ChatPage
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
@@ -43,3 +44,23 @@ def test_two_replies_stream_side_by_side_and_one_is_chosen(new_page: NewPage, st
     assert comparison.choice == "right"
     assert comparison.exposure["left_ms"] > 0
     assert comparison.exposure["right_state"] == "complete"
+
+
+def test_replies_longer_than_a_phone_count_as_seen(new_page: NewPage, stack: Stack) -> None:
+    left = factories.conversation(factories.consenting_user(), ("Tell me all.", "All of it.\n\n" * 200))
+    right = factories.reply_to(left.parent, "Everything.\n\n" * 200)
+    user = left.conversation.user
+    comparison = Comparison.objects.create(user=user, question=left.parent, left=left, right=right)
+    page = new_page(user)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/c/{left.conversation_id}")
+    page.wait_for_load_state()
+    for name in ("left", "right"):
+        page.locator(f"[data-side={name}] p").nth(100).scroll_into_view_if_needed()
+        # What is in view is told once a frame is drawn, and counted from then on.
+        page.evaluate("async () => { for (let n = 0; n < 4; n += 1) await new Promise(requestAnimationFrame) }")
+    page.get_by_role("button", name="Reply A is better").click()
+    expect(page.get_by_text("Your choice is kept")).to_be_visible()
+    exposure = Comparison.objects.get(pk=comparison.pk).exposure
+    assert exposure["left_ms"] > 0
+    assert exposure["right_ms"] > 0
