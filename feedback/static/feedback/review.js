@@ -32,7 +32,8 @@ function showDifference() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (!form || event.altKey) return;
+  // A key held down is pressed once: it must not decide the next rating, which nobody has read.
+  if (!form || event.altKey || event.repeat) return;
   if (event.target === box) {
     if (event.key === "Escape") box.blur();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("a");

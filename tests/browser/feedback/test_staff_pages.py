@@ -68,9 +68,14 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
     page.wait_for_load_state()
     first, second, last = rated
     expect(page.get_by_text("Reply 0.")).to_be_visible()
-    page.keyboard.press("r")
+    page.keyboard.down("r")
     expect(page.get_by_text("Reply 1.")).to_be_visible()
     page.wait_for_load_state()  # what is read already may not hear keys yet
+    # The key is still held: it decided one rating, and does not go on to the next.
+    page.evaluate("addEventListener('keydown', (event) => (window.held = [event.repeat, event.defaultPrevented]))")
+    page.keyboard.down("r")
+    assert page.evaluate("held") == [True, False]
+    page.keyboard.up("r")
     page.keyboard.press("e")
     expect(page.get_by_label("A better answer (optional)")).to_be_focused()
     page.keyboard.press("Control+End")
