@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -58,7 +59,7 @@ def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason:
             rating = open_ratings.select_for_update(skip_locked=True, of=("self",)).first()
             if rating is None:
                 return None
-            if known := _gold_instead(reviewer):
+            if known := _gold_instead(reviewer, order, reason):
                 return _lease(known, reviewer, now, drawn_by)
             # What was read before the lock may be old by now: asked again, it cannot change any more.
             if open_ratings.filter(pk=rating.pk).exists():
@@ -67,9 +68,9 @@ def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason:
 
 
 def _held(reviewer: User, now: datetime) -> Rating | None:
-    lease = (
-        ReviewLease.objects.filter(reviewer=reviewer, until__gte=now).select_related("rating").order_by("until").first()
-    )
+    # A lease is of one opinion: of a newer one they have no place yet, and others may have it.
+    mine = ReviewLease.objects.filter(reviewer=reviewer, until__gte=now, event=F("rating__event"))
+    lease = mine.select_related("rating").order_by("until").first()
     if lease is None or not _may_read(lease.rating, reviewer, now):
         return None
     ReviewLease.objects.filter(pk=lease.pk).update(until=now + LEASE)
@@ -81,9 +82,18 @@ def _may_read(rating: Rating, reviewer: User, now: datetime) -> bool:
     return waiting.filter(pk=rating.pk).exists() or gold.open_to(reviewer).filter(pk=rating.pk).exists()
 
 
-def _gold_instead(reviewer: User) -> Rating | None:
-    """Only while something else waits: a rating that is shown when none waits would give itself away."""
-    return gold.open_to(reviewer).order_by("?").first() if _drawn(settings.REVIEW_GOLD_SHARE) else None
+def _gold_instead(reviewer: User, order: str, reason: str) -> Rating | None:
+    """One that does not give itself away: among others that wait, with the reason asked for, and once."""
+    if order == "escalated" or not _drawn(settings.REVIEW_GOLD_SHARE):
+        return None
+    put_aside = ReviewLease.objects.filter(rating=OuterRef("pk"), reviewer=reviewer, skipped_at__isnull=False)
+    return sampling.with_reason(gold.open_to(reviewer), reason).exclude(Exists(put_aside)).order_by("?").first()
+
+
+def waiting_for(reviewer: User, now: datetime) -> int:
+    """How many ratings wait for this reader. Gold items count like any other, or the number would tell them apart."""
+    hidden = gold.open_to(reviewer).count() if settings.REVIEW_GOLD_SHARE else 0
+    return Rating.objects.awaiting_review(reviewer=reviewer, now=now).count() + hidden
 
 
 def _drawn(share: float) -> bool:
@@ -155,7 +165,7 @@ def _check_place(rating: Rating, reviewer: User, now: datetime) -> None:
 def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: uuid.UUID, now: datetime) -> None:
     """Leave it to somebody who may adjudicate; nobody else is given it any more. Raises `BadDecision`.
 
-    Escalating a gold item is no answer to it: it is given back.
+    Escalating a gold item is no answer to it: it is put aside.
     """
     with transaction.atomic():
         rating = _locked(rating_id, reviewer)
@@ -167,7 +177,7 @@ def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: 
                 event_id=rating.event_id,
                 defaults={"reviewer": reviewer, "note": note.strip()[:MAX_NOTE_CHARACTERS], "created_at": now},
             )
-        ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
+        ReviewLease.objects.filter(rating=rating, reviewer=reviewer).update(until=now - LEASE, skipped_at=now)
 
 
 def _record(

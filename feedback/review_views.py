@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.consent import consent_in_force
+from accounts.models import ConsentEvent, User
 from chat import tree
 from chat.models import Message, Reply
 from chat.views.requests import person
@@ -39,7 +40,7 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     rating = review.next_rating(reviewer=reviewer, now=now, order=order, reason=reason)
     context = {
         "rating": rating,
-        "waiting": Rating.objects.awaiting_review(reviewer=reviewer, now=now).count(),
+        "waiting": review.waiting_for(reviewer, now) if rating else 0,
         "orders": [
             {"label": sampling.ORDERS[key], "url": _address(key, reason), "current": key == order} for key in orders
         ],
@@ -47,19 +48,20 @@ def review_queue(request: HttpRequest) -> HttpResponse:
         "reason": reason,
         "reasons": (reasons.DOWN | reasons.UP).items(),
         "may_adjudicate": may_adjudicate,
-        **(_shown(rating) if rating else {}),
+        **(_shown(rating, may_adjudicate=may_adjudicate) if rating else {}),
     }
     return render(request, "feedback/review.html", context)
 
 
-def _shown(rating: Rating) -> dict[str, Any]:
+def _shown(rating: Rating, *, may_adjudicate: bool) -> dict[str, Any]:
     path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
     return {
         "messages_before": path[:-1],
         "reply_message": path[-1],
         "corrections": correcting.standing(path[-1]),
         "siblings": _siblings(rating),
-        "escalation": getattr(rating.event, "escalation", None),
+        # What a gold item was once escalated with would tell others what it is, and what its reader thought.
+        "escalation": getattr(rating.event, "escalation", None) if may_adjudicate else None,
         "aspects": grading.ASPECTS.items(),
         "grades": grading.GRADES,
     }
@@ -70,7 +72,16 @@ def _siblings(rating: Rating) -> list[Message]:
     if not consent_in_force(rating.user, scope="conversation", subject_id=rating.message.conversation_id):
         return []
     beside = Message.objects.filter(parent=rating.message.parent_id, reply__state=Reply.State.COMPLETE)
-    return list(beside.exclude(pk=rating.message_id).exclude(content="").order_by("created_at", "id"))
+    others = beside.exclude(pk=rating.message_id).exclude(content="").order_by("created_at", "id")
+    return [reply for reply in others if not _is_kept_out(reply, rating.user)]
+
+
+def _is_kept_out(reply: Message, person: User) -> bool:
+    """Whether the person has said of this very reply that it may not be used."""
+    named = [reply.pk, *Rating.objects.filter(user=person, message=reply).values_list("pk", flat=True)]
+    said = ConsentEvent.objects.filter(user=person, scope=ConsentEvent.Scope.RATING, subject_id__in=named)
+    newest = said.order_by("-created_at", "is_granted").first()
+    return newest is not None and not newest.is_granted
 
 
 @login_required

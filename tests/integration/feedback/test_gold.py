@@ -84,6 +84,48 @@ def test_no_gold_item_where_nothing_waits_or_to_whom_it_is_known(item, settings)
     assert item.user not in [one.user for one in gold.open_to(item.user)]
 
 
+def test_nothing_on_the_page_tells_a_gold_item_from_any_other(item, settings, client):
+    """Its number among those that wait, a reason that was not asked for, what it was once escalated with."""
+    Escalation.objects.create(event=item.event, note="Mind the sum")
+    settings.REVIEW_GOLD_SHARE = 1.0
+    who = reader()
+    for _number in range(2):
+        rated(reasons=["too_long"])
+    client.force_login(who)
+    page = client.get(reverse("review")).content.decode()
+    assert reverse("decide", args=[item.pk]) in page
+    assert "3 ratings wait" in page
+    assert "Mind the sum" not in page
+    client.post(reverse("decide", args=[item.pk]), {"verdict": "approved", "event_id": item.event_id})
+    assert "2 ratings wait" in client.get(reverse("review")).content.decode()
+    assert given(reader(), reason="too_long") != item
+    assert given(reader("adjudicate"), order="escalated") is None
+
+
+@pytest.mark.parametrize("verdict", ["skip", "escalate"])
+def test_a_gold_item_that_was_put_aside_does_not_come_again(item, settings, client, verdict):
+    settings.REVIEW_GOLD_SHARE = 1.0
+    waiting = rated()
+    who = reader()
+    client.force_login(who)
+    assert given(who) == item
+    client.post(reverse("decide", args=[item.pk]), {"verdict": verdict, "event_id": item.event_id})
+    assert given(who) == waiting
+    assert not Escalation.objects.exists()
+
+
+def test_a_reply_that_its_person_keeps_out_is_no_sibling(client):
+    user = factories.consenting_user()
+    rating = rated(user)
+    kept_out = factories.reply_to(rating.message.parent, "Certainly four.")
+    factories.reply_to(rating.message.parent, "Perhaps four.")
+    consent.withdraw(user, now=timezone.now(), scope="rating", subject_id=kept_out.pk)
+    client.force_login(reader())
+    page = client.get(reverse("review")).content.decode()
+    assert "Perhaps four." in page
+    assert "Certainly four." not in page
+
+
 def test_a_share_is_drawn_at_random_whatever_the_order(settings):
     settings.REVIEW_RANDOM_SHARE = 1.0
     who = reader()

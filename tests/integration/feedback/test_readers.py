@@ -79,6 +79,18 @@ def test_places_are_held_by_leases_and_come_back_with_them(two_readers):
 
 
 @pytest.mark.django_db
+def test_a_rating_that_changed_is_not_read_by_one_more_than_are_needed():
+    """Whoever read the older opinion holds no place for the newer one, which another may have been given."""
+    rating, now = rated().get(), timezone.now()
+    first, second = factories.UserFactory(), factories.UserFactory()
+    assert review.next_rating(reviewer=first, now=now) == rating
+    capture.rate(user=rating.user, message=rating.message, value=1, client_event_id=uuid.uuid4(), now=now)
+    assert review.next_rating(reviewer=first, now=now) == rating
+    assert review.next_rating(reviewer=second, now=now) is None
+    assert ReviewLease.objects.get().event == Rating.objects.get().event
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("order", ["oldest", "newest", "random", "uncertain", "disagreed"])
 def test_every_order_gives_what_waits(two_readers, order):
     rated(3)
