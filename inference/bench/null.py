@@ -85,6 +85,7 @@ class IdleRunner:
     """A plan that is done at once."""
 
     device = torch.device("cpu")
+    uses_graphs = False
 
     def __init__(self, rows: int) -> None:
         self._logits = torch.zeros(rows, 8)

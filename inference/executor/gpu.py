@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from inference.executor.base import Executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.settings import Settings
 from inference.tensorrt.device import Choice, half_precision
-from inference.tensorrt.gpu_check import SHORT, Subject, examine
+from inference.tensorrt.gpu_check import LEAST_POSITIONS, SHORT, Subject, examine
 from inference.tensorrt.precision import STORED, precision_for
 from inference.weights import WeightSource
 
@@ -27,7 +28,7 @@ def make_gpu_executor(
 ) -> tuple[Executor, Choice]:
     """The checked executor and where it runs in the end. Raises InferenceError when nothing on the GPU is right."""
     precision = gpu_precision(settings.precision)
-    sizes: dict[str, Any] = {"slots": settings.slots, "positions": positions}
+    sizes: dict[str, Any] = {"slots": settings.slots, "positions": max(positions, LEAST_POSITIONS)}
 
     def with_tensorrt() -> Executor:
         from inference.executor.tensorrt_executor import make_tensorrt_executor
@@ -49,20 +50,35 @@ def first_right(ways: dict[str, Make], reference: Make, *, reason: str) -> tuple
     """The first way whose executor passes the short check. Raises InferenceError, with all reasons, when none does."""
     failures: list[str] = []
     for device, make in ways.items():
-        try:
-            executor = make()
-            problems = check(executor, reference)
-        except (InferenceError, RuntimeError) as error:  # RuntimeError: CUDA's own
-            problems = [str(error)]
-        if not problems:
+        executor, problems = attempt(make, reference)
+        if executor:
             return executor, Choice(device, "; ".join([reason, *failures]))
         failures.append(f"{device} failed: {'; '.join(problems)}")
         logger.error("this way to use the GPU failed", extra={"way": device, "reasons": problems})
     raise InferenceError(f"The GPU cannot be used. {' '.join(failures)} Set INFERENCE_DEVICE=cpu to do without it.")
 
 
+def attempt(make: Make, reference: Make) -> tuple[Executor | None, list[str]]:
+    """The executor if it answers rightly, else what is wrong; then nothing of it is left for the next one's memory."""
+    executor: Executor | None = None
+    try:
+        executor = make()
+        problems = check(executor, reference)
+    except InferenceError as error:
+        problems = [str(error)]
+    except Exception as error:  # NVIDIA's runtime, CUDA, a full disk: the next way may well do without
+        logger.exception("unexpected")
+        problems = [f"{type(error).__name__}: {error}"]
+    if not problems:
+        return executor, []
+    if executor:
+        with suppress(Exception):  # a GPU that is out of order refuses this, too
+            executor.close()
+    return None, problems
+
+
 def check(executor: Executor, reference: Make) -> list[str]:
-    """What the short check finds wrong with `executor`; it is closed then."""
+    """What the short check finds wrong with `executor`."""
     against = reference()
     try:
         results = list(examine(Subject(executor, against), SHORT))
@@ -70,10 +86,7 @@ def check(executor: Executor, reference: Make) -> list[str]:
         against.close()
     for result in results:
         logger.info("checked", extra={"question": result.name, "good": result.is_good, "detail": result.detail})
-    problems = [f"{result.name}: {result.detail}" for result in results if not result.is_good]
-    if problems:
-        executor.close()
-    return problems
+    return [f"{result.name}: {result.detail}" for result in results if not result.is_good]
 
 
 def make_reference(source: WeightSource) -> Executor:

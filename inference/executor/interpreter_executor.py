@@ -23,6 +23,7 @@ class InterpretingRunner:
     """Runs launches through the interpreter of a network that was written for the builder."""
 
     device = torch.device("cpu")
+    uses_graphs = False
 
     def __init__(self, source: WeightSource, *, precision: str, positions: int) -> None:
         trt = api.load().trt

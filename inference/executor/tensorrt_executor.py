@@ -6,10 +6,10 @@ import logging
 
 import torch
 
-from inference.tensorrt import api
+from inference.tensorrt import api, device
 from inference.tensorrt.contract import contract
 from inference.tensorrt.memory import budget
-from inference.tensorrt.plan import PlanRequest, build_plan
+from inference.tensorrt.plan import PlanRequest, build_plan, target_at_hand
 from inference.tensorrt.plan_cache import PlanCache
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits
@@ -22,31 +22,29 @@ logger = logging.getLogger(__name__)
 
 
 def make_tensorrt_executor(
-    source: WeightSource, *, slots: int, positions: int, precision: str, max_chunk: int, uses_graphs: bool = True
+    source: WeightSource, *, slots: int, positions: int, precision: str, max_chunk: int
 ) -> SlotExecutor:
     """An executor for the GPU at hand. Raises InferenceError when TensorRT or the memory is missing."""
-    tensorrt = api.load()
+    machine = device.look()
+    tensorrt = api.load(capability=machine.capability)
     limits = Limits(max_batch=slots, max_chunk=min(max_chunk, positions), positions=positions)
     tensors = contract(source.config, precision_named(precision), positions=positions)
+    torch.cuda.empty_cache()  # what torch keeps of a model that was closed counts as taken
     free = torch.cuda.mem_get_info()[0]
     budget(tensors, limits, scratch=0).require(free, limits)
-    request = PlanRequest(source.config, precision, limits, target_at_hand(tensorrt), source)
+    target, gpu = target_at_hand(tensorrt, machine)
+    request = PlanRequest(source.config, precision, limits, target, source, gpu)
     plan = PlanCache().get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, _log_progress)
     )
-    scratch = max(profile["scratch_bytes"] for profile in plan.details["report"]["profiles"])
+    # The package `tensorrt` may say nothing of it in its log; its runtime is asked when the plan is loaded.
+    scratch = max((profile["scratch_bytes"] for profile in plan.details["report"]["profiles"]), default=0)
     budget(tensors, limits, scratch=scratch).require(free, limits)
-    runtime = PlanRuntime(tensorrt, plan.path.read_bytes(), tensors, uses_graphs=uses_graphs)
+    runtime = PlanRuntime(tensorrt, plan.path.read_bytes(), tensors)
     weights = load_weight_set(source, tensors, device="cuda")
-    return SlotExecutor(runtime, tensors, weights, limits=limits, precision=f"{precision}-{tensorrt.name}")
-
-
-def target_at_hand(tensorrt: api.TensorRT) -> int | None:
-    """This GPU's compute capability, where the package takes one, so that plans built elsewhere are found."""
-    if not tensorrt.capabilities.builds_for_other_gpus:
-        return None
-    major, minor = torch.cuda.get_device_capability()
-    return 10 * major + minor
+    executor = SlotExecutor(runtime, tensors, weights, limits=limits, precision=f"{precision}-{tensorrt.name}")
+    executor.warm_up()
+    return executor
 
 
 def _log_progress(phase: str, done: float) -> None:

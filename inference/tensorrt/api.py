@@ -33,6 +33,8 @@ class Capabilities:
     """Kernels compiled on the GPU at first use can be kept."""
     captures_graphs_itself: bool
     """The runtime can record CUDA graphs on its own."""
+    compiles_at_run_time: bool
+    """Kernels for the sizes of a step are compiled when it is first run; until they are there, general ones do."""
     targets: tuple[int, ...]
     """Compute capabilities (89 for 8.9) that plans can be built for; empty: only the GPU at hand."""
 
@@ -53,26 +55,55 @@ class TensorRT:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(self.trt.ComputeCapability, f"SM{target}"), 0)
 
+    def create_context(self, engine: Any, *, is_recorded: bool) -> Any:
+        """An execution context whose memory is given to it. LIKE runtime.py, NEVER RUN ON A GPU.
+
+        What is recorded as a CUDA graph waits for its own kernels: the graph would keep the general ones for ever.
+        """
+        strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not (is_recorded and self.capabilities.compiles_at_run_time):
+            return engine.create_execution_context(strategy)
+        config = engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(strategy)
+        kinds = self.trt.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = kinds.EAGER
+        return engine.create_execution_context(config)
+
     def require_user_allocation(self, config: Any) -> None:
         """Have the plan take all of its memory from us, so that CUDA graphs of it can be recorded."""
         if self.capabilities.has_user_allocation_flag:
             config.set_flag(self.trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
 
 
-def load(package: str = "") -> TensorRT:
-    """The package named, or the first of PACKAGES that is installed. Raises TensorRTUnavailableError."""
-    reasons = []
+def load(package: str = "", *, capability: int | None = None) -> TensorRT:
+    """The package named, or the first of PACKAGES that is here and builds for GPUs of this capability, if one does.
+
+    Raises TensorRTUnavailableError.
+    """
+    reasons, found = [], []
     for name in (package,) if package else PACKAGES:
         try:
             module = importlib.import_module(name)
         except (ImportError, OSError) as error:  # OSError: its shared libraries cannot be loaded
             reasons.append(f"{name}: {error}")
             continue
-        return TensorRT(module, name, str(module.__version__), capabilities_of(module))
+        loaded = TensorRT(module, name, str(module.__version__), capabilities_of(module))
+        targets = loaded.capabilities.targets
+        if capability is None or not targets or capability in targets:
+            return loaded
+        found.append(loaded)
+    if found:
+        return found[0]
     raise TensorRTUnavailableError(
         "TensorRT is not installed. Run `pip install 'parley[tensorrt]'` on a machine with a data-centre GPU, or "
         f"`pip install 'parley[tensorrt-rtx]'` for any other. ({'; '.join(reasons)})"
     )
+
+
+def require(is_done: bool, what: str) -> None:
+    """Raises InferenceError where NVIDIA's runtime says no."""
+    if not is_done:
+        raise InferenceError(f"TensorRT refused {what}; its log says why.")
 
 
 def capabilities_of(module: Any) -> Capabilities:
@@ -84,5 +115,6 @@ def capabilities_of(module: Any) -> Capabilities:
         has_user_allocation_flag=hasattr(module.BuilderFlag, "REQUIRE_USER_ALLOCATION"),
         has_runtime_cache=hasattr(module, "IRuntimeCache"),
         captures_graphs_itself=hasattr(module, "CudaGraphStrategy"),
+        compiles_at_run_time=hasattr(module, "DynamicShapesKernelSpecializationStrategy"),
         targets=tuple(sorted(int(name.removeprefix("SM")) for name in names)),
     )

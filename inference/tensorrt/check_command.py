@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
+from inference.errors import InferenceError
 from inference.executor.base import Executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.fetch import CHAT_MODEL
 from inference.tensorrt import device
-from inference.tensorrt.gpu_check import FULL, SHORT, Result, Subject, examine, throughput
+from inference.tensorrt.gpu_check import FULL, LEAST_POSITIONS, SHORT, Result, Subject, examine, throughput
 from inference.tensorrt.precision import precision_for
 from inference.tensorrt.slot_executor import SlotExecutor
 from inference.weights import WeightSource, open_weights
@@ -25,6 +26,12 @@ COPY_BYTES = 1 << 30
 
 def run(options: argparse.Namespace) -> int:
     """Check as asked and print; the exit status is 1 when an answer is wrong. Raises InferenceError."""
+    if options.max_batch < 1 or options.max_len < LEAST_POSITIONS:
+        raise InferenceError(
+            f"--max-batch starts at 1, and --max-len at the {LEAST_POSITIONS} tokens that are asked for."
+        )
+    if options.report and not options.report.parent.is_dir():
+        raise InferenceError(f"There is no folder {options.report.parent} to write the report to.")
     source = open_weights(options.model or CHAT_MODEL.path())
     candidate = make_candidate(source, options)
     positions = min(options.max_len, source.config.window)

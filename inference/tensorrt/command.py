@@ -11,8 +11,8 @@ from typing import Any
 from inference import config as model_config
 from inference.config import ModelConfig
 from inference.errors import InferenceError
-from inference.tensorrt import api
-from inference.tensorrt.plan import PlanRequest, build_plan
+from inference.tensorrt import api, device
+from inference.tensorrt.plan import PlanRequest, build_plan, target_at_hand
 from inference.tensorrt.plan_cache import DEFAULT_ROOT, CachedPlan, PlanCache
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits
@@ -23,7 +23,14 @@ MEGABYTE = 1_000_000
 
 def run(options: argparse.Namespace) -> int:
     """Build, list or prune as asked; the exit status. Raises InferenceError."""
-    cache = PlanCache(options.plans or DEFAULT_ROOT)
+    root = options.plans or DEFAULT_ROOT
+    try:
+        return _run(options, PlanCache(root))
+    except OSError as error:
+        raise InferenceError(f"Plans cannot be kept in {root}: {error.strerror or error}.") from error
+
+
+def _run(options: argparse.Namespace, cache: PlanCache) -> int:
     if options.prune is not None:
         for plan in cache.prune(limit=options.prune * MEGABYTE):
             _say(f"removed {_line(plan)}")
@@ -41,14 +48,16 @@ def run(options: argparse.Namespace) -> int:
 def _build(options: argparse.Namespace, cache: PlanCache) -> CachedPlan:
     if min(options.max_batch, options.max_len, options.max_chunk) < 1:
         raise InferenceError("--max-batch, --max-len and --max-chunk start at 1.")
-    tensorrt = api.load(options.package)
+    machine = device.look()
+    tensorrt = api.load(options.package, capability=options.sm or machine.capability or None)
+    target, gpu = (options.sm, "") if options.sm is not None else target_at_hand(tensorrt, machine)
     limits = Limits(
         max_batch=options.max_batch, max_chunk=min(options.max_chunk, options.max_len), positions=options.max_len
     )
     has_weights = precision_named(options.precision).holds_the_checkpoint
     source = open_weights(options.model) if has_weights else None
     config = source.config if source else read_config(options.model)
-    request = PlanRequest(config, options.precision, limits, options.sm, source)
+    request = PlanRequest(config, options.precision, limits, target, source, gpu)
     shown = _Shown()
     return cache.get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, shown)
@@ -80,7 +89,7 @@ def _line(plan: CachedPlan) -> str:
     about: dict[str, Any] = plan.description
     model, limits, report = about["model"], about["limits"], plan.details["report"]
     scratch = "/".join(f"{profile['scratch_bytes'] / MEGABYTE:.0f}" for profile in report["profiles"])
-    target = f"SM{about['target']}" if about["target"] else "this GPU"
+    target = f"SM{about['target']}" if about["target"] else about.get("gpu", "the GPU it was built on")
     return (
         f"{plan.key}  {model['family']} {model['layers']}x{model['hidden_size']}  {about['precision']}  {target}  "
         f"batch {limits['max_batch']}, {limits['positions']} tokens  {plan.size / MEGABYTE:.1f} MB, "

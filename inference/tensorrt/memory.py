@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from inference.errors import InferenceError
+from inference.tensorrt.bindings import batch_sizes
 from inference.tensorrt.contract import Contract, TensorSpec
 from inference.tensorrt.profiles import Limits
 
@@ -14,6 +15,8 @@ RUNTIME_BYTES = 700_000_000
 """Set aside for CUDA's context, cuBLAS and NVIDIA's runtime. Not measured: no GPU was at hand."""
 SAMPLING_BYTES = 120
 """For each row and token: what choosing tokens computes with (measured on the CPU), and counts, marks and biases."""
+WAYS = 2
+"""Recorded steps share one such memory, which is theirs for good; the others (under a grammar) have another."""
 GIGABYTE = 1e9
 
 
@@ -51,12 +54,13 @@ class Budget:
 
 def budget(tensors: Contract, limits: Limits, *, scratch: int) -> Budget:
     """The memory for a plan with this contract; `scratch` is the larger of its profiles'."""
+    recorded = sum(batch_sizes(limits.max_batch))  # a graph for each size keeps its own logits
     return Budget(
         weights=_bytes((*tensors.weights, *tensors.constants)),
         cache=_bytes(tensors.caches, rows=limits.max_batch),
-        logits=_bytes(tensors.outputs[:1], logit_rows=limits.max_batch),
+        logits=_bytes(tensors.outputs[:1], logit_rows=recorded + limits.max_batch),
         scratch=scratch,
-        sampling=limits.max_batch * int(tensors.outputs[0].shape[1]) * SAMPLING_BYTES,
+        sampling=WAYS * limits.max_batch * int(tensors.outputs[0].shape[1]) * SAMPLING_BYTES,
     )
 
 

@@ -17,11 +17,21 @@ def add_build_arguments(command: argparse.ArgumentParser) -> None:
         "--precision", default="bfloat16", metavar="NAME", help="float16, bfloat16, or either with -int8, -fp8 or -int4"
     )
     command.add_argument(
-        "--package", default="", metavar="NAME", help="tensorrt or tensorrt_rtx; default: what is here"
+        "--package",
+        choices=["tensorrt", "tensorrt_rtx"],
+        default="",
+        metavar="NAME",
+        help="tensorrt or tensorrt_rtx; default: what is here",
     )
     command.add_argument("--plans", type=Path, metavar="DIR", help="where plans are kept; default: var/plans")
     command.add_argument("--list", action="store_true", help="show the plans there are")
-    command.add_argument("--prune", type=int, nargs="?", const=0, metavar="MB", help="remove plans down to MB, or all")
+    command.add_argument("--prune", type=megabytes, nargs="?", const=0, metavar="MB", help="remove all, or down to MB")
+
+
+def megabytes(text: str) -> int:
+    if (size := int(text)) < 0:
+        raise ValueError(text)
+    return size
 
 
 def add_check_arguments(command: argparse.ArgumentParser) -> None:

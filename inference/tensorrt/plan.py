@@ -14,6 +14,7 @@ from inference.tensorrt import layer_report
 from inference.tensorrt.api import TensorRT
 from inference.tensorrt.build_log import Progress, make_logger, make_monitor
 from inference.tensorrt.contract import contract
+from inference.tensorrt.device import Machine
 from inference.tensorrt.graph import GRAPH_VERSION, define
 from inference.tensorrt.layer_report import LayerReport
 from inference.tensorrt.precision import precision_named
@@ -31,7 +32,9 @@ class PlanError(InferenceError):
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """All that a plan depends on, but for the package that builds it. `target` None is the GPU at hand.
+    """All that a plan depends on, but for the package that builds it.
+
+    `target` is a compute capability, or None where the package builds for the GPU at hand alone, whose name is `gpu`.
 
     `source` is the checkpoint, which a precision whose plan holds weights itself takes, and others do not look at.
     """
@@ -41,6 +44,7 @@ class PlanRequest:
     limits: Limits
     target: int | None = None
     source: WeightSource | None = field(default=None, compare=False)
+    gpu: str = ""
 
     @property
     def held(self) -> WeightSource | None:
@@ -62,6 +66,7 @@ class PlanRequest:
             "package": tensorrt.name,
             "version": tensorrt.version,
             "target": self.target,
+            **({"gpu": self.gpu} if self.gpu else {}),
             "precision": self.precision,
             "limits": asdict(self.limits),
             "model": shape,
@@ -106,6 +111,22 @@ def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
         raise PlanError(f"SM {request.target} has no FP8, which starts at SM {OLDEST_FP8}; choose -int8 instead.")
 
 
+def check_limits(request: PlanRequest) -> None:
+    """Raises PlanError for sizes that no service would ask for."""
+    window, positions = request.config.window, request.limits.positions
+    if positions > window:
+        raise PlanError(f"The model's window is {window} tokens; a plan for sequences of {positions} is of no use.")
+
+
+def target_at_hand(tensorrt: TensorRT, machine: Machine) -> tuple[int | None, str]:
+    """`target` and `gpu` of a request for this machine: what the service asks for. Raises PlanError without a GPU."""
+    if machine.no_gpu:
+        raise PlanError(f"There is no GPU here to build for ({machine.no_gpu}): name one by --sm, 89 for an L4.")
+    if tensorrt.capabilities.builds_for_other_gpus:
+        return machine.capability, ""
+    return None, machine.gpu
+
+
 def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | None = None) -> BuiltPlan:
     """Compile the network. Raises PlanError when the compiler fails or its result would be slow or wrong."""
     check_request(request, tensorrt)
@@ -122,10 +143,14 @@ def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | No
     tensorrt.set_target(config, request.target)
     tensorrt.require_user_allocation(config)
     precision, limits = precision_named(request.precision), request.limits
+    check_limits(request)
     tensors = contract(request.config, precision, positions=limits.positions)
     constants = load_constants(request.held, tensors) if request.held else {}
     writer = define(trt, network, request.config, precision, positions=limits.positions, constants=constants)
-    add_profiles(builder, config, tensors, limits)
+    try:
+        add_profiles(builder, config, tensors, limits)
+    except (RuntimeError, TypeError) as error:  # sizes that NVIDIA's integers do not hold, for one
+        raise PlanError(f"TensorRT refused the sizes that the plan is to be for: {error}") from error
     serialised = builder.build_serialized_network(network, config)
     del writer  # the network's constants lived in it
     report = layer_report.read(lines)

@@ -23,6 +23,8 @@ from inference.tensorrt.plan import BuiltPlan
 logger = logging.getLogger(__name__)
 DEFAULT_ROOT = Path("var") / "plans"
 DEFAULT_LIMIT = 4_000_000_000
+DETAILS = {"description", "sha256", "built_at", "seconds", "report"}
+"""What the details of a plan hold; a file without all of them is not one."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class PlanCache:
 
     def prune(self, *, keep: str = "", limit: int | None = None) -> list[CachedPlan]:
         """Remove the longest unused plans until the rest fits the limit; never `keep`. Returns the removed."""
+        self._remove_leftovers()
         plans = self.plans()
         excess = sum(plan.size for plan in plans) - (self.limit if limit is None else limit)
         removed = []
@@ -90,12 +93,25 @@ class PlanCache:
             removed.append(plan)
         return removed
 
+    def _remove_leftovers(self) -> None:
+        """What killed builders left: files under a passing name, and plans without their details."""
+        whole = {path.stem for path in self.root.glob("*.json")}
+        for path in (*self.root.glob(".*.plan-*"), *self.root.glob(".*.json-*"), *self.root.glob("*.plan")):
+            key = path.name.lstrip(".").split(".")[0]
+            if path.name == f"{key}.plan" and key in whole:
+                continue
+            with contextlib.suppress(BlockingIOError), self._locked(key, wait=False):  # else it is being written
+                if path.name != f"{key}.plan" or not self._json(key).exists():
+                    path.unlink(missing_ok=True)
+
     def _read(self, key: str) -> CachedPlan | None:
         path = self.root / f"{key}.plan"
         try:
             details = json.loads(self._json(key).read_text())
             status = path.stat()
         except (OSError, ValueError):
+            return None
+        if not isinstance(details, dict) or not details.keys() >= DETAILS:
             return None
         return CachedPlan(key, path, status.st_size, status.st_mtime, details)
 
@@ -114,7 +130,8 @@ class PlanCache:
         return self.root / f"{key}.json"
 
     @contextlib.contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
+    def _locked(self, key: str, *, wait: bool = True) -> Iterator[None]:
+        """Raises BlockingIOError when somebody else has the lock and we do not wait."""
         with (self.root / f"{key}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -13,7 +13,7 @@ import torch
 
 from inference.errors import InferenceError
 from inference.slot_sampler import Choices
-from inference.tensorrt.api import TensorRT
+from inference.tensorrt.api import TensorRT, require
 from inference.tensorrt.bindings import Launch
 from inference.tensorrt.contract import Contract
 from inference.tensorrt.profiles import DECODE, PREFILL
@@ -25,26 +25,25 @@ class PlanRuntime:
 
     device = torch.device("cuda")
 
-    def __init__(self, tensorrt: TensorRT, plan: bytes, tensors: Contract, *, uses_graphs: bool = True) -> None:
-        trt = tensorrt.trt
+    def __init__(self, tensorrt: TensorRT, plan: bytes, tensors: Contract) -> None:
         self._tensors = tensors
-        self._uses_graphs = uses_graphs
-        self._logger = trt.Logger(trt.Logger.WARNING)
-        self._runtime = trt.Runtime(self._logger)
+        self.uses_graphs = True
+        self._logger = tensorrt.trt.Logger(tensorrt.trt.Logger.WARNING)
+        self._runtime = tensorrt.trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise InferenceError("NVIDIA's runtime cannot load the plan: another GPU, driver or version? Prune it.")
-        sizes = [self._engine.get_device_memory_size_for_profile_v2(profile) for profile in (DECODE, PREFILL)]
+        sizes = map(self._engine.get_device_memory_size_for_profile_v2, (DECODE, PREFILL))
         size = max(*sizes, self._engine.device_memory_size_v2)
         self._scratch = torch.empty(size, dtype=torch.uint8, device=self.device)
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._contexts = [self._make_context(trt, profile) for profile in (DECODE, PREFILL)]
+        self._contexts = [self._make_context(tensorrt, profile) for profile in (DECODE, PREFILL)]
         self._graphs: dict[Hashable, tuple[Any, Any]] = {}
-        self._pool = torch.cuda.graph_pool_handle()  # for all: they run one after another
+        self.forget()
 
-    def _make_context(self, trt: Any, profile: int) -> Any:
-        context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-        context.set_optimization_profile_async(profile, self._stream.cuda_stream)
+    def _make_context(self, tensorrt: TensorRT, profile: int) -> Any:
+        context = tensorrt.create_context(self._engine, is_recorded=profile == DECODE)
+        require(context.set_optimization_profile_async(profile, self._stream.cuda_stream), f"profile {profile}")
         self._stream.synchronize()
         context.set_device_memory(self._scratch.data_ptr(), self._scratch.numel())
         return context
@@ -59,7 +58,7 @@ class PlanRuntime:
     def _on_stream(self, key: Hashable, function: Callable[[], Any]) -> Any:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            result = self._replayed(key, function) if self._uses_graphs and key is not None else function()
+            result = self._replayed(key, function) if self.uses_graphs and key is not None else function()
         torch.cuda.current_stream().wait_stream(self._stream)
         return result
 
@@ -69,8 +68,10 @@ class PlanRuntime:
             function()
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-                self._graphs[key] = graph, function()
+            # Other threads may load another model meanwhile: what they ask of CUDA must not void the recording.
+            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                result = function()
+            self._graphs[key] = graph, result
         self._graphs[key][0].replay()
         return self._graphs[key][1]
 
@@ -81,18 +82,17 @@ class PlanRuntime:
         addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()} | {output.name: logits.data_ptr()}
         addresses |= {spec.name: addresses[spec.alias] for spec in self._tensors.outputs[1:]}
         for name, address in addresses.items():
-            if not context.set_tensor_address(name, address):
-                raise InferenceError(f"TensorRT refused the address of {name}")
+            require(context.set_tensor_address(name, address), f"the address of {name}")
         for spec in (*self._tensors.step, *self._tensors.caches):
-            if not context.set_input_shape(spec.name, tuple(tensors[spec.name].shape)):
-                raise InferenceError(f"TensorRT refused the shape {tuple(tensors[spec.name].shape)} of {spec.name}")
-        if not context.execute_async_v3(self._stream.cuda_stream):
-            raise InferenceError("TensorRT could not run the step; its log says why.")
+            shape = tuple(tensors[spec.name].shape)
+            require(context.set_input_shape(spec.name, shape), f"the shape {shape} of {spec.name}")
+        require(context.execute_async_v3(self._stream.cuda_stream), "to run the step")
         return logits
 
     def forget(self) -> None:
         self._graphs.clear()
+        self._pool = torch.cuda.graph_pool_handle()  # one for all graphs, and gone with the last of them
 
     def close(self) -> None:
-        self._graphs.clear()
-        self._contexts.clear()
+        self.forget()
+        self._contexts, self._engine, self._scratch = [], None, torch.empty(0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 from operator import itemgetter
 from typing import Protocol
@@ -14,7 +15,7 @@ import torch
 from inference.executor.base import LAST_DRAWN, Drawn, Interruption, Segment
 from inference.sampling import Mask, SamplingParameters
 from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
-from inference.tensorrt.bindings import Launch, PackedStep, launches, pack, packed_size
+from inference.tensorrt.bindings import Launch, PackedStep, batch_sizes, launches, pack, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
 from inference.tensorrt.profiles import DECODE, Limits
 from inference.tensorrt.transfer import Arrival, Transfer
@@ -27,6 +28,8 @@ class PlanRunner(Protocol):
     """Runs launches of one plan: the CPU interpreter of its network, or NVIDIA's runtime."""
 
     device: torch.device
+    uses_graphs: bool
+    """Decode steps are recorded and replayed. Set it to False to have them run, each anew."""
 
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         """Logits [logit_rows, vocabulary] for the launch; `tensors` holds every input. Caches change in place."""
@@ -53,6 +56,8 @@ class LaunchedStep:
     parts: Sequence[tuple[Launch, bool]]
     counts: Sequence[int | None]
     """For each segment, how many alternatives its report holds, or None for no report."""
+    spoilt: set[int]
+    """Where slots are noted in which no token could be chosen."""
 
     def read(self) -> list[Drawn | None]:
         tensors = iter(self.arrival.wait())
@@ -62,6 +67,8 @@ class LaunchedStep:
             tokens = choices.tokens.tolist()
             for index, row in launch.wanted:
                 report = choices.report(row, self.counts[index]) if has_reports else None
+                if tokens[row] == UNUSABLE:
+                    self.spoilt.add(launch.first_slot + row)
                 found.append((index, None if tokens[row] == UNUSABLE else (tokens[row], report)))
         if len(self.parts) > 1:
             found.sort(key=itemgetter(0))
@@ -93,6 +100,7 @@ class SlotExecutor:
         self._drawn = torch.zeros(self.slots, dtype=torch.int32, device=runner.device)
         self._sampling = [SamplingParameters()] * self.slots
         self._needs = [Needs()] * self.slots
+        self._spoilt: set[int] = set()
         self.caches: Tensors = {
             spec.name: torch.zeros(spec.sized(rows=self.slots), dtype=spec.dtype, device=runner.device)
             for spec in tensors.caches
@@ -114,6 +122,7 @@ class SlotExecutor:
         return _rows_of(found, order)
 
     def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
+        self._wipe(slot)
         self._sampling[slot] = parameters
         self._needs[slot] = needs_of(parameters)
         with torch.inference_mode():
@@ -132,7 +141,7 @@ class SlotExecutor:
                 parts.append((launch, bool(reports)))
                 tensors += [choices.tokens, *reports]
         counts = [self._sampling[segment.slot].logprobs for segment in segments]
-        return LaunchedStep(self._transfer.back(tensors), parts, counts)
+        return LaunchedStep(self._transfer.back(tensors), parts, counts, self._spoilt)
 
     def _choose(
         self, launch: Launch, logits: torch.Tensor, lengths: torch.Tensor, allowed: Mapping[int, Mask]
@@ -199,8 +208,40 @@ class SlotExecutor:
                 self._decode_places[launch.rows] = found
         return found
 
+    @contextmanager
+    def without_graphs(self) -> Iterator[None]:
+        """Steps in here are run anew, not replayed from what was recorded of them."""
+        used, self._runner.uses_graphs = self._runner.uses_graphs, False
+        try:
+            yield
+        finally:
+            self._runner.uses_graphs = used
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Run each size of decode step, and record it where steps are recorded, so that no reply waits for that.
+
+        The largest goes first: its memory then does for all others, and where it is too little, nothing was promised.
+        """
+        everything = SamplingParameters(
+            temperature=1.0, top_p=0.9, top_k=40, repetition_penalty=1.1, frequency_penalty=0.1, logit_bias={0: 0.0}
+        )
+        for rows in reversed(batch_sizes(self.slots)):
+            for kind in (replace(everything, logprobs=0), SamplingParameters(temperature=0.8, top_p=0.95)):
+                self.begin(rows - 1, kind, [0])
+                self.launch([Segment(rows - 1, 0, [0])], {}).read()
+
+    @torch.inference_mode()
+    def _wipe(self, slot: int) -> None:
+        """Keys and values that are not numbers may reach past a row's length: nought times NaN is NaN in a kernel."""
+        if slot in self._spoilt:
+            self._spoilt.discard(slot)
+            for cache in self.caches.values():
+                cache[slot].zero_()
+
     @torch.inference_mode()
     def copy_prefix(self, *, source: int, target: int, length: int) -> None:
+        self._wipe(target)
         for cache in self.caches.values():
             cache[target, :, :length].copy_(cache[source, :, :length])
 

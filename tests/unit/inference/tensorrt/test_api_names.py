@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,6 +71,31 @@ def test_it_finds_what_the_package_can_do(trt: Any) -> None:
     assert loaded.capabilities.builds_for_other_gpus
     assert {80, 86, 89, 120} <= set(loaded.capabilities.targets)
     assert 90 not in loaded.capabilities.targets  # Hopper is tensorrt's
+
+
+def test_of_two_packages_the_one_that_builds_for_the_gpu_is_taken(trt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = SimpleNamespace(__version__="11.4", IBuilderConfig=object(), BuilderFlag=object())
+    monkeypatch.setitem(sys.modules, "tensorrt", simulated)
+    assert api.load(capability=89).name == "tensorrt_rtx"
+    assert api.load(capability=90).name == "tensorrt"
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert api.load(capability=90).name == "tensorrt_rtx"  # whose refusal says what to install
+
+
+def test_what_is_recorded_waits_for_its_own_kernels(trt: Any) -> None:
+    """On a simulated engine: the real one wants a GPU. The configuration's names and values are the package's own."""
+    rtx = api.load("tensorrt_rtx")
+    strategy, kinds = trt.ExecutionContextAllocationStrategy.USER_MANAGED, trt.DynamicShapesKernelSpecializationStrategy
+    given: list[Any] = []
+    config = SimpleNamespace(set_execution_context_allocation_strategy=given.append)
+    engine = SimpleNamespace(create_runtime_config=lambda: config, create_execution_context=given.append)
+    assert {*dir(config)} - {*dir(object)} - {"__dict__"} <= {*dir(trt.IRuntimeConfig)}
+    rtx.create_context(engine, is_recorded=True)
+    assert given == [strategy, config]
+    assert config.dynamic_shapes_kernel_specialization_strategy == kinds.EAGER
+    assert hasattr(trt.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
+    rtx.create_context(engine, is_recorded=False)
+    assert given[2:] == [strategy]
 
 
 def test_a_missing_package_is_told_with_what_to_install() -> None:

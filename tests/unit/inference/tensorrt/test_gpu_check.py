@@ -16,6 +16,7 @@ from inference.executor.base import Executor, Segment
 from inference.executor.gpu import first_right
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
+from inference.sampling import SamplingParameters
 from inference.tensorrt import device, gpu_check
 from inference.tensorrt.device import Machine
 from inference.tensorrt.gpu_check import SHORT, Subject, examine
@@ -113,6 +114,52 @@ def test_each_fault_is_caught(wrong: type[Wrong], question: str, checkpoint: Pat
     assert question in failed(wrong(interpreted(checkpoint)), checkpoint)
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_gpu_with_room_for_one_reply_or_two_is_asked_too(slots: int, checkpoint: Path, trt: Any) -> None:
+    source = open_weights(checkpoint)
+    made = make_interpreter_executor(source, slots=slots, positions=POSITIONS, precision="float32", max_chunk=64)
+    assert failed(made, checkpoint) == set()
+
+
+def test_a_recorded_step_that_differs_from_the_same_step_run_is_caught(
+    checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = interpreted(checkpoint)
+    runner: Any = candidate._runner
+    runner.uses_graphs = True
+    run = runner.run
+    monkeypatch.setattr(runner, "run", lambda *arguments: run(*arguments) + 0.5 * runner.uses_graphs)
+    assert "repeatability" in failed(candidate, checkpoint)
+    assert runner.uses_graphs
+
+
+def test_every_size_of_step_is_run_before_the_first_reply_and_the_largest_first(
+    checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = interpreted(checkpoint)
+    runner: Any = candidate._runner
+    run, sizes = runner.run, []
+    monkeypatch.setattr(runner, "run", lambda launch, tensors: (sizes.append(launch.rows), run(launch, tensors))[1])
+    candidate.warm_up()
+    assert list(dict.fromkeys(sizes)) == [4, 2, 1]
+    assert failed(candidate, checkpoint) == set()
+
+
+def test_what_is_no_number_does_not_outlive_its_reply(checkpoint: Path, trt: Any) -> None:
+    """A kernel may multiply what lies past a row's length by nought, and nought times NaN is NaN."""
+    candidate = interpreted(checkpoint)
+    cache = candidate.caches["layers.0.value_cache"]
+    cache[1] = torch.nan
+    candidate.begin(1, SamplingParameters(), [1])
+    assert cache[1].isnan().any()  # nobody has noticed yet
+    assert candidate.launch([Segment(1, 1, [2])], {}).read() == [None]
+    candidate.forward([Segment(0, 0, [4, 5, 6], logits=0)])
+    candidate.copy_prefix(source=0, target=1, length=2)
+    candidate.begin(1, SamplingParameters(), [4, 5])
+    assert torch.equal(cache[1, :, :2], cache[0, :, :2])
+    assert not cache[1, :, 2:].any()
+
+
 def test_a_device_that_draws_otherwise_is_caught(checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = interpreted(checkpoint)
     assert "choosing" not in failed(candidate, checkpoint)
@@ -184,6 +231,27 @@ def test_a_way_that_computes_wrong_is_left_for_the_next(checkpoint: Path, trt: A
     assert choice.device == "cuda"
     assert "tensorrt failed: " in choice.reason
     assert "this way to use the GPU failed" in caplog.text
+
+
+@pytest.mark.parametrize("error", [OSError("no space left on device"), ValueError("odd"), RuntimeError("CUDA error")])
+def test_whatever_breaks_on_the_way_the_next_one_is_taken_and_finds_the_memory_free(
+    error: Exception, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[SlotExecutor] = []
+
+    def broken() -> Executor:
+        made.append(interpreted(checkpoint))
+        monkeypatch.setattr(made[0], "forward", lambda _segments: (_ for _ in ()).throw(error))
+        return made[0]
+
+    def next_one() -> Executor:
+        assert not made[0].caches  # given back before the next one takes its own
+        return interpreted(checkpoint)
+
+    ways: dict[str, Any] = {"tensorrt": broken, "cuda": next_one}
+    _, choice = first_right(ways, lambda: reference(checkpoint), reason="NVIDIA L4")
+    assert choice.device == "cuda"
+    assert str(error) in choice.reason
 
 
 def test_when_no_way_is_right_the_operator_is_told_all_reasons(checkpoint: Path, trt: Any) -> None:

@@ -30,7 +30,8 @@ def test_an_8_b_model_is_counted_as_published() -> None:
     needed = budget(contract(LLAMA_8B, precision_named("bfloat16"), positions=8191), limits, scratch=0)
     assert needed.weights / 2 == pytest.approx(8.03e9, rel=0.005)  # Llama 3.1 8 B has 8.03e9 parameters
     assert needed.cache == 16 * 8192 * 2 * 32 * 8 * 128 * 2  # 131,072 bytes a token
-    assert needed.sampling == 16 * 128256 * 120
+    assert needed.sampling == 2 * 16 * 128256 * 120  # recorded steps, and those that are not
+    assert needed.logits == (1 + 2 + 4 + 8 + 16 + 16) * 128256 * 4  # every size's graph has its own
     assert LLAMA_8B.parameters == pytest.approx(8.03e9, rel=0.001)
 
 

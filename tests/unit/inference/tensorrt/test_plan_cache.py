@@ -73,6 +73,35 @@ def test_a_build_that_was_killed_while_writing_is_not_found(tmp_path: Path) -> N
     assert cache.plans() == []
 
 
+def test_what_killed_builders_left_goes_with_the_next_prune_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    cache = PlanCache(tmp_path)
+    kept = cache.get_or_build("whole", {}, Builder())
+    left = [tmp_path / "a.plan", tmp_path / ".a.plan-x1", tmp_path / ".b.json-x2"]
+    for path in left:
+        path.write_bytes(b"half")
+
+    def build() -> BuiltPlan:
+        (tmp_path / ".busy.plan-x3").write_bytes(b"half")
+        assert PlanCache(tmp_path).prune() == []
+        assert (tmp_path / ".busy.plan-x3").exists()
+        return Builder()()
+
+    cache.get_or_build("busy", {}, build)
+    assert [path for path in left if path.exists()] == []
+    assert not (tmp_path / ".busy.plan-x3").exists()
+    assert kept.path.exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"sha256": ""}'])
+def test_details_of_another_version_are_those_of_no_plan(content: str, tmp_path: Path) -> None:
+    cache, build = PlanCache(tmp_path), Builder()
+    cache.get_or_build("a", {}, build)
+    (tmp_path / "a.json").write_text(content)
+    assert cache.plans() == []
+    assert cache.get_or_build("a", {}, build).size == 100
+    assert build.calls == 2
+
+
 def test_the_longest_unused_go_first_and_the_new_one_stays(tmp_path: Path) -> None:
     cache = PlanCache(tmp_path, limit=250)
     for age, key in enumerate("abc"):

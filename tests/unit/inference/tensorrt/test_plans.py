@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import torch
 from inference.config import ModelConfig
 from inference.tensorrt import api
 from inference.tensorrt.contract import contract
+from inference.tensorrt.device import Machine
 from inference.tensorrt.graph import define
 from inference.tensorrt.layer_report import LayerReport, products_of
-from inference.tensorrt.plan import PlanError, PlanRequest, build_plan
+from inference.tensorrt.plan import PlanError, PlanRequest, build_plan, target_at_hand
 from inference.tensorrt.precision import PRECISIONS, precision_named
 from inference.tensorrt.profiles import Limits
 from inference.tensorrt.weight_set import load_constants
@@ -190,9 +192,36 @@ def test_what_cannot_be_built_is_refused_with_the_reason(precision: str, target:
         build_plan(PlanRequest(SMALL, precision, LIMITS, target), api.load("tensorrt_rtx"))
 
 
-def test_the_key_follows_the_architecture_and_not_the_weights(trt: Any) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (replace(LIMITS, positions=10**9), "window is 8192 tokens"),
+        (replace(LIMITS, max_batch=10**12), "refused the sizes"),
+    ],
+)
+def test_absurd_sizes_are_refused_in_words(limits: Limits, reason: str, trt: Any) -> None:
+    with pytest.raises(PlanError, match=reason):
+        build_plan(PlanRequest(SMALL, "float16", limits, 89), api.load("tensorrt_rtx"))
 
+
+def test_a_plan_for_the_gpu_at_hand_is_the_one_that_the_service_looks_for(trt: Any) -> None:
+    rtx = api.load("tensorrt_rtx")
+    assert target_at_hand(rtx, Machine(gpu="NVIDIA L4", capability=89)) == (89, "")
+    with pytest.raises(PlanError, match=r"no CUDA.*--sm"):
+        target_at_hand(rtx, Machine(no_gpu="no CUDA"))
+
+
+def test_plans_that_only_their_own_gpu_runs_are_kept_apart_by_its_name(trt: Any) -> None:
+    rtx = api.load("tensorrt_rtx")
+    on_the_spot = replace(rtx, name="tensorrt", capabilities=replace(rtx.capabilities, builds_for_other_gpus=False))
+    keys = set()
+    for gpu, capability in (("NVIDIA H100", 90), ("NVIDIA H200", 90)):
+        target, name = target_at_hand(on_the_spot, Machine(gpu=gpu, capability=capability))
+        keys.add(PlanRequest(SMALL, "float16", LIMITS, target, gpu=name).key(on_the_spot))
+    assert len(keys) == 2
+
+
+def test_the_key_follows_the_architecture_and_not_the_weights(trt: Any) -> None:
     tensorrt = api.load("tensorrt_rtx")
     request = PlanRequest(SMALL, "float16", LIMITS, 89)
     same = replace(request, config=replace(SMALL, end_tokens=(2,), rope_base=1.0, tied_head=False))
