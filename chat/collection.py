@@ -90,7 +90,7 @@ def _values(action: Action, now: datetime) -> dict[str, datetime | None]:
     values: dict[Action, dict[str, datetime | None]] = {
         Action.PIN: {"pinned_at": now, "archived_at": None},
         Action.UNPIN: {"pinned_at": None},
-        Action.ARCHIVE: {"archived_at": now, "pinned_at": None},
+        Action.ARCHIVE: {"archived_at": now},  # out of the list with its pin, and back with it
         Action.UNARCHIVE: {"archived_at": None},
         Action.RESTORE: {"deleted_at": None},
     }
@@ -107,7 +107,11 @@ def folder_named(*, user: User, name: str) -> Folder | None:
         return known
     if Folder.objects.filter(user=user).count() >= FOLDERS:
         raise BadFolder
-    return Folder.objects.create(user=user, name=name)
+    try:
+        with transaction.atomic():
+            return Folder.objects.create(user=user, name=name)
+    except IntegrityError:  # another tab makes it at the same time
+        return Folder.objects.get(user=user, name__iexact=name)
 
 
 def rename_folder(*, folder: Folder, name: str) -> None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from accounts import consent
 from accounts.models import User
 from chat import choices, tree
+from chat.documents import attaching
 from chat.models import Citation, Clarification, Conversation, Message, Reply
 
 
@@ -73,7 +74,7 @@ def copy(
     """A new conversation with copies of the finished ones of `messages`, parents before children.
 
     A message whose parent is left out becomes the first one. `leaf` (the last one by default) ends the shown path;
-    `like`, a conversation of the same person, gives the settings and what replies cite.
+    `like`, a conversation of the same person, gives the settings, the documents and what replies cite.
     """
     settings = {name: getattr(like, name) for name in (*choices.CHOSEN, "is_temporary")} if like else {}
     made = Conversation(
@@ -117,20 +118,21 @@ def copy(
         Reply.objects.bulk_create(replies, batch_size=500)
         Clarification.objects.bulk_create(clarifications, batch_size=500)
         if like:
-            Citation.objects.bulk_create(_citations(copies), batch_size=500)
+            became = attaching.copy_all(like=like, to=made, now=now)
+            Citation.objects.bulk_create(_citations(copies, became), batch_size=500)
         last = copies.get(leaf) if leaf else None
         made.current_leaf = last or next(reversed(copies.values()), None)
         made.save(update_fields=["current_leaf"])
     return made
 
 
-def _citations(copies: dict[uuid.UUID, Message]) -> list[Citation]:
-    """The passages that the replies were given: they stay in the documents of the conversation that was copied."""
+def _citations(copies: dict[uuid.UUID, Message], became: dict[int, int]) -> list[Citation]:
+    """The passages that the replies were given, in the copies of their documents where there are any."""
     given = Citation.objects.filter(reply__in=list(copies)).order_by("id")
     return [
         Citation(
             reply_id=copies[one.reply_id].pk,
-            passage_id=one.passage_id,
+            passage_id=became.get(one.passage_id, one.passage_id),
             number=one.number,
             ranks=one.ranks,
             marks=one.marks,

@@ -265,10 +265,15 @@ def _check_fits(content: str) -> None:
 
 
 def _sent_before(client_id: uuid.UUID, **conversation: object) -> Reply:
-    """The reply that the same wish made before: the database has refused to store the wish twice."""
-    return Reply.objects.select_related("message").get(
-        message__client_id=client_id, **{f"message__{field}": value for field, value in conversation.items()}
-    )
+    """The reply that the same wish made before: the database has refused to store the wish twice.
+
+    Where it has not, it refused to store it below what was erased meanwhile: raises `BadMessage`.
+    """
+    same = {f"message__{field}": value for field, value in conversation.items()}
+    known = Reply.objects.select_related("message").filter(message__client_id=client_id, **same).first()
+    if known is None:
+        raise BadMessage("gone", _("What this goes on from was deleted. Reload the page."))
+    return known
 
 
 def _check_parent(conversation: Conversation, parent: Message | None) -> None:

@@ -16,11 +16,12 @@ from billing.entitlements import entitlement_of
 from billing.models.plans import FREE
 from chat.documents.parsing.blocks import clean
 from chat.documents.refusals import CannotAttach, too_large
-from chat.models import Conversation, Document, DocumentFile
+from chat.models import Conversation, Document, DocumentFile, Passage
 
 LONGEST_NAME = 120
 # Attached to a message that was never sent.
 UNSENT_KEPT = timedelta(hours=24)
+_COPIED = ("name", "size", "kind", "state", "columns", "created_at", "enqueued_at", "embedded_at")
 
 
 def largest() -> int:
@@ -60,6 +61,30 @@ def claim(*, conversation: Conversation, ids: Sequence[uuid.UUID]) -> None:
         _mark(conversation)
 
 
+def copy_all(*, like: Conversation, to: Conversation, now: datetime) -> dict[int, int]:
+    """Give `to` the read documents of `like`, of the same person; returns which passage became which.
+
+    Nothing is copied where the plan keeps no more documents. Runs in the caller's transaction.
+    """
+    documents = list(Document.objects.searchable().filter(conversation=like).order_by("created_at", "id"))
+    kept = Document.objects.filter(user=to.user).count()
+    if not documents or kept + len(documents) > _most_kept(to.user, now):
+        return {}
+    twins = {}
+    for document in documents:
+        same = {name: getattr(document, name) for name in _COPIED}
+        twins[document.pk] = Document(user=to.user, conversation=to, **same)
+    Document.objects.bulk_create(twins.values())
+    became: dict[int, int] = {}
+    for document_id, twin in twins.items():
+        passages = list(Passage.objects.filter(document=document_id).order_by("position"))
+        before = [passage.pk for passage in passages]
+        for passage in passages:
+            passage.pk, passage.document = None, twin
+        became |= zip(before, [one.pk for one in Passage.objects.bulk_create(passages, batch_size=500)], strict=True)
+    return became
+
+
 def remove(document: Document) -> None:
     """Erase it with its passages. Replies that cited it keep their text."""
     document.delete()
@@ -86,11 +111,15 @@ def _check_room(user: User, conversation: Conversation | None, now: datetime) ->
     if beside >= settings.DOCUMENTS_A_CONVERSATION:
         text = _("A conversation can have %(limit)s documents. Remove one first.")
         raise CannotAttach(text % {"limit": settings.DOCUMENTS_A_CONVERSATION})
-    is_free = entitlement_of(user, now=now).plan_key == FREE
-    limit = settings.DOCUMENTS_KEPT_FREE if is_free else settings.DOCUMENTS_KEPT
+    limit = _most_kept(user, now)
     if Document.objects.filter(user=user).count() >= limit:
         text = _("Your plan keeps %(limit)s documents. Remove some, or delete conversations that you no longer need.")
         raise CannotAttach(text % {"limit": limit})
+
+
+def _most_kept(user: User, now: datetime) -> int:
+    is_free = entitlement_of(user, now=now).plan_key == FREE
+    return int(settings.DOCUMENTS_KEPT_FREE if is_free else settings.DOCUMENTS_KEPT)
 
 
 def _clean_name(name: str) -> str:

@@ -6,6 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,6 +17,9 @@ from chat import cards, copying, sharing, tree
 from chat.forms import ForkForm, ShareForm
 from chat.models import Message, Share
 from chat.views.requests import own_conversation, person
+
+# A page is made for anybody who asks, as often as they ask.
+MESSAGES_ON_A_PAGE = 100
 
 
 @login_required
@@ -53,10 +57,11 @@ def shared_page(request: HttpRequest, token: str) -> HttpResponse:
     shared = _readable(token)
     if shared is None:
         return _gone(request)
+    page = Paginator(sharing.messages_of(shared), MESSAGES_ON_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "shared": shared,
         "title": shared.title or _("A shared conversation"),
-        "shared_messages": sharing.messages_of(shared),
+        "page": page,
         "has_card": cards.can_write(shared.title),
         "author": "" if shared.is_anonymous else shared.user.name,
     }
@@ -101,6 +106,10 @@ def fork(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
     part = copying.Part(form.cleaned_data["part"]) if form.is_valid() else copying.Part.PATH
     made = copying.fork(conversation=shown, message=message, part=part, now=timezone.now())
     messages.success(request, _("This is the fork; the other conversation stays as it was."))
+    if shown.documents.searchable().exists() and not made.documents.exists():
+        messages.warning(
+            request, _("The documents are in the other conversation only: your plan keeps no more of them.")
+        )
     return redirect("conversation", made.pk)
 
 

@@ -1,6 +1,6 @@
 // Copy and wrap buttons for the code blocks of a reply.
 
-import { toast } from "../config/js/toast.js";
+import { copyText } from "../config/js/copy.js";
 
 function tool(label, run) {
   const button = document.createElement("button");
@@ -19,10 +19,7 @@ export function dressCode(root, chat) {
     });
     wrap.setAttribute("aria-pressed", "false");
     if (!figure.dataset.language) figure.querySelector("figcaption").textContent = chat.dataset.code;
-    const copy = tool(chat.dataset.copy, async () => {
-      await navigator.clipboard.writeText(figure.querySelector("code").textContent);
-      toast(chat.dataset.copied, { kind: "success" });
-    });
+    const copy = tool(chat.dataset.copy, () => copyText(figure.querySelector("code").textContent, chat.dataset.copied));
     tools.append(wrap, copy);
     figure.querySelector("figcaption").append(tools);
   }

@@ -6,6 +6,8 @@ import { fieldsOf, forgetWords, keepWords, keptWords, uuid } from "./sending.js"
 // Another reply, in whichever conversation, may end at any moment.
 const ASK_AGAIN = 2000;
 
+const onItsWayTo = (name) => name && `${name}:sent`;
+
 export function startComposer(chat, thread, post, documents) {
   const form = chat.querySelector("[data-composer]");
   const box = form.elements.content;
@@ -62,6 +64,7 @@ export function startComposer(chat, thread, post, documents) {
     const wasWaiting = Boolean(askingAgain);
     sendsNext &&= wasWaiting;
     const name = box.dataset.draft;
+    keepWords(onItsWayTo(name), JSON.stringify(attempt));
     // Words that wait in the box stay there, and their hint, until they are sent.
     if (!wasWaiting) {
       onItsWay = text;
@@ -75,6 +78,7 @@ export function startComposer(chat, thread, post, documents) {
     });
     isSending = false;
     onItsWay = "";
+    forgetWords(onItsWayTo(name));
     if (wasSent) {
       attempt = { text: null, id: null };
       if (box.value === text) box.value = "";
@@ -85,6 +89,16 @@ export function startComposer(chat, thread, post, documents) {
     wait(isCrowded && box.value === text && (!wasWaiting || sendsNext), chosen);
     if (box.value) keepDraft();
     refresh();
+  }
+
+  /** The page went before the answer to what was sent came: it is the same message still, and here no more if it arrived. */
+  function takeUp() {
+    const begun = JSON.parse(keptWords(onItsWayTo(box.dataset.draft)) || "null");
+    if (!begun || !box.value.startsWith(begun.text)) return;
+    if (chat.querySelector(`[data-client="${CSS.escape(begun.id)}"]`)) {
+      box.value = box.value.slice(begun.text.length).trimStart();
+      keepDraft();
+    } else if (box.value === begun.text) attempt = begun;
   }
 
   /** Asks again after a while, unless the words are changed. */
@@ -123,6 +137,7 @@ export function startComposer(chat, thread, post, documents) {
   window.addEventListener("popstate", () => location.reload());
 
   box.value ||= keptWords(box.dataset.draft);
+  takeUp();
   refresh();
   return { box };
 }

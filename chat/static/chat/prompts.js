@@ -20,10 +20,10 @@ export function startPrompts(chat, box) {
   async function refresh() {
     if (!/^\/[^\n]{0,40}$/.test(box.value)) return close();
     known ??= await fetch(list.dataset.url, { headers: { Accept: "application/json" } })
-      .then((response) => (response.ok ? response.json() : { prompts: [] }))
-      .then((answer) => answer.prompts, () => []);
+      .then((response) => (response.ok ? response.json() : { prompts: null }))
+      .then((answer) => answer.prompts, () => null);
     const wanted = box.value.slice(1).toLowerCase();
-    shown = known.filter((prompt) => prompt.name.toLowerCase().includes(wanted)).slice(0, 8);
+    shown = (known ?? []).filter((prompt) => prompt.name.toLowerCase().includes(wanted)).slice(0, 8);
     at = 0;
     return shown.length && box.value.startsWith("/") ? draw() : close();
   }

@@ -1,6 +1,6 @@
 // The turns on the page: putting new ones in their place, keeping the newest in sight, copying.
 
-import { toast } from "../config/js/toast.js";
+import { copyText } from "../config/js/copy.js";
 import { dressCode } from "./code.js";
 import { followAll } from "./follow.js";
 
@@ -127,7 +127,6 @@ export function startThread(chat) {
 
 async function copyTurn(turn, chat) {
   const source = turn.querySelector("[data-source]");
-  await navigator.clipboard.writeText((source.content ?? source).textContent);
-  toast(chat.dataset.copied, { kind: "success" });
+  if (!(await copyText((source.content ?? source).textContent, chat.dataset.copied))) return;
   turn.dispatchEvent(new CustomEvent("parley:copied", { bubbles: true }));
 }

@@ -120,3 +120,17 @@ def test_waiting_says_why_and_giving_up_is_free(
     expect(chat.replies.last).to_contain_text("You stopped this reply before it began.", timeout=PATIENCE)
     other.page.get_by_role("button", name="Stop").click()
     other.finished()
+
+
+def test_a_reply_is_copied_where_scripts_have_no_clipboard_as_behind_plain_http(new_page: NewPage, user: User) -> None:
+    last = factories.conversation(user, ("How do ships float?", "They displace water."))
+    page = new_page(user)
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    chat = ChatPage(page).open(f"/c/{last.conversation_id}")
+    page.wait_for_load_state()
+    copy = chat.replies.get_by_role("button", name="Copy")
+    copy.click()
+    expect(page.locator("[data-toasts]")).to_contain_text("Copied")
+    expect(copy).to_be_focused()
+    chat.box.press("Control+V")
+    expect(chat.box).to_have_value("They displace water.")

@@ -9,13 +9,21 @@ import pytest
 from playwright.sync_api import expect
 
 from accounts.models import User
-from chat.models import Message
+from chat.models import Message, Reply
 from tests import factories
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, until_nothing_is_written
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+NO_ANSWER_COMES = """
+    const ask = window.fetch;
+    window.fetch = (url, options) =>
+      options?.method === "POST" ? ask(url, options).then(() => new Promise(() => {})) : ask(url, options);
+"""
 
 
 @pytest.fixture
@@ -48,6 +56,27 @@ def test_what_waits_for_the_network_and_what_is_written_meanwhile_survive_the_pa
     chat = ChatPage(context.new_page()).open()
     expect(chat.box).to_have_value("Say hi.\n\nAnd then bye.")
     assert not Message.objects.exists()
+
+
+def test_what_was_sent_when_the_page_went_is_sent_once(new_page: NewPage, user: User) -> None:
+    first = ChatPage(new_page(user))
+    first.page.add_init_script(NO_ANSWER_COMES)
+    first.open().say("Say hi.")
+    wait_until(lambda: Reply.objects.count() == 1)
+    chat = ChatPage(first.page.context.new_page()).open()
+    expect(chat.box).to_have_value("Say hi.")
+    chat.box.press("Enter")
+    chat.finished()
+    assert Reply.objects.count() == 1
+
+    second = ChatPage(first.page)
+    second.open(chat.page.url).say("Say bye.")
+    wait_until(lambda: Reply.objects.count() == 2)
+    second.box.fill("And then?")
+    until_nothing_is_written()
+    chat.page.reload()
+    expect(chat.questions.last).to_contain_text("Say bye.")
+    expect(chat.box).to_have_value("And then?")
 
 
 def test_an_edit_that_was_begun_survives_a_reload_and_goes_when_given_up(new_page: NewPage, user: User) -> None:

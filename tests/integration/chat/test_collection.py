@@ -2,10 +2,12 @@
 
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -57,12 +59,26 @@ def test_what_is_pinned_stands_apart_and_first(user, talk):
     assert grouped(user) == [talk]
 
 
-def test_what_is_archived_leaves_the_list_and_its_pin(user, talk):
+def test_what_is_archived_leaves_the_list_and_comes_back_with_its_pin(user, talk):
     do(user, Action.PIN, talk)
     do(user, Action.ARCHIVE, talk)
     assert page(user).is_empty
     do(user, Action.UNARCHIVE, talk)
-    assert grouped(user) == [talk]
+    assert page(user).pinned == [talk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_folder_that_two_tabs_make_at_once_is_one():
+    user = UserFactory()
+
+    def make(_number):
+        try:
+            return collection.folder_named(user=user, name="Work").pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(make, range(8)))) == 1
 
 
 def test_a_folder_is_made_by_its_name_once_whatever_the_case(user, talk):

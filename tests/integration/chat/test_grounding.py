@@ -172,7 +172,20 @@ def test_a_fork_cites_the_same_passages(user: Any, talk: Conversation, client: C
     forked = copying.fork(conversation=talk, message=message, part=copying.Part.PATH, now=timezone.now())
     client.force_login(user)
     page = client.get(reverse("conversation", args=[forked.pk])).content.decode()
-    assert f'<a class="citation" href="/documents/{Document.objects.get().pk}?at=0#p-0"' in page
+    document = Document.objects.get(conversation=forked)
+    assert f'<a class="citation" href="/documents/{document.pk}?at=0#p-0"' in page
+    talk.delete()
+    said = answered(asked(user, forked, "What does the grey owl weigh?"), "740 grams [1].")
+    assert Citation.objects.filter(reply=said.pk, passage__document=document).exists()
+
+
+def test_a_fork_has_no_documents_beyond_what_the_plan_keeps(user: Any, talk: Conversation, settings: Any) -> None:
+    attached(user, AVIARY, conversation=talk)
+    settings.DOCUMENTS_KEPT_FREE = 1
+    message = answered(asked(user, talk, "Who built the aviary?"), "Marta did [1].")
+    forked = copying.fork(conversation=talk, message=message, part=copying.Part.PATH, now=timezone.now())
+    assert Document.objects.get().conversation == talk
+    assert Citation.objects.filter(reply__message__conversation=forked).exists()
 
 
 def test_a_sentence_that_a_passage_supports_gets_its_number(user: Any, talk: Conversation, client: Client) -> None:

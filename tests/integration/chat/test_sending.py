@@ -106,6 +106,25 @@ def test_what_cannot_be_stored_is_refused_and_changes_nothing(user, content, cod
     assert not Conversation.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_nothing_goes_on_from_a_branch_that_is_deleted_meanwhile():
+    seed_plans()
+    user = User.objects.create_user("ann@example.org", "correct horse battery")
+    answer = finish(start(user))
+    Message.objects.filter(conversation=answer.conversation).delete()
+    with pytest.raises(sending.BadMessage) as refusal:
+        sending.send_message(
+            user=user,
+            conversation=answer.conversation,
+            parent=answer,
+            content="And then?",
+            client_id=uuid.uuid4(),
+            now=timezone.now(),
+        )
+    assert refusal.value.code == "gone"
+    assert not Message.objects.exists()
+
+
 def test_an_edit_makes_a_branch_beside_the_original(user):
     first = start(user, "Hello")
     answer = finish(first)

@@ -15,6 +15,7 @@ from accounts import consent
 from billing.plans import seed_plans
 from chat import copying, sharing, titles, tree
 from chat.models import Conversation, Message, Reply, Share
+from chat.views.sharing import MESSAGES_ON_A_PAGE
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,18 @@ def test_anybody_with_the_link_reads_the_chosen_part_and_no_more(talk):
     assert "example.org" not in page
     assert answer["X-Robots-Tag"] == "noindex, nofollow"
     assert answer["Referrer-Policy"] == "same-origin"  # the link does not leak to where its links lead
+
+
+def test_a_long_one_is_read_page_by_page(user):
+    messages = factories.long_conversation(user, 2 * MESSAGES_ON_A_PAGE + 2)
+    shared = link(messages[0].conversation, "message 0.", messages[-1].content)
+    pages = [
+        Client().get(reverse("shared", args=[shared.token]), {"page": number}).content.decode() for number in (1, 3)
+    ]
+    assert [page.count('class="turn ') for page in pages] == [MESSAGES_ON_A_PAGE, 2]
+    assert messages[0].content in pages[0]
+    assert messages[-1].content in pages[1]
+    assert 'href="?page=2"' in pages[0]
 
 
 def test_what_is_written_later_is_not_shared(talk):
