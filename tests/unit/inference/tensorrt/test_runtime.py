@@ -1,4 +1,7 @@
-"""What can be said without a GPU of the part that needs one: how long it is, and that what it records can be."""
+"""What can be said without a GPU of the part that needs one: on a simulated one it gives what the network gives.
+
+That proves its Python: addresses, shapes, what is recorded when. It says nothing of NVIDIA's runtime.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from inference.errors import InferenceError
+from inference.executor.base import Segment
+from inference.executor.interpreter_executor import InterpretingRunner, make_interpreter_executor
 from inference.sampling import SamplingParameters
 from inference.slot_sampler import Needs, SlotSampler
 from inference.tensorrt import runtime
+from inference.tensorrt.profiles import Limits
+from inference.tensorrt.slot_executor import SlotExecutor
+from inference.weights import open_weights
+from tests.unit.inference.tensorrt.simulated_gpu import SimulatedContext, simulated_runtime
+from tests.unit.inference.test_model_agreement import save_random_checkpoint
 
 NOT_RECORDABLE = {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.masked_select.default"}
 """The host would have to wait for what they give."""
@@ -36,6 +48,58 @@ class Watching(TorchDispatchMode):
 
 def test_the_part_that_calls_nvidias_runtime_stays_under_100_lines() -> None:
     assert len(Path(inspect.getfile(runtime)).read_text().splitlines()) < 100
+
+
+def test_on_a_simulated_gpu_it_runs_records_replays_and_swaps_as_the_interpreter_does(
+    tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_random_checkpoint(tmp_path, "Llama", {})
+    source = open_weights(tmp_path)
+    options: dict[str, Any] = {"slots": 4, "positions": 60, "precision": "float32", "max_chunk": 8}
+    expected = make_interpreter_executor(source, **options)
+    runner = InterpretingRunner(source, precision="float32", positions=60)
+    gpu, cuda = simulated_runtime(monkeypatch, runner, expected.contract)
+    limits = Limits(max_batch=4, max_chunk=8, positions=60)
+    simulated = SlotExecutor(gpu, expected.contract, dict(expected.weights), limits=limits, precision="float32")
+
+    def both(*segments: Segment) -> None:
+        torch.testing.assert_close(simulated.forward(segments), expected.forward(segments))
+
+    both(Segment(0, 0, list(range(1, 20))), Segment(2, 0, [5, 6, 7]))
+    for step in range(4):  # the first is run and recorded, the others replayed, over slots that only grow
+        both(Segment(0, 19 + step, [step]), Segment(2, 3 + step, [9 - step]))
+    both(Segment(0, 23, [1]))
+    assert len(cuda.pools) == 2  # for four rows, and for one
+    swapped = {name: weight * 2 if name == "norm" else weight.clone() for name, weight in expected.weights.items()}
+    expected.swap_weights(swapped)
+    simulated.swap_weights({name: weight.clone() for name, weight in swapped.items()})
+    both(Segment(0, 24, [2]), Segment(2, 7, [3]))
+    both(Segment(0, 25, [4]), Segment(2, 8, [5]))
+    first, second, after = cuda.pools
+    assert first is second  # graphs share their memory
+    assert after is not first  # which went with the last of them: torch takes no recording into what is gone
+    with simulated.without_graphs():
+        both(Segment(0, 26, [6]), Segment(2, 9, [7]))
+    simulated.close()
+
+
+def test_a_plan_that_cannot_be_loaded_and_a_step_that_is_refused_say_so(
+    tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_random_checkpoint(tmp_path, "Llama", {})
+    source = open_weights(tmp_path)
+    expected = make_interpreter_executor(source, slots=2, positions=60, precision="float32", max_chunk=8)
+    runner = InterpretingRunner(source, precision="float32", positions=60)
+    simulated, _ = simulated_runtime(monkeypatch, runner, expected.contract)
+    executor = SlotExecutor(
+        simulated, expected.contract, expected.weights, limits=Limits(2, 8, 60), precision="float32"
+    )
+    monkeypatch.setattr(SimulatedContext, "execute_async_v3", lambda *_arguments: False)
+    with pytest.raises(InferenceError, match="refused to run the step"):
+        executor.forward([Segment(0, 0, [1])])
+    monkeypatch.setattr(SimulatedContext, "set_optimization_profile_async", lambda *_arguments: False)
+    with pytest.raises(InferenceError, match="refused profile 0"):
+        simulated_runtime(monkeypatch, runner, expected.contract)
 
 
 def test_choosing_tokens_never_leaves_the_device_so_that_it_can_be_recorded() -> None:
