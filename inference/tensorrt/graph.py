@@ -19,8 +19,6 @@ from inference.tensorrt.precision import Precision
 
 FP8_UNIT = 2.0**-9
 """What one in FP8 is worth in the network: FP8 reaches 448, so all that is multiplied there lies within one."""
-GRAPH_VERSION = 2
-"""Raise it with every change of the network: it is part of what a plan is cached under."""
 
 
 class UnsupportedByTensorRTError(InferenceError):

@@ -6,6 +6,8 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from inference.config import ModelConfig
@@ -15,15 +17,22 @@ from inference.tensorrt.api import TensorRT
 from inference.tensorrt.build_log import Progress, make_logger, make_monitor
 from inference.tensorrt.contract import contract
 from inference.tensorrt.device import Machine
-from inference.tensorrt.graph import GRAPH_VERSION, define
+from inference.tensorrt.graph import define
 from inference.tensorrt.layer_report import LayerReport
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits, add_profiles
 from inference.tensorrt.weight_set import load_constants
 from inference.weights import WeightSource
 
+WRITTEN_BY = ("graph.py", "layers.py", "contract.py", "profiles.py", "precision.py", "four_bits.py", "plan.py")
 OLDEST_BFLOAT16 = 80
 OLDEST_FP8 = 89
+
+
+@cache
+def graph_version(folder: Path = Path(__file__).parent) -> str:
+    """A name for how networks are written: a plan of an older Parley is not taken for one of this."""
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in WRITTEN_BY)).hexdigest()[:12]
 
 
 class PlanError(InferenceError):
@@ -62,7 +71,7 @@ class PlanRequest:
         for name in ("rope_base", "rope_scaling", "tied_head", "window"):
             del shape[name]
         return {
-            "graph": GRAPH_VERSION,
+            "graph": graph_version(),
             "package": tensorrt.name,
             "version": tensorrt.version,
             "target": self.target,

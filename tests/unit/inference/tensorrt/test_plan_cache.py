@@ -37,6 +37,11 @@ def test_it_is_built_once_and_then_found(tmp_path: Path) -> None:
     assert again.description == {"precision": "float16"}
 
 
+def test_a_service_under_another_account_can_read_what_was_built(tmp_path: Path) -> None:
+    plan = PlanCache(tmp_path).get_or_build("a", {}, Builder())
+    assert {path.stat().st_mode & 0o777 for path in (plan.path, plan.path.with_suffix(".json"))} == {0o644}
+
+
 def test_two_builders_of_one_plan_build_it_once(tmp_path: Path) -> None:
     build = Builder(seconds=0.2)
     threads = [threading.Thread(target=PlanCache(tmp_path).get_or_build, args=("a", {}, build)) for _ in range(4)]

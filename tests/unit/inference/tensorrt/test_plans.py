@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from inference.config import ModelConfig
-from inference.tensorrt import api
+from inference.tensorrt import api, plan
 from inference.tensorrt.contract import contract
 from inference.tensorrt.device import Machine
 from inference.tensorrt.graph import define
@@ -209,6 +209,17 @@ def test_a_plan_for_the_gpu_at_hand_is_the_one_that_the_service_looks_for(trt: A
     assert target_at_hand(rtx, Machine(gpu="NVIDIA L4", capability=89)) == (89, "")
     with pytest.raises(PlanError, match=r"no CUDA.*--sm"):
         target_at_hand(rtx, Machine(no_gpu="no CUDA"))
+
+
+@pytest.mark.parametrize("changed", ["graph.py", "layers.py", "contract.py"])
+def test_a_network_that_is_written_otherwise_is_another_plan(changed: str, tmp_path: Path) -> None:
+    code = Path(plan.__file__).parent
+    for path in code.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert plan.graph_version(tmp_path) == plan.graph_version(code)
+    (tmp_path / changed).write_bytes((code / changed).read_bytes() + b"\nEPSILON = 1\n")
+    plan.graph_version.cache_clear()
+    assert plan.graph_version(tmp_path) != plan.graph_version(code)
 
 
 def test_plans_that_only_their_own_gpu_runs_are_kept_apart_by_its_name(trt: Any) -> None:
