@@ -197,3 +197,12 @@ class ChangeForm(forms.Form):
 
     action = forms.ChoiceField(choices=[(action.value, action.value) for action in Action])
     folder_name = forms.CharField(max_length=200, required=False)
+
+
+class ImportForm(forms.Form):
+    """An export, and how many of its conversations came in, were known and were unreadable in the calls before."""
+
+    file = forms.FileField(allow_empty_file=True)
+    taken = forms.IntegerField(min_value=0, required=False)
+    known = forms.IntegerField(min_value=0, required=False)
+    unreadable = forms.IntegerField(min_value=0, required=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import time
 import uuid
 import zipfile
 import zlib
@@ -23,7 +24,7 @@ from chat.models import Conversation, Message, Reply
 
 LARGEST_UPLOAD = 30_000_000
 LARGEST_JSON = 150_000_000
-CONVERSATIONS = 5_000
+PATIENCE_SECONDS = 20.0
 NODES = 10_000
 MESSAGE_CHARACTERS = 100_000
 NAME = "conversations.json"
@@ -49,12 +50,20 @@ class BadExport(ValueError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Imported:
-    """How many conversations came in, were there already, could not be read, and are left for another time."""
+    """How many conversations came in, were there already, could not be read, and are left for the next call."""
 
     taken: int
     known: int
     unreadable: int
     left: int = 0
+
+    def and_before(self, taken: int, known: int, unreadable: int) -> Imported:
+        """With what earlier calls for the same file did."""
+        return Imported(self.taken + taken, self.known + known, self.unreadable + unreadable, self.left)
+
+    @property
+    def done(self) -> int:
+        return self.taken + self.known + self.unreadable
 
 
 @dataclass
@@ -69,12 +78,17 @@ class _Node:
     written_at: datetime
 
 
-def take(file: IO[bytes], *, user: User, now: datetime) -> Imported:
-    """Bring the conversations of an export in, each once however often the file comes. Raises `BadExport`."""
+def take(file: IO[bytes], *, user: User, now: datetime, start: int = 0) -> Imported:
+    """Bring the conversations of an export in from the one at `start`, each once however often the file comes.
+
+    Goes on for `PATIENCE_SECONDS` and says how many are left, so that nobody waits for one answer for minutes. Raises
+    `BadExport`.
+    """
     taken = known = unreadable = 0
     found = _conversations(_json_text(file))
-    for place, raw in enumerate(found):
-        if taken == CONVERSATIONS:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    for place, raw in enumerate(found[start:], start=start):
+        if place > start and time.monotonic() > give_up_at:
             return Imported(taken, known, unreadable, len(found) - place)
         try:
             outcome = _take_one(raw, user, now)

@@ -4,4 +4,6 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 
 
 class ModuleManifestStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """Imports are found by patterns, in comments too: no module may say "export" above its imports."""
+
     support_js_module_import_aggregation = True

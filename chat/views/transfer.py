@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator, Iterator
 
+from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.urls import reverse
+from django.utils import timezone, translation
 from django.utils.http import content_disposition_header
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
 from chat import exporting, importing
-from chat.views.requests import own_conversation, person
+from chat.forms import ImportForm
+from chat.pooling import give_back
+from chat.views.requests import is_fetch, own_conversation, person
 
 
 @login_required
@@ -35,25 +40,58 @@ def export(request: HttpRequest, conversation_id: uuid.UUID, kind: str) -> HttpR
 @login_required
 @require_GET
 def export_all(request: HttpRequest, kind: str) -> HttpResponseBase:
-    """Every conversation, in a zip file."""
+    """Every conversation, in a zip file that leaves as it is made: of thousands it takes minutes."""
     if kind not in exporting.TYPES:
         raise Http404
-    file = exporting.export_all(person(request), kind)
-    return FileResponse(file, as_attachment=True, filename=f"conversations-{kind}.zip", content_type="application/zip")
+    parts = _one_by_one(exporting.export_all(person(request), kind), get_language())
+    response = StreamingHttpResponse(parts, content_type="application/zip")
+    response.headers["Content-Disposition"] = _attachment(f"conversations-{kind}.zip")
+    return response
+
+
+async def _one_by_one(parts: Iterator[bytes], language: str | None) -> AsyncIterator[bytes]:
+    def following() -> bytes | None:
+        try:
+            with translation.override(language):
+                return next(parts, None)
+        finally:
+            give_back()
+
+    while (part := await sync_to_async(following)()) is not None:
+        yield part
 
 
 @login_required
 def transfer(request: HttpRequest) -> HttpResponse:
-    """Take all conversations away, or bring those of ChatGPT in."""
+    """Take all conversations away, or bring those of ChatGPT in: a script sends the file again until none are left."""
     if request.method != "POST":
         return render(request, "chat/transfer.html")
-    file = request.FILES.get("file")
-    if file is None or file.file is None:
+    form = ImportForm(request.POST, request.FILES)
+    if not form.is_valid():
         return _refused(request, _("Choose a file first."))
+    given = form.cleaned_data
+    before = {name: given[name] or 0 for name in ("taken", "known", "unreadable")}
     try:
-        done = importing.take(file.file, user=person(request), now=timezone.now())
+        done = importing.take(
+            given["file"].file, user=person(request), now=timezone.now(), start=sum(before.values())
+        ).and_before(**before)
     except importing.BadExport as error:
         return _refused(request, _reason(str(error)))
+    if is_fetch(request) and done.left:
+        return JsonResponse(_progress(done))
+    messages.success(request, _told(done))
+    address = reverse("collection")
+    return JsonResponse({"url": address}) if is_fetch(request) else redirect(address)
+
+
+def _progress(done: importing.Imported) -> dict[str, object]:
+    """What a script sends again, with the file, and what it shows meanwhile."""
+    text = _("%(done)s of %(all)s conversations") % {"done": done.done, "all": done.done + done.left}
+    counts = {"taken": done.taken, "known": done.known, "unreadable": done.unreadable}
+    return {"again": counts, "text": text, "done": done.done, "all": done.done + done.left}
+
+
+def _told(done: importing.Imported) -> str:
     text = ngettext("%(count)s conversation came in.", "%(count)s conversations came in.", done.taken)
     parts = [text % {"count": done.taken}]
     if done.known:
@@ -62,8 +100,7 @@ def transfer(request: HttpRequest) -> HttpResponse:
         parts.append(_("%(count)s could not be read.") % {"count": done.unreadable})
     if done.left:
         parts.append(_("%(count)s are left: import the file again to bring them in.") % {"count": done.left})
-    messages.success(request, " ".join(parts))
-    return redirect("collection")
+    return " ".join(parts)
 
 
 def _reason(code: str) -> str:
@@ -75,6 +112,8 @@ def _reason(code: str) -> str:
 
 
 def _refused(request: HttpRequest, text: str) -> HttpResponse:
+    if is_fetch(request):
+        return JsonResponse({"detail": text}, status=400)
     return render(request, "chat/transfer.html", {"refusal": text}, status=400)
 
 

@@ -283,7 +283,7 @@ def test_what_goes_out_and_comes_in(new_page: NewPage, user: User) -> None:
     press(page, page.get_by_role("link", name="Export and import"))
     said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hello"]}}
     export = [{"id": "x", "title": "From elsewhere", "mapping": {"a": {"message": said, "parent": None}}}]
-    reach(page, page.get_by_label("File"))
+    reach(page, page.get_by_label("File", exact=True))
     with page.expect_file_chooser() as chooser:
         keyboard.press("Enter")
     file = {"name": "conversations.json", "mimeType": "application/json", "buffer": json.dumps(export).encode()}

@@ -90,8 +90,9 @@ def test_an_export_of_chatgpt_comes_in(new_page: NewPage, user: User) -> None:
     export = [{"id": "x", "title": "From elsewhere", "mapping": {"a": {"message": said, "parent": None}}}]
     page = new_page(user)
     page.goto("/chats/transfer")
+    page.wait_for_load_state()
     file = {"name": "conversations.json", "mimeType": "application/json", "buffer": json.dumps(export).encode()}
-    page.get_by_label("File").set_input_files([file])
+    page.get_by_label("File", exact=True).set_input_files([file])
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_text("1 conversation came in.")).to_be_visible()
     expect(page.locator("a.collection__title")).to_have_text("From elsewhere")

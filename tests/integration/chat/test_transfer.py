@@ -8,6 +8,7 @@ import uuid
 import zipfile
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
@@ -91,12 +92,38 @@ def test_what_was_deleted_comes_back_when_it_is_imported_again(user):
     assert Conversation.objects.of(user).count() == 2
 
 
-def test_more_than_come_in_at_once_are_counted_and_come_the_next_time(client, user, monkeypatch):
-    monkeypatch.setattr(importing, "CONVERSATIONS", 2)
-    export = json.dumps([talk(f"c{number}") for number in range(3)]).encode()
+def test_what_takes_too_long_is_left_and_comes_the_next_time(client, user, monkeypatch):
+    monkeypatch.setattr(importing, "PATIENCE_SECONDS", 0)
+    export = json.dumps([talk("c1"), talk("c2")]).encode()
     answer = client.post(reverse("transfer"), {"file": SimpleUploadedFile("x.json", export)}, follow=True)
-    assert "2 conversations came in. 1 are left" in answer.content.decode()
-    assert take(user, export) == importing.Imported(1, 2, 0)
+    assert "1 conversation came in. 1 are left" in answer.content.decode()
+    monkeypatch.undo()
+    assert take(user, export) == importing.Imported(1, 1, 0)
+
+
+def test_a_script_sends_the_file_until_all_of_it_is_in(client, monkeypatch):
+    monkeypatch.setattr(importing, "PATIENCE_SECONDS", 0)
+    export = json.dumps([talk("c1"), {"mapping": 1}, talk("c3")]).encode()
+
+    def send(**counts):
+        file = SimpleUploadedFile("x.json", export)
+        return client.post(reverse("transfer"), {"file": file, **counts}, headers={"X-Requested-With": "fetch"}).json()
+
+    answers = [send()]
+    while "again" in answers[-1]:
+        answers.append(send(**answers[-1]["again"]))
+    assert [answer.get("text") for answer in answers] == ["1 of 3 conversations", "2 of 3 conversations", None]
+    told = client.get(answers[-1]["url"]).content.decode()
+    assert "2 conversations came in. 1 could not be read." in told
+    assert Conversation.objects.count() == 2
+
+
+@pytest.mark.parametrize("counts", [{}, {"taken": "x"}, {"known": -1}])
+def test_a_script_is_told_what_is_wrong_too(client, counts):
+    sent = {"file": SimpleUploadedFile("x.json", b"{}"), **counts}
+    answer = client.post(reverse("transfer"), sent, headers={"X-Requested-With": "fetch"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"]
 
 
 def test_the_same_export_from_two_tabs_is_once(transactional_db):
@@ -218,12 +245,19 @@ def test_one_conversation_leaves_as_markdown_html_and_json(client, user):
     assert client.get(reverse("export", args=[made.pk, "exe"])).status_code == 404
 
 
+def whole(answer):
+    async def read():
+        return b"".join([part async for part in answer.streaming_content])
+
+    return async_to_sync(read)()
+
+
 def test_all_of_them_leave_in_a_zip(client, user):
     for _number in range(3):
         factories.conversation(user, ("Hi", "Hello"))
     factories.conversation(factories.UserFactory(), ("secret", "secret"))
     answer = client.get(reverse("export-all", args=["md"]))
-    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
+    with zipfile.ZipFile(io.BytesIO(whole(answer))) as archive:
         names = archive.namelist()
         assert names == ["0001 A talk.md", "0002 A talk.md", "0003 A talk.md"]
         assert b"secret" not in b"".join(archive.read(name) for name in names)
