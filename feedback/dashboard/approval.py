@@ -100,5 +100,6 @@ def reasons(ratings: QuerySet[Rating], *, days: int) -> Table:
 def _reasons_over_time(ticked: Iterable[tuple[str, datetime]], commonest: list[str]) -> Trend | None:
     counts: dict[str, dict[date, float]] = {reason: defaultdict(float) for reason in commonest}
     for reason, bucket in ticked:
-        counts[reason][bucket.date()] += 1
+        if reason in counts:  # one that was ticked for the first time this moment is not
+            counts[reason][bucket.date()] += 1
     return trend({str(known_reasons.DOWN.get(reason, reason)): values for reason, values in counts.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from feedback.dashboard.table import Table, lengths
@@ -16,16 +16,18 @@ def funnel(since: datetime) -> Table:
     ratings = Rating.objects.filter(rated_at__gte=since)
     readable = ratings.may_be_read()
     decided = readable.exclude(decided_event=None)
-    sealed = Q(release__state=Release.State.SEALED, release__is_dry_run=False)
-    members = ReleaseMember.objects.filter(sealed, event_id__in=ratings.values("event"))
+    # Rows stay with the release they were made in, also where another without some of them has taken its place.
+    sealed = Release.objects.data_sets().filter(state=Release.State.SEALED)
+    held = Q(release__in=sealed) | Q(release__in=sealed.exclude(lineage=None).values("lineage"))
+    released = readable.filter(Exists(ReleaseMember.objects.filter(held, event_id=OuterRef("event"))))
     steps = [
         (_("Events (rated, changed, withdrawn)"), FeedbackEvent.objects.filter(created_at__gte=since).count()),
         (_("Live ratings"), ratings.count()),
         (_("With consent and kept"), readable.count()),
         (_("Decided by readers"), decided.count()),
         (_("Approved"), decided.filter(verdict=Rating.Verdict.APPROVED).count()),
-        (_("In a release"), members.values("event_id").distinct().count()),
-        (_("Rows of releases made since"), ReleaseRow.objects.filter(sealed, release__created_at__gte=since).count()),
+        (_("In a release"), released.count()),
+        (_("Rows of releases made since"), ReleaseRow.objects.filter(held, release__created_at__gte=since).count()),
     ]
     counts = [count for _label, count in steps]
     return Table(

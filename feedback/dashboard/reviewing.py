@@ -147,7 +147,7 @@ def _by_reason(decisions: QuerySet[ReviewDecision], by_event: dict[Any, list[str
     ticked = decisions.annotate(reason=Func(F("event__reasons"), function="unnest")).values_list("reason", "event")
     events: dict[str, set[Any]] = {}
     for reason, event in ticked:
-        if len(by_event[event]) > 1:
+        if len(by_event.get(event, ())) > 1:  # what is decided this moment is not among them
             events.setdefault(reason, set()).add(event)
     labels = known_reasons.DOWN | known_reasons.UP
     rows: list[list[Any]] = []

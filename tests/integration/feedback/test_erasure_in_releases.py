@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from django.utils import timezone
 from accounts import consent, erasure
 from accounts.models import User
 from feedback import comparing, releasing
+from feedback.dashboard.funnel import funnel
 from feedback.models import Erasure, Release, TrainedModel
 from feedback.release import building, erasing, store, verify
 from feedback.release.specification import Specification
@@ -94,6 +96,10 @@ def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):  #
     assert second.counts["erased"] == len(ids)
     assert SECRET not in everything_in(storage)
     assert store.paths(first.folder) == ["manifest.json"]
+    # What the others said is still in a release.
+    told = dict(funnel(first.created_at - timedelta(days=1)).rows)
+    assert told["Rows of releases made since"] == second.rows_done
+    assert told["In a release"] == 12
     # Files without rows of theirs are the same files.
     assert second.chunks.get(stage="files", number=untouched.number).files == untouched.files
     manifest = verify.manifest_of(second)
