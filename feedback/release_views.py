@@ -49,7 +49,8 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
         "release": release,
         "progress": releasing.progress(release),
         "funnel": funnel.labelled(release.counts),
-        "links": downloads.links(release, user=_person(request)) if is_sealed else [],
+        "links": (links := downloads.links(release, user=_person(request)) if is_sealed else []),
+        "is_broken": is_sealed and not links,
         "taken": release.downloads.select_related("user").order_by("-at")[:SHOWN],
         "is_busy": release.is_unfinished,
     }

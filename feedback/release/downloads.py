@@ -34,8 +34,12 @@ class Link:
 
 
 def links(release: Release, *, user: User) -> list[Link]:
-    """Every file of a sealed release, the manifest last."""
-    files = [*verify.manifest_of(release)["files"], {"path": MANIFEST, "rows": 0, "bytes": 0}]
+    """Every file of a sealed release, the manifest last; none when its manifest is gone or was changed."""
+    try:
+        listed = verify.manifest_of(release)["files"]
+    except (FileNotFoundError, verify.BrokenManifestError):
+        return []
+    files = [*listed, {"path": MANIFEST, "rows": 0, "bytes": 0}]
     return [
         Link(file["path"], _url(release, file["path"], user), file["rows"], file["bytes"])
         for file in files

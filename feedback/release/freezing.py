@@ -1,8 +1,9 @@
 """Freeze what is in a release: one statement, so one moment, whatever is being written beside it.
 
 A rating belongs to the release when the transaction that wrote it has a number below the horizon: the oldest one still
-under way at that moment. A rating whose transaction began earlier and commits later waits for the next release, so
-that following releases (`after_version`) hand out every rating once, late ones included.
+under way at that moment. A rating whose transaction began earlier and commits later waits for the next release.
+Following releases (`after_version`) leave out what those before them hold, and so hand out every rating once: those too
+that came late, or that were reviewed or allowed only after an earlier release was frozen.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -72,7 +74,10 @@ offered AS (
     JOIN chat_message question ON question.id = comparison.question_id
 ), placed AS MATERIALIZED (
     SELECT offered.*, CASE
-        WHEN offered.xid < %(after)s::text::xid8 THEN 'in an earlier release'
+        WHEN EXISTS (
+            SELECT FROM feedback_releasemember held
+            WHERE held.release_id = ANY(%(after)s::uuid[]) AND held.event_id = offered.event_id
+        ) THEN 'in an earlier release'
         WHEN offered.reason IS NOT NULL THEN offered.reason
         WHEN offered.xid >= moment.horizon AND offered.xid IS DISTINCT FROM pg_current_xact_id_if_assigned()
             THEN 'written beside an unfinished transaction'
@@ -114,7 +119,8 @@ def freeze(*, specification: Specification, made_by: User | None, now: datetime,
 
 
 def _freeze(specification: Specification, made_by: User | None, now: datetime, is_dry_run: bool) -> Release:
-    after = _horizon_of(specification.after_version)
+    specification.check_versions()
+    after = _earlier(specification.after_version)
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: versions stay without gaps, and two equal requests meet.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.release'))")
@@ -178,13 +184,18 @@ def _funnel(counted: list[tuple[str, str, str, int]]) -> tuple[Counter[str], int
     return funnel, int(counted[0][0]) if counted else 0
 
 
-def _horizon_of(version: int) -> int:
-    if not version:
-        return 0
-    earlier = Release.objects.data_sets().filter(version=version).first()
-    if earlier is None:
-        raise BadSpecification(f"after_version names release {version}, and there is none")
-    return earlier.horizon
+def _earlier(version: int) -> list[UUID]:
+    """The releases that hold what was handed out up to this version: itself, the one it follows, and so on."""
+    found: list[UUID] = []
+    while version:
+        earlier = Release.objects.data_sets().filter(version=version).first()
+        if earlier is None:
+            raise BadSpecification(f"after_version names release {version}, and there is none")
+        if earlier.state not in (Release.State.SEALED, Release.State.SUPERSEDED):
+            raise BadSpecification(f"after_version names release {version}, which was not made to its end")
+        found.append(earlier.origin.pk)
+        version = earlier.specification["after_version"]
+    return found
 
 
 def _next_version() -> int:

@@ -16,6 +16,10 @@ class BadSpecification(ValueError):  # noqa: N818
     """A specification that cannot be used; `str()` says why."""
 
 
+# More of anything than there can be; and no number that is none.
+MOST = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class Specification:
     """Every choice that decides which rows are in and how they are laid out. Shares and thresholds are of 1."""
@@ -47,8 +51,11 @@ class Specification:
     shard_rows: int = 50_000
 
     def __post_init__(self) -> None:
-        if unknown := set(self.configs) - set(CONFIGS):
-            raise BadSpecification(f"unknown configs {sorted(unknown)}; known are {', '.join(CONFIGS)}")
+        if not self.configs or len(set(self.configs)) < len(self.configs) or set(self.configs) - set(CONFIGS):
+            raise BadSpecification(f"configs are some of {', '.join(CONFIGS)}, each once")
+        for name, value in asdict(self).items():
+            if isinstance(value, float | int) and not 0 <= value <= MOST:
+                raise BadSpecification(f"{name} must be between 0 and {MOST}")
         if self.near_duplicates not in ("drop", "keep"):
             raise BadSpecification("near_duplicates is drop or keep")
         if self.evaluation_prompts not in ("drop", "keep"):
@@ -60,6 +67,12 @@ class Specification:
         if self.shard_rows < 1 or not 0.3 <= self.near_duplicate_similarity <= 1:
             raise BadSpecification("shard_rows must be at least 1 and near_duplicate_similarity between 0.3 and 1")
 
+    def check_versions(self) -> None:
+        """Raises `BadSpecification` where it asks for other rules than there are; old releases may have done so."""
+        for name in ("rules_version", "shape_version", "detector_version"):
+            if getattr(self, name) != (only := getattr(type(self), name)):
+                raise BadSpecification(f"{name} can only be {only} here")
+
     def as_json(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
@@ -70,6 +83,8 @@ class Specification:
 
 def specification(given: dict[str, Any]) -> Specification:
     """The specification with these choices, the rest as they are by default. Raises `BadSpecification`."""
+    if not isinstance(given, dict):
+        raise BadSpecification("it must be an object of settings")
     known = {field.name: field.type for field in fields(Specification)}
     if unknown := set(given) - set(known):
         raise BadSpecification(f"unknown settings {sorted(unknown)}; known are {', '.join(sorted(known))}")
@@ -77,6 +92,9 @@ def specification(given: dict[str, Any]) -> Specification:
     defaults = asdict(Specification())
     for name, value in {**given, **lists}.items():
         wanted = type(defaults[name])
-        if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if not (is_number if wanted is int else isinstance(value, wanted) or (wanted is float and is_number)):
             raise BadSpecification(f"{name} must be of the kind {wanted.__name__}")
+        if wanted is tuple and not all(isinstance(one, str) and "\0" not in one for one in value):
+            raise BadSpecification(f"{name} must be a list of texts")
     return Specification(**{**given, **lists})

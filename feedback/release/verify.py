@@ -36,9 +36,16 @@ class Difference:
     kept: int
 
 
+class BrokenManifestError(ValueError):
+    """The manifest of a sealed release is not the one that was written."""
+
+
 def manifest_of(release: Release) -> dict[str, Any]:
-    """The parsed manifest. Raises `FileNotFoundError` when the release is not whole."""
-    parsed: dict[str, Any] = json.loads(store.read(f"{release.folder}/{MANIFEST}"))
+    """The parsed manifest. Raises `FileNotFoundError` when the release is not whole, and `BrokenManifestError`."""
+    raw = store.read(f"{release.folder}/{MANIFEST}")
+    if hashlib.sha256(raw).hexdigest() != release.manifest_sha256:
+        raise BrokenManifestError(f"the manifest of {release.name} was changed")
+    parsed: dict[str, Any] = json.loads(raw)
     return parsed
 
 
@@ -46,12 +53,15 @@ def problems(release: Release) -> list[str]:
     """What is wrong with the files of a sealed release; empty when nothing is."""
     if release.state == Release.State.SUPERSEDED:
         return [f"{release.name} was replaced, and its files deleted, because somebody withdrew their words"]
+    if release.state != Release.State.SEALED:
+        return [f"{release.name} was not made to its end: it is {release.state}"]
     try:
-        raw = store.read(f"{release.folder}/{MANIFEST}")
+        entries = manifest_of(release)["files"]
     except FileNotFoundError:
         return ["the manifest is missing"]
-    found = [] if hashlib.sha256(raw).hexdigest() == release.manifest_sha256 else ["the manifest was changed"]
-    entries = json.loads(raw)["files"]
+    except BrokenManifestError:
+        return ["the manifest was changed, so nothing can be held against it"]
+    found = []
     for entry in entries:
         try:
             if _sha256_of(f"{release.folder}/{entry['path']}") != entry["sha256"]:

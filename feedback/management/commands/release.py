@@ -76,8 +76,8 @@ class Command(BaseCommand):
             raise CommandError("There is nothing to release: no rating is approved with consent.") from nothing
         release = building.work_off(frozen.release.pk)
         self._funnel(release.counts)
-        if release.state == Release.State.FAILED:
-            raise CommandError(release.error)
+        if release.state in (Release.State.FAILED, Release.State.CANCELLED):
+            raise CommandError(release.error or "it was cancelled")
         if release.state == Release.State.SEALED:
             where = store.location(release.folder)
             words = "lies in" if frozen.is_new else "is the same data already, and lies in"
@@ -116,6 +116,8 @@ class Command(BaseCommand):
             from datasets import load_dataset
         except ImportError as missing:
             raise CommandError("This needs the `train` extra: pip install parley[train]") from missing
+        if found := verify.problems(release):
+            raise CommandError("; ".join(found))
         written = release.chunks.filter(rows__gt=0).exclude(config=shards.TREES)
         for config in sorted(set(written.values_list("config", flat=True))):
             opened = load_dataset(store.location(release.folder), config)  # a folder of our own  # nosec B615

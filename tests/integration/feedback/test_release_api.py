@@ -5,7 +5,9 @@ import json
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import api_keys
@@ -15,8 +17,9 @@ from billing.models import Plan
 from billing.plans import seed_plans
 from feedback.models import Release
 from feedback.release import building, store
+from feedback.release.specification import BadSpecification, specification
 from tests import factories
-from tests.integration.feedback.test_release import some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +88,44 @@ def test_what_cannot_be_made_is_refused_with_the_reason(reviewer):
     assert "leave something" in bad.content.decode()
     assert "unknown settings" in make(client, specification={"colour": "red"}).content.decode()
     assert not Release.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"configs": [["sft"]]},
+        {"configs": [None, "sft"]},
+        {"configs": ["sft", "sft"]},
+        {"configs": []},
+        {"languages": ["en\0"]},
+        {"rules_version": 1},
+        {"shard_rows": True},
+        {"validation_share": -0.5, "test_share": 0.6},
+        {"person_rows": -1},
+        {"min_weight": float("nan")},
+        {"shard_rows": 10**30},
+    ],
+    ids=str,
+)
+def test_a_specification_that_makes_no_sense_is_refused(wish):
+    with pytest.raises(BadSpecification):
+        specification(wish).check_versions()
+
+
+def test_a_release_whose_files_were_lost_or_changed_says_so(reviewer):
+    some_ratings(reviewer, 2)
+    release = sealed()
+    store.write(f"{release.folder}/manifest.json", b"{")
+    client = caller(reviewer, "releases")
+    page = Client()
+    page.force_login(reviewer)
+    for _state in ("changed", "gone"):
+        assert client.get(f"/api/releases/{release.pk}").json()["files"] == []
+        assert "gone or were changed" in page.get(reverse("release", args=[release.pk])).content.decode()
+        for command in ("verify", "load-check"):
+            with pytest.raises(CommandError, match="manifest"):
+                call_command("release", command, str(release.version))
+        store.remove(f"{release.folder}/manifest.json")
 
 
 def test_nobody_else_gets_in(reviewer):

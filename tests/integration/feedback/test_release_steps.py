@@ -17,7 +17,7 @@ from feedback.models import Rating
 from feedback.release import building, reading, store, tables, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.models import Release, ReleaseChunk
-from feedback.release.specification import Specification
+from feedback.release.specification import BadSpecification, Specification
 from tests import factories
 from tests.integration.feedback.test_release import frozen, some_ratings, storage, sums  # noqa: F401 - a fixture
 
@@ -212,3 +212,20 @@ def test_personal_data_in_a_persons_instructions_is_found_as_well(storage, choic
     assert b"ann@example.org" not in words
     assert b"desk@example.com" in words  # the operator's own
     assert (b"Reach me at [EMAIL_1]" in words and b"It is [EMAIL_1]." in words) == (choice == "mask")
+
+
+def test_what_was_reviewed_late_is_in_the_release_that_follows_and_never_in_two(reviewer):
+    early = rated_up(factories.conversation(factories.consenting_user(), ("Name a sweet.", "Marzipan.")))
+    late = rated_up(factories.conversation(factories.consenting_user(), ("Name a nut.", "Hazel.")))
+    Rating.objects.filter(pk=late.pk).update(decided_event=None, verdict="")
+    first = building.work_off(frozen().pk)
+    Rating.objects.filter(pk=late.pk).update(decided_event=late.event, verdict="approved")
+    second = building.work_off(frozen(after_version=first.version).pk)
+    held = [list(release.members.values_list("event_id", flat=True)) for release in (first, second)]
+    assert held == [[early.event_id], [late.event_id]]
+    with pytest.raises(NothingToRelease):
+        frozen(after_version=second.version)
+    cancelled = frozen()
+    releasing.cancel(cancelled, now=timezone.now())
+    with pytest.raises(BadSpecification, match="not made to its end"):
+        frozen(after_version=cancelled.version)
