@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import permutations
+
+import numpy as np
 
 Unit = Sequence[Hashable]
 
@@ -16,12 +17,20 @@ def krippendorff_alpha(units: Sequence[Unit]) -> float | None:
     1 is full agreement, 0 what chance gives; None when nothing can be compared or all values are the same.
     Source: K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011).
     """
-    comparable = [unit for unit in units if len(unit) > 1]
+    return _alpha(Counter(map(_alike, units)))
+
+
+def _alike(unit: Unit) -> tuple[Hashable, ...]:
+    """The same for units with the same values."""
+    return tuple(sorted(unit, key=repr))
+
+
+def _alpha(units: Mapping[tuple[Hashable, ...], int]) -> float | None:
+    """Alpha of so many units of each kind; kinds are few, however many units there are."""
     pairs: Counter[tuple[Hashable, Hashable]] = Counter()
-    for unit in comparable:
-        weight = 1 / (len(unit) - 1)
+    for unit, times in units.items():
         for one, other in permutations(unit, 2):
-            pairs[one, other] += weight  # type: ignore[assignment]
+            pairs[one, other] += times / (len(unit) - 1)  # type: ignore[assignment]
     totals: Counter[Hashable] = Counter()
     for (one, _other), weight in pairs.items():
         totals[one] += weight
@@ -35,10 +44,13 @@ def krippendorff_alpha(units: Sequence[Unit]) -> float | None:
 
 def alpha_interval(units: Sequence[Unit], *, rounds: int = 1000, seed: int = 0) -> tuple[float, float] | None:
     """The 95 % interval of alpha by resampling units with replacement; None when alpha is not defined."""
-    if krippendorff_alpha(units) is None:
+    kinds = Counter(map(_alike, units))
+    if _alpha(kinds) is None:
         return None
-    generator = random.Random(seed)  # noqa: S311 - statistics, not secrets
-    drawn = (krippendorff_alpha(generator.choices(units, k=len(units))) for _round in range(rounds))
+    # How many of each kind are drawn is all that a resample says.
+    shares = np.array(list(kinds.values())) / kinds.total()
+    draws = np.random.default_rng(seed).multinomial(kinds.total(), shares, size=rounds).tolist()
+    drawn = (_alpha({kind: times for kind, times in zip(kinds, draw, strict=True) if times}) for draw in draws)
     alphas = sorted(alpha for alpha in drawn if alpha is not None)
     return alphas[int(0.025 * len(alphas))], alphas[int(0.975 * len(alphas))]
 

@@ -45,3 +45,17 @@ def test_kappa_of_fifty_decisions_by_two():
 def test_kappa_needs_something_shared_and_something_to_disagree_on():
     assert cohen_kappa({1: "y"}, {2: "y"}) is None
     assert cohen_kappa({1: "y"}, {1: "y"}) is None
+
+
+class OnceThrough(list):
+    """Can be gone through and not drawn from."""
+
+    def __getitem__(self, place):
+        raise AssertionError("a unit was looked at once more")
+
+
+def test_the_interval_looks_at_each_unit_once_however_many_resamples_it_takes():
+    units = OnceThrough([["a", "a"], ["a", "b"], ["b", "b"]] * 20_000)
+    low, high = alpha_interval(units)
+    assert low < krippendorff_alpha(units) < high
+    assert high - low < 0.03
