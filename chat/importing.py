@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.models import Conversation, Message, Reply
@@ -201,8 +202,15 @@ def _text(content: dict[str, Any]) -> str:
     if content.get("content_type") not in ("text", "multimodal_text"):
         return ""
     parts = content.get("parts")
-    said = [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
+    said = [_part(part) for part in parts] if isinstance(parts, list) else []
     return _clean("\n\n".join(part for part in said if part), MESSAGE_CHARACTERS)
+
+
+def _part(part: Any) -> str:
+    """What was said; of a picture, a recording or a file that it was there."""
+    if isinstance(part, dict) and part.get("content_type"):
+        return f"[{_('not brought in: a picture or file')}]"
+    return part if isinstance(part, str) else ""
 
 
 def _clean(value: Any, longest: int) -> str:

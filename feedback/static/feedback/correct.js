@@ -41,6 +41,7 @@ if (chat && template) {
     details.open = true;
     const form = details.querySelector("form:last-of-type");
     form.elements.quote.value = words;
+    form.elements.quote.dispatchEvent(new Event("input", { bubbles: true }));
     form.elements.right_text.focus();
     details.scrollIntoView({ block: "nearest" });
   });

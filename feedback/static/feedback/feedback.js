@@ -1,4 +1,26 @@
-// Rates without leaving the page: the forms work as they are, this sends them and puts the answer in their place.
+// Rates without leaving the page: the forms work as they are, this sends them and puts the answer in their place. Words that
+// were begun, a comment or a correction, are kept in this browser until they are sent.
+
+import { forgetWords, keepWords, keptWords } from "../chat/sending.js";
+
+const WRITTEN = "[data-rating] :is(textarea, input[name=source])";
+
+/** Nothing is kept of a temporary conversation: it gives no name. */
+function nameOf(field) {
+  const conversation = document.querySelector("[data-draft]")?.dataset.draft;
+  return conversation && `${conversation}:${field.id}`;
+}
+
+for (const field of document.querySelectorAll(WRITTEN)) {
+  const words = keptWords(nameOf(field));
+  if (!words || field.value) continue;
+  field.value = words;
+  Object.assign(field.closest("details"), { hidden: false, open: true });
+}
+
+document.addEventListener("input", ({ target }) => {
+  if (target.matches(WRITTEN)) keepWords(nameOf(target), target.value);
+});
 
 document.addEventListener("submit", async (event) => {
   const widget = event.target.closest("[data-rating]");
@@ -18,6 +40,7 @@ document.addEventListener("submit", async (event) => {
     const holder = document.createElement("template");
     holder.innerHTML = await response.text();
     const fresh = holder.content.firstElementChild;
+    if (response.ok) for (const field of form.querySelectorAll(WRITTEN)) forgetWords(nameOf(field));
     widget.replaceWith(fresh);
     if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
     const stays = form.hasAttribute("data-stays");

@@ -92,6 +92,14 @@ def test_what_was_deleted_comes_back_when_it_is_imported_again(user):
     assert Conversation.objects.of(user).count() == 2
 
 
+def test_of_pictures_it_is_said_that_they_were_there(user):
+    picture = {"content_type": "image_asset_pointer", "asset_pointer": "file-service://x"}
+    mapping = node("q", None, "user", picture, "What is this?")
+    mapping["q"]["message"]["content"]["content_type"] = "multimodal_text"
+    take(user, [talk(mapping=mapping)])
+    assert Message.objects.get().content == "[not brought in: a picture or file]\n\nWhat is this?"
+
+
 def test_what_takes_too_long_is_left_and_comes_the_next_time(client, user, monkeypatch):
     monkeypatch.setattr(importing, "PATIENCE_SECONDS", 0)
     export = json.dumps([talk("c1"), talk("c2")]).encode()
