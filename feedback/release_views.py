@@ -6,7 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from accounts.sending_files import SentFile
 from feedback import releasing
 from feedback.release import downloads, funnel
 from feedback.release.freezing import NothingToRelease
@@ -111,7 +112,7 @@ def download(request: HttpRequest, token: str) -> HttpResponseBase:
         name, file = downloads.opened(token, address=request.META.get("REMOTE_ADDR") or None, now=timezone.now())
     except downloads.NoSuchFile as none:
         raise Http404 from none
-    return FileResponse(
+    return SentFile(
         file,
         as_attachment=True,
         filename=name,

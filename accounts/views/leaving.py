@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import default_storage
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import activity, data_copies, erasure
 from accounts.models import ActivityEvent, DataCopy, Deletion, User
+from accounts.sending_files import SentFile
 
 ROWS = 50
 
@@ -63,7 +64,7 @@ def download_copy(request: HttpRequest, token: str) -> HttpResponseBase:
     kind, address = ActivityEvent.Kind.DATA_FETCHED, activity.address_of(request)
     activity.record(user=user, kind=kind, now=now, address=address)
     content = default_storage.open(data_copies.path_of(copy.pk))
-    return FileResponse(content, as_attachment=True, filename=f"your-data-{copy.asked_at:%Y-%m-%d}.zip")
+    return SentFile(content, as_attachment=True, filename=f"your-data-{copy.asked_at:%Y-%m-%d}.zip")
 
 
 @reauthentication_required  # type: ignore[untyped-decorator]
