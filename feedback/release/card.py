@@ -55,12 +55,13 @@ def _by_config(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
     return found
 
 
-def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int], languages: Sequence[str]) -> str:
+def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
     """README.md of a release."""
     shards = shards_of(files)
     default = "preference" if "preference" in shards else next(iter(shards), "")
     rows = {config: sum(file.rows for parts in splits.values() for file in parts) for config, splits in shards.items()}
     trees = sum(file.rows for parts in trees_of(files).values() for file in parts)
+    languages = sorted({language for file in files for language in file.languages})
     lines = [
         "---",
         *_configs(shards, default),

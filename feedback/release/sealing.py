@@ -27,9 +27,7 @@ def seal(release: Release, files: Sequence[File], *, tombstones: Sequence[str] =
     """Write what describes the files, and the manifest last; returns the manifest's SHA-256. Twice gives the same."""
     folder, shards = release.folder, shards_of(files)
     about = {
-        "README.md": card(
-            name=release.name, folder=folder, files=files, counts=release.counts, languages=_languages(release)
-        ),
+        "README.md": card(name=release.name, folder=folder, files=files, counts=release.counts),
         "croissant.json": croissant(
             name=release.name,
             folder=folder,
@@ -57,11 +55,6 @@ def _clear(folder: str, *, keep: set[str]) -> None:
     for path in store.paths(folder):
         if path not in keep:
             store.remove(f"{folder}/{path}")
-
-
-def _languages(release: Release) -> list[str]:
-    found = release.counts.get("languages", [])
-    return [language for language in found if language != "und"]
 
 
 def _manifest(release: Release, files: Sequence[File], tombstones: Sequence[str]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feedback.release import store, tables, twins
+from feedback.release.gates.language import UNKNOWN
 from feedback.release.reading import ROWS_AT_ONCE
 
 TREES = "trees"
@@ -20,15 +22,17 @@ LINES_PER_BEAT = 1_000
 
 @dataclass(frozen=True)
 class File:
-    """A finished file of a release; `path` is relative to the release's folder."""
+    """A finished file of a release; `path` is relative to the release's folder, `languages` are those of its rows."""
 
     path: str
     rows: int
     bytes: int
     sha256: str
+    languages: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {"path": self.path, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
+        facts = {"path": self.path, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
+        return facts | ({"languages": list(self.languages)} if self.languages else {})
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,13 @@ def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: 
 
 def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
     """Write the Parquet file of a shard."""
-    rows = 0
+    rows, languages = 0, set()
     with store.writing(f"{folder}/{shard.path}") as sink:
         for table in parquet_tables(sink, shard.config, tables_in_order):
             rows += table.num_rows
+            languages |= set(pc.unique(pc.struct_field(table["metadata"], "language")).to_pylist())
             beat()
-    return File(shard.path, rows, sink.bytes, sink.sha256)
+    return File(shard.path, rows, sink.bytes, sink.sha256, sorted(languages - {UNKNOWN}))
 
 
 def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) -> Iterable[pa.Table]:

@@ -19,16 +19,17 @@ _WRITINGS = {
 # One character of these says about as much as a short word of Latin letters.
 _WEIGHT = {"ja": 3, "zh": 3, "ko": 3, "ru": 1, "ar": 1, "en": 1}
 KANA_SHARE = 0.1
+UNKNOWN = "und"  # of ISO 639-2
 
 
 def language_of(text: str) -> str:
     """The writing that most of the text is in."""
     sample = text[:4000]
     if sample.isascii():
-        return "en" if any(map(str.isalpha, sample)) else "und"
+        return "en" if any(map(str.isalpha, sample)) else UNKNOWN
     found = {name: _WEIGHT[name] * len(pattern.findall(sample)) for name, pattern in _WRITINGS.items()}
     # Japanese is written with Chinese characters as well; a tenth of kana gives it away.
     if found["ja"] > KANA_SHARE * (found["ja"] + found["zh"]):
         found["ja"] += found["zh"]
     best = max(found, key=lambda name: found[name])
-    return best if found[best] else "und"
+    return best if found[best] else UNKNOWN

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from accounts.models import User
 from feedback.release import store
@@ -25,6 +26,11 @@ def lines(folder, name):
 
 def test_sha256sum_finds_every_file_whole(folder):
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+
+def test_the_card_says_which_languages_are_in_it(folder):
+    card = (folder / "README.md").read_text().split("---")[1]
+    assert yaml.safe_load(card)["language"] == ["en"]
 
 
 def test_croissant_opens_the_rows(folder):
