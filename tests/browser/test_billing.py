@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import catalogue, quota
 from billing.entitlements import entitlement_of
-from billing.models import Plan, StripeEvent, Subscription
+from billing.models import Plan, Reservation, StripeEvent, Subscription
 from chat.models import Reply
 from tests.waiting import wait_until
 
@@ -167,3 +167,22 @@ def test_a_seat_is_offered_and_taken(stack, new_page, ann):
     other.get_by_role("button", name="Take the seat").click()
     other.get_by_text("Welcome to the team").first.wait_for()
     assert plan_of(bob) == "team"
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+def test_on_a_phone_the_words_of_a_chart_stay_within_it(stack, new_page, ann, locale):
+    now = timezone.now()
+    Reservation.objects.create(
+        request_id=uuid.uuid4(), user=ann, plan_key="free", state="settled", reserved_tokens=0, max_output_tokens=1,
+        prompt_tokens=1_700_000, created_at=now, lease_until=now, closed_at=now,
+    )  # fmt: skip
+    page = new_page(ann, phone=True, locale=locale)
+    page.goto(f"{stack.url}/billing/usage")
+    outside = """plots => plots.flatMap(plot => {
+      const box = plot.getBoundingClientRect();
+      const words = [...plot.querySelectorAll("text")].map(word => [word.textContent, word.getBoundingClientRect()]);
+      const shown = words.filter(([, word]) => word.width);
+      return shown.filter(([, word]) => word.left < box.left || word.right > box.right).map(([text]) => text);
+    })"""
+    assert "2,000,000" in page.locator(".chart-card__label:visible").all_text_contents()
+    assert page.locator(".chart-card__plot").evaluate_all(outside) == []
