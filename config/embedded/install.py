@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OLDEST_PYTHON = (3, 11)
 # Measured: the environment takes 1.6 GB without and 2.3 GB with what the tests need; pip unpacks beside it.
 FREE_BYTES_NEEDED = 4_000_000_000
+# Seconds: nobody looks at a silent screen for longer.
+LONGEST_SILENCE = 3
 NO_NETWORK = re.compile(
     r"NewConnectionError|Name or service not known|Temporary failure in name resolution|Network is unreachable"
     r"|Connection refused|ConnectTimeoutError|ReadTimeoutError|ProxyError"
@@ -154,10 +156,13 @@ def _has_gpu() -> bool:
 def _would_bring_cuda(python: Path, requirement: str) -> bool:
     """Whether the torch that pip would choose asks for NVIDIA's packages. Fetches its metadata alone if it can."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps"]
-    done = subprocess.run([*command, "--report", "-", requirement], capture_output=True, text=True, check=False)
-    if done.returncode:
-        _explain_pip(done.stderr)
-    metadata = json.loads(done.stdout)["install"][0]["metadata"]
+    pip = subprocess.Popen(
+        [*command, "--report", "-", requirement], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    report, errors = _output_of(pip, meanwhile="still looking for a torch without CUDA")
+    if pip.returncode:
+        _explain_pip(errors)
+    metadata = json.loads(report)["install"][0]["metadata"]
     if "+cpu" in metadata["version"] or sys.platform == "darwin":
         return False
     return any(re.match(r"nvidia-|cuda-|triton", name) for name in metadata.get("requires_dist", []))
@@ -178,6 +183,15 @@ def _pip(python: Path, *arguments: str) -> None:
         errors.append(line)
     if process.wait():
         _explain_pip("".join(errors))
+
+
+def _output_of(process: subprocess.Popen[str], *, meanwhile: str) -> tuple[str, str]:
+    """What the process wrote, once it has ended; until then says every few seconds that it goes on."""
+    while True:
+        try:
+            return process.communicate(timeout=LONGEST_SILENCE)
+        except subprocess.TimeoutExpired:
+            _say(meanwhile)
 
 
 def _explain_pip(errors: str) -> NoReturn:

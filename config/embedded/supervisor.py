@@ -24,6 +24,8 @@ SETTLED_SECONDS = 30.0
 # This many crashes before the first success, and a start is hopeless.
 TOLERATED_CRASHES = 4
 POLL_SECONDS = 0.1
+# Nobody looks at a silent screen for longer than this while something is being set up.
+LONGEST_SILENCE = 3.0
 
 
 class StartFailed(RuntimeError):  # noqa: N818
@@ -53,9 +55,11 @@ class Log:
     def __init__(self, names: list[str]) -> None:
         self._printer = Printer(sys.stdout, width=max(map(len, names)), colour="NO_COLOR" not in os.environ)
         self._colours = dict(zip(names, get_colours(), strict=False))
+        self.last_written = time.monotonic()
 
     def write(self, name: str, text: bytes | str) -> None:
         self._printer.write(Message("line", text, datetime.now().astimezone(), name, self._colours.get(name)))
+        self.last_written = time.monotonic()
 
 
 class Supervisor:
@@ -92,20 +96,34 @@ class Supervisor:
                     part.is_up = True
                     waiting.remove(part)
                     self.say(f"{part.title}: ready after {time.monotonic() - began:.1f} s")
-            if waiting and time.monotonic() - began - told >= 3:
+            if waiting and time.monotonic() - began - told >= LONGEST_SILENCE:
                 told = time.monotonic() - began
                 self.say(f"waiting for {', '.join(part.title for part in waiting)} ({told:.0f} s)")
             await asyncio.sleep(POLL_SECONDS)
 
     async def run_once(self, name: str, *command: str) -> None:
-        """Runs a command to its end. Raises `StartFailed` unless it succeeds."""
+        """Runs a command to its end, and says that it goes on while nothing else is printed.
+
+        Raises `StartFailed` unless it succeeds.
+        """
         part = Part(name=name, command="", title=name)
         part.process = await self._spawn(part, *command)
         self._parts.append(part)
-        await self._follow(part)
+        telling = asyncio.create_task(self._tell_that_it_goes_on(part))
+        try:
+            await self._follow(part)
+        finally:
+            telling.cancel()
         self._parts.remove(part)
         if part.process.returncode and not self._stopping.is_set():
             raise StartFailed(f"'{' '.join(command)}' failed: its last lines above say why.")
+
+    async def _tell_that_it_goes_on(self, part: Part) -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if time.monotonic() - self._log.last_written >= LONGEST_SILENCE:
+                self.say(f"{part.title} goes on ({time.monotonic() - began:.0f} s)")
 
     async def _keep(self, part: Part) -> None:
         """Starts the part again whenever it ends, each time a little later while it keeps crashing."""

@@ -28,11 +28,7 @@ class Running:
 
     def __init__(self, var: Path, log: Path, **environment: str) -> None:
         self.log = log
-        elsewhere = {  # the model and Stripe are not what these tests are about
-            "INFERENCE_URL": "http://127.0.0.1:9",
-            "STRIPE_API_KEY": "sk_test_elsewhere",
-            "STRIPE_WEBHOOK_SECRET": "whsec_elsewhere",
-        }
+        elsewhere = {"INFERENCE_URL": "http://127.0.0.1:9"}  # the model is not what these tests are about
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -63,7 +59,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    var = tmp_path_factory.mktemp("run") / "var"
+    var = tmp_path_factory.mktemp("run") / "a folder with spaces" / "var"
     yield var
     remove_folder(var / "postgres")
 
@@ -73,7 +69,8 @@ def run(var: Path, tmp_path: Path) -> Iterator[Run]:
     started: list[Running] = []
 
     def start(**environment: str) -> Running:
-        environment.setdefault("PORT", str(free_port()))
+        for variable in ("PORT", "STRIPE_PORT"):
+            environment.setdefault(variable, str(free_port()))
         running = Running(var, tmp_path / f"run-{len(started)}.log", **environment)
         started.append(running)
         return running

@@ -1,0 +1,37 @@
+"""Somebody who watches `make run` sees that it goes on, also while a step has nothing to say for long."""
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from config.embedded import install, supervisor
+from config.embedded.supervisor import Log, Supervisor
+
+QUIET = ("/bin/sh", "-c", "sleep 1; echo the end")
+
+
+def test_a_step_without_words_is_said_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_SILENCE", 0.2)
+
+    async def step() -> None:
+        running = Supervisor(folder=tmp_path, environment=os.environ, log=Log(["parley", "set-up"]))
+        await running.run_once("set-up", *QUIET)
+
+    asyncio.run(step())
+    before, _, after = capsys.readouterr().out.partition("the end")
+    assert "set-up goes on (" in before
+    assert "goes on" not in after
+
+
+def test_a_long_question_to_pip_is_said_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "LONGEST_SILENCE", 0.2)
+    asked = subprocess.Popen(QUIET, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert install._output_of(asked, meanwhile="still looking") == ("the end\n", "")
+    assert "install | still looking" in capsys.readouterr().out
