@@ -26,6 +26,7 @@ ROWS_OF_GROUP = 512
 ROWS_AT_ONCE = 4_096
 BYTES_AT_ONCE = 64 * 1024 * 1024
 TREES_AT_ONCE = 200
+CONNECT_SECONDS = 10
 
 # The rows of each group by two indexes, each read from one place to another: left alone, the planner sorts the whole
 # table for every file (and with `OFFSET 0` it keeps no groups to use again). The words come in the order they lie in,
@@ -134,7 +135,7 @@ def _ahead(source: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _on_its_own(span: Span, like: psycopg.ConnectionInfo) -> Iterator[columns.Sent]:
-    with psycopg.connect(make_conninfo(**_parameters(like))) as database:
+    with psycopg.connect(make_conninfo(**_parameters(like)), connect_timeout=CONNECT_SECONDS) as database:
         yield from _groups(span, database)
 
 
