@@ -26,6 +26,7 @@ from config.embedded.lifetimes import stop_with_parent
 from config.management.commands.bootstrap import NEVER_SERVED, fingerprint_of_static_files
 from tests.stack.passwords import LIGHT_HASHER
 from tests.stack.surroundings import ROOT, surroundings
+from tests.waiting import wait_until
 
 PARTS = ("stripe", "inference", "worker", "scheduler", "web")
 CHECKS = {
@@ -38,6 +39,7 @@ LINES = {"worker": " ready."}
 DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
 LOG_CHARACTERS = 3000
+STACKS_CHARACTERS = 60_000  # of all threads
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, which nobody serves
 LONGEST_REPLY = 320  # tokens: some seconds, which is long enough to be caught in the middle
 _running: list[Stack] = []  # the one of this run, once a test has asked for it
@@ -89,6 +91,14 @@ class Stack:
         """`kill`, then `start`."""
         self.kill(name)
         self.start(name)
+
+    def say_where_the_worker_is(self) -> None:
+        """Has Celery print what each thread of the worker is at: one that waits for ever says nothing else."""
+        if self.is_alive("worker"):
+            before = self.logs("worker")
+            self._processes["worker"].send_signal(signal.SIGUSR1)
+            with suppress(AssertionError):  # so stuck that not even its main thread answers
+                wait_until(lambda: self.logs("worker") != before, seconds=3)
 
     def logs(self, name: str) -> str:
         """Everything the part has printed in this run."""
@@ -146,8 +156,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.when == "call" and report.failed and stack:
+        stack.say_where_the_worker_is()
         for name in PARTS:
-            report.sections.append((f"end of the log of {name}", stack.logs(name)[-LOG_CHARACTERS:]))
+            characters = STACKS_CHARACTERS if name == "worker" else LOG_CHARACTERS
+            report.sections.append((f"end of the log of {name}", stack.logs(name)[-characters:]))
     return report
 
 
