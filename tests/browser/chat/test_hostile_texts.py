@@ -117,10 +117,16 @@ def test_on_a_shared_page_and_in_an_export(
         now=timezone.now(),
     )
     page, harm = guarded()
-    page.goto(f"/s/{shared.token}", timeout=60_000)
-    settle(page)
-    assert page.locator(".turn__text").count() == len(TEXTS)
-    assert page.locator(".turn__text").evaluate_all(HARM) == []
+    shown, number = 0, 0
+    while shown < len(TEXTS):
+        number += 1
+        page.goto(f"/s/{shared.token}?page={number}")
+        settle(page)
+        on_page = page.locator(".turn__text").count()
+        assert on_page
+        assert page.locator(".turn__text").evaluate_all(HARM) == []
+        shown += on_page
+    assert shown == len(TEXTS)
     exported = tmp_path / "export.html"
     exported.write_text(exporting.export(conversation, "html"))
     page.goto(exported.as_uri())
