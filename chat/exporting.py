@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
+from django.utils import translation
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat import rendering, tree
 from chat.models import Conversation, Message
+from chat.pooling import give_back
 
 TYPES = {"md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8", "json": "application/json"}
 # Nothing in an exported page may run or load anything, wherever it is opened.
@@ -34,10 +36,10 @@ def export(conversation: Conversation, kind: str) -> str:
     return {"md": _markdown, "html": _html, "json": _json}[kind](conversation)
 
 
-def export_all(user: User, kind: str) -> Iterator[bytes]:
+def export_all(user: User, kind: str, *, language: str | None) -> Iterator[bytes]:
     """Every kept conversation of the person as the bytes of one zip file, which leave as they are made.
 
-    Asks the database for one conversation at a time: between two parts no connection is needed.
+    Between two parts no connection to the database is held: who downloads may be slow.
     """
     kept = Conversation.objects.of(user).filter(is_temporary=False)
     ids = list(kept.order_by("created_at", "id").values_list("pk", flat=True))
@@ -45,7 +47,9 @@ def export_all(user: User, kind: str) -> Iterator[bytes]:
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, conversation_id in enumerate(ids, start=1):
             if conversation := kept.filter(pk=conversation_id).first():
-                archive.writestr(f"{number:04} {file_name(conversation, kind)}", export(conversation, kind))
+                with translation.override(language):
+                    archive.writestr(f"{number:04} {file_name(conversation, kind)}", export(conversation, kind))
+                give_back()
                 yield sink.take()
     yield sink.take()
 

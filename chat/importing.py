@@ -62,10 +62,6 @@ class Imported:
         """With what earlier calls for the same file did."""
         return Imported(self.taken + taken, self.known + known, self.unreadable + unreadable, self.left)
 
-    @property
-    def done(self) -> int:
-        return self.taken + self.known + self.unreadable
-
 
 @dataclass
 class _Node:
@@ -207,10 +203,11 @@ def _text(content: dict[str, Any]) -> str:
 
 
 def _part(part: Any) -> str:
-    """What was said; of a picture, a recording or a file that it was there."""
-    if isinstance(part, dict) and part.get("content_type"):
-        return f"[{_('not brought in: a picture or file')}]"
-    return part if isinstance(part, str) else ""
+    """What was said; of a picture or a file that it was there."""
+    said = part.get("text", part) if isinstance(part, dict) else part  # what a recording was understood as
+    if isinstance(said, str):
+        return said
+    return f"[{_('not brought in: a picture or file')}]" if isinstance(said, dict) and said.get("content_type") else ""
 
 
 def _clean(value: Any, longest: int) -> str:

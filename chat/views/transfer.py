@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from accounts.sending_files import one_by_one
 from chat import exporting, importing
 from chat.forms import ImportForm
-from chat.pooling import give_back
 from chat.views.requests import is_fetch, own_conversation, person
 
 
@@ -43,22 +41,10 @@ def export_all(request: HttpRequest, kind: str) -> HttpResponseBase:
     """Every conversation, in a zip file that leaves as it is made: of thousands it takes minutes."""
     if kind not in exporting.TYPES:
         raise Http404
-    parts = _one_by_one(exporting.export_all(person(request), kind), get_language())
-    response = StreamingHttpResponse(parts, content_type="application/zip")
+    parts = exporting.export_all(person(request), kind, language=get_language())
+    response = StreamingHttpResponse(one_by_one(parts), content_type="application/zip")
     response.headers["Content-Disposition"] = _attachment(f"conversations-{kind}.zip")
     return response
-
-
-async def _one_by_one(parts: Iterator[bytes], language: str | None) -> AsyncIterator[bytes]:
-    def following() -> bytes | None:
-        try:
-            with translation.override(language):
-                return next(parts, None)
-        finally:
-            give_back()
-
-    while (part := await sync_to_async(following)()) is not None:
-        yield part
 
 
 @login_required
@@ -86,9 +72,9 @@ def transfer(request: HttpRequest) -> HttpResponse:
 
 def _progress(done: importing.Imported) -> dict[str, object]:
     """What a script sends again, with the file, and what it shows meanwhile."""
-    text = _("%(done)s of %(all)s conversations") % {"done": done.done, "all": done.done + done.left}
     counts = {"taken": done.taken, "known": done.known, "unreadable": done.unreadable}
-    return {"again": counts, "text": text, "done": done.done, "all": done.done + done.left}
+    so_far = {"done": sum(counts.values()), "all": sum(counts.values()) + done.left}
+    return {"again": counts, "text": _("%(done)s of %(all)s conversations") % so_far, **so_far}
 
 
 def _told(done: importing.Imported) -> str:

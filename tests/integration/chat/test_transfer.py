@@ -3,9 +3,9 @@
 import io
 import json
 import threading
-import time
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -19,6 +19,7 @@ from chat import exporting, importing, tree
 from chat.importing import BadExport
 from chat.models import Conversation, Message, Reply
 from tests import factories
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +95,8 @@ def test_what_was_deleted_comes_back_when_it_is_imported_again(user):
 
 def test_of_pictures_it_is_said_that_they_were_there(user):
     picture = {"content_type": "image_asset_pointer", "asset_pointer": "file-service://x"}
-    mapping = node("q", None, "user", picture, "What is this?")
+    spoken = {"content_type": "audio_transcription", "text": "What is this?"}
+    mapping = node("q", None, "user", picture, spoken)
     mapping["q"]["message"]["content"]["content_type"] = "multimodal_text"
     take(user, [talk(mapping=mapping)])
     assert Message.objects.get().content == "[not brought in: a picture or file]\n\nWhat is this?"
@@ -134,25 +136,35 @@ def test_a_script_is_told_what_is_wrong_too(client, counts):
     assert answer.json()["detail"]
 
 
+def somebody_waits_for_this_transaction():
+    """PostgreSQL has whoever stores the same key wait for the end of the one that stored it first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)"
+        )
+        return cursor.fetchone()[0]
+
+
 def test_the_same_export_from_two_tabs_is_once(transactional_db):
     user = factories.UserFactory()
     twin = uuid.uuid5(importing._NAMESPACE, f"{user.pk}:c1")
     is_stored = threading.Event()
 
     def other_tab():
-        with transaction.atomic():
-            Conversation.objects.create(user=user, client_id=twin)
-            is_stored.set()
-            time.sleep(1)  # meanwhile this tab has looked for it in vain
-        connection.close()
+        try:
+            with transaction.atomic():
+                Conversation.objects.create(user=user, client_id=twin)
+                is_stored.set()
+                # Committed sooner, this tab would find it there, and no race would have been run.
+                wait_until(somebody_waits_for_this_transaction, what="the two tabs did not meet")
+        finally:
+            connection.close()
 
-    tab = threading.Thread(target=other_tab)
-    tab.start()
-    is_stored.wait()
-    try:
+    with ThreadPoolExecutor(1) as other:
+        stored = other.submit(other_tab)
+        assert is_stored.wait(timeout=30)
         assert take(user, [talk(), talk("c2")]) == importing.Imported(1, 1, 0)
-    finally:
-        tab.join()
+        stored.result()
 
 
 def test_an_imported_chat_opens_and_can_be_exported_again(client, user):
