@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
 
 from accounts.models import User
 from chat import sending
@@ -102,8 +104,9 @@ def folder_named(*, user: User, name: str) -> Folder | None:
     name = _checked(name)
     if not name:
         return None
-    known = Folder.objects.filter(user=user, name__iexact=name).first()
-    if known:
+    # Names are compared as the database's constraint does.
+    same = Folder.objects.annotate(lower=Lower("name")).filter(user=user, lower=Lower(Value(name)))
+    if known := same.first():
         return known
     if Folder.objects.filter(user=user).count() >= FOLDERS:
         raise BadFolder
@@ -111,7 +114,7 @@ def folder_named(*, user: User, name: str) -> Folder | None:
         with transaction.atomic():
             return Folder.objects.create(user=user, name=name)
     except IntegrityError:  # another tab makes it at the same time
-        return Folder.objects.get(user=user, name__iexact=name)
+        return same.get()
 
 
 def rename_folder(*, folder: Folder, name: str) -> None:

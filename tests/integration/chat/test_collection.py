@@ -81,6 +81,12 @@ def test_a_folder_that_two_tabs_make_at_once_is_one():
         assert len(set(pool.map(make, range(8)))) == 1
 
 
+def test_a_folder_is_one_whose_small_letters_are_the_same(user):
+    kelvin = "\N{KELVIN SIGN}"  # its small letter is k, and the capital of that another one
+    made = collection.folder_named(user=user, name=kelvin)
+    assert collection.folder_named(user=user, name="k") == made
+
+
 def test_a_folder_is_made_by_its_name_once_whatever_the_case(user, talk):
     other = conversation(user, ("a", "b")).conversation
     do(user, Action.MOVE, talk, folder_name="Work")
