@@ -1,7 +1,8 @@
 // The one box: grows, keeps a draft, sends once, waits its turn, and keeps the text when it cannot be sent.
 
 import { canStop, isBusy, stopAll } from "./follow.js";
-import { fieldsOf, forgetWords, keepWords, keptWords, uuid } from "./sending.js";
+import { fieldsOf, uuid } from "./sending.js";
+import { forgetWords, keepWords, keptWords } from "./unsent.js";
 
 // Another reply, in whichever conversation, may end at any moment.
 const ASK_AGAIN = 2000;

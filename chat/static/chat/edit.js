@@ -1,6 +1,7 @@
 // Editing an earlier message: another branch from there. Without this module the link opens the same form as a page.
 
-import { fieldsOf, forgetWords, keepWords, keptWords, uuid } from "./sending.js";
+import { fieldsOf, uuid } from "./sending.js";
+import { forgetWords, keepWords, keptWords } from "./unsent.js";
 
 export function startEditing(chat, post) {
   chat.addEventListener("click", (event) => {

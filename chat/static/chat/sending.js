@@ -107,25 +107,3 @@ export function uuid() {
   const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
-
-/**
- * A browser may be told to keep nothing, or be full: then words live as long as the page, and nothing else stops. A
- * temporary conversation has no name: it leaves nothing behind, not even in this browser.
- */
-function stored(use) {
-  try {
-    return use(localStorage);
-  } catch {
-    return null;
-  }
-}
-
-/** Unsent words, per person and conversation, in this browser only; signing out forgets them. */
-export const keptWords = (name) => (name && stored((kept) => kept.getItem(`draft:${name}`))) || "";
-
-export const forgetWords = (name) => stored((kept) => kept.removeItem(`draft:${name}`));
-
-export function keepWords(name, words) {
-  if (!words) forgetWords(name);
-  else if (name) stored((kept) => kept.setItem(`draft:${name}`, words));
-}

@@ -1,7 +1,7 @@
 // Rates without leaving the page: the forms work as they are, this sends them and puts the answer in their place. Words that
 // were begun, a comment or a correction, are kept in this browser until they are sent.
 
-import { forgetWords, keepWords, keptWords } from "../chat/sending.js";
+import { forgetWords, keepWords, keptWords } from "../chat/unsent.js";
 
 const WRITTEN = "[data-rating] :is(textarea, input[name=source])";
 
