@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from typing import Any
@@ -21,6 +22,7 @@ from tests.stack.browser import NewPage
 from tests.stack.network import relay
 from tests.stack.processes import Stack
 
+logger = logging.getLogger(__name__)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LONG = "Write a very long story about a lighthouse keeper, with many paragraphs."
@@ -375,6 +377,7 @@ def test_the_whole_page_weighs_less_than_100_kb_and_comes_from_here_alone(
     page.goto(f"/c/{written.pk}")
     page.wait_for_load_state("networkidle")
     assert len(sizes) > 10
+    logger.info("%s requests, %.1f kB in all, the largest %.1f kB", len(sizes), sum(sizes) / 1000, max(sizes) / 1000)
     assert sum(sizes) < 100_000, f"{sum(sizes) / 1000:.0f} kB"
     assert [address for address in asked if not address.startswith((f"{stack.url}/", "data:"))] == []
 
