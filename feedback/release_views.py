@@ -46,11 +46,12 @@ def releases(request: HttpRequest) -> HttpResponse:
 def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     release = get_object_or_404(Release.objects.data_sets().select_related("parent", "made_by"), pk=release_id)
     is_sealed = release.state == Release.State.SEALED
+    links = downloads.links(release, user=_person(request)) if is_sealed else []
     context = {
         "release": release,
         "progress": releasing.progress(release),
         "funnel": funnel.labelled(release.counts),
-        "links": (links := downloads.links(release, user=_person(request)) if is_sealed else []),
+        "links": links,
         "is_broken": is_sealed and not links,
         "taken": release.downloads.select_related("user").order_by("-at")[:SHOWN],
         "is_busy": release.is_unfinished,

@@ -37,7 +37,7 @@ def attach(*, user: User, conversation: Conversation | None, name: str, content:
     """
     if len(content) > largest():
         raise too_large()
-    User.objects.select_for_update(no_key=True).only("id").get(pk=user.pk)  # so that two uploads count each other
+    _count_alone(user)
     _check_room(user, conversation, now)
     document = Document.objects.create(
         user=user,
@@ -66,6 +66,7 @@ def copy_all(*, like: Conversation, to: Conversation, now: datetime) -> dict[int
 
     Nothing is copied where the plan keeps no more documents. Runs in the caller's transaction.
     """
+    _count_alone(to.user)
     documents = list(Document.objects.searchable().filter(conversation=like).order_by("created_at", "id"))
     kept = Document.objects.filter(user=to.user).count()
     if not documents or kept + len(documents) > _most_kept(to.user, now):
@@ -115,6 +116,11 @@ def _check_room(user: User, conversation: Conversation | None, now: datetime) ->
     if Document.objects.filter(user=user).count() >= limit:
         text = _("Your plan keeps %(limit)s documents. Remove some, or delete conversations that you no longer need.")
         raise CannotAttach(text % {"limit": limit})
+
+
+def _count_alone(user: User) -> None:
+    """So that what is added at the same time is counted."""
+    User.objects.select_for_update(no_key=True).only("id").get(pk=user.pk)
 
 
 def _most_kept(user: User, now: datetime) -> int:

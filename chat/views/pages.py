@@ -69,7 +69,7 @@ def turn(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID
 def certainty(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> JsonResponse:
     """Where in a reply the model was unsure: `spans` as `chat.certainty.Span`, places as scripts count them.
 
-    None for a reply that kept nothing.
+    The list is empty for a reply that kept nothing.
     """
     shown = own_conversation(request, conversation_id)
     found = Certainty.objects.filter(reply__message__conversation=shown, reply=message_id)

@@ -16,6 +16,7 @@ from pathlib import Path
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
+from config.embedded.install import LONGEST_SILENCE
 from config.embedded.lifetimes import stop_with_parent
 
 SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.5, 30.0
@@ -24,8 +25,6 @@ SETTLED_SECONDS = 30.0
 # This many crashes before the first success, and a start is hopeless.
 TOLERATED_CRASHES = 4
 POLL_SECONDS = 0.1
-# Nobody looks at a silent screen for longer than this while something is being set up.
-LONGEST_SILENCE = 3.0
 
 
 class StartFailed(RuntimeError):  # noqa: N818

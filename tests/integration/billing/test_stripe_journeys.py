@@ -19,12 +19,8 @@ from billing.stripe import client as sdk
 from tests.stack.customers import CHALLENGED, DECLINED, buy, come_back, newcomer, open_checkout, pay, plan_of, price
 from tests.stack.stripe_sandbox import only_simulated
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _at_stripe(at_stripe):
-    """No webhook is sent: every test hears by asking."""
+# No webhook is sent: every test hears by asking.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("at_stripe")]
 
 
 @pytest.fixture

@@ -27,6 +27,18 @@ def start(user, content="Hello", client_id=None):
     )
 
 
+def follow(user, parent, content, *, conversation=None, client_id=None):
+    """The message `content` below `parent`, in its conversation unless another is named."""
+    return sending.send_message(
+        user=user,
+        conversation=conversation or parent.conversation,
+        parent=parent,
+        content=content,
+        client_id=client_id or uuid.uuid4(),
+        now=timezone.now(),
+    )
+
+
 def finish(reply, text="Hi there"):
     """The reply as a worker would leave it."""
     Message.objects.filter(pk=reply.pk).update(content=text)
@@ -56,17 +68,7 @@ def test_a_message_sent_twice_in_a_conversation_is_one_message(user):
     reply = start(user)
     parent = finish(reply)
     client_id = uuid.uuid4()
-    replies = [
-        sending.send_message(
-            user=user,
-            conversation=parent.conversation,
-            parent=parent,
-            content="And Spain?",
-            client_id=client_id,
-            now=timezone.now(),
-        )
-        for _ in range(2)
-    ]
+    replies = [follow(user, parent, "And Spain?", client_id=client_id) for _ in range(2)]
     assert replies[0].pk == replies[1].pk
     assert Message.objects.filter(role="user").count() == 2
 
@@ -113,14 +115,7 @@ def test_nothing_goes_on_from_a_branch_that_is_deleted_meanwhile():
     answer = finish(start(user))
     Message.objects.filter(conversation=answer.conversation).delete()
     with pytest.raises(sending.BadMessage) as refusal:
-        sending.send_message(
-            user=user,
-            conversation=answer.conversation,
-            parent=answer,
-            content="And then?",
-            client_id=uuid.uuid4(),
-            now=timezone.now(),
-        )
+        follow(user, answer, "And then?")
     assert refusal.value.code == "gone"
     assert not Message.objects.exists()
 
@@ -128,14 +123,7 @@ def test_nothing_goes_on_from_a_branch_that_is_deleted_meanwhile():
 def test_an_edit_makes_a_branch_beside_the_original(user):
     first = start(user, "Hello")
     answer = finish(first)
-    edited = sending.send_message(
-        user=user,
-        conversation=answer.conversation,
-        parent=None,
-        content="Good morning",
-        client_id=uuid.uuid4(),
-        now=timezone.now(),
-    )
+    edited = follow(user, None, "Good morning", conversation=answer.conversation)
     conversation = Conversation.objects.get()
     path = tree.current_path(conversation)
     assert path[0].message.content == "Good morning"
@@ -167,14 +155,7 @@ def test_a_user_message_cannot_be_regenerated(user):
 def test_a_message_cannot_follow_a_reply_of_another_conversation(user):
     here, elsewhere = finish(start(user)), finish(start(user))
     with pytest.raises(sending.BadMessage):
-        sending.send_message(
-            user=user,
-            conversation=here.conversation,
-            parent=elsewhere,
-            content="x",
-            client_id=uuid.uuid4(),
-            now=timezone.now(),
-        )
+        follow(user, elsewhere, "x", conversation=here.conversation)
 
 
 def test_a_message_of_another_conversation_cannot_be_selected(user):
