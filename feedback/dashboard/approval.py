@@ -12,8 +12,8 @@ from django.db.models.functions import TruncDay, TruncMonth, TruncWeek
 from django.utils.translation import gettext as _
 
 from feedback import reasons as known_reasons
-from feedback.dashboard.table import LONGEST_TABLE, Share, Table, lengths
-from feedback.dashboard.trend import Trend, trend
+from feedback.dashboard.table import MOST_SHOWN, Share, Table, lengths
+from feedback.dashboard.trend import MOST_LINES, Trend, trend
 from feedback.models import Rating
 
 # Over more days than these, ratings are counted by week, and by month.
@@ -39,7 +39,7 @@ def by_time(ratings: QuerySet[Rating], *, days: int) -> Table:
 def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, days: int) -> Table:
     """One row a group, the largest first, and the largest four as lines over time."""
     grouped = ratings.annotate(group=group)
-    counted = _counted(grouped.values("group")).order_by("-total", "group")[:LONGEST_TABLE]
+    counted = _counted(grouped.values("group")).order_by("-total", "group")
     shares = [Share(_label(row["group"]), row["up"], row["total"]) for row in counted]
     return Table(
         key=key,
@@ -48,7 +48,8 @@ def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, day
         head=[_("Group"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
         rows=[share.cells for share in shares],
         bars=[share.bar for share in shares],
-        trend=_over_time(grouped, [share.label for share in shares], days),
+        trend=_over_time(grouped, [share.label for share in shares[:MOST_LINES]], days),
+        most_shown=MOST_SHOWN,
     )
 
 

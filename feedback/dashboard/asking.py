@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count, F, Q
 from django.utils.translation import gettext as _
 
-from feedback.dashboard.table import LONGEST_TABLE, Share, Table
+from feedback.dashboard.table import MOST_SHOWN, Share, Table
 from feedback.models import ImplicitSignal
 
 Kind = ImplicitSignal.Kind
@@ -23,7 +23,7 @@ def asking(since: datetime) -> Table:
         .filter(created_at__gte=since)
         .values(version=F("message__reply__model_version"))
         .annotate(**{kind.value: Count("id", filter=Q(kind=kind)) for kind in OUTCOMES})
-        .order_by("version")[:LONGEST_TABLE]
+        .order_by("version")
     )
     rows = list(counted)
     shares = [
@@ -55,4 +55,5 @@ def asking(since: datetime) -> Table:
         ],
         rows=[[*share.cells, *(row[kind] for kind in OUTCOMES)] for share, row in zip(shares, rows, strict=True)],
         bars=[share.bar for share in shares],
+        most_shown=MOST_SHOWN,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -14,7 +15,7 @@ from django.utils.translation import ngettext
 
 from feedback import reasons as known_reasons
 from feedback.agreement import alpha_interval, cohen_kappa, krippendorff_alpha
-from feedback.dashboard.table import LONGEST_TABLE, Table, lengths
+from feedback.dashboard.table import MOST_SHOWN, Table, lengths
 from feedback.dashboard.trend import trend
 from feedback.models import ReviewDecision
 from feedback.reviewer_trust import reviewers
@@ -59,7 +60,7 @@ def review(decisions: QuerySet[ReviewDecision]) -> Table:
             median=_Median(waited, output_field=DurationField()),
             reading=_Median("took_ms", output_field=FloatField()),
         )
-        .order_by("-total", "reviewer__email")[:LONGEST_TABLE]
+        .order_by("-total", "reviewer__email")
     )
     return Table(
         key="review",
@@ -77,6 +78,7 @@ def review(decisions: QuerySet[ReviewDecision]) -> Table:
             ]
             for row in rows
         ],
+        most_shown=MOST_SHOWN,
     )
 
 
@@ -91,8 +93,9 @@ def reviewer_trust(since: datetime) -> Table:
         head=[_("Reviewer"), _("Right"), _("Judged"), _("Gold right"), _("Gold"), _("Weight")],
         rows=[
             [one.email, one.right, one.judged, one.gold_right, one.gold, round(one.weight, 2)]
-            for one in reviewers(since=since)[:LONGEST_TABLE]
+            for one in reviewers(since=since)
         ],
+        most_shown=MOST_SHOWN,
     )
 
 
@@ -108,8 +111,9 @@ def trust(since: datetime) -> Table:
         head=[_("Rater"), _("Up"), _("Ratings"), _("Hurried"), _("Accounts alike"), _("Weight")],
         rows=[
             [rater.name, rater.up, rater.ratings, rater.hurried, rater.accounts, round(rater.weight, 2)]
-            for rater in doubted[:LONGEST_TABLE]
+            for rater in doubted
         ],
+        most_shown=MOST_SHOWN,
     )
 
 
@@ -126,9 +130,9 @@ def agreement(decisions: QuerySet[ReviewDecision]) -> Table:
     if alpha is not None and interval is not None:
         rows.append([_("all (alpha)"), len(units), *(round(figure, 3) for figure in (alpha, *interval))])
     rows += _by_reason(decisions, by_event)
-    for one, other in combinations(sorted(by_reader), 2):
+    for one, other in _read_the_same(by_reader):
         kappa = cohen_kappa(by_reader[one], by_reader[other])
-        if kappa is not None and len(rows) < LONGEST_TABLE:
+        if kappa is not None:
             shared = len(by_reader[one].keys() & by_reader[other].keys())
             rows.append([f"{one} · {other}", shared, round(kappa, 3), "", ""])
     return Table(
@@ -139,7 +143,17 @@ def agreement(decisions: QuerySet[ReviewDecision]) -> Table:
         ),
         head=[_("Reviewers"), _("Ratings"), _("Agreement"), _("from"), _("to")],
         rows=rows,
+        most_shown=MOST_SHOWN,
     )
+
+
+def _read_the_same(by_reader: Mapping[str, Mapping[Hashable, Hashable]]) -> list[tuple[str, str]]:
+    """Each two readers with a rating that both have read: of very many readers these are few."""
+    readers: dict[Hashable, list[str]] = defaultdict(list)
+    for reader in sorted(by_reader):
+        for event in by_reader[reader]:
+            readers[event].append(reader)
+    return sorted({pair for together in readers.values() for pair in combinations(together, 2)})
 
 
 def _by_reason(decisions: QuerySet[ReviewDecision], by_event: dict[Any, list[str]]) -> list[list[Any]]:

@@ -8,7 +8,8 @@ from typing import Any
 from feedback.dashboard.trend import Trend
 from feedback.intervals import wilson
 
-LONGEST_TABLE = 30
+# What a page shows of a table that may have a row for every reader, rater or model version; the CSV holds all of it.
+MOST_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Table:
-    """One card. `head` names the columns of `rows`; `bars` are drawn in the rows, one for each, or there are none."""
+    """One card. `head` names the columns of `rows`; `bars` are drawn in the rows, one for each, or there are none.
+
+    The page shows the first `most_shown` rows, where that is said; the CSV always holds all.
+    """
 
     key: str
     title: str
@@ -63,11 +67,17 @@ class Table:
     rows: list[list[Any]]
     bars: list[Bar | None] = field(default_factory=list)
     trend: Trend | None = None
+    most_shown: int | None = None
 
     @property
     def drawn_rows(self) -> list[tuple[list[Any], Bar | None]]:
-        """Each row with what is drawn in it."""
-        return list(zip(self.rows, self.bars or [None] * len(self.rows), strict=True))
+        """Each row that the page shows, with what is drawn in it."""
+        return list(zip(self.rows, self.bars or [None] * len(self.rows), strict=True))[: self.most_shown]
+
+    @property
+    def hidden_rows(self) -> int:
+        """How many more the CSV holds."""
+        return len(self.rows) - len(self.drawn_rows)
 
 
 def lengths(counts: list[int]) -> list[Bar | None]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from feedback import capture, comparing, dashboard, releasing, review
 from feedback.intervals import wilson
-from feedback.models import Rating, ReleaseRow
+from feedback.models import Rating, ReleaseRow, ReviewDecision
 from feedback.release import building
 from feedback.release.specification import Specification
 from tests import factories
@@ -140,6 +140,27 @@ def test_the_page_and_each_table_as_csv(filled, reviewer, client, days):
         lines = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
         assert lines[0] == one.head
         assert len(lines) == len(one.rows) + 1
+
+
+def test_the_csv_holds_the_rows_that_the_page_has_no_room_for(reviewer, client):
+    rating = rate(factories.consenting_user(), 1)
+    readers = [factories.UserFactory() for _number in range(40)]
+    ReviewDecision.objects.bulk_create(
+        ReviewDecision(event=rating.event, reviewer=reader, verdict="approved" if number % 2 else "rejected")
+        for number, reader in enumerate(readers)
+    )
+    for number in range(40):
+        spoken = rate(factories.UserFactory(), 1)
+        spoken.message.reply.queue = f"reply.plan-{number}"
+        spoken.message.reply.save()
+    client.force_login(reviewer)
+    page = client.get(reverse("dashboard")).content.decode()
+    assert "10 more rows are in the CSV." in page
+    for key, count in (("review", 40), ("reviewers", 40), ("agreement", 20 * 20), ("plan", 41)):
+        answer = client.get(reverse("dashboard-csv", args=[key]))
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
+        assert len({tuple(row) for row in rows}) == len(rows) >= count, key
+        assert len(table(key).drawn_rows) == 30
 
 
 def test_an_empty_dashboard_is_a_page(reviewer, client):
