@@ -10,6 +10,17 @@ from pathlib import Path
 from config.embedded.postgres import Postgres
 from config.embedded.valkey import Valkey
 
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where one of our processes listens; `variable` is the setting that moves its port."""
+
+    variable: str
+    host: str
+    port: int
+
 
 @dataclass(frozen=True)
 class Install:
@@ -23,14 +34,19 @@ class Install:
         return self.environment["SITE_URL"]
 
     @property
-    def ports(self) -> dict[str, int]:
-        """The fixed ports our own processes will listen on, by the variable that moves each."""
-        listeners = {"web": "PORT", "inference": "INFERENCE_PORT", "stripe": "STRIPE_PORT"}
-        return {listeners[part]: self._port(listeners[part]) for part in self.parts if part in listeners}
+    def listeners(self) -> list[Listener]:
+        """Where our own processes will listen, but for the databases, which choose for themselves."""
+        wanted = {
+            "web": ("PORT", self.environment.get("WEB_HOST") or LOOPBACK),
+            "inference": ("INFERENCE_PORT", self.environment.get("INFERENCE_HOST") or LOOPBACK),
+            "stripe": ("STRIPE_PORT", LOOPBACK),
+        }
+        chosen = [wanted[part] for part in self.parts if part in wanted]
+        return [Listener(variable, host, self._port(variable)) for variable, host in chosen]
 
     def _port(self, variable: str) -> int:
         text = self.environment[variable]
-        if not text.isdecimal() or not 0 < int(text) < 65536:
+        if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
             raise RuntimeError(f"{variable}={text!r} is not a port: set it to a number from 1 to 65535.")
         return int(text)
 
@@ -50,6 +66,12 @@ def install(var: Path, given: Mapping[str, str]) -> Install:
     return Install(environment=environment, parts=tuple(parts))
 
 
+def reachable(host: str) -> str:
+    """How this machine reaches a server of its own that listens on `host`, as addresses of the web write it."""
+    host = {"": LOOPBACK, "0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not opened
+    return f"[{host}]" if ":" in host else host
+
+
 def _databases(var: Path, environment: dict[str, str]) -> list[str]:
     parts = []
     if "DATABASE_URL" not in environment:
@@ -67,25 +89,26 @@ def _inference(environment: dict[str, str]) -> list[str]:
     if "INFERENCE_URL" in environment:
         return []
     port = environment.setdefault("INFERENCE_PORT", "8001")
-    host = environment.setdefault("INFERENCE_HOST", "127.0.0.1")
-    environment["INFERENCE_URL"] = f"http://{host}:{port}"
+    host = environment.setdefault("INFERENCE_HOST", LOOPBACK)
+    environment["INFERENCE_URL"] = f"http://{reachable(host)}:{port}"
     return ["inference"]
 
 
 def _stripe(var: Path, environment: dict[str, str]) -> list[str]:
     """The simulated Stripe unless there is a key of a real account."""
-    if "STRIPE_API_KEY" in environment:
-        if "STRIPE_WEBHOOK_SECRET" not in environment:
-            raise RuntimeError(
-                "STRIPE_API_KEY is set: set STRIPE_WEBHOOK_SECRET too, or unset both to simulate Stripe."
-            )
+    given = {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"} & set(environment)
+    if len(given) == 1:
+        [present] = given
+        [absent] = {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"} - given
+        raise RuntimeError(f"{present} is set: set {absent} too, or unset both to simulate Stripe.")
+    if given:
         return []
     port = environment.setdefault("STRIPE_PORT", "8002")
     folder = var / "stripe"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     environment["STRIPE_API_KEY"] = "sk_test_" + _kept_secret(folder / "api-key")
     environment["STRIPE_WEBHOOK_SECRET"] = "whsec_" + _kept_secret(folder / "webhook-secret")
-    environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{port}"
+    environment["STRIPE_API_BASE"] = f"http://{LOOPBACK}:{port}"
     environment.setdefault("STRIPE_WEBHOOK_URL", f"{environment['SITE_URL']}/billing/webhook")
     return ["stripe"]
 

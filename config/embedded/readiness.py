@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
+from config.embedded.addresses import reachable
+
 Check = Callable[[Mapping[str, str]], bool]
 
 
@@ -31,7 +33,8 @@ def valkey_answers(environment: Mapping[str, str]) -> bool:
 def web_answers(environment: Mapping[str, str]) -> bool:
     # Asked by the name of the site: any other name is refused.
     host = urlsplit(environment["SITE_URL"]).netloc
-    return _answers(f"http://127.0.0.1:{environment['PORT']}/", headers={"Host": host}, below=500)
+    here = reachable(environment.get("WEB_HOST", ""))
+    return _answers(f"http://{here}:{environment['PORT']}/", headers={"Host": host}, below=500)
 
 
 def inference_answers(environment: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ from honcho.environ import parse_procfile
 from config.embedded import readiness
 from config.embedded.addresses import Install, install
 from config.embedded.lock import AlreadyHeld, Lock
+from config.embedded.outside import model_service_trouble, require_outside
 from config.embedded.postgres import Postgres
 from config.embedded.preflight import require_ports, require_space
 from config.embedded.supervisor import Log, Part, StartFailed, Supervisor
@@ -47,6 +48,7 @@ def run(*, root: Path, var: Path) -> int:
         with Lock(var / "run.lock", text=f"process {os.getpid()} at {site}"):
             here = install(var, os.environ)
             require_ports(here)
+            require_outside(os.environ)
             return asyncio.run(_run(here, root=root, var=var))
     except AlreadyHeld as holder:
         raise RuntimeError(
@@ -129,6 +131,8 @@ async def _start(supervisor: Supervisor, here: Install, *, root: Path, var: Path
     await supervisor.until_ready(*late, *early)
     for line in _welcome(here, var, seconds=time.monotonic() - began):
         supervisor.say(line)
+    if "inference" not in parts and (trouble := await asyncio.to_thread(model_service_trouble, here.environment)):
+        supervisor.say(trouble)
 
 
 def _part(name: str, command: str) -> Part:

@@ -48,10 +48,16 @@ def free_port() -> int:
 
 def is_free(port: int, *, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+    return refusal(port, host=host) is None
+
+
+def refusal(port: int, *, host: str) -> OSError | None:
+    """Why no server of this account could listen there; None when one could."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None

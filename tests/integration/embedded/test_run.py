@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -15,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from config.embedded.accounts import remove_folder
-from config.embedded.sockets import free_port
+from config.embedded.addresses import Listener
+from config.embedded.preflight import _what_to_do
+from config.embedded.sockets import free_port, refusal
 from tests.stack.surroundings import ROOT
 
 Run = Callable[..., "Running"]
@@ -105,25 +108,22 @@ def _wait_until_gone(var: Path, seconds: float = 20) -> list[int]:
 
 
 @pytest.mark.slow
-def test_it_starts_mends_itself_stops_without_orphans_and_remembers_everything(run: Run, var: Path) -> None:
-    first = run()
+def test_it_starts_mends_itself_leaves_nothing_behind_and_remembers_everything(run: Run, var: Path) -> None:
+    first = run(WEB_HOST="127.0.0.2")
     first.until(READY)
+    first.until(r"INFERENCE_URL: nobody answers at http://127\.0\.0\.1:9 ")
     sign_in = first.until(SIGN_IN).group(1)
     for title, pattern in (("the web", b"uvicorn"), ("PostgreSQL", b"postgres\0-D")):
         _what_crashes_is_started_again(first, var, title, pattern)
-    assert first.stop() == 0
-    assert _wait_until_gone(var, seconds=5) == []
+    first.process.kill()
+    first.process.wait()
+    assert _wait_until_gone(var) == [], "something stays behind when it is killed itself"
 
     second = run()
     second.until(READY)
     assert second.until(SIGN_IN).group(1) == sign_in
-    second.process.kill()
-    second.process.wait()
-    assert _wait_until_gone(var) == [], "something stays behind when it is killed itself"
-
-    third = run()
-    third.until(READY)
-    assert third.stop() == 0
+    assert second.stop() == 0
+    assert _wait_until_gone(var, seconds=5) == []
 
 
 def _what_crashes_is_started_again(running: Running, var: Path, title: str, pattern: bytes) -> None:
@@ -167,6 +167,29 @@ def test_a_port_that_is_no_port_is_refused(run: Run) -> None:
     refused = run(PORT="eighty")
     assert refused.process.wait(60) == 1
     assert "PORT='eighty' is not a port" in refused.text
+
+
+def test_two_parts_on_one_port_are_named(run: Run) -> None:
+    port = str(free_port())
+    refused = run(PORT=port, STRIPE_PORT=port)
+    assert refused.process.wait(60) == 1
+    assert f"STRIPE_PORT and PORT are both {port}" in refused.text
+
+
+def test_a_wrong_address_of_a_server_is_said_before_anything_starts(run: Run) -> None:
+    refused = run(DATABASE_URL=f"postgresql://ann:secret@127.0.0.1:{free_port()}/parley")
+    assert refused.process.wait(60) == 1
+    assert "parley: DATABASE_URL: PostgreSQL cannot be used there." in refused.text
+    assert "starting" not in refused.text
+
+
+def test_a_port_for_root_alone_and_an_address_of_another_machine_are_no_taken_ports() -> None:
+    low = _what_to_do(Listener("PORT", "127.0.0.1", 80), PermissionError(errno.EACCES, "Permission denied"))
+    assert "only root may open ports so low" in low
+    assert "PORT=8080 make run" in low
+    elsewhere = refusal(free_port(), host="192.0.2.1")
+    assert elsewhere is not None
+    assert "cannot be opened on 192.0.2.1" in _what_to_do(Listener("PORT", "192.0.2.1", 8000), elsewhere)
 
 
 def _parent(number: int) -> int:
