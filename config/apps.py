@@ -10,7 +10,7 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import person_leaving
-        from config import desk, mail
+        from config import checks, desk, mail  # noqa: F401 - registers the checks
 
         person_leaving.connect(desk.forget_entries, dispatch_uid="config.desk")
         person_leaving.connect(mail.forget_letters, dispatch_uid="config")

@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 from wsgiref.headers import Headers
 
 import django_stubs_ext
-import environ
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from servestatic.compress import Compressor
 
 from config import single_sign_on
+from config.environment import Environment
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes take their type at run time: ModelAdmin[User]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment()
 VAR_DIR = Path(env.str("PARLEY_VAR", default=str(BASE_DIR / "var")))
 
 
@@ -138,7 +138,7 @@ TEMPLATES = [
 
 # Storage -------------------------------------------------------------------------------------------------------------
 
-_database = env.db_url("DATABASE_URL", default="postgresql://parley@127.0.0.1:5432/parley")
+_database = env.database("DATABASE_URL", default="postgresql://parley@127.0.0.1:5432/parley")
 DATABASES = {
     "default": {
         **_database,
@@ -259,7 +259,7 @@ CONSENT_POLICY_VERSION = "2026-11"
 
 # Mail: printed in the log and kept under var/mail unless EMAIL_URL names a server.
 if env.str("EMAIL_URL", default=""):
-    _email = env.email_url("EMAIL_URL")
+    _email = env.mail_server("EMAIL_URL")
     EMAIL_BACKEND = _email.pop("EMAIL_BACKEND")
     globals().update(_email)
 else:
@@ -414,7 +414,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", default="INFO")},
     "loggers": {
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
