@@ -1,8 +1,9 @@
 """Review: readers hold a rating under a lease, decide it without seeing each other, and decisions are never changed.
 
 Each rating is read by `REVIEW_READERS` people. Where they are evenly divided one more decides. The server sees to it
-that never more people read a rating than it still needs. Among what a reader is given are a random slice, whatever
-order they chose (so that rates can be told of all ratings), and gold items, which look like any other.
+that never more people read a rating than it still needs, and that nobody decides one they were not given. Among what a
+reader is given are a random slice, whatever order they chose (so that rates can be told of all ratings), and gold
+items, which look like any other.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from feedback import gold, grading, sampling
-from feedback.models import Escalation, Rating, ReviewDecision, ReviewLease
+from feedback.models import Escalation, GoldAnswer, Rating, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
 from feedback.telling import tell_of_review
@@ -124,7 +125,7 @@ def decide(
 
     The rating is decided when enough readers were of one mind, or one more broke the tie, or by one who may
     adjudicate and was left an escalated one; `is_gold` keeps their verdict as a gold item. `event_id` is the opinion
-    the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest.
+    the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest or was not given to them.
     """
     if verdict not in Rating.Verdict.values:
         raise BadDecision(_("Approve or reject."))
@@ -135,6 +136,7 @@ def decide(
         rating = _locked(rating_id, reviewer)
         if event_id not in (None, rating.event_id):
             raise BadDecision(_("This rating was changed meanwhile; read it again."))
+        _check_given(rating, reviewer)
         if gold.answer(rating=rating, reviewer=reviewer, verdict=verdict, now=now):
             ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
             return None
@@ -155,6 +157,18 @@ def _locked(rating_id: uuid.UUID, reviewer: User) -> Rating:
     return rating
 
 
+def _check_given(rating: Rating, reviewer: User) -> None:
+    """Nobody picks what they decide. Who was too slow may still decide what they read, where a place is left."""
+    if ReviewLease.objects.filter(rating=rating, reviewer=reviewer, event=rating.event_id).exists():
+        return
+    mine = {"event": rating.event_id, "reviewer": reviewer}
+    # A gold item that was answered says the same, or the two would be told apart by it.
+    answered = GoldAnswer.objects.filter(item__event=rating.event_id, reviewer=reviewer)
+    if ReviewDecision.objects.filter(**mine).exists() or answered.exists():
+        raise BadDecision(_("You have decided this one already."))
+    raise BadDecision(_("This rating was not given to you. Decide the one that the review page gives you."))
+
+
 def _check_place(rating: Rating, reviewer: User, now: datetime) -> None:
     if rating.decided_event_id == rating.event_id:
         raise BadDecision(_("This rating is decided already."))
@@ -171,6 +185,7 @@ def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: 
         rating = _locked(rating_id, reviewer)
         if event_id != rating.event_id:
             raise BadDecision(_("This rating was changed meanwhile; read it again."))
+        _check_given(rating, reviewer)
         if not gold.open_to(reviewer).filter(pk=rating.pk).exists():
             _check_place(rating, reviewer, now)
             Escalation.objects.get_or_create(

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from chat.models import Message
-from feedback import capture, comparing, correcting, review
+from feedback import capture, comparing, correcting
 from feedback.models import Rating, Release, ReviewDecision
-from tests import factories
+from tests import factories, reviewing
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -119,7 +119,7 @@ def test_the_pages_of_staff_are_accessible_and_fit(
     new_page: NewPage, reviewer: User, rated: list[Rating], dark: bool
 ) -> None:
     for rating, verdict in zip(rated[:2], ("approved", "rejected"), strict=True):
-        review.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict=verdict, now=timezone.now())
+        reviewing.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict=verdict, now=timezone.now())
     release = Release.objects.create(
         version=901, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3, "left out: no consent": 1}
     )

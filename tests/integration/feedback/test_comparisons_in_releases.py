@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from accounts import consent
 from accounts.models import User
-from feedback import capture, comparing, correcting, review
+from feedback import capture, comparing, correcting
 from feedback.models import Comparison, Rating
 from feedback.release import store, verify
 from feedback.release.freezing import NothingToRelease
-from tests import factories
+from tests import factories, reviewing
 from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +148,7 @@ def corrected(reply, quote, right_text, reviewer, verdict="approved"):
         client_event_id=uuid.uuid4(),
         now=timezone.now(),
     )
-    review.decide(
+    reviewing.decide(
         rating_id=Rating.objects.get(message=reply).pk, reviewer=reviewer, verdict=verdict, now=timezone.now()
     )
     return correction
@@ -187,7 +187,7 @@ def test_a_correction_that_does_not_stand_is_in_no_row(reviewer, why):
     rating = capture.rate(
         user=other.conversation.user, message=other, value=1, client_event_id=uuid.uuid4(), now=timezone.now()
     )
-    review.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=timezone.now())
     if why == "withdrawn":
         correcting.withdraw(user=made.user, correction_id=made.pk, now=timezone.now())
     release = sealed()

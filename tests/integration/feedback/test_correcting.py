@@ -7,9 +7,9 @@ from django.db import DatabaseError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from feedback import capture, correcting, review
+from feedback import capture, correcting
 from feedback.models import Correction, Rating
-from tests import factories
+from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
 
@@ -71,7 +71,7 @@ def test_a_rating_stays_as_it_was_and_is_reviewed_anew(reply):
         client_event_id=uuid.uuid4(),
         now=timezone.now(),
     )
-    review.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict="approved", now=timezone.now())
     correct(reply)
     rating.refresh_from_db()
     assert (rating.value, rating.reasons, rating.verdict) == (1, ["clear"], "")

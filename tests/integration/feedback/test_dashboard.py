@@ -15,7 +15,7 @@ from feedback.intervals import wilson
 from feedback.models import Rating, ReleaseRow, ReviewDecision
 from feedback.release import building
 from feedback.release.specification import Specification
-from tests import factories
+from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def reviewer():
 def filled(reviewer):
     user = factories.consenting_user()
     ratings = [rate(user, 1), rate(user, 1, reasons=["clear"]), rate(user, -1, reasons=["incorrect", "too_long"])]
-    review.decide(rating_id=ratings[0].pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=ratings[0].pk, reviewer=reviewer, verdict="approved", now=timezone.now())
     for choice in ("left", "left", "skipped"):
         reply = factories.conversation(user, ("Name a colour.", "Red."))
         compared = comparing.compare(reply=reply.reply, now=timezone.now())
@@ -104,7 +104,7 @@ def test_speed_is_that_of_reading(reviewer):
     rate(factories.consenting_user(), 1)
     now = timezone.now()
     rating = review.next_rating(reviewer=reviewer, now=now)
-    review.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=now + timedelta(seconds=12))
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=now + timedelta(seconds=12))
     assert table("speed").rows[0][1:] == [1, "12 s"]
 
 
@@ -116,7 +116,7 @@ def test_bias_of_comparisons_is_shown(filled):
 
 
 def test_review_is_counted_by_reviewer(filled, reviewer):
-    assert table("review").rows == [[reviewer.email, 1, 1, 100.0, "", "0 minutes"]]
+    assert table("review").rows == [[reviewer.email, 1, 1, 100.0, "0 s", "0 minutes"]]
 
 
 def test_agreement_is_shown_for_all_and_for_each_two(settings):
@@ -125,7 +125,7 @@ def test_agreement_is_shown_for_all_and_for_each_two(settings):
     for verdicts in (["approved"] * 2, ["rejected"] * 2, ["approved", "rejected"]):
         rating = rate(user, 1)
         for reader, verdict in zip(readers, verdicts, strict=True):
-            review.decide(rating_id=rating.pk, reviewer=reader, verdict=verdict, now=timezone.now())
+            reviewing.decide(rating_id=rating.pk, reviewer=reader, verdict=verdict, now=timezone.now())
     everybody, the_two = table("agreement").rows
     assert everybody[1:3] == [3, 0.444]
     assert the_two[1:3] == [3, 0.4]

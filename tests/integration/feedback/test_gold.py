@@ -13,7 +13,7 @@ from accounts import consent
 from feedback import capture, dashboard, gold, review, sampling, signals
 from feedback.models import Escalation, GoldAnswer, GoldItem, Rating, ReviewDecision
 from feedback.reviewer_trust import reviewers, weigh
-from tests import factories
+from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def reader(*permissions):
 
 
 def decide(rating, who, verdict="approved", **more):
-    return review.decide(rating_id=rating.pk, reviewer=who, verdict=verdict, now=timezone.now(), **more)
+    return reviewing.decide(rating_id=rating.pk, reviewer=who, verdict=verdict, now=timezone.now(), **more)
 
 
 def given(who, **more):
@@ -134,7 +134,7 @@ def test_a_share_is_drawn_at_random_whatever_the_order(settings):
     settings.REVIEW_RANDOM_SHARE = 0.0
     rated()
     rating, later = given(who, order="newest"), timezone.now() + timedelta(seconds=9)
-    decision = review.decide(rating_id=rating.pk, reviewer=who, verdict="approved", now=later)
+    decision = reviewing.decide(rating_id=rating.pk, reviewer=who, verdict="approved", now=later)
     assert decision.drawn_by == "newest"
     assert 9_000 <= decision.took_ms < 20_000
 
@@ -181,11 +181,14 @@ def test_what_was_skipped_comes_last_for_this_reader(order):
 def test_grades_and_tags_are_kept_and_checked(client):
     rating, who = rated(), reader()
     client.force_login(who)
+    client.get(reverse("review"))
     posted = {"verdict": "approved", "event_id": rating.event_id, "grade-helpful": "4", "tags": "Math math, 数学"}
     client.post(reverse("decide", args=[rating.pk]), posted)
     decision = ReviewDecision.objects.get()
     assert (decision.grades, decision.tags) == ({"helpful": 4}, ["math", "数学"])
-    client.post(reverse("decide", args=[rated().pk]), {**posted, "grade-helpful": "6"})
+    other = rated()
+    client.get(reverse("review"))
+    client.post(reverse("decide", args=[other.pk]), {**posted, "event_id": other.event_id, "grade-helpful": "6"})
     assert ReviewDecision.objects.count() == 1
     with pytest.raises(review.BadDecision):
         decide(rated(), reader(), remarks=review.Remarks(grades={"beautiful": 3}))

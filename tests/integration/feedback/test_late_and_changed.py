@@ -12,7 +12,7 @@ from accounts.models import User
 from feedback import capture, review
 from feedback.models import Rating
 from feedback.release import store
-from tests import factories
+from tests import factories, reviewing
 from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def withdraw(reply, event_id=None):
 
 
 def approve(rating, reviewer, ideal=""):
-    review.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", ideal_text=ideal, now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", ideal_text=ideal, now=timezone.now())
 
 
 def released(config):

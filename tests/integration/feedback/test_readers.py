@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from feedback import capture, review
 from feedback.models import Rating, ReviewDecision, ReviewLease
-from tests import factories
+from tests import factories, reviewing
 
 
 def rated(count=1):
@@ -26,7 +26,7 @@ def read(reader, verdict="approved", **more):
     rating = review.next_rating(reviewer=reader, now=timezone.now())
     if rating is None:
         return None
-    return review.decide(rating_id=rating.pk, reviewer=reader, verdict=verdict, now=timezone.now(), **more)
+    return reviewing.decide(rating_id=rating.pk, reviewer=reader, verdict=verdict, now=timezone.now(), **more)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_nobody_reads_the_same_twice(two_readers):
     read(reader)
     assert review.next_rating(reviewer=reader, now=timezone.now()) is None
     with pytest.raises(review.BadDecision):
-        review.decide(rating_id=rating.pk, reviewer=reader, verdict="rejected", now=timezone.now())
+        reviewing.decide(rating_id=rating.pk, reviewer=reader, verdict="rejected", now=timezone.now())
 
 
 @pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_places_are_held_by_leases_and_come_back_with_them(two_readers):
     assert [review.next_rating(reviewer=one, now=now) for one in readers] == [rating, rating, None]
     assert review.next_rating(reviewer=readers[2], now=now + timedelta(minutes=11)) == rating
     with pytest.raises(review.BadDecision):
-        review.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict="approved", now=now)
+        reviewing.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict="approved", now=now)
 
 
 @pytest.mark.django_db

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from accounts import consent
 from accounts.models import User
-from feedback import capture, releasing, review
+from feedback import capture, releasing
 from feedback.models import Rating, Release
 from feedback.release import building, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import Specification
-from tests import factories
+from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def rated(reply, value, reviewer, *, ideal="", verdict="approved"):
         user=reply.conversation.user, message=reply, value=value, client_event_id=uuid.uuid4(), now=timezone.now()
     )
     if verdict:
-        review.decide(rating_id=rating.pk, reviewer=reviewer, verdict=verdict, ideal_text=ideal, now=timezone.now())
+        reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict=verdict, ideal_text=ideal, now=timezone.now())
     return rating
 
 
@@ -177,7 +177,7 @@ def test_no_row_names_a_person_or_quotes_a_comment(reviewer):
     user = factories.consenting_user()
     reply = factories.conversation(user, ("Hi", "Hello."))
     capture.rate(user=user, message=reply, value=1, comment="SECRET", client_event_id=uuid.uuid4(), now=timezone.now())
-    review.decide(rating_id=Rating.objects.get().pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=Rating.objects.get().pk, reviewer=reviewer, verdict="approved", now=timezone.now())
     release = sealed()
     text = json.dumps(
         [row for split in load_dataset(store.location(release.folder), "unpaired").values() for row in split]

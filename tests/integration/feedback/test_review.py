@@ -16,8 +16,8 @@ from accounts import consent
 from accounts.models import WebhookDelivery
 from accounts.webhooks import endpoints
 from feedback import capture, review
-from feedback.models import FeedbackEvent, Rating, ReviewDecision
-from tests import factories
+from feedback.models import Escalation, FeedbackEvent, Rating, ReviewDecision
+from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
 
@@ -47,18 +47,48 @@ def test_a_rating_is_read_by_one_reviewer_at_a_time(rating):
 def test_nobody_reviews_their_own_rating(rating):
     assert review.next_rating(reviewer=rating.user, now=timezone.now()) is None
     with pytest.raises(review.BadDecision):
-        review.decide(rating_id=rating.pk, reviewer=rating.user, verdict="approved", now=timezone.now())
+        reviewing.decide(rating_id=rating.pk, reviewer=rating.user, verdict="approved", now=timezone.now())
+
+
+@pytest.mark.parametrize("verdict", ["approved", "rejected", "escalate"])
+def test_nobody_decides_what_they_were_not_given(rating, client, verdict):
+    reader = reviewer()
+    client.force_login(reader)
+    posted = {"verdict": verdict, "event_id": rating.event_id}
+    page = client.post(reverse("decide", args=[rating.pk]), posted, follow=True).content.decode()
+    assert "This rating was not given to you." in page
+    assert not ReviewDecision.objects.exists()
+    assert not Escalation.objects.exists()
+    # The page they were led to gave it to them.
+    assert reverse("decide", args=[rating.pk]) in page
+    page = client.post(reverse("decide", args=[rating.pk]), posted, follow=True).content.decode()
+    assert "not given" not in page
+    assert ReviewDecision.objects.exists() or Escalation.objects.exists()
+    if verdict != "escalate":
+        page = client.post(reverse("decide", args=[rating.pk]), posted, follow=True).content.decode()
+        assert "You have decided this one already." in page
+
+
+def test_who_was_too_slow_may_decide_while_there_is_a_place(rating):
+    now, slow, other = timezone.now(), reviewer(), reviewer()
+    later = now + review.LEASE + timedelta(minutes=1)
+    assert review.next_rating(reviewer=slow, now=now) == rating
+    assert review.next_rating(reviewer=other, now=later) == rating
+    with pytest.raises(review.BadDecision, match="Another reviewer"):
+        review.decide(rating_id=rating.pk, reviewer=slow, verdict="approved", now=later)
+    review.skip(rating_id=rating.pk, reviewer=other, now=later)
+    assert review.decide(rating_id=rating.pk, reviewer=slow, verdict="approved", now=later)
 
 
 def test_a_decision_is_made_once_and_kept(rating):
     reader = reviewer()
-    decision = review.decide(
+    decision = reviewing.decide(
         rating_id=rating.pk, reviewer=reader, verdict="approved", ideal_text=" Four. ", now=timezone.now()
     )
     rating.refresh_from_db()
     assert (rating.verdict, rating.ideal_text) == ("approved", "Four.")
     with pytest.raises(review.BadDecision):
-        review.decide(rating_id=rating.pk, reviewer=reader, verdict="rejected", now=timezone.now())
+        reviewing.decide(rating_id=rating.pk, reviewer=reader, verdict="rejected", now=timezone.now())
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
         ReviewDecision.objects.filter(pk=decision.pk).update(verdict="rejected")
 
@@ -66,7 +96,7 @@ def test_a_decision_is_made_once_and_kept(rating):
 def test_the_persons_program_hears_that_it_was_reviewed_and_not_how(rating):
     now = timezone.now()
     endpoints.create(user=rating.user, url="https://example.org/", events=["rating.reviewed"], now=now)
-    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="rejected", now=now)
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="rejected", now=now)
     told = json.loads(WebhookDelivery.objects.get().body)
     assert told["type"] == "rating.reviewed"
     assert told["data"] == {"rating": str(rating.pk), "message": str(rating.message_id)}
@@ -74,7 +104,7 @@ def test_the_persons_program_hears_that_it_was_reviewed_and_not_how(rating):
 
 def test_a_changed_opinion_is_reviewed_anew(rating):
     reader = reviewer()
-    review.decide(rating_id=rating.pk, reviewer=reader, verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=reader, verdict="approved", now=timezone.now())
     capture.rate(user=rating.user, message=rating.message, value=1, client_event_id=uuid.uuid4(), now=timezone.now())
     assert review.next_rating(reviewer=reader, now=timezone.now()).value == 1
 
@@ -108,14 +138,14 @@ def test_a_reviewer_decides_on_the_page(rating):
 
 
 def test_decisions_outlive_the_live_rating(rating):
-    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
     capture.withdraw(user=rating.user, message=rating.message, client_event_id=uuid.uuid4(), now=timezone.now())
     assert not Rating.objects.exists()
     assert ReviewDecision.objects.get().event_id == rating.event_id
 
 
 def test_history_cannot_be_deleted_while_the_reply_exists(rating):
-    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
     for history in (ReviewDecision.objects.all(), FeedbackEvent.objects.all()):
         with pytest.raises(DatabaseError, match="keeps its rows"):
             delete(Rating.objects.all(), history)
@@ -130,7 +160,7 @@ def delete(*querysets):
 
 @pytest.mark.parametrize("erase", [lambda rating: rating.message, lambda rating: rating.user])
 def test_history_goes_with_the_reply_or_the_person(rating, erase):
-    review.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
     delete(erase(rating))
     assert not FeedbackEvent.objects.exists()
     assert not ReviewDecision.objects.exists()
