@@ -20,12 +20,9 @@ from accounts.models import User
 from chat.models import MAX_MESSAGE_CHARACTERS, Message
 from feedback import capture, comparing, correcting, signals
 from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Correction, ImplicitSignal, Rating
+from feedback.pace import FeedbackThrottle
 
 MOST_AT_ONCE = 100
-
-
-class FeedbackThrottle(UserRateThrottle):
-    rate = "120/min"
 
 
 class BatchThrottle(UserRateThrottle):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from chat.views.requests import person
-from feedback import comparing
+from feedback import comparing, pace
 from feedback.forms import ComparisonForm
 from feedback.models import Comparison
 
@@ -25,7 +25,9 @@ def answer(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
     user = person(request)
     comparison = get_object_or_404(Comparison.objects.select_related("question"), pk=comparison_id, user=user)
     form = ComparisonForm(request.POST)
-    if form.is_valid():
+    if too_fast := pace.refusal(request):
+        messages.error(request, too_fast)
+    elif form.is_valid():
         given = form.cleaned_data
         exposure = {"left_ms": given.pop("left_ms"), "right_ms": given.pop("right_ms")}
         try:

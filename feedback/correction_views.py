@@ -15,12 +15,12 @@ from django.views.decorators.http import require_POST
 
 from chat.models import Message
 from chat.views.requests import is_fetch, person
-from feedback import correcting
+from feedback import correcting, pace
 from feedback.capture import BadRating
 from feedback.forms import CorrectionForm
 from feedback.models import Correction, Rating
 from feedback.templatetags.feedback import widget_context
-from feedback.views import event_of, own_reply
+from feedback.views import event_of, own_reply, status_of
 
 
 @login_required
@@ -29,7 +29,9 @@ def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Keep what the form says; answers the widget as a fragment, or goes back to the conversation."""
     message = own_reply(request, message_id)
     form, error = CorrectionForm(request.POST), ""
-    if form.is_valid():
+    if too_fast := pace.refusal(request):
+        error = too_fast
+    elif form.is_valid():
         try:
             given = dict(form.cleaned_data)
             event_id = event_of(given.pop("client_event_id"), *given.values())
@@ -40,7 +42,7 @@ def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
             error = str(refusal)
     else:
         error = _("Say what would be right.")
-    return _answer(request, message, error)
+    return _answer(request, message, error, too_fast=too_fast)
 
 
 @login_required
@@ -53,12 +55,13 @@ def withdraw(request: HttpRequest, correction_id: uuid.UUID) -> HttpResponse:
     return _answer(request, correction.message, "")
 
 
-def _answer(request: HttpRequest, message: Message, error: str) -> HttpResponse:
+def _answer(request: HttpRequest, message: Message, error: str, *, too_fast: str = "") -> HttpResponse:
     if is_fetch(request):
         rating = Rating.objects.with_consent().filter(user=person(request), message=message).first()
         context = widget_context(message, rating=rating, corrections=correcting.standing(message))
         given = {"correction_error": error, "given": request.POST if error else {}}
-        return render(request, "feedback/widget.html", {**context, **given}, status=400 if error else 200)
+        status = status_of(error, too_fast=too_fast)
+        return render(request, "feedback/widget.html", {**context, **given}, status=status)
     if error:
         messages.error(request, error)
     return redirect(f"{reverse('conversation', args=[message.conversation_id])}?at={message.pk}#m-{message.pk}")

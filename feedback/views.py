@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from http import HTTPStatus
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -18,7 +19,7 @@ from accounts import consent
 from accounts.models import User
 from chat import choices
 from chat.models import Message
-from feedback import capture, correcting
+from feedback import capture, correcting, pace
 from feedback.forms import RatingForm
 from feedback.models import Rating
 from feedback.templatetags.feedback import widget_context
@@ -41,9 +42,11 @@ def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Rate, change or withdraw; answers the widget as a fragment, or goes back to the conversation."""
     user = _person(request)
     message = own_reply(request, message_id)
-    error = _take(user, message, RatingForm(request.POST))
+    too_fast = pace.refusal(request)
+    error = too_fast or _take(user, message, RatingForm(request.POST))
     if request.headers.get("X-Requested-With") == "fetch":
-        return _widget(request, message, error=error, is_open=bool(error) or request.POST.get("value") != "0")
+        is_open = bool(error) or request.POST.get("value") != "0"
+        return _widget(request, message, error=error, is_open=is_open, status=status_of(error, too_fast=too_fast))
     if error:
         messages.error(request, error)
     return _back_to(message)
@@ -82,11 +85,21 @@ def event_of(form_id: uuid.UUID, *said: object) -> uuid.UUID:
     return uuid.uuid5(form_id, json.dumps(said))
 
 
-def _widget(request: HttpRequest, message: Message, *, error: str = "", is_open: bool = False) -> HttpResponse:
+def status_of(error: str, *, too_fast: str) -> int:
+    """The status that goes with what is wrong with a form, if anything is."""
+    return HTTPStatus.TOO_MANY_REQUESTS if too_fast else HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK
+
+
+def _widget(
+    request: HttpRequest, message: Message, *, error: str = "", is_open: bool = False, status: int = HTTPStatus.OK
+) -> HttpResponse:
     rating = Rating.objects.with_consent().filter(user=_person(request), message=message).first()
     corrections = correcting.standing(message)
+    if error and rating and "comment" in request.POST:
+        # What was written stays in the form, to be sent again.
+        rating.reasons, rating.comment = request.POST.getlist("reasons"), request.POST["comment"]
     context = widget_context(message, rating=rating, corrections=corrections, error=error, is_open=is_open)
-    return render(request, "feedback/widget.html", context, status=400 if error else 200)
+    return render(request, "feedback/widget.html", context, status=status)
 
 
 def _back_to(message: Message) -> HttpResponse:

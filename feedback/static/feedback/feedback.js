@@ -36,7 +36,7 @@ document.addEventListener("submit", async (event) => {
       body: fields,
       headers: { "X-Requested-With": "fetch" },
     });
-    if (!response.ok && response.status !== 400) throw new Error(response.statusText);
+    if (!response.ok && ![400, 429].includes(response.status)) throw new Error(response.statusText);
     const holder = document.createElement("template");
     holder.innerHTML = await response.text();
     const fresh = holder.content.firstElementChild;

@@ -5,14 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import consent
+from accounts import api_keys, consent
+from billing.models import Plan
 from feedback import capture
-from feedback.models import FeedbackEvent, Rating
+from feedback.models import Correction, FeedbackEvent, Rating
+from feedback.pace import FeedbackThrottle
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -168,3 +171,59 @@ def test_the_statement_takes_the_same_snapshot_as_the_function():
     )
     assert rating.event.snapshot == capture.snapshot(reply)
     assert len(rating.event.snapshot["prompt_path"]) == 4
+
+
+@pytest.fixture
+def impatient(reply, client, monkeypatch):
+    """A person of whom two things a minute are taken."""
+    monkeypatch.setattr(FeedbackThrottle, "rate", "2/min")
+    client.force_login(reply.conversation.user)
+    cache.clear()
+    return client
+
+
+def press(client, reply, *, fetch=True, **more):
+    posted = {"client_event_id": str(uuid.uuid4()), "value": "1", **more}
+    headers = {"X-Requested-With": "fetch"} if fetch else {}
+    return client.post(reverse("rate", args=[reply.pk]), posted, headers=headers, follow=not fetch)
+
+
+def test_a_page_that_rates_too_fast_is_told_to_wait_and_keeps_the_words(reply, impatient):
+    assert [press(impatient, reply, value=value).status_code for value in ("1", "-1")] == [200, 200]
+    answer = press(impatient, reply, value="-1", reasons=["too_long"], comment="Far too long.")
+    assert answer.status_code == 429
+    page = answer.content.decode()
+    assert "Wait a minute" in page
+    assert "Far too long.</textarea>" in page
+    assert 'value="too_long" checked' in page
+    assert Rating.objects.get().comment == ""
+    assert "Wait a minute" in press(impatient, reply, fetch=False).content.decode()
+    assert FeedbackEvent.objects.count() == 2
+    # The API takes from the same minute.
+    Plan.objects.filter(key="free").update(has_api_access=True)
+    _key, text = api_keys.create(user=reply.conversation.user, name="t", scopes=["ratings"], now=timezone.now())
+    said = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk), "value": 1}
+    headers = {"authorization": f"Bearer {text}"}
+    assert Client().post("/v1/feedback", said, "application/json", headers=headers).status_code == 429
+
+
+def test_corrections_and_refusals_on_a_page_are_paced_too_and_are_seen(reply, impatient):
+    for _number in range(2):
+        impatient.post(reverse("correct", args=[reply.pk]), {"client_event_id": str(uuid.uuid4()), "right_text": "4"})
+    posted = {"client_event_id": str(uuid.uuid4()), "right_text": "Five, of course."}
+    answer = impatient.post(reverse("correct", args=[reply.pk]), posted, headers={"X-Requested-With": "fetch"})
+    assert answer.status_code == 429
+    assert "Wait a minute" in answer.content.decode()
+    assert "Five, of course." in answer.content.decode()
+    assert Correction.objects.count() == 2
+    unrated = factories.reply_to(reply.parent, "Five.")
+    answer = press(impatient, unrated)
+    assert answer.status_code == 429
+    assert "Wait a minute" in answer.content.decode()
+
+
+def test_what_was_said_is_kept_while_the_cache_is_away(reply, client, settings):
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    client.force_login(reply.conversation.user)
+    assert press(client, reply).status_code == 200
+    assert Rating.objects.get().value == 1
