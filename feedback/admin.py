@@ -5,10 +5,18 @@ Texts are read by review, with the consent that is in force at that moment.
 
 import json
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms.widgets import Script
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
+from feedback import releasing
 from feedback.models import FeedbackEvent, ImplicitSignal, Rating, Release, ReviewDecision
+from feedback.release import verify
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -59,5 +67,61 @@ class ImplicitSignalAdmin(ReadOnly):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnly):
-    list_display = ["name", "state", "rows_done", "created_at", "finished_at"]
-    list_filter = ["state"]
+    """Releases with how far they are. Making one, and its files, are on their own page, which each row leads to."""
+
+    list_display = ["name", "state", "progress", "rows_done", "created_at", "finished_at"]
+    list_filter = ["state", "is_dry_run"]
+    readonly_fields = ["progress"]
+    actions = ["cancel", "retry", "verify"]
+
+    class Media:
+        js = (Script("feedback/admin_progress.js", type="module"),)
+
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feedback.review")
+
+    def view_on_site(self, release: Release) -> str:
+        return reverse("releases") if release.is_dry_run else reverse("release", args=[release.pk])
+
+    @admin.display(description=_("Progress"))
+    def progress(self, release: Release) -> str:
+        """The stage and how much of it is done; what went wrong where something did."""
+        found = releasing.progress(release)
+        if found is None:
+            return release.error
+        bar = format_html('<progress value="{}" max="{}"></progress>', found.done, found.steps or 1)
+        return format_html("{} {} / {} {}", found.stage, found.done, found.steps, bar)
+
+    @admin.action(description=_("Cancel what is being made"), permissions=["review"])
+    def cancel(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        for release in chosen:
+            try:
+                releasing.cancel(release, now=timezone.now())
+            except releasing.NotNow:
+                text = _("Not cancelled, as it is not being made or takes out what people withdrew: %(release)s.")
+                self.message_user(request, text % {"release": release}, messages.WARNING)
+            else:
+                self.message_user(request, _("Cancelled: %(release)s.") % {"release": release})
+
+    @admin.action(description=_("Try again what failed"), permissions=["review"])
+    def retry(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        for release in chosen:
+            try:
+                releasing.retry(release, now=timezone.now())
+            except releasing.NotNow:
+                text = _("Nothing to try again, as it has not failed: %(release)s.")
+                self.message_user(request, text % {"release": release}, messages.WARNING)
+            else:
+                self.message_user(request, _("Goes on from the step that failed: %(release)s.") % {"release": release})
+
+    @admin.action(description=_("Hold the files against the manifest"), permissions=["review"])
+    def verify(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        for release in chosen:
+            if found := verify.problems(release):
+                self.message_user(
+                    request,
+                    _("Not whole: %(release)s: %(why)s.") % {"release": release, "why": "; ".join(found)},
+                    messages.ERROR,
+                )
+            else:
+                self.message_user(request, _("Whole: %(release)s.") % {"release": release})

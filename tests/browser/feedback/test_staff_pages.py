@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -129,3 +130,23 @@ def test_the_pages_of_staff_are_accessible_and_fit(
     for address in ("review/", "dashboard/?days=90", "releases/", f"releases/{release.pk}"):
         page.goto(f"/feedback/{address}")
         check(page, address)
+
+
+def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, stack: Stack) -> None:
+    staff = User.objects.create_user(f"staff-{uuid.uuid4().hex[:8]}@example.org", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=["review", "view_release"]))
+    release = Release.objects.create(version=902, state="building")
+    for number in range(3):  # somebody has them, so that no worker takes one
+        release.chunks.create(stage="files", number=number, lease_until=timezone.now() + timedelta(hours=1))
+    page = new_page(staff)
+    page.goto("/admin/feedback/release/")
+    row = page.locator("#result_list tbody tr", has_text="v0902")
+    expect(row).to_contain_text("Writing files 0 / 3")
+    row.get_by_role("checkbox").check()
+    release.chunks.filter(number=0).update(done_at=timezone.now(), lease_until=None)
+    expect(row).to_contain_text("Writing files 1 / 3")
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    page.get_by_label("Action:").select_option(label="Cancel what is being made")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect(page.get_by_text("Cancelled: v0902.")).to_be_visible()
+    expect(row).to_contain_text("Cancelled")

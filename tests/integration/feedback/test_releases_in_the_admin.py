@@ -1,0 +1,75 @@
+"""Releases in the admin site: how far each is, and stopping one, trying it again, holding its files to the manifest."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from feedback.models import Release
+from feedback.release import building, store
+from tests import factories
+from tests.integration.feedback.test_release import frozen, sealed, some_ratings, storage  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+LIST = "admin:feedback_release_changelist"
+
+
+def staff(*permissions):
+    user = factories.UserFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+@pytest.fixture
+def under_way():
+    some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 2)
+    release = frozen()
+    assert building._take(building._claim(release.pk, now=timezone.now()), timezone.now)
+    release.refresh_from_db()
+    return release
+
+
+def act(client, action, release):
+    posted = {"action": action, "_selected_action": [str(release.pk)]}
+    return client.post(reverse(LIST), posted, follow=True).content.decode()
+
+
+def test_a_reviewer_follows_and_cancels_a_release(under_way, client):
+    client.force_login(staff("view_release", "review"))
+    page = client.get(reverse(LIST)).content.decode()
+    assert '<progress value="0" max="1"></progress>' in page
+    assert "Choosing rows" in page
+    assert "Cancelled: v0001." in act(client, "cancel", under_way)
+    under_way.refresh_from_db()
+    assert under_way.state == Release.State.CANCELLED
+    assert not under_way.candidates.exists()
+    assert "Not cancelled" in act(client, "cancel", under_way)
+    detail = client.get(reverse("admin:feedback_release_change", args=[under_way.pk])).content.decode()
+    assert reverse("release", args=[under_way.pk]) in detail
+
+
+def test_who_may_only_look_stops_nothing(under_way, client):
+    client.force_login(staff("view_release"))
+    assert "Choosing rows" in client.get(reverse(LIST)).content.decode()
+    act(client, "cancel", under_way)
+    under_way.refresh_from_db()
+    assert under_way.is_unfinished
+
+
+def test_what_failed_says_why_and_is_tried_again(under_way, client):
+    Release.objects.update(state=Release.State.FAILED, error="OSError: no space left")
+    client.force_login(staff("view_release", "review"))
+    assert "OSError: no space left" in client.get(reverse(LIST)).content.decode()
+    assert "Goes on from the step that failed" in act(client, "retry", under_way)
+    assert building.work_off(under_way.pk).state == Release.State.SEALED
+    assert "Nothing to try again" in act(client, "retry", under_way)
+
+
+def test_files_are_held_against_the_manifest(client):
+    some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 2)
+    release = sealed()
+    client.force_login(staff("view_release", "review"))
+    assert "Whole: v0001." in act(client, "verify", release)
+    store.write(f"{release.folder}/README.md", b"changed")
+    assert "Not whole: v0001: README.md was changed." in act(client, "verify", release)
