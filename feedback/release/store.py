@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import tempfile
 import uuid
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 from django.conf import settings
+from fsspec.implementations.local import LocalFileSystem
 
 ROOT = "releases"
 UNFINISHED = ".unfinished-"
@@ -66,6 +69,21 @@ def location(path: str) -> str:
     """Where a file or folder of a release lies, as the store names it."""
     _system, root = _filesystem()
     return f"{root}/{ROOT}/{path}"
+
+
+@contextlib.contextmanager
+def local(folder: str) -> Iterator[str]:
+    """Where a folder can be read by what knows files alone: itself, or of a bucket a copy that goes afterwards."""
+    system, _root = _filesystem()
+    if isinstance(system, LocalFileSystem):
+        yield location(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="parley-release-") as copied:
+        for path in paths(folder):
+            target = Path(copied, folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(location(f"{folder}/{path}"), str(target))
+        yield str(Path(copied, folder))
 
 
 @contextlib.contextmanager

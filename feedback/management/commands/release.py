@@ -119,9 +119,10 @@ class Command(BaseCommand):
         if found := verify.problems(release):
             raise CommandError("; ".join(found))
         written = release.chunks.filter(rows__gt=0).exclude(config=shards.TREES)
-        for config in sorted(set(written.values_list("config", flat=True))):
-            opened = load_dataset(store.location(release.folder), config)  # a folder of our own  # nosec B615
-            self.stdout.write(f"{config}: {opened}")
+        with store.local(release.folder) as folder:
+            for config in sorted(set(written.values_list("config", flat=True))):
+                opened = load_dataset(folder, config)  # a folder of our own  # nosec B615
+                self.stdout.write(f"{config}: {opened}")
 
 
 def _release(version: int) -> Release:

@@ -5,10 +5,12 @@ The server is a simulation (moto) that keeps objects in memory; `s3fs` speaks to
 
 import io
 import json
+import tempfile
 
 import fsspec
 import pyarrow.parquet as pq
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from moto.server import ThreadedMotoServer
@@ -79,6 +81,18 @@ def test_a_release_in_a_bucket_is_whole_and_is_read_through_its_links(bucket, re
     in_bucket = sums(release)
     store._filesystem.cache_clear()
     assert sums(sealed(**UNSPLIT)) == in_bucket
+
+
+def test_a_release_in_a_bucket_is_opened_with_datasets_by_the_command(bucket, reviewer, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    some_ratings(reviewer, 4)
+    release = sealed(**UNSPLIT)
+    call_command("release", "load-check", release.version)
+    told = capsys.readouterr().out
+    for config in ("comparisons", "preference", "prompts", "sft", "unpaired"):
+        if rows := release.counts.get(f"rows: {config}"):
+            assert f"num_rows: {rows}" in told.split(f"{config}: ")[1]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("parley-release-")]
 
 
 def test_whoever_leaves_is_in_no_object_of_the_bucket_any_more(bucket, reviewer):
