@@ -55,6 +55,7 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
         "is_broken": is_sealed and not links,
         "taken": release.downloads.select_related("user").order_by("-at")[:SHOWN],
         "is_busy": release.is_unfinished,
+        "successor": release.children.first(),
     }
     return render(request, "feedback/release.html", context)
 

@@ -47,13 +47,14 @@ def make_release(
 def cancel(release: Release, *, now: datetime) -> None:
     """Stop a release that is being made; what was written so far is forgotten. Raises `NotNow`."""
     with transaction.atomic():
+        erasing.hold()
         # One that is made to forget takes the place of a release whose words are to go: it must come to its end.
         stopped = Release.objects.unfinished().filter(pk=release.pk, lineage=None)
         if not stopped.update(state=Release.State.CANCELLED, finished_at=now):
             raise NotNow(f"{release.name} is not being made.")
         release.refresh_from_db()  # where its files lie is known since the choice
         building.clear(release)
-        erasing.discard(release)
+        erasing.discard(release, now=now)
 
 
 def retry(release: Release, *, now: datetime) -> None:

@@ -38,6 +38,10 @@ class StepLostError(Exception):
     """Another worker has the step, or the release was cancelled."""
 
 
+class WithdrawnMeanwhileError(Exception):
+    """Somebody withdrew while what they had said was being written down: the step is done again, without it."""
+
+
 @dataclass(frozen=True)
 class Step:
     """A step that is this worker's until its lease runs out."""
@@ -58,13 +62,20 @@ def work(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.now)
 
 
 def work_off(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.now) -> Release:
-    """Stay until the release is made, failed or cancelled, working and waiting for the steps that others have."""
+    """Stay until the release is made, failed or cancelled, working and waiting for the steps that others have.
+
+    Returns the one that took its place where somebody withdrew meanwhile.
+    """
     while True:
         work(release_id, clock=clock)
         release = Release.objects.get(pk=release_id)
-        if not release.is_unfinished:
+        successor = release.children.filter(lineage=release, state__in=Release.UNFINISHED).first()
+        if successor:  # somebody withdrew while it was made
+            release_id = successor.pk
+        elif not release.is_unfinished:
             return release
-        time.sleep(POLL_SECONDS)
+        else:
+            time.sleep(POLL_SECONDS)
 
 
 def _claim(release_id: uuid.UUID, *, now: datetime) -> ReleaseChunk | None:
@@ -85,6 +96,10 @@ def _take(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> bool:
     try:
         commit = _STEPS[Stage(chunk.stage)](step)
         _finish(step, commit, now=clock())
+    except WithdrawnMeanwhileError:
+        logger.info("Step %s of %s is done again: somebody withdrew", chunk, chunk.release)
+        ReleaseChunk.objects.filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None).update(lease_until=None)
+        return False
     except StepLostError:
         logger.info("Step %s of %s went to another worker", chunk, chunk.release)
         return False
@@ -116,14 +131,24 @@ def _beating(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> Beat:
 
 def _rows(step: Step) -> Commit:
     found = candidates.candidates_of(step.release, step.chunk.number, step.specification)
-    return lambda: candidates.store(step.release, step.chunk.number, found)
+
+    def commit() -> None:
+        candidates.store(step.release, step.chunk.number, found)
+        erasing.hold()
+        candidates.forget_lost(step.release, step.chunk.number, found)
+
+    return commit
 
 
 def _choice(step: Step) -> Commit:
     chosen = choice.compare(step.release, step.specification, step.beat)
 
     def commit() -> None:
+        members = step.release.members.count()
         choice.write(step.release, step.specification, chosen)
+        erasing.hold()
+        if step.release.members.count() != members:
+            raise WithdrawnMeanwhileError
         if step.release.is_dry_run:
             _end(step.release, Release.State.COUNTED)
 
@@ -160,12 +185,15 @@ def _seal(step: Step) -> Commit:
     manifest = sealing.seal(release, sealing.files_of(release), tombstones=erasing.tombstones(release))
 
     def commit() -> None:
+        erasing.hold()
         release.manifest_sha256 = manifest
         release.rows_done = sum(chunk.rows for chunk in release.chunks.filter(stage=Stage.FILES))
         release.save(update_fields=["manifest_sha256", "rows_done"])
         _end(release, Release.State.SEALED)
         if release.lineage_id:
             erasing.conclude(release, now=timezone.now())
+        elif erasing.succeed_at_once(release, now=timezone.now()):
+            return
         tell_of_release(release, now=timezone.now())
 
     return commit

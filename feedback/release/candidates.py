@@ -6,6 +6,7 @@ import hashlib
 import json
 import unicodedata
 import uuid
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -100,6 +101,13 @@ def store(release: Release, batch: int, found: list[Candidate]) -> None:
         # In the order that they will have in their files, so that those are read from one place after the other.
         for row_id, row in sorted(((row.row_id, row) for row in found), key=itemgetter(0)):
             copy.write_row(_as_columns(release, batch, row_id, row))
+
+
+def forget_lost(release: Release, batch: int, found: Iterable[Candidate]) -> None:
+    """Delete the rows of a batch whose sources were taken out since they were read; call it while nobody withdraws."""
+    held = set(release.members.filter(batch=batch).values_list("event_id", flat=True))
+    if lost := {source for row in found for source in row.source_events} - held:
+        CandidateRow.objects.filter(release=release, batch=batch, source_events__overlap=list(lost)).delete()
 
 
 def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID, Receipt]]:

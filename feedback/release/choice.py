@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from feedback.release import freezing
 from feedback.release.gates import near_duplicates
 from feedback.release.models import Release, ReleaseChunk, ReleaseRow
 from feedback.release.specification import Specification
@@ -20,6 +21,7 @@ from feedback.release.specification import Specification
 TEXTS_PER_BATCH = 2_000
 # Votes about nearly the same words are several votes.
 VOTES = ("comparisons",)
+WITHDRAWN = "left out: withdrawn meanwhile"
 
 # The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies,
 # of a tree all it says.
@@ -138,6 +140,7 @@ def _nearly_the_same(
 
 def write(release: Release, specification: Specification, choice: Choice) -> None:
     """Number the rows that stay and plan the files; call it in a transaction. Raises `NothingLeftError`."""
+    release.refresh_from_db(fields=["membership_sha256"])
     ReleaseRow.objects.filter(release=release).delete()
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS choice, alike, kin")
@@ -158,12 +161,14 @@ def write(release: Release, specification: Specification, choice: Choice) -> Non
             cursor.execute(_APART.format(group=group))
         cursor.execute("SELECT config, dropped, count(*) FROM choice GROUP BY config, dropped")
         _count(release, cursor.fetchall())
+        if not release.membership_sha256:  # somebody withdrew since it was frozen
+            release.membership_sha256, _last_batch = freezing.membership(release)
         cursor.execute(_NUMBER, [release.pk])
         cursor.execute(_DIGEST, [release.pk])
         (release.content_sha256,) = cursor.fetchone()
     if release.content_sha256 is None:
         raise NothingLeftError("the gates left no row; a dry run shows what they dropped")
-    release.save(update_fields=["counts", "content_sha256"])
+    release.save(update_fields=["counts", "content_sha256", "membership_sha256"])
 
 
 def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:
@@ -194,6 +199,11 @@ def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:
 
 def _count(release: Release, counted: list[tuple[str, str, int]]) -> None:
     funnel = {step: count for step, count in release.counts.items() if not step.startswith(("rows", "dropped"))}
+    for kind, name in (("rating", "ratings used"), ("comparison", "comparisons used")):
+        left = release.members.filter(kind=kind).count()
+        if gone := funnel.get(name, 0) - left:
+            funnel[name] = left
+            funnel[WITHDRAWN] = funnel.get(WITHDRAWN, 0) + gone
     for config, dropped, count in counted:
         for step in ("rows made", f"dropped: {dropped}" if dropped else f"rows: {config}"):
             funnel[step] = funnel.get(step, 0) + count

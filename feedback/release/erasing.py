@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,38 +31,38 @@ from feedback.release.models import (
     Erasure,
     Release,
     ReleaseChunk,
-    ReleaseMember,
     ReleaseRow,
     TrainedModel,
 )
 from feedback.release.sealing import MANIFEST
 from feedback.release.waking import enqueue, enqueue_erasing
 
+# Why candidate rows are left out whose sources were withdrawn after the release was frozen.
+WITHDRAWN = "withdrawn meanwhile"
 GIVEN_UP = "somebody whose words were in it withdrew them; make it again"
 # A worker that was busy with a file when its release was cancelled has noticed by then, or died.
 LAST_WRITERS = timedelta(hours=1)
 
-# A person's rows whose sources may no longer be used: gone with their conversation, or without consent by the ledger.
-_WITHDRAWN = f"""
-UPDATE feedback_releaserow AS released SET erasure_id = %(erasure)s
-WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND EXISTS (
-    SELECT FROM unnest(released.source_events) AS source (id)
+# What of a person may no longer be used: `{ids}` names its sources. Gone with its conversation, or without consent.
+_LOST = f"""
+EXISTS (
+    SELECT FROM unnest({{ids}}) AS source (id)
     LEFT JOIN feedback_feedbackevent event ON event.id = source.id
     LEFT JOIN feedback_comparison comparison ON comparison.id = source.id
     LEFT JOIN chat_message message ON message.id = COALESCE(event.message_id, comparison.question_id)
-    LEFT JOIN feedback_rating rating ON rating.message_id = event.message_id AND rating.user_id = released.user_id
+    LEFT JOIN feedback_rating rating ON rating.message_id = event.message_id AND rating.user_id = %(user)s
     LEFT JOIN LATERAL (
         SELECT is_granted, created_at FROM accounts_consentevent
-        WHERE user_id = released.user_id AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
+        WHERE user_id = %(user)s AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
     ) for_account ON true
     LEFT JOIN LATERAL (
         SELECT is_granted, created_at FROM accounts_consentevent
-        WHERE user_id = released.user_id AND scope = 'conversation' AND subject_id = message.conversation_id
+        WHERE user_id = %(user)s AND scope = 'conversation' AND subject_id = message.conversation_id
         ORDER BY created_at DESC, id DESC LIMIT 1
     ) for_conversation ON true
     LEFT JOIN LATERAL (
         SELECT is_granted, created_at FROM accounts_consentevent
-        WHERE user_id = released.user_id AND scope = 'rating' AND subject_id IN (
+        WHERE user_id = %(user)s AND scope = 'rating' AND subject_id IN (
             rating.id, event.message_id, comparison.id, comparison.left_id, comparison.right_id
         )
         ORDER BY created_at DESC, is_granted, id DESC LIMIT 1
@@ -68,17 +70,32 @@ WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND EXISTS (
     WHERE message.id IS NULL OR NOT ({CONSENT})
 )
 """  # noqa: S608 - made of constants
+_WITHDRAWN = f"""
+UPDATE feedback_releaserow AS released SET erasure_id = %(erasure)s
+WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND {_LOST.format(ids="released.source_events")}
+"""  # noqa: S608 - made of constants
+# Of releases that are not finished, what of the person went in; who leaves takes all of it along.
+_LEFT_OUT = f"""
+DELETE FROM feedback_releasemember AS member USING feedback_release AS release
+WHERE release.id = member.release_id AND release.lineage_id IS NULL AND release.state = ANY(%(states)s)
+AND member.event_id = ANY(ARRAY(
+    SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s
+    UNION ALL SELECT id FROM feedback_comparison WHERE user_id = %(user)s
+)) AND (%(all)s OR {_LOST.format(ids="ARRAY[member.event_id]")})
+RETURNING member.release_id, member.event_id
+"""  # noqa: S608 - made of constants
 
 
 def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
     """Mark what is to go, in the caller's transaction; None when no data set holds any of it.
 
-    Releases that are still being made of the person's words are given up.
+    Releases that are still being made go on without the person's words, and are given up when nothing else is in them.
     """
     with transaction.atomic():
         # Whoever freezes a release has this lock alone: either it is frozen with this withdrawal, or it is seen below.
-        _lock(shared=True)
-        _give_up(user, now)
+        # Whoever ends a step of one has it alone for a moment as well: what was lost meanwhile is not written after it.
+        hold(shared=True)
+        _leave_out(user, reason, now)
         erasure = Erasure.objects.create(user=user, reason=reason, asked_at=now)
         if reason == Erasure.Reason.LEFT:
             mine = ReleaseRow.objects.filter(user=user)
@@ -97,25 +114,43 @@ def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
         return erasure
 
 
-def _give_up(user: User, now: datetime) -> None:
-    about = Q(candidates__user_id=user.pk) | Q(
-        pk__in=ReleaseMember.objects.filter(
-            Q(event_id__in=user.feedback_events.values("id")) | Q(event_id__in=user.comparisons.values("id"))
-        ).values("release")
-    )
-    open_states = [*Release.UNFINISHED, Release.State.FAILED]
-    given_up = Release.objects.filter(about, state__in=open_states, lineage=None).distinct()
-    for release in given_up.filter(pk__in=list(given_up.values_list("pk", flat=True))):
-        still_open = Release.objects.filter(pk=release.pk, state__in=open_states)
-        # One that was sealed this moment stays, and its rows are marked like those of any other.
-        if still_open.update(state=Release.State.CANCELLED, finished_at=now, error=GIVEN_UP):
-            discard(release)
+def _leave_out(user: User, reason: Erasure.Reason, now: datetime) -> None:
+    """Take what is lost out of releases that are being made; they go on without it.
+
+    Rows that are chosen already are in files that are being written. They are marked like those of any sealed release,
+    and `succeed_at_once` sees to it that nobody is ever given them.
+    """
+    lost: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+    states = [*Release.UNFINISHED, Release.State.FAILED]
+    asked = {"user": user.pk, "all": reason == Erasure.Reason.LEFT, "states": states}
+    with connection.cursor() as cursor:
+        cursor.execute(_LEFT_OUT, asked)
+        for release_id, event_id in cursor.fetchall():
+            lost[release_id].append(event_id)
+    for release in Release.objects.filter(pk__in=lost):
+        if release.state == Release.State.FAILED or not release.members.exists():
+            _give_up(release, now)
+            continue
+        # No release that is frozen later is the same one.
+        Release.objects.filter(pk=release.pk).update(membership_sha256="")
+        theirs = CandidateRow.objects.filter(release=release, user_id=user.pk, dropped="")
+        theirs.filter(source_events__overlap=lost[release.pk]).update(dropped=WITHDRAWN)
 
 
-def discard(release: Release) -> None:
+def _give_up(release: Release, now: datetime) -> None:
+    still_open = Release.objects.filter(pk=release.pk, state__in=[*Release.UNFINISHED, Release.State.FAILED])
+    # One that was sealed this moment stays, and its rows are marked like those of any other.
+    if still_open.update(state=Release.State.CANCELLED, finished_at=now, error=GIVEN_UP):
+        discard(release, now=now)
+
+
+def discard(release: Release, *, now: datetime) -> None:
     """Forget the words of a cancelled release, in the database and in its files, and who gave which."""
     CandidateRow.objects.filter(release=release)._raw_delete("default")
+    marked = ReleaseRow.objects.filter(release=release, erasure__isnull=False)
+    by_erasure = Counter(marked.values_list("erasure_id", flat=True))
     ReleaseRow.objects.filter(release=release)._raw_delete("default")
+    _note(by_erasure, {"release": release.name, "replaced_by": "", "shards_rewritten": 0}, [], now=now)
     if release.content_sha256:
         transaction.on_commit(partial(_delete, release.folder), robust=True)
 
@@ -125,7 +160,15 @@ def sweep(*, now: datetime) -> None:
     cancelled = Release.objects.filter(state=Release.State.CANCELLED)
     left_over = Q(finished_at__gte=now - LAST_WRITERS) | Exists(ReleaseRow.objects.filter(release=OuterRef("pk")))
     for release in cancelled.filter(left_over):
-        discard(release)
+        discard(release, now=now)
+    # Nobody may ever try again what failed while words that are to go were in it.
+    marked = ReleaseRow.objects.filter(release=OuterRef("pk"), erasure__isnull=False)
+    lost = CandidateRow.objects.filter(release=OuterRef("pk"), dropped=WITHDRAWN)
+    failed = Release.objects.filter(state=Release.State.FAILED, lineage=None)
+    for release in failed.filter(Exists(marked) | Exists(lost)):
+        with transaction.atomic():
+            hold(shared=True)
+            _give_up(release, now)
 
 
 def begin(*, now: datetime) -> int:
@@ -134,7 +177,7 @@ def begin(*, now: datetime) -> int:
     waiting = ReleaseRow.objects.filter(erasure__isnull=False, erased_in=None)
     for origin in Release.objects.filter(pk__in=waiting.values("release")):
         with transaction.atomic():
-            _lock()
+            hold()
             newest = (
                 Release.objects.select_for_update(of=("self",))
                 .filter(Q(pk=origin.pk) | Q(lineage=origin))
@@ -147,7 +190,19 @@ def begin(*, now: datetime) -> int:
     return begun
 
 
-def _lock(*, shared: bool = False) -> None:
+def succeed_at_once(release: Release, *, now: datetime) -> bool:
+    """Whether rows of a release sealed in this transaction are to go: then it is replaced before anybody sees it.
+
+    Call it while `hold` is in force.
+    """
+    if not release.rows.filter(erasure__isnull=False, erased_in=None).exists():
+        return False
+    _succeed(Release.objects.get(pk=release.pk), release, now)
+    return True
+
+
+def hold(*, shared: bool = False) -> None:
+    """Until the transaction ends nobody withdraws; shared, nobody freezes a release or ends a step of one."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}(hashtext('feedback.release'))")
 
@@ -289,21 +344,22 @@ def conclude(release: Release, *, now: datetime) -> None:
     names = sorted(set(before.exclude(release=release).values_list("model_version", flat=True)))
     gone._raw_delete("default")
     files = sum(1 for chunk in release.chunks.filter(stage="files", attempts__gt=0))
+    before_it = release.parent.name if release.parent else ""
+    done = {"release": before_it, "replaced_by": release.name, "shards_rewritten": files}
+    _note(by_erasure, done, names, now=now)
+    transaction.on_commit(enqueue_erasing, robust=True)
+
+
+def _note(
+    by_erasure: Mapping[uuid.UUID | None, int], done: Mapping[str, Any], models: Sequence[str], *, now: datetime
+) -> None:
+    """Write into the receipts how many rows went, and how."""
     for erasure in Erasure.objects.select_for_update().filter(pk__in=[key for key in by_erasure if key]):
-        erasure.effects = [
-            *erasure.effects,
-            {
-                "release": release.parent.name if release.parent else "",
-                "replaced_by": release.name,
-                "rows": by_erasure[erasure.pk],
-                "shards_rewritten": files,
-            },
-        ]
-        erasure.models_to_retrain = sorted({*erasure.models_to_retrain, *names})
+        erasure.effects = [*erasure.effects, {**done, "rows": by_erasure[erasure.pk]}]
+        erasure.models_to_retrain = sorted({*erasure.models_to_retrain, *models})
         if not erasure.rows.exists():
             erasure.finished_at = now
         erasure.save()
-    transaction.on_commit(enqueue_erasing, robust=True)
 
 
 def _delete(folder: str, *, keep: Iterable[str] = ()) -> None:

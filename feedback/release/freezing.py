@@ -148,13 +148,12 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
             },
         )
         funnel, horizon = _funnel(cursor.fetchall())
-        cursor.execute(_DIGEST, [release.pk])
-        membership, last_batch = cursor.fetchone()
+        digest, last_batch = membership(release)
         if last_batch is None:
             raise NothingToRelease(funnel)
-        if not is_dry_run and (known := _same(specification, membership)):
+        if not is_dry_run and (known := _same(specification, digest)):
             raise _MadeAlreadyError(known)
-        release.membership_sha256, release.horizon = membership, horizon
+        release.membership_sha256, release.horizon = digest, horizon
         release.counts = dict(sorted(funnel.items()))
         release.save()
         ReleaseChunk.objects.bulk_create(
@@ -164,10 +163,18 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
     return release
 
 
-def _same(specification: Specification, membership: str) -> Release | None:
+def membership(release: Release) -> tuple[str, int | None]:
+    """(digest of all that is in it, number of the last batch), the latter None when nothing is."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DIGEST, [release.pk])
+        digest, last_batch = cursor.fetchone()
+    return digest or "", last_batch
+
+
+def _same(specification: Specification, digest: str) -> Release | None:
     made = Release.objects.data_sets().filter(
         specification_sha256=specification.sha256,
-        membership_sha256=membership,
+        membership_sha256=digest,
         state__in=[*Release.UNFINISHED, Release.State.SEALED],
     )
     return made.first()

@@ -18,9 +18,9 @@ from accounts import consent, erasure
 from accounts.models import User
 from feedback import comparing, releasing
 from feedback.dashboard.funnel import funnel
-from feedback.models import Erasure, Release, TrainedModel
+from feedback.models import Erasure, Release, ReleaseRow, TrainedModel
 from feedback.release import building, erasing, store, verify
-from feedback.release.specification import Specification
+from feedback.release.models import CandidateRow
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import shown
 from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
@@ -205,23 +205,64 @@ def test_a_release_of_one_person_is_left_empty(reviewer, storage):  # noqa: F811
     assert Release.objects.get(version=2).rows_done == 0
 
 
-def test_releases_being_made_of_their_words_are_given_up(person):
-    release = releasing.make_release(
-        specification=Specification(),
-        made_by=None,
-        now=timezone.now(),
-    ).release
-    withdraw_by_the_settings_page(person)
-    release.refresh_from_db()
-    assert release.state == "cancelled"
-
-
 def half_made(stage):
     """A release whose files are written and which is not sealed."""
     release = frozen(test_share=0.0, validation_share=0.0)
     while not release.chunks.filter(stage=stage).exists():
         building._take(building._claim(release.pk, now=timezone.now()), timezone.now)
     return release
+
+
+@pytest.mark.parametrize("door", ["consent", "account"])
+@pytest.mark.parametrize("stage", ["rows", "choice", "files", "seal"])
+def test_a_release_that_is_being_made_goes_on_without_whoever_withdraws(
+    person,
+    storage,  # noqa: F811 - the fixture
+    stage,
+    door,
+):
+    release, reader = half_made(stage), Client()
+    if door == "consent":
+        withdraw_by_the_settings_page(person)
+    else:
+        erasure.erase(person.pk, now=timezone.now())
+    made = building.work_off(release.pk)
+    release.refresh_from_db()
+    assert (made.state, verify.problems(made)) == ("sealed", [])
+    assert SECRET not in everything_in(storage)
+    assert not CandidateRow.objects.exists()
+    assert not ReleaseRow.objects.filter(user=person.pk).exists()
+    assert not Erasure.objects.filter(finished_at=None).exists()
+    # What the others said is in it.
+    assert sum(made.counts[f"rows: {config}"] for config in ("preference", "unpaired", "sft")) == 36
+    if stage in ("rows", "choice"):
+        assert (made, made.counts["ratings used"]) == (release, 12)
+        assert made.counts["left out: withdrawn meanwhile"] == 2
+        manifest = verify.manifest_of(made)
+        assert (manifest["funnel"], manifest["membership_sha256"]) == (made.counts, made.membership_sha256)
+        assert len(made.membership_sha256) == 64
+    else:  # its files were begun with them, and nobody ever saw those
+        assert (release.state, made.parent, made.counts["erased"]) == ("superseded", release, 8)
+        reader.force_login(User.objects.get(email="reviewer@example.org"))
+        page = reader.get(reverse("release", args=[release.pk])).content.decode()
+        assert reverse("release", args=[made.pk]) in page
+
+
+def test_a_release_that_failed_with_words_that_are_to_go_is_given_up(
+    person,
+    storage,  # noqa: F811 - the fixture
+    django_capture_on_commit_callbacks,
+):
+    release = half_made("seal")
+    withdraw_by_the_settings_page(person)
+    Release.objects.filter(pk=release.pk).update(state=Release.State.FAILED)
+    with django_capture_on_commit_callbacks(execute=True):
+        erasing.sweep(now=timezone.now())
+    release.refresh_from_db()
+    assert release.state == "cancelled"
+    assert SECRET not in everything_in(storage)
+    (effect,) = Erasure.objects.exclude(finished_at=None).get().effects
+    assert (effect["release"], effect["replaced_by"]) == ("v0001", "")
 
 
 def test_a_cancelled_release_keeps_no_words_and_holds_up_no_receipt(
