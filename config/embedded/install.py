@@ -6,6 +6,8 @@ when the environment already holds exactly this. `TORCH_INDEX` names the package
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,11 +33,22 @@ NO_NETWORK = re.compile(
 
 
 def main(extras: list[str]) -> None:
-    folder = Path(os.environ.get("VENV") or ROOT / ".venv")
+    folder = Path(os.environ.get("VENV") or ROOT / ".venv").absolute()
     stamp = folder / f".installed-{'-'.join(extras) or 'plain'}"
     fingerprint = _fingerprint()
-    if stamp.exists() and stamp.read_text() == fingerprint and (folder / "bin" / "python").exists():
+    if _holds(folder, stamp, fingerprint):
         return
+    with _one_at_a_time(folder):
+        if not _holds(folder, stamp, fingerprint):  # another `make` may just have done it
+            _install(folder, extras)
+            stamp.write_text(fingerprint)
+
+
+def _holds(folder: Path, stamp: Path, fingerprint: str) -> bool:
+    return stamp.exists() and stamp.read_text() == fingerprint and (folder / "bin" / "python").exists()
+
+
+def _install(folder: Path, extras: list[str]) -> None:
     _require_python()
     _make_environment(folder)
     _require_space(folder)
@@ -46,8 +60,31 @@ def main(extras: list[str]) -> None:
     _say("installing Parley's packages (the first time this takes minutes)")
     for requirements in _requirements(extras):
         _pip(python, "install", *requirements)
-    stamp.write_text(fingerprint)
     _say(f"installed for {target}")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two of them in one environment would remove what the other is just installing: the second waits and says so."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.parent, os.O_RDONLY)  # the folder itself: no file of a lock is left behind
+    try:
+        while not _taken(lock):
+            _say("another make is installing into the same environment; waiting for it")
+            deadline = time.monotonic() + LONGEST_SILENCE
+            while not _taken(lock) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _require_python() -> None:
@@ -72,7 +109,9 @@ def _make_environment(folder: Path) -> None:
     if python.exists() and subprocess.call([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL) == 0:
         return
     _say(f"making the virtual environment {folder}")
-    if subprocess.call([sys.executable, "-m", "venv", "--clear", folder]) != 0:
+    making = subprocess.Popen([sys.executable, "-m", "venv", "--clear", folder])
+    _output_of(making, meanwhile="still making the virtual environment")
+    if making.returncode:
         shutil.rmtree(folder, ignore_errors=True)
         _fail(f"The virtual environment {folder} could not be made; Python's own message is above.")
 
@@ -186,7 +225,7 @@ def _pip(python: Path, *arguments: str) -> None:
 
 
 def _output_of(process: subprocess.Popen[str], *, meanwhile: str) -> tuple[str, str]:
-    """What the process wrote, once it has ended; until then says every few seconds that it goes on."""
+    """What the process wrote into our pipes, once it has ended; until then says every few seconds that it goes on."""
     while True:
         try:
             return process.communicate(timeout=LONGEST_SILENCE)

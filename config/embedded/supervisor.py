@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -108,21 +108,28 @@ class Supervisor:
         part = Part(name=name, command="", title=name)
         part.process = await self._spawn(part, *command)
         self._parts.append(part)
-        telling = asyncio.create_task(self._tell_that_it_goes_on(part))
-        try:
+        async with self._telling_that(f"{part.title} goes on"):
             await self._follow(part)
-        finally:
-            telling.cancel()
         self._parts.remove(part)
         if part.process.returncode and not self._stopping.is_set():
             raise StartFailed(f"'{' '.join(command)}' failed: its last lines above say why.")
 
-    async def _tell_that_it_goes_on(self, part: Part) -> None:
+    @asynccontextmanager
+    async def _telling_that(self, text: str) -> AsyncIterator[None]:
+        """Says the text, and for how long already, whenever nothing has been printed for a while inside the block."""
         began = time.monotonic()
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            if time.monotonic() - self._log.last_written >= LONGEST_SILENCE:
-                self.say(f"{part.title} goes on ({time.monotonic() - began:.0f} s)")
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                if time.monotonic() - self._log.last_written >= LONGEST_SILENCE:
+                    self.say(f"{text} ({time.monotonic() - began:.0f} s)")
+
+        telling = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            telling.cancel()
 
     async def _keep(self, part: Part) -> None:
         """Starts the part again whenever it ends, each time a little later while it keeps crashing."""
@@ -176,14 +183,16 @@ class Supervisor:
         self._stopping.set()
         foundations = [part for part in self._parts if part.name in ("postgres", "valkey")]
         others = [part for part in self._parts if part not in foundations]
-        for group in (others, foundations):
-            await asyncio.gather(*(self._stop(part) for part in group))
+        async with self._telling_that("still stopping"):
+            for group in (others, foundations):
+                await asyncio.gather(*(self._stop(part) for part in group))
 
     async def _stop(self, part: Part) -> None:
         process = part.process
         if process and process.returncode is None:
             with suppress(ProcessLookupError):
-                process.send_signal(part.stop_signal)
+                # One that is not up yet may still be Python, which takes SIGINT for Ctrl-C and prints where it stood.
+                process.send_signal(part.stop_signal if part.is_up else signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.wait(), part.grace)
             except TimeoutError:

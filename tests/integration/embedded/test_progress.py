@@ -3,12 +3,14 @@
 import asyncio
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from config.embedded import install, supervisor
 from config.embedded.supervisor import Log, Supervisor
+from tests.stack.surroundings import ROOT
 
 QUIET = ("/bin/sh", "-c", "sleep 1; echo the end")
 
@@ -35,3 +37,31 @@ def test_a_long_question_to_pip_is_said_to_go_on(
     asked = subprocess.Popen(QUIET, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert install._output_of(asked, meanwhile="still looking") == ("the end\n", "")
     assert "install | still looking" in capsys.readouterr().out
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from config.embedded import install
+with install._one_at_a_time(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(1)
+    Path(sys.argv[2]).touch()
+"""
+
+
+def test_a_second_make_waits_for_the_first_to_have_installed_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "LONGEST_SILENCE", 0.2)
+    folder, done = tmp_path / "elsewhere" / "venv", tmp_path / "done"
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder), str(done)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+    with install._one_at_a_time(folder):
+        assert done.exists()
+    first.communicate()
+    assert "another make is installing into the same environment; waiting for it" in capsys.readouterr().out
+    assert list(folder.parent.iterdir()) == []

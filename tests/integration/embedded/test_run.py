@@ -140,15 +140,16 @@ def _what_crashes_is_started_again(running: Running, var: Path, title: str, patt
 
 
 @pytest.mark.slow
-def test_a_second_start_names_the_first(run: Run) -> None:
+def test_a_second_start_names_the_first_which_stops_cleanly_while_it_starts(run: Run, var: Path) -> None:
     port = free_port()
     first = run(PORT=str(port))
     first.until(r"starting PostgreSQL")
     second = run(PORT=str(free_port()))
     assert second.process.wait(60) == 1
     assert f"already running from this folder: process {first.process.pid} at http://127.0.0.1:{port}" in second.text
-    assert "Traceback" not in second.text
-    first.stop()
+    assert first.stop() == 0
+    assert "Traceback" not in first.text + second.text
+    assert _wait_until_gone(var, seconds=5) == []
 
 
 def test_a_taken_port_is_named_with_what_to_do(run: Run) -> None:
