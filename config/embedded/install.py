@@ -109,7 +109,7 @@ def _make_environment(folder: Path) -> None:
     if python.exists() and subprocess.call([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL) == 0:
         return
     _say(f"making the virtual environment {folder}")
-    making = subprocess.Popen([sys.executable, "-m", "venv", "--clear", folder])
+    making = subprocess.Popen([sys.executable, "-m", "venv", "--clear", folder], text=True)
     _output_of(making, meanwhile="still making the virtual environment")
     if making.returncode:
         shutil.rmtree(folder, ignore_errors=True)
