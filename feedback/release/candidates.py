@@ -16,7 +16,17 @@ from feedback.release import evaluations
 from feedback.release.gates.judging import judged
 from feedback.release.models import CandidateRow, Release
 from feedback.release.prompts import Receipt, paths_above, prompts_of
-from feedback.release.rules import Candidate, Compared, Edit, Member, Side, rows, rows_of_comparisons
+from feedback.release.rules import (
+    Candidate,
+    Compared,
+    Edit,
+    Member,
+    Regenerated,
+    Side,
+    rows,
+    rows_of_comparisons,
+    rows_of_regenerations,
+)
 from feedback.release.specification import Specification
 from feedback.release.tables import PARTICULARS
 from feedback.release.trees import trees
@@ -34,6 +44,15 @@ JOIN chat_message message ON message.id = event.message_id
 JOIN chat_reply reply ON reply.message_id = message.id
 WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'rating'
 ORDER BY event.user_id, message.parent_id, member.event_id
+"""
+_REGENERATED = """
+SELECT signal.id, signal.user_id, earlier.id, signal.cause, earlier.content, reply.state, reply.finish_reason,
+    signal.since_end_ms, reply.system_prompt, reply.prompt_turns, reply.max_tokens
+FROM feedback_releasemember member
+JOIN feedback_implicitsignal signal ON signal.id = member.event_id
+JOIN chat_message earlier ON earlier.id = signal.message_id
+JOIN chat_reply reply ON reply.message_id = earlier.id
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'signal' ORDER BY signal.id
 """
 _SIDE = """
     "{0}".id, "{0}".content, COALESCE(comparison.snapshots -> '{0}' ->> 'model_version', ''),
@@ -77,12 +96,14 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
     """The rows of one batch, with the reason in `dropped` where a gate keeps one out."""
     members, receipts = _members(release, batch)
     comparisons, receipts_of_sides = _comparisons(release, batch)
-    receipts |= receipts_of_sides
+    regenerated, receipts_of_earlier = _regenerated(release, batch)
+    receipts |= receipts_of_sides | receipts_of_earlier
     paths = paths_above(receipts)
     prompts = prompts_of(receipts, paths)
     made = [
         *rows(members, prompts),
         *rows_of_comparisons(comparisons, prompts),
+        *rows_of_regenerations(regenerated, members, prompts),
         *trees(members, comparisons, paths, prompts),
     ]
     wanted = [row for row in made if row.config in specification.configs]
@@ -131,6 +152,17 @@ def _comparisons(release: Release, batch: int) -> tuple[list[Compared], dict[uui
             receipts.update({side[0]: Receipt(*side[5:]) for side in sides})
             comparisons.append(Compared(*[*about, left, right]))
     return comparisons, receipts
+
+
+def _regenerated(release: Release, batch: int) -> tuple[list[Regenerated], dict[uuid.UUID, Receipt]]:
+    found, receipts = [], {}
+    with connection.cursor() as cursor:
+        cursor.execute(_REGENERATED, [release.pk, batch])
+        for *about, system_prompt, turns, max_tokens in cursor.fetchall():
+            one = Regenerated(*about)
+            found.append(one)
+            receipts[one.reply_id] = Receipt(system_prompt, turns, max_tokens)
+    return found, receipts
 
 
 def _as_columns(release: Release, batch: int, row_id: str, row: Candidate) -> tuple[Any, ...]:

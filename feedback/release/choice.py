@@ -199,7 +199,7 @@ def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:
 
 def _count(release: Release, counted: list[tuple[str, str, int]]) -> None:
     funnel = {step: count for step, count in release.counts.items() if not step.startswith(("rows", "dropped"))}
-    for kind, name in (("rating", "ratings used"), ("comparison", "comparisons used")):
+    for kind, name in (("rating", "ratings used"), ("comparison", "comparisons used"), ("signal", "signals used")):
         left = release.members.filter(kind=kind).count()
         if gone := funnel.get(name, 0) - left:
             funnel[name] = left

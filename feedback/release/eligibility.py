@@ -9,7 +9,7 @@ import uuid
 
 from django.db import connection
 
-from feedback.consent import CONSENT
+from feedback.consent import CONSENT, in_force
 
 # The newest thing a person said about each scope. A rating may be named by its own id or by that of its reply.
 _SAID = """
@@ -69,6 +69,20 @@ LEFT JOIN said for_conversation ON for_conversation.user_id = comparison.user_id
     AND for_conversation.scope = 'conversation' AND for_conversation.subject_id = conversation.id
 LEFT JOIN said_of_comparison for_rating ON for_rating.id = comparison.id
 WHERE comparison.choice NOT IN ('', 'skipped')
+"""  # noqa: S608 - made of constants
+
+
+# Whether a reply that was asked for anew (`signal`) may stand against the one that came in its place: with consent of
+# its own, and where its person neither rated it nor did with it what speaks for it.
+REGENERATED = f"""
+{in_force("signal")} AND NOT EXISTS (
+    SELECT FROM feedback_rating about
+    WHERE about.message_id = signal.message_id AND about.user_id = signal.user_id
+) AND NOT EXISTS (
+    SELECT FROM feedback_implicitsignal kept
+    WHERE kept.message_id = signal.message_id AND kept.user_id = signal.user_id
+        AND kept.kind IN ('copied', 'shared', 'continued')
+)
 """  # noqa: S608 - made of constants
 
 

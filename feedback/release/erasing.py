@@ -48,9 +48,12 @@ _LOST = f"""
 EXISTS (
     SELECT FROM unnest({{ids}}) AS source (id)
     LEFT JOIN feedback_feedbackevent event ON event.id = source.id
+    LEFT JOIN feedback_implicitsignal signal ON signal.id = source.id
     LEFT JOIN feedback_comparison comparison ON comparison.id = source.id
-    LEFT JOIN chat_message message ON message.id = COALESCE(event.message_id, comparison.question_id)
-    LEFT JOIN feedback_rating rating ON rating.message_id = event.message_id AND rating.user_id = %(user)s
+    LEFT JOIN chat_message message
+        ON message.id = COALESCE(event.message_id, signal.message_id, comparison.question_id)
+    LEFT JOIN feedback_rating rating
+        ON rating.message_id = COALESCE(event.message_id, signal.message_id) AND rating.user_id = %(user)s
     LEFT JOIN LATERAL (
         SELECT is_granted, created_at FROM accounts_consentevent
         WHERE user_id = %(user)s AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
@@ -63,7 +66,8 @@ EXISTS (
     LEFT JOIN LATERAL (
         SELECT is_granted, created_at FROM accounts_consentevent
         WHERE user_id = %(user)s AND scope = 'rating' AND subject_id IN (
-            rating.id, event.message_id, comparison.id, comparison.left_id, comparison.right_id
+            rating.id, event.message_id, signal.id, signal.message_id,
+            comparison.id, comparison.left_id, comparison.right_id
         )
         ORDER BY created_at DESC, is_granted, id DESC LIMIT 1
     ) for_rating ON true
@@ -81,6 +85,7 @@ WHERE release.id = member.release_id AND release.lineage_id IS NULL AND release.
 AND member.event_id = ANY(ARRAY(
     SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_comparison WHERE user_id = %(user)s
+    UNION ALL SELECT id FROM feedback_implicitsignal WHERE user_id = %(user)s
 )) AND (%(all)s OR {_LOST.format(ids="ARRAY[member.event_id]")})
 RETURNING member.release_id, member.event_id
 """  # noqa: S608 - made of constants
@@ -122,7 +127,7 @@ def _leave_out(user: User, reason: Erasure.Reason, now: datetime) -> None:
     """
     lost: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
     states = [*Release.UNFINISHED, Release.State.FAILED]
-    asked = {"user": user.pk, "all": reason == Erasure.Reason.LEFT, "states": states}
+    asked: dict[str, Any] = {"user": user.pk, "all": reason == Erasure.Reason.LEFT, "states": states}
     with connection.cursor() as cursor:
         cursor.execute(_LEFT_OUT, asked)
         for release_id, event_id in cursor.fetchall():
@@ -350,9 +355,7 @@ def conclude(release: Release, *, now: datetime) -> None:
     transaction.on_commit(enqueue_erasing, robust=True)
 
 
-def _note(
-    by_erasure: Mapping[uuid.UUID | None, int], done: Mapping[str, Any], models: Sequence[str], *, now: datetime
-) -> None:
+def _note(by_erasure: Mapping[Any, int], done: Mapping[str, Any], models: Sequence[str], *, now: datetime) -> None:
     """Write into the receipts how many rows went, and how."""
     for erasure in Erasure.objects.select_for_update().filter(pk__in=[key for key in by_erasure if key]):
         erasure.effects = [*erasure.effects, {**done, "rows": by_erasure[erasure.pk]}]

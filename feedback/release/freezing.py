@@ -19,7 +19,7 @@ from django.db.models import Max
 from accounts.models import User
 from feedback import trust
 from feedback.release import evaluations
-from feedback.release.eligibility import JUDGED, JUDGED_COMPARISONS
+from feedback.release.eligibility import JUDGED, JUDGED_COMPARISONS, REGENERATED
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 
@@ -72,6 +72,15 @@ offered AS (
         ARRAY[]::uuid[]
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
     JOIN chat_message question ON question.id = comparison.question_id
+    UNION ALL
+    SELECT 'signal', signal.id, '', signal.user_id, earlier.conversation_id, event.xid, NULL, ARRAY[]::uuid[]
+    FROM judged
+    JOIN feedback_rating rating ON rating.id = judged.id AND rating.value = 1
+    JOIN feedback_feedbackevent event ON event.id = rating.event_id
+    JOIN feedback_implicitsignal signal
+        ON signal.kind = 'regenerated' AND signal.cause = rating.message_id AND signal.user_id = rating.user_id
+    JOIN chat_message earlier ON earlier.id = signal.message_id
+    WHERE judged.reason IS NULL AND {REGENERATED}
 ), placed AS MATERIALIZED (
     SELECT offered.*, CASE
         WHEN EXISTS (

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 LABELS: dict[str, str | Promise] = {
     "ratings": _("Ratings"),
     "comparisons": _("Comparisons side by side"),
+    "signals": _("Replies written again, before one that was rated up"),
     "left out: not reviewed": _("Left out: not reviewed yet"),
     "left out: rejected": _("Left out: rejected by a reviewer"),
     "left out: conversation not kept": _("Left out: conversation deleted or temporary"),
@@ -20,6 +21,7 @@ LABELS: dict[str, str | Promise] = {
     "left out: written beside an unfinished transaction": _("Left out: too new, in the next release"),
     "ratings used": _("Ratings used"),
     "comparisons used": _("Comparisons used"),
+    "signals used": _("Replies written again that were used"),
     "rows made": _("Rows made of them"),
     "dropped: exact duplicate": _("Dropped: exact duplicate"),
     "dropped: near-duplicate": _("Dropped: near-duplicate"),

@@ -97,18 +97,19 @@ class Release(models.Model):
 
 
 class ReleaseMember(models.Model):
-    """A reviewed rating or an answered comparison in a release, frozen as ids: the words never change."""
+    """A reviewed rating, an answered comparison or an implicit signal in a release, frozen as ids."""
 
     class Kind(models.TextChoices):
         RATING = "rating", _("rating")
         COMPARISON = "comparison", _("comparison")
+        SIGNAL = "signal", _("implicit signal")
 
     id = models.BigAutoField(primary_key=True)
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="members")
     # All of one conversation is in one batch, so that batches can be worked off apart.
     batch = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RATING)
-    # The event of a rating, or the comparison itself.
+    # The event of a rating, or the comparison or signal itself.
     event_id = models.UUIDField()
     ideal_text = models.TextField(blank=True)
     # Corrections of the rated reply that its reviewers saw and the person had not taken back.

@@ -4,6 +4,7 @@
 |---|---|---|
 | `thumb` | unpaired | a reply with its thumb as label (KTO): from an absolute signal only, never from a relative win |
 | `up_vs_down` | preference | two replies to the same prompt, one rated up and one down by the same person |
+| `regen_then_up` | preference | a reply rated up, and the one before it that its person had written again |
 | `ideal` | preference, sft | a reviewer's better answer, preferred to the reply it corrects |
 | `edit` | preference, sft | the reply as its reader corrected it and a reviewer approved, preferred to the reply |
 | `pairwise` | preference | of two replies seen side by side, the preferred one and the other |
@@ -28,7 +29,7 @@ from difflib import SequenceMatcher
 from chat.choices import instructions_in
 from feedback.release.prompts import Messages, Prompt
 
-RULES_VERSION = 4
+RULES_VERSION = 5
 CONFIGS = ("preference", "unpaired", "sft", "prompts", "comparisons", "trees")
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
@@ -39,6 +40,7 @@ CONFIDENCE = {
     "pairwise": 1.0,
     "edit": 0.9,
     "up_vs_down": 0.7,
+    "regen_then_up": 0.7,
     "thumb": 0.7,
     "approved": 0.7,
     "both_bad": 0.6,
@@ -47,6 +49,8 @@ CONFIDENCE = {
 SMALLEST_EDIT, LARGEST_EDIT = 0.02, 0.8
 # Both replies must have been in view for so long before a choice between them counts as one.
 SHORTEST_LOOK_MS = 500
+# A reply must have stood there, finished, for so long before it was written again: less is no judgement of it.
+SHORTEST_STAND_MS = 3_000
 # The names of the public arena data sets.
 WINNERS = {"left": "model_a", "right": "model_b", "tie": "tie", "neither": "tie (bothbad)"}
 
@@ -117,6 +121,29 @@ class Compared:
     weight: float
     left: Side
     right: Side
+
+
+@dataclass(frozen=True)
+class Regenerated:
+    """A reply that its person had written again, and the one that came in its place (`next_id`).
+
+    `stood_ms` is how long it had been finished then, by the server's clock; None where it was still being written.
+    """
+
+    signal_id: uuid.UUID
+    user_id: uuid.UUID
+    reply_id: uuid.UUID
+    next_id: uuid.UUID
+    content: str
+    state: str
+    finish_reason: str
+    stood_ms: int | None
+
+    @property
+    def was_seen(self) -> bool:
+        """Whole, to its own end: not one that failed, was stopped or cut off, nor a question of the model's."""
+        is_whole = self.state == "complete" and self.finish_reason == "stop"
+        return is_whole and self.stood_ms is not None and self.stood_ms >= SHORTEST_STAND_MS
 
 
 @dataclass(frozen=True)
@@ -211,6 +238,24 @@ def _pairs(variants: list[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Itera
             if up.content != down.content and prompts[up.reply_id] == prompts[down.reply_id]:
                 prompt = prompts[up.reply_id]
                 yield _row("preference", "up_vs_down", [up, down], prompt, chosen=up.content, rejected=down.content)
+
+
+def rows_of_regenerations(
+    regenerated: Iterable[Regenerated], members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]
+) -> Iterator[Candidate]:
+    """A pair of each reply that was written again after it was seen whole, where the very next one was rated up.
+
+    The signal is among the sources: whoever takes back the earlier reply takes back the pair.
+    """
+    rated = {(member.user_id, member.reply_id): member for member in members}
+    for one in regenerated:
+        up = rated.get((one.user_id, one.next_id))
+        if up is None or not up.is_up or not one.was_seen or not one.content or one.content == up.content:
+            continue
+        # Honest only when the model was told the same.
+        if (prompt := prompts[up.reply_id]) == prompts[one.reply_id]:
+            pair = _row("preference", "regen_then_up", [up], prompt, chosen=up.content, rejected=one.content)
+            yield replace(pair, source_events=(up.event_id, one.signal_id))
 
 
 def rows_of_comparisons(comparisons: Iterable[Compared], prompts: Mapping[uuid.UUID, Prompt]) -> Iterator[Candidate]:
