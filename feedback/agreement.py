@@ -9,15 +9,21 @@ from itertools import permutations
 import numpy as np
 
 Unit = Sequence[Hashable]
+# Each of them, or how many there are of each kind.
+Units = Sequence[Unit] | Counter[tuple[Hashable, ...]]
 
 
-def krippendorff_alpha(units: Sequence[Unit]) -> float | None:
+def krippendorff_alpha(units: Units) -> float | None:
     """Krippendorff's alpha for nominal values; each unit holds the values its readers gave, missing ones left out.
 
     1 is full agreement, 0 what chance gives; None when nothing can be compared or all values are the same.
     Source: K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011).
     """
-    return _alpha(Counter(map(_alike, units)))
+    return _alpha(_kinds(units))
+
+
+def _kinds(units: Units) -> Counter[tuple[Hashable, ...]]:
+    return units if isinstance(units, Counter) else Counter(map(_alike, units))
 
 
 def _alike(unit: Unit) -> tuple[Hashable, ...]:
@@ -42,9 +48,9 @@ def _alpha(units: Mapping[tuple[Hashable, ...], int]) -> float | None:
     return 1 - (count - 1) * observed / expected
 
 
-def alpha_interval(units: Sequence[Unit], *, rounds: int = 1000, seed: int = 0) -> tuple[float, float] | None:
+def alpha_interval(units: Units, *, rounds: int = 1000, seed: int = 0) -> tuple[float, float] | None:
     """The 95 % interval of alpha by resampling units with replacement; None when alpha is not defined."""
-    kinds = Counter(map(_alike, units))
+    kinds = _kinds(units)
     if _alpha(kinds) is None:
         return None
     # How many of each kind are drawn is all that a resample says.

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from feedback.release import candidates, choice, erasing, reading, sealing, shards, tables, trees
+from feedback.release import candidates, choice, erasing, measures, reading, sealing, shards, tables, trees
 from feedback.release.models import CandidateRow, Release, ReleaseChunk, ReleaseMember, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
@@ -142,10 +142,12 @@ def _rows(step: Step) -> Commit:
 
 def _choice(step: Step) -> Commit:
     chosen = choice.compare(step.release, step.specification, step.beat)
+    agreement = measures.agreement(until=step.release.created_at)
 
     def commit() -> None:
         members = step.release.members.count()
         choice.write(step.release, step.specification, chosen)
+        Release.objects.filter(pk=step.release.pk).update(agreement=agreement)
         erasing.hold()
         if step.release.members.count() != members:
             raise WithdrawnMeanwhileError

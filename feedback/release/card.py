@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS
@@ -25,6 +26,10 @@ ABOUT_TREES = (
     " in it. `labels` and `emojis` are the person's own rating, `rank` orders the replies to a question (0 is best,"
     " equals share a rank), corrections are not `synthetic`. `user_id` is always null, `id` names the row, and ids name"
     " messages in these data sets alone."
+)
+BIAS = (
+    "Without bias shares are near 0.5 and log-odds near 0. Log-odds are those of a logistic regression of who was"
+    " preferred; lengths are to the nearest twentieth. `manifest.json` has them under `measures`."
 )
 _METADATA = {
     **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
@@ -55,7 +60,9 @@ def _by_config(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
     return found
 
 
-def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int]) -> str:
+def card(
+    *, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int], measured: Mapping[str, Any]
+) -> str:
     """README.md of a release."""
     shards = shards_of(files)
     default = "preference" if "preference" in shards else next(iter(shards), "")
@@ -92,6 +99,7 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
         "",
         SPLIT_RULE,
         "",
+        *_measured(measured),
         "## From ratings to rows",
         "",
         "| step | count |",
@@ -106,6 +114,43 @@ def card(*, name: str, folder: str, files: Sequence[File], counts: Mapping[str, 
         "",
     ]
     return "\n".join(lines)
+
+
+def _measured(measured: Mapping[str, Any]) -> list[str]:
+    agreed, bias = measured["agreement"], measured["bias"]
+    alpha = (
+        f"{_figure(agreed, 'alpha')}, over {agreed['ratings']} ratings"
+        if agreed
+        else "not known: no ratings, or none that differ, were read by more than one"
+    )
+    lines = [
+        "## Agreement and bias",
+        "",
+        "| measure | value (95 % interval) |",
+        "|---|---|",
+        f"| Krippendorff's alpha of the reviewers, of all they had read by then, rejected or not | {alpha} |",
+    ]
+    for config, found in bias.items():
+        if "left_won" in found:
+            left = found["left_won"]
+            lines += [
+                f"| `{config}`: the left reply was preferred | {_figure(left, 'left')}, of {left['of']} |",
+                f"| `{config}`: position, log-odds of the left one at one length | {_fit(found['position'])} |",
+            ]
+        longer = found["longer_won"]
+        lines += [
+            f"| `{config}`: the longer reply was preferred | {_figure(longer, 'longer')}, of {longer['of']} |",
+            f"| `{config}`: length, log-odds per (one - other) / (one + other) characters | {_fit(found['length'])} |",
+        ]
+    return [*lines, "", BIAS, ""]
+
+
+def _figure(found: Mapping[str, float | None], name: str) -> str:
+    return f"{found[name]:.3f} ({found['low']:.3f} to {found['high']:.3f})" if found[name] is not None else "not known"
+
+
+def _fit(found: Mapping[str, float] | None) -> str:
+    return _figure(found, "value") if found else "not known: too few, or all of one kind"
 
 
 def _configs(shards: Mapping[str, Mapping[str, list[File]]], default: str) -> list[str]:

@@ -228,6 +228,7 @@ def _succeed(parent: Release, origin: Release, now: datetime) -> None:
         specification=parent.specification,
         specification_sha256=parent.specification_sha256,
         horizon=parent.horizon,
+        agreement=parent.agreement,
         counts=dict(sorted((step, count) for step, count in rows_left.items() if count)),
         content_sha256=_sha256("\n".join([parent.content_sha256, *(row_id for *_place, row_id in gone)])),
         created_at=now,

@@ -54,6 +54,8 @@ class Release(models.Model):
     # The release whose rows these are: one that is made to forget has the rows of the first, less those forgotten.
     lineage = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="successors")
     counts = models.JSONField(default=dict)
+    # How far reviewers had agreed when it was frozen: `measures.agreement`.
+    agreement = models.JSONField(default=dict)
     rows_done = models.PositiveIntegerField(default=0)
     content_sha256 = models.CharField(max_length=64, blank=True)
     manifest_sha256 = models.CharField(max_length=64, blank=True)

@@ -9,6 +9,7 @@ from typing import Any
 from feedback.release import store
 from feedback.release.card import SPLIT_RULE, card, shards_of, trees_of
 from feedback.release.croissant import croissant
+from feedback.release.measures import COMPARED, biases
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.recipes import recipes
 from feedback.release.shards import File
@@ -23,11 +24,22 @@ def files_of(release: Release) -> list[File]:
     return sorted((File(**entry) for chunk in chunks for entry in chunk.files), key=lambda file: file.path)
 
 
+def measured(release: Release, files: Sequence[File]) -> dict[str, Any]:
+    """How far reviewers agreed, and how far position and length speak in what was preferred."""
+    shards = shards_of(files)
+    written = {
+        config: [file.lengths for parts in shards.get(config, {}).values() for file in parts] for config in COMPARED
+    }
+    return {"agreement": release.agreement or None, "bias": biases(written)}
+
+
 def seal(release: Release, files: Sequence[File], *, tombstones: Sequence[str] = ()) -> str:
     """Write what describes the files, and the manifest last; returns the manifest's SHA-256. Twice gives the same."""
     folder, shards = release.folder, shards_of(files)
     about = {
-        "README.md": card(name=release.name, folder=folder, files=files, counts=release.counts),
+        "README.md": card(
+            name=release.name, folder=folder, files=files, counts=release.counts, measured=measured(release, files)
+        ),
         "croissant.json": croissant(
             name=release.name,
             folder=folder,
@@ -69,8 +81,9 @@ def _manifest(release: Release, files: Sequence[File], tombstones: Sequence[str]
         "specification": release.specification,
         "specification_sha256": release.specification_sha256,
         "funnel": release.counts,
+        "measures": measured(release, files),
         "splits": {"rule": SPLIT_RULE, "never_in_two": ["person", "near-duplicate prompt", "near-duplicate row"]},
-        "files": [file.as_json() for file in files],
+        "files": [file.listed for file in files],
         "tombstones": list(tombstones),
     }
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

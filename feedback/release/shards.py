@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feedback.release import store, tables, twins
+from feedback.release import measures, store, tables, twins
 from feedback.release.gates.language import UNKNOWN
 from feedback.release.reading import ROWS_AT_ONCE
 
@@ -29,10 +29,17 @@ class File:
     bytes: int
     sha256: str
     languages: Sequence[str] = ()
+    # What `measures.lengths` counted in it.
+    lengths: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def listed(self) -> dict[str, Any]:
+        """What a manifest says of it."""
         facts = {"path": self.path, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
         return facts | ({"languages": list(self.languages)} if self.languages else {})
+
+    def as_json(self) -> dict[str, Any]:
+        return self.listed | ({"lengths": dict(self.lengths)} if self.lengths else {})
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,16 @@ def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: 
 def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
     """Write the Parquet file of a shard."""
     rows, languages = 0, set()
+    lengths: dict[str, Any] = {}
     with store.writing(f"{folder}/{shard.path}") as sink:
         for table in parquet_tables(sink, shard.config, tables_in_order):
             rows += table.num_rows
             languages |= set(pc.unique(pc.struct_field(table["metadata"], "language")).to_pylist())
+            for name, counted in measures.lengths(shard.config, table).items():
+                lengths[name] = lengths.get(name, 0) + counted
             beat()
-    return File(shard.path, rows, sink.bytes, sink.sha256, sorted(languages - {UNKNOWN}))
+    counts = {name: counted.tolist() for name, counted in lengths.items()}
+    return File(shard.path, rows, sink.bytes, sink.sha256, sorted(languages - {UNKNOWN}), counts)
 
 
 def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) -> Iterable[pa.Table]:
