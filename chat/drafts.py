@@ -25,6 +25,7 @@ class Draft:
     max_tokens: int
     keeps_certainty: bool
     checkpoint: str
+    left_a_loop: bool
     queued_at: datetime
     started_at: datetime
     prompt: list[dict[str, str]] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Draft:
             max_tokens=reply.max_tokens,
             keeps_certainty=reply.keeps_certainty,
             checkpoint=reply.checkpoint,
+            left_a_loop=bool(reply.timings.get("left_a_loop")),
             queued_at=reply.queued_at,
             started_at=reply.started_at or reply.queued_at,
         )

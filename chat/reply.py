@@ -85,11 +85,15 @@ def _draft(reply: Reply) -> Draft:
 
 
 def _heartbeat(draft: Draft, text: str) -> None:
-    """Keep the lease and remember the text; raises `LeaseLost` when another worker has the reply."""
+    """Keep the lease and remember the text and whether a loop was cut off it.
+
+    Raises `LeaseLost` when another worker has the reply.
+    """
     now = timezone.now()
     try:
         mine = Reply.objects.filter(pk=draft.reply_id, state=Reply.State.RUNNING, attempts=draft.attempt)
-        if not mine.update(lease_until=now + _lease(), checkpoint=text):
+        kept = {"checkpoint": text, "timings": {"left_a_loop": draft.left_a_loop}}
+        if not mine.update(lease_until=now + _lease(), **kept):
             raise streams.LeaseLost
         quota.extend(request_id=draft.reply_id, now=now)
     finally:

@@ -64,7 +64,8 @@ def _connected() -> redis.asyncio.Redis:
 class Writer:
     """Writes one reply for one attempt.
 
-    Called in threads: `heartbeat(draft, text)` every third of a lease, `keep(draft, asked)` before a question is shown.
+    Called in threads: `heartbeat(draft, text)` every third of a lease and when a loop was cut off, `keep(draft, asked)`
+    before a question is shown.
     """
 
     def __init__(
@@ -91,7 +92,6 @@ class Writer:
         self._is_lost = False
         self._is_stop_requested = False
         self._was_resumed = False
-        self._out_of_a_loop: dict[str, float] = {}
         self._certainty = certainty.Recorder()
         self._ambiguity: float | None = None
 
@@ -188,10 +188,11 @@ class Writer:
                 return await stream()
             except _Looping as loop:
                 await self._cut(loop.end)
-                if self._out_of_a_loop:
+                if self._draft.left_a_loop:
                     self._finish_reason = "repetition"
                     return None
-                self._out_of_a_loop = OUT_OF_A_LOOP
+                self._draft.left_a_loop = True
+                await self._save()  # whoever goes on after a crash does not try it once more
             except inference.ModelUnavailable as error:
                 if len(self._text) > length:
                     give_up_at, pause = time.monotonic() + PATIENCE_SECONDS, 0.0
@@ -226,7 +227,8 @@ class Writer:
     async def _request_body(self) -> dict[str, Any]:
         if self._text:
             await self._count_resumed([*self._draft.prompt, {"role": "assistant", "content": self._text}])
-        return {**self._draft.body(text=self._text, text_tokens=self._resumed_tokens), **self._out_of_a_loop}
+        body = self._draft.body(text=self._text, text_tokens=self._resumed_tokens)
+        return body | (OUT_OF_A_LOOP if self._draft.left_a_loop else {})
 
     async def _count_resumed(self, messages: list[dict[str, str]]) -> None:
         count = inference.count_tokens
@@ -331,13 +333,17 @@ class Writer:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(settings.REPLY_LEASE_SECONDS / 3)
-            try:
-                await asyncio.to_thread(self._heartbeat, self._draft, self._text)
-            except streams.LeaseLost:
-                self._is_lost = True
+            await self._save()
+            if self._is_lost:
                 return
-            except DatabaseError:
-                logger.warning("The database is away; reply %s keeps its lease while it lasts", self._draft.reply_id)
+
+    async def _save(self) -> None:
+        try:
+            await asyncio.to_thread(self._heartbeat, self._draft, self._text)
+        except streams.LeaseLost:
+            self._is_lost = True
+        except DatabaseError:
+            logger.warning("The database is away; reply %s keeps its lease while it lasts", self._draft.reply_id)
 
     async def _outcome(self, state: Reply.State, error: str) -> Outcome:
         now = timezone.now()
@@ -350,7 +356,7 @@ class Writer:
             "total_ms": _milliseconds(now - queued_at),
             "model": self._receipt.get("timings", {}),
             "repetition": repetition.rate(self._text),
-            "left_a_loop": bool(self._out_of_a_loop),
+            "left_a_loop": self._draft.left_a_loop,
             "ambiguity": None if self._ambiguity is None else round(self._ambiguity, 3),
         }
         return Outcome(

@@ -16,17 +16,35 @@ pytestmark = pytest.mark.slow
 BEGUN = "ship" + " ship" * 30
 
 
-def test_a_runaway_reply_is_cut_and_written_on_with_penalties(stack):
-    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
-    with transaction.atomic():
-        reply = sending.start_conversation(user=user, content="Say ship.", client_id=uuid.uuid4(), now=timezone.now())
-        # It has begun to go round, always takes the likeliest token, and nothing holds it back: so it goes on.
-        Reply.objects.filter(pk=reply.pk).update(
-            checkpoint=BEGUN, sampling={"temperature": 0, "repetition_penalty": 1.0, "ignore_eos": True}, max_tokens=400
-        )
+@pytest.fixture
+def begun(stack):
+    """Has a reply of a new conversation go on from a text that goes round, and always with the likeliest token."""
+
+    def begin(**known):
+        user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+        with transaction.atomic():
+            now = timezone.now()
+            reply = sending.start_conversation(user=user, content="Say ship.", client_id=uuid.uuid4(), now=now)
+            sampling = {"temperature": 0, "repetition_penalty": 1.0, "ignore_eos": True}
+            kept = {"checkpoint": BEGUN, "sampling": sampling, "max_tokens": 400, **known}
+            Reply.objects.filter(pk=reply.pk).update(**kept)
+        return reply
+
+    return begin
+
+
+def ended(reply):
     unfinished = Reply.objects.unfinished().filter(pk=reply.pk)
     wait_until(lambda: not unfinished.exists(), seconds=120, what="the reply did not end")
-    reply = Reply.objects.select_related("message").get(pk=reply.pk)
+    return Reply.objects.select_related("message").get(pk=reply.pk)
+
+
+def test_a_runaway_reply_is_cut_and_written_on_with_penalties(begun):
+    reply = begun()
+    cut = Reply.objects.filter(pk=reply.pk, state="running", timings__left_a_loop=True)
+    wait_until(cut.exists, seconds=120, what="nobody who goes on after a crash would know that it was cut")
+    assert len(cut.get().checkpoint) < len(BEGUN)
+    reply = ended(reply)
     assert reply.state == "complete"
     assert reply.timings["left_a_loop"], reply.message.content
     assert 0 <= reply.timings["repetition"] <= 1
@@ -34,3 +52,11 @@ def test_a_runaway_reply_is_cut_and_written_on_with_penalties(stack):
     assert reply.message.content.startswith("ship")
     assert not reply.message.content.startswith(BEGUN)
     assert 0 < reply.completion_tokens <= reply.max_tokens
+
+
+def test_whoever_goes_on_after_a_crash_keeps_the_penalties(begun):
+    reply = ended(begun(timings={"left_a_loop": True}, max_tokens=80))
+    assert reply.state == "complete"
+    assert reply.timings["left_a_loop"]
+    assert reply.message.content.startswith(BEGUN), "it was cut once more"
+    assert " ship" * 10 not in reply.message.content.removeprefix(BEGUN)
