@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,6 @@ from config.embedded.lifetimes import stop_with_parent
 from config.management.commands.bootstrap import NEVER_SERVED, fingerprint_of_static_files
 from tests.stack.passwords import LIGHT_HASHER
 from tests.stack.surroundings import ROOT, surroundings
-from tests.waiting import wait_until
 
 PARTS = ("stripe", "inference", "worker", "scheduler", "web")
 CHECKS = {
@@ -39,7 +39,6 @@ LINES = {"worker": " ready."}
 DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
 LOG_CHARACTERS = 3000
-STACKS_CHARACTERS = 60_000  # of all threads
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, which nobody serves
 LONGEST_REPLY = 320  # tokens: some seconds, which is long enough to be caught in the middle
 _running: list[Stack] = []  # the one of this run, once a test has asked for it
@@ -92,13 +91,17 @@ class Stack:
         self.kill(name)
         self.start(name)
 
-    def say_where_the_worker_is(self) -> None:
-        """Has Celery print what each thread of the worker is at: one that waits for ever says nothing else."""
-        if self.is_alive("worker"):
-            before = self.logs("worker")
-            self._processes["worker"].send_signal(signal.SIGUSR1)
-            with suppress(AssertionError):  # so stuck that not even its main thread answers
-                wait_until(lambda: self.logs("worker") != before, seconds=3)
+    def last_words_of_the_worker(self) -> str:
+        """Ends the worker; where in our code its threads were: one that waits for ever says nothing else.
+
+        Python's own handler of a fatal signal writes it, which needs no thread of the worker's to be free.
+        """
+        if not self.is_alive("worker"):
+            return ""
+        before = len(self.logs("worker"))
+        self.kill("worker", signal.SIGABRT)
+        said = re.sub(r"/\S+/site-packages/|/\S+/lib/python3[^/]+/", "", self.logs("worker")[before:])
+        return "\n\n".join(thread for thread in said.split("\n\n") if f'"{ROOT}' in thread).replace(f"{ROOT}/", "")
 
     def logs(self, name: str) -> str:
         """Everything the part has printed in this run."""
@@ -152,14 +155,13 @@ class Stack:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """A failed test shows what the processes printed last."""
-    report = yield
+    """A failed test shows what the processes printed last, and what the worker was at."""
     stack = getattr(item, "funcargs", {}).get("stack")
-    if report.when == "call" and report.failed and stack:
-        stack.say_where_the_worker_is()
-        for name in PARTS:
-            characters = STACKS_CHARACTERS if name == "worker" else LOG_CHARACTERS
-            report.sections.append((f"end of the log of {name}", stack.logs(name)[-characters:]))
+    logs = {name: stack.logs(name) for name in PARTS} if stack and call.when == "call" and call.excinfo else {}
+    if logs and call.excinfo and (words := stack.last_words_of_the_worker()):
+        call.excinfo.value.add_note(f"The worker was at:\n{words}")
+    report = yield
+    report.sections += [(f"end of the log of {name}", log[-LOG_CHARACTERS:]) for name, log in logs.items()]
     return report
 
 
@@ -225,6 +227,7 @@ def environment_of_processes() -> dict[str, str]:
         "STRIPE_WEBHOOK_URL": f"{os.environ['SITE_URL']}/billing/webhook",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
     }
 
 
