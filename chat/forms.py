@@ -23,10 +23,13 @@ class MessageForm(forms.Form):
 
     client_id = forms.UUIDField()
     parent = forms.UUIDField(required=False)
-    content = forms.CharField(required=False, strip=False)
+    content = forms.Field(required=False)
     is_temporary = forms.BooleanField(required=False)
     documents = forms.CharField(required=False)
     with_smaller_model = forms.BooleanField(required=False)
+
+    def clean_content(self) -> str:
+        return self.cleaned_data["content"] or ""
 
     def clean_documents(self) -> list[uuid.UUID]:
         """The ids of documents attached to the first message; what is no id is nobody's document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,6 +23,8 @@ from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Mes
 from chat.signals import person_acted, reply_queued
 
 TITLE_CHARACTERS = 60
+# Spaces, ends of lines, controls, and what only joins or turns its neighbours: a message of these alone says nothing.
+INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
 
 class BadMessage(ValueError):  # noqa: N818 - reads as what it is at the place that raises it
@@ -223,7 +226,7 @@ def delete_conversation(*, conversation: Conversation, now: datetime) -> None:
 def checked(content: str) -> str:
     """The text as it will be stored; raises `BadMessage` for what cannot be."""
     content = content.replace("\r\n", "\n").strip()
-    if not content:
+    if not any(_is_seen(character) for character in content):
         raise BadMessage("empty", _("Write a message first."))
     if len(content) > MAX_MESSAGE_CHARACTERS:
         raise BadMessage(
@@ -237,6 +240,11 @@ def checked(content: str) -> str:
             _("This message has characters that are not text (NUL or half a character). Remove them and send again."),
         )
     return content
+
+
+def _is_seen(character: str) -> bool:
+    """Whether it leaves a mark, or is none that a database keeps: that is said in other words."""
+    return unicodedata.category(character) not in INVISIBLE or character == "\0"
 
 
 def checked_whole(content: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -28,6 +30,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return _quota_answer(error)
     if isinstance(error, CapReached):
         return _cap_answer(error)
+    if isinstance(error, RequestDataTooBig):
+        text = _("A request has at most %(limit)s bytes. Shorten it or split it.")
+        limit = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,}"
+        return _answer(status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, "request_too_large", text % {"limit": limit})
     response = exception_handler(error, context)
     if response is None:
         return None

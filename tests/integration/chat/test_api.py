@@ -101,6 +101,14 @@ def test_half_a_character_gets_a_clear_answer(ann):
     assert not Conversation.objects.exists()
 
 
+def test_a_body_too_large_to_read_is_refused_as_a_program_understands(ann):
+    answer = start(ann, "x" * 3_000_000)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+    assert "2,621,440" in answer.json()["error"]["message"]
+    assert not Conversation.objects.exists()
+
+
 def test_a_deleted_conversation_is_gone_from_every_list(ann):
     conversation = start(ann).json()["conversation"]
     assert ann.delete(reverse("api-conversation", args=[conversation])).status_code == 204

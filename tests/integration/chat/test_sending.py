@@ -96,6 +96,7 @@ def test_a_double_click_that_races_is_one_message():
     [
         ("", "empty"),
         (" \n\t ", "empty"),
+        ("\u200b\u2060 \ufeff", "empty"),
         ("x" * 1_000_000, "too_long"),
         ("a\0b", "bad_characters"),
         ("a\ud800b", "bad_characters"),
@@ -105,6 +106,20 @@ def test_what_cannot_be_stored_is_refused_and_changes_nothing(user, content, cod
     with pytest.raises(sending.BadMessage) as refused:
         start(user, content)
     assert refused.value.code == code
+    assert not Conversation.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["\N{FAMILY}\u200d", "\ue000", "."])
+def test_a_single_mark_is_a_message(user, text):
+    assert start(user, text).message.parent.content == text
+
+
+def test_a_page_says_of_characters_that_are_none_that_they_have_to_go(user, client):
+    client.force_login(user)
+    fields = {"content": "a\0b", "client_id": str(uuid.uuid4())}
+    answer = client.post("/chat", fields, headers={"X-Requested-With": "fetch"})
+    assert answer.status_code == 400
+    assert "Remove them and send again" in answer.json()["html"]
     assert not Conversation.objects.exists()
 
 
