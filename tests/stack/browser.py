@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.stack import chromium
@@ -77,8 +77,9 @@ def browser() -> Iterator[Browser]:
 def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[NewPage]:
     """Opens a page in a context (a person's browser) of its own.
 
-    `new_page(user=None, *, dark=False, phone=False, locale="en-GB", javascript=True, allowing=())`: signed in as
-    `user`; `allowing` lists parts of console messages that the test provokes on purpose, such as "status of 429".
+    `new_page(user=None, *, dark=False, phone=False, locale="en-GB", javascript=True, kept=None, allowing=())`: signed
+    in as `user`; `kept` is the storage state of another context, of a browser that was closed and opened again;
+    `allowing` lists parts of console messages that the test provokes on purpose, such as "status of 429".
     """
     problems: list[str] = []
     pages: list[Page] = []
@@ -91,6 +92,7 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
         phone: bool = False,
         locale: str = "en-GB",
         javascript: bool = True,
+        kept: StorageState | None = None,
         allowing: tuple[str, ...] = (),
     ) -> Page:
         context = browser.new_context(
@@ -100,6 +102,7 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
             has_touch=phone,
             locale=locale,
             java_script_enabled=javascript,
+            storage_state=kept,
         )
         if user is not None:
             context.add_cookies([_session_cookie(user, stack)])

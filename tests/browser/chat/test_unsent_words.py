@@ -49,11 +49,10 @@ def test_what_waits_for_the_network_and_what_is_written_meanwhile_survive_the_pa
     chat.say("Say hi.")
     expect(chat.notice).to_contain_text("You are offline")
     chat.box.fill("And then bye.")
-    # The page goes before the network is back: nothing was sent. One that is only left may live on for a while.
-    context = chat.page.context
-    chat.page.close()
-    context.set_offline(False)
-    chat = ChatPage(context.new_page()).open()
+    # The browser ends before the network is back: nothing was sent. A page that is only left may live on for a while.
+    kept = chat.page.context.storage_state()
+    chat.page.context.close()
+    chat = ChatPage(new_page(kept=kept)).open()
     expect(chat.box).to_have_value("Say hi.\n\nAnd then bye.")
     assert not Message.objects.exists()
 
