@@ -170,9 +170,11 @@ def review_all(page: Page) -> None:
 def export(page: Page) -> Release:
     page.goto("/feedback/releases/")
     page.get_by_role("button", name="Export").click()
-    expect(page.get_by_text("Ready")).to_be_visible(timeout=EXPORT_SECONDS * 1000)
+    sealed = Release.objects.filter(state=Release.State.SEALED)
+    wait_until(sealed.exists, seconds=EXPORT_SECONDS, what="no worker made the release")
+    expect(page.get_by_text("Ready")).to_be_visible()
     expect(page.get_by_role("link", name=re.compile("manifest", re.I))).to_be_visible()
-    return Release.objects.get(state=Release.State.SEALED)
+    return sealed.get()
 
 
 def assert_trainers_take(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,16 +91,16 @@ class Stack:
         self.kill(name)
         self.start(name)
 
-    def last_words_of_the_worker(self) -> str:
-        """Ends the worker; where in our code its threads were: one that waits for ever says nothing else.
+    def last_words(self, name: str) -> str:
+        """Ends the part; where in our code its threads were: one that waits for ever says nothing else.
 
         Python's own handler of a fatal signal writes it, which needs no thread of the worker's to be free.
         """
-        if not self.is_alive("worker"):
+        if not self.is_alive(name):
             return ""
-        before = len(self.logs("worker"))
-        self.kill("worker", signal.SIGABRT)
-        said = re.sub(r"/\S+/site-packages/|/\S+/lib/python3[^/]+/", "", self.logs("worker")[before:])
+        before = len(self.logs(name))
+        self.kill(name, signal.SIGABRT)
+        said = re.sub(r"/\S+/site-packages/|/\S+/lib/python3[^/]+/", "", self.logs(name)[before:])
         return "\n\n".join(thread for thread in said.split("\n\n") if f'"{ROOT}' in thread).replace(f"{ROOT}/", "")
 
     def logs(self, name: str) -> str:
@@ -155,11 +155,12 @@ class Stack:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """A failed test shows what the processes printed last, and what the worker was at."""
+    """A failed test shows what the processes printed last, and what worker and web were at."""
     stack = getattr(item, "funcargs", {}).get("stack")
     logs = {name: stack.logs(name) for name in PARTS} if stack and call.when == "call" and call.excinfo else {}
-    if logs and call.excinfo and (words := stack.last_words_of_the_worker()):
-        call.excinfo.value.add_note(f"The worker was at:\n{words}")
+    for name in ("worker", "web") if logs else ():
+        if call.excinfo and (words := stack.last_words(name)):
+            call.excinfo.value.add_note(f"The {name} was at:\n{words}")
     report = yield
     report.sections += [(f"end of the log of {name}", log[-LOG_CHARACTERS:]) for name, log in logs.items()]
     return report

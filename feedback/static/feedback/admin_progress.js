@@ -2,13 +2,17 @@
 // cells are put in place, so that rows stay chosen and the focus stays where it is.
 
 const EVERY_MS = 2000;
+const LONGEST_MS = 10_000;
 const CELLS = [".field-state", ".field-progress", ".field-rows_done", ".field-finished_at"];
 
 const nameOf = (row) => row.querySelector(".action-select")?.value;
 
 async function refresh() {
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, {
+      headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(LONGEST_MS),
+    });
     if (answer.ok) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = new Map([...page.querySelectorAll("#result_list tbody tr")].map((row) => [nameOf(row), row]));
@@ -21,7 +25,7 @@ async function refresh() {
       if (!page.querySelector("#result_list progress")) return;
     }
   } catch {
-    // The network is away; the next try may find it back.
+    // The network is away, or fell silent as when a laptop sleeps; the next try may find it back.
   }
   setTimeout(refresh, EVERY_MS);
 }

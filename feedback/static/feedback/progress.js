@@ -1,10 +1,14 @@
 // While something is being made, fetch the page again every two seconds and put its new state in place of the old.
 
 const EVERY_MS = 2000;
+const LONGEST_MS = 10_000;
 
 async function refresh() {
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, {
+      headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(LONGEST_MS),
+    });
     if (answer.ok) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("[data-progress]");
@@ -13,7 +17,7 @@ async function refresh() {
       if (!page.querySelector("progress, .release__progress")) return;
     }
   } catch {
-    // The network is away; the next try may find it back.
+    // The network is away, or fell silent as when a laptop sleeps; the next try may find it back.
   }
   setTimeout(refresh, EVERY_MS);
 }
