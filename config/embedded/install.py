@@ -50,8 +50,8 @@ def _holds(folder: Path, stamp: Path, fingerprint: str) -> bool:
 
 def _install(folder: Path, extras: list[str]) -> None:
     _require_python()
-    _make_environment(folder)
     _require_space(folder)
+    _make_environment(folder)
     python = folder / "bin" / "python"
     # The pip that comes with Python 3.11 resolves slowly and cannot report a download's progress to the model's fetch.
     _pip(python, "install", "--upgrade", "pip>=25")
@@ -117,14 +117,16 @@ def _make_environment(folder: Path) -> None:
 
 
 def _require_space(folder: Path) -> None:
-    if any(folder.glob(".installed-*")):
+    """Before anything is written. An environment that was never finished makes room for the one to come."""
+    if any(folder.glob(".installed-*")) or shutil.disk_usage(folder.parent).free >= FREE_BYTES_NEEDED:
         return
-    free = shutil.disk_usage(folder).free
+    shutil.rmtree(folder, ignore_errors=True)
+    free = shutil.disk_usage(folder.parent).free
     if free < FREE_BYTES_NEEDED:
-        shutil.rmtree(folder, ignore_errors=True)
         _fail(
-            f"The disk under {ROOT} has {free / 1e9:.1f} GB left; installing takes {FREE_BYTES_NEEDED / 1e9:.0f} GB. "
-            "Free some space, or put the environment on another disk: make run VENV=/path/on/it"
+            f"The disk under {folder.parent} has {free / 1e9:.1f} GB left; installing takes "
+            f"{FREE_BYTES_NEEDED / 1e9:.0f} GB. Free some space, or put the environment on another disk: "
+            "make run VENV=/path/on/it"
         )
 
 

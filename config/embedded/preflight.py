@@ -26,6 +26,10 @@ def require_space(var: Path) -> None:
         raise RuntimeError(
             f"{var} cannot be written by this account: run as its owner, or set PARLEY_VAR to a folder of yours."
         ) from error
+    except OSError as error:
+        raise RuntimeError(
+            f"{var} cannot be written: {error.strerror}. Free some space there, or set PARLEY_VAR to another folder."
+        ) from error
     free = shutil.disk_usage(var).free
     if free < FREE_BYTES_NEEDED:
         raise RuntimeError(

@@ -17,7 +17,7 @@ import pytest
 
 from config.embedded.accounts import remove_folder
 from config.embedded.addresses import Listener
-from config.embedded.preflight import _what_to_do
+from config.embedded.preflight import _what_to_do, require_space
 from config.embedded.sockets import free_port, refusal
 from tests.stack.surroundings import ROOT
 
@@ -168,6 +168,12 @@ def test_a_port_that_is_no_port_is_refused(run: Run) -> None:
     refused = run(PORT="eighty")
     assert refused.process.wait(60) == 1
     assert "PORT='eighty' is not a port" in refused.text
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RuntimeError, match=rf"{tmp_path}/file cannot be written: .*set PARLEY_VAR to another folder"):
+        require_space(tmp_path / "file")
 
 
 def test_two_parts_on_one_port_are_named(run: Run) -> None:
