@@ -32,6 +32,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS = (390, 820, 1440)
 # Not pages of ours: Django's admin, JSON, and addresses that do something.
 ELSEWHERE = ("admin/", "api/", "v1/", "i18n/", "accounts/logout/", "accounts/2fa/webauthn/login/", "__")
+# Of places in a line that scrolls, the open one has been scrolled out of it, wholly or in part.
+HIDES_WHERE_ONE_IS = """() => [...document.querySelectorAll(".side-nav [aria-current], .tabs [aria-current]")].some(
+    (open) => { const { left, right } = open.getBoundingClientRect(); return left < 0 || right > innerWidth; })"""
 TABLE = "| case | steps |\n|---|--:|\n| worst | $n^2$ |\n"
 REPLY = "A quick sort:\n\n```python\n" + "def quick_sort(items): " * 12 + f"\n```\n\n{TABLE}"
 
@@ -115,6 +118,8 @@ def look(page: Page, address: str, *, language: str, dark: bool, axe: bool) -> l
         page.set_viewport_size({"width": width, "height": 900})
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             wrong.append(f"{address} sticks out at {width} px ({language})")
+        if page.evaluate(HIDES_WHERE_ONE_IS):
+            wrong.append(f"{address} does not show which place is open at {width} px ({language})")
         if folder := os.environ.get("SHOTS"):
             name = address.strip("/").replace("/", "_") or "home"
             page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}-{language}.png", full_page=True)
