@@ -84,6 +84,8 @@ def _check(message: Message, quote: str, right_text: str, source: str) -> None:
         raise BadRating(_("This correction could not be read. Reload the page and try again."))
     if not right_text:
         raise BadRating(_("Say what would be right."))
+    if right_text == (quote or message.content.strip()):
+        raise BadRating(_("That is what the reply says already. Change what is wrong."))
     if len(right_text) > MAX_MESSAGE_CHARACTERS or len(quote) > LONGEST_QUOTE or len(source) > LONGEST_SOURCE:
         raise BadRating(_("This correction is too long. Mark fewer words, or write less."))
     if (

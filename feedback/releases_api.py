@@ -25,7 +25,7 @@ from accounts.api_pages import NewestFirst
 from accounts.models import ApiKey, User
 from feedback import releasing
 from feedback.models import Release
-from feedback.release import downloads
+from feedback.release import downloads, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import BadSpecification, specification
 
@@ -49,6 +49,13 @@ class NotNow(APIException):
 class ReleaseThrottle(UserRateThrottle):
     scope = "releases"
     rate = "60/min"
+
+
+class VerifyThrottle(UserRateThrottle):
+    """All files are read for each."""
+
+    scope = "verify"
+    rate = "6/min"
 
 
 class ReleaseWishSerializer(serializers.Serializer[Any]):
@@ -151,6 +158,55 @@ class OneRelease(APIView):
         files: Any = downloads.links(release, user=cast(User, request.user)) if is_ready else []
         shown = {**ReleaseSerializer(release).data, "files": FileSerializer(files, many=True).data}
         return Response(shown)
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    is_whole = serializers.BooleanField()
+    problems = serializers.ListField(child=serializers.CharField(), help_text="What is wrong, in English.")
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    config = serializers.CharField()
+    added = serializers.IntegerField(help_text="Rows that the other has and this one has not.")
+    removed = serializers.IntegerField(help_text="Rows that this one has and the other has not.")
+    kept = serializers.IntegerField()
+
+
+class OtherSerializer(serializers.Serializer[Any]):
+    other = serializers.UUIDField(help_text="The release to hold this one against.")
+
+
+class VerifyRelease(APIView):
+    throttle_classes = [VerifyThrottle]
+
+    required_scope = ApiKey.Scope.RELEASES
+    permission_classes = PERMISSIONS
+
+    @extend_schema(responses=VerdictSerializer)
+    def get(self, request: Request, release_id: uuid.UUID) -> Response:
+        """Read every file of a release and hold it against the manifest."""
+        found = verify.problems(get_object_or_404(Release.objects.data_sets(), pk=release_id))
+        return Response(VerdictSerializer({"is_whole": not found, "problems": found}).data)
+
+
+class CompareReleases(APIView):
+    throttle_classes = [ReleaseThrottle]
+
+    required_scope = ApiKey.Scope.RELEASES
+    permission_classes = PERMISSIONS
+
+    @extend_schema(parameters=[OtherSerializer], responses=DifferenceSerializer(many=True))
+    def get(self, request: Request, release_id: uuid.UUID) -> Response:
+        """What changed from one release to another, config by config."""
+        wish = OtherSerializer(data=request.query_params)
+        wish.is_valid(raise_exception=True)
+        old, new = (
+            get_object_or_404(Release.objects.data_sets(), pk=one) for one in (release_id, wish.validated_data["other"])
+        )
+        for release in (old, new):
+            if release.state not in Release.MADE:
+                raise NotNow(f"{release.name} was not made to its end: it is {release.state}")
+        return Response(DifferenceSerializer(verify.differences(old=old, new=new), many=True).data)
 
 
 class CancelRelease(APIView):

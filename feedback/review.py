@@ -29,6 +29,8 @@ from feedback.telling import tell_of_review
 LEASE = timedelta(minutes=10)
 # Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
 TRIES = 20
+# How what was drawn at random is called, whatever order its reader chose.
+SLICE = "slice"
 
 
 class BadDecision(ValueError):  # noqa: N818
@@ -52,7 +54,7 @@ def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason:
     if held is not None:
         return held
     is_random = order != "escalated" and not reason and _drawn(settings.REVIEW_RANDOM_SHARE)
-    drawn_by = "slice" if is_random else order
+    drawn_by = SLICE if is_random else order
     waiting = sampling.with_reason(Rating.objects.awaiting_review(reviewer=reviewer, now=now), reason)
     open_ratings = sampling.ordered(waiting, "random" if is_random else order, reader=reviewer)
     for _try in range(TRIES):

@@ -48,9 +48,16 @@ def review_queue(request: HttpRequest) -> HttpResponse:
         "reason": reason,
         "reasons": (reasons.DOWN | reasons.UP).items(),
         "may_adjudicate": may_adjudicate,
+        "was_given_before": rating is not None and _was_given_before(rating, reviewer, order=order, reason=reason),
         **(_shown(rating, may_adjudicate=may_adjudicate) if rating else {}),
     }
     return render(request, "feedback/review.html", context)
+
+
+def _was_given_before(rating: Rating, reviewer: User, *, order: str, reason: str) -> bool:
+    """Whether the reader holds it from another order, or it is not with the reason that they chose since."""
+    drawn_by = rating.leases.filter(reviewer=reviewer).values_list("drawn_by", flat=True).first()
+    return drawn_by not in (order, review.SLICE) or bool(reason and reason not in rating.reasons)
 
 
 def _shown(rating: Rating, *, may_adjudicate: bool) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def _earlier(version: int) -> list[UUID]:
         earlier = Release.objects.data_sets().filter(version=version).first()
         if earlier is None:
             raise BadSpecification(f"after_version names release {version}, and there is none")
-        if earlier.state not in (Release.State.SEALED, Release.State.SUPERSEDED):
+        if earlier.state not in Release.MADE:
             raise BadSpecification(f"after_version names release {version}, which was not made to its end")
         found.append(earlier.origin.pk)
         version = earlier.specification["after_version"]

@@ -40,6 +40,7 @@ class Release(models.Model):
         SUPERSEDED = "superseded", _("Replaced")
 
     UNFINISHED = (State.QUEUED, State.BUILDING)
+    MADE = (State.SEALED, State.SUPERSEDED)
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     version = models.PositiveIntegerField(unique=True, null=True, blank=True)

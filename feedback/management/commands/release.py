@@ -57,7 +57,7 @@ class Command(BaseCommand):
         elif action == "evaluation":
             self._evaluation(options["name"], Path(options["file"]))
         elif action == "diff":
-            self._diff(_release(options["version"]), _release(options["other"]))
+            self._diff(_made(options["version"]), _made(options["other"]))
         else:
             self._load(_release(options["version"]))
 
@@ -129,4 +129,12 @@ def _release(version: int) -> Release:
     release = Release.objects.filter(version=version).first()
     if release is None:
         raise CommandError(f"There is no release {version}; `manage.py release list` shows what there is.")
+    return release
+
+
+def _made(version: int) -> Release:
+    """One that has rows to hold against those of another: made to its end, and perhaps replaced since."""
+    release = _release(version)
+    if release.state not in Release.MADE:
+        raise CommandError(f"{release.name} was not made to its end: it is {release.state}")
     return release

@@ -1,4 +1,5 @@
-// Words marked in a reply can be called wrong: a button appears beside them and opens the form with the words in it.
+// Words marked in a reply can be called wrong: a button appears beside them and opens the form with the words in it. A
+// better answer can be begun from the reply itself.
 
 const chat = document.querySelector("[data-chat]");
 const template = document.querySelector("template[data-mark-wrong]");
@@ -46,3 +47,15 @@ if (chat && template) {
     details.scrollIntoView({ block: "nearest" });
   });
 }
+
+document.addEventListener("click", ({ target }) => {
+  const form = target.closest("[data-edit-reply]")?.form;
+  const source = form?.closest("[data-turn]")?.querySelector("template[data-source]");
+  if (!source) return;
+  const { quote, right_text: right } = form.elements;
+  quote.value = "";
+  right.value = right.value || source.content.textContent;
+  right.rows = Math.min(20, right.value.split("\n").length + 2);
+  for (const field of [quote, right]) field.dispatchEvent(new Event("input", { bubbles: true }));
+  right.focus();
+});

@@ -44,3 +44,24 @@ def test_marked_words_are_corrected_with_a_source(new_page: NewPage, stack: Stac
     page.reload()
     page.get_by_text("1 correction").click()
     expect(page.get_by_label("What would be right?")).to_have_value("")
+
+
+def test_a_better_answer_is_written_in_the_reply_itself(new_page: NewPage, stack: Stack) -> None:
+    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+    reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
+    page = ChatPage(new_page(user, allowing=("status of 400",))).open(f"/c/{reply.conversation_id}").page
+    page.wait_for_load_state()
+    page.get_by_role("button", name="Bad reply").click()
+    page.get_by_text("Correct it").click()
+    page.get_by_role("button", name="Edit the whole reply").click()
+    box = page.get_by_label("What would be right?")
+    expect(box).to_have_value("The tower is **300 m** tall.")
+    expect(box).to_be_focused()
+    page.get_by_role("button", name="Save the correction").click()
+    expect(page.get_by_text("That is what the reply says already.")).to_be_visible()
+    expect(box).to_have_value("The tower is **300 m** tall.")
+    box.fill("The tower is **330 m** tall.")
+    page.get_by_role("button", name="Save the correction").click()
+    expect(page.get_by_text("1 correction")).to_be_visible()
+    correction = Correction.objects.get(message=reply)
+    assert (correction.quote, correction.right_text) == ("", "The tower is **330 m** tall.")

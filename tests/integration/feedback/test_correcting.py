@@ -42,7 +42,15 @@ def test_words_are_found_as_they_are_shown_and_as_they_are_written(reply, quote)
 
 @pytest.mark.parametrize(
     ("quote", "right_text"),
-    [("400 m", "330 m"), ("300 m", " "), ("300 m", "a\0b"), ("300 m", "x" * 40_000), ("x" * 5000, "330 m")],
+    [
+        ("400 m", "330 m"),
+        ("300 m", " "),
+        ("300 m", "a\0b"),
+        ("300 m", "x" * 40_000),
+        ("x" * 5000, "330 m"),
+        ("300 m", " 300 m"),
+        ("", REPLY),
+    ],
 )
 def test_nonsense_is_refused_with_nothing_written(reply, quote, right_text):
     with pytest.raises(capture.BadRating):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 
 import pytest
 from django.conf import settings
@@ -15,11 +16,12 @@ from accounts.models import User, WebhookDelivery
 from accounts.webhooks import endpoints
 from billing.models import Plan
 from billing.plans import seed_plans
+from feedback import releasing
 from feedback.models import Release
 from feedback.release import building, store
 from feedback.release.specification import BadSpecification, specification
 from tests import factories
-from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, sealed, some_ratings, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -128,6 +130,32 @@ def test_a_release_whose_files_were_lost_or_changed_says_so(reviewer):
         store.remove(f"{release.folder}/manifest.json")
 
 
+def test_releases_are_verified_and_compared_with_a_key_and_by_command(reviewer, capsys):
+    some_ratings(reviewer, 2)
+    old = sealed(test_share=0.0, validation_share=0.0)
+    some_ratings(reviewer, 1)
+    new, cancelled = sealed(test_share=0.0, validation_share=0.0), frozen(configs=("sft",))
+    releasing.cancel(cancelled, now=timezone.now())
+    client = caller(reviewer, "releases")
+    assert client.get(f"/api/releases/{old.pk}/verify").json() == {"is_whole": True, "problems": []}
+    store.write(f"{old.folder}/README.md", b"changed")
+    told = client.get(f"/api/releases/{old.pk}/verify").json()
+    assert told == {"is_whole": False, "problems": ["README.md was changed"]}
+    changed = client.get(f"/api/releases/{old.pk}/diff", {"other": str(new.pk)}).json()
+    call_command("release", "diff", "1", "2")
+    lines = [f"{one['config']:12} +{one['added']:,} -{one['removed']:,} ={one['kept']:,}" for one in changed]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert lines
+    # One that was not made has no rows, which is not the same as that all of them were removed.
+    refused = client.get(f"/api/releases/{old.pk}/diff", {"other": str(cancelled.pk)})
+    assert refused.status_code == 409
+    assert "v0003 was not made to its end" in refused.content.decode()
+    with pytest.raises(CommandError, match="v0003 was not made to its end"):
+        call_command("release", "diff", "1", "3")
+    assert client.get(f"/api/releases/{old.pk}/diff").status_code == 400
+    assert client.get(f"/api/releases/{uuid.uuid4()}/verify").status_code == 404
+
+
 def test_nobody_else_gets_in(reviewer):
     some_ratings(reviewer, 1)
     release_id = make(caller(reviewer, "releases")).json()["id"]
@@ -135,6 +163,7 @@ def test_nobody_else_gets_in(reviewer):
     for client in strangers:
         assert make(client).status_code == 403
         assert client.get("/api/releases").status_code == 403
-        assert client.get(f"/api/releases/{release_id}").status_code == 403
+        for address in ("", "/verify", f"/diff?other={release_id}"):
+            assert client.get(f"/api/releases/{release_id}{address}").status_code == 403
         assert client.post(f"/api/releases/{release_id}/cancel").status_code == 403
     assert make(Client()).status_code in (401, 403)

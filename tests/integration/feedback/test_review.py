@@ -69,6 +69,17 @@ def test_nobody_decides_what_they_were_not_given(rating, client, verdict):
         assert "You have decided this one already." in page
 
 
+def test_a_reader_who_chooses_anew_is_told_why_the_same_rating_is_there(rating, client, settings):
+    settings.REVIEW_RANDOM_SHARE = settings.REVIEW_GOLD_SHARE = 0
+    client.force_login(reviewer())
+    before = "You were given this one before."
+    pages = [
+        client.get(reverse("review"), {"order": order}).content.decode() for order in ("oldest", "oldest", "newest")
+    ]
+    assert [before in page for page in pages] == [False, False, True]
+    assert before in client.get(reverse("review"), {"reason": "too_long"}).content.decode()
+
+
 def test_who_was_too_slow_may_decide_while_there_is_a_place(rating):
     now, slow, other = timezone.now(), reviewer(), reviewer()
     later = now + review.LEASE + timedelta(minutes=1)
