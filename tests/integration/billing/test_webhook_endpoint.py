@@ -36,7 +36,7 @@ def signed(body, secret=SECRET, at=None):
     return WebhookSignature.generate_signature_header(body.decode(), secret, at)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_a_signed_event_is_stored_once_however_often_it_comes(post):
     body = body_of()
     assert [post(body, signed(body)) for _ in range(3)] == [200, 200, 200]
@@ -44,7 +44,7 @@ def test_a_signed_event_is_stored_once_however_often_it_comes(post):
     assert (event.object_id, event.state, bytes(event.body)) == ("sub_1", "waiting", body)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_what_an_event_says_of_people_is_forgotten_once_it_is_worked_off(post):
     body = body_of(type="payment_link.created", data={"object": {"email": "ann@example.org"}})
     assert post(body, signed(body)) == 200
@@ -53,7 +53,7 @@ def test_what_an_event_says_of_people_is_forgotten_once_it_is_worked_off(post):
     assert (event.state, bytes(event.body)) == ("ignored", b"")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_a_thin_event_is_stored_as_well(post):
     body = json.dumps(
         {
@@ -68,7 +68,7 @@ def test_a_thin_event_is_stored_as_well(post):
     assert StripeEvent.objects.get().object_id == "sub_9"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_both_secrets_count_while_one_rolls(settings, post):
     settings.STRIPE_WEBHOOK_SECRET = f"{SECRET},whsec_test_two"
     for number, secret in enumerate((SECRET, "whsec_test_two")):
@@ -131,7 +131,7 @@ def test_other_methods_are_refused(post):
     assert post(b"", "", method="GET") == 405
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_a_database_that_refuses_is_told_to_stripe_as_try_again(post):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_stripeevent RENAME TO billing_gone")
@@ -143,7 +143,7 @@ def test_a_database_that_refuses_is_told_to_stripe_as_try_again(post):
             cursor.execute("ALTER TABLE billing_gone RENAME TO billing_stripeevent")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_the_same_event_delivered_at_once_by_many_is_one_row(post):
     body = body_of()
     signature = signed(body)
@@ -152,7 +152,7 @@ def test_the_same_event_delivered_at_once_by_many_is_one_row(post):
     assert StripeEvent.objects.count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("alone")
 def test_a_broker_that_is_down_does_not_keep_stripe_waiting(settings, post):
     settings.VALKEY_URL = "redis://127.0.0.1:1/0"
     waking._valkey.cache_clear()

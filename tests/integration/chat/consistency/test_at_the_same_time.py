@@ -21,7 +21,7 @@ from tests import factories
 from tests.integration.chat.consistency.checks import WORDINGS, answered, begun
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def ask_at_once(answer: Message, texts: list[str], client_id: uuid.UUID) -> ConsistencyCheck:
