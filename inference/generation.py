@@ -70,7 +70,7 @@ class Generation:
     """An order on its way. `tokens` is the prompt and the reply so far; `computed` of them are in the slot's cache.
 
     `produced` of `tokens` are the reply. `unread` tokens more were drawn by steps that were launched and not read; the
-    cache may be ahead of `tokens`.
+    cache may be ahead of `tokens`. While it runs and stands still for better ones, `let_by_since` says since when.
     """
 
     def __init__(self, order: Order, detokenizer: Detokenizer, listener: Listener, *, now: float) -> None:
@@ -93,12 +93,17 @@ class Generation:
         self.admitted: float | None = None
         self.first_token: float | None = None
         self.last_token: float | None = None
-        self.last_step = now
+        self.let_by_since: float | None = None
 
     def append(self, token: int) -> None:
         """The reply's next token."""
         self.tokens.append(token)
         self.produced += 1
+
+    def stands_still(self, now: float) -> None:
+        """It was to take part in a step, and better ones went first."""
+        if self.let_by_since is None:
+            self.let_by_since = now
 
     @property
     def reserved(self) -> int:

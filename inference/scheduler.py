@@ -19,7 +19,7 @@ from inference.generation import Delta, Generation, State
 from inference.metrics import Metrics, StepMetrics
 from inference.sampling import TokenLogprob, UnusableLogits
 from inference.slots import SlotTable, common_prefix
-from inference.steps import FED, StepAhead, StepLimits, Work, is_due, plan_step
+from inference.steps import FED, Plan, StepAhead, StepLimits, Work, is_due, plan_step
 
 logger = logging.getLogger(__name__)
 WORTH_WAITING_FOR = 64
@@ -90,12 +90,12 @@ class Scheduler:
         self._drop_cancelled()
         self._drop_overdue(now)
         self._admit(now)
-        works = plan_step(self.running, self._limits, now, may_draft=self._drawing is None)
-        has_work = bool(works or self._ahead)
+        plan = plan_step(self.running, self._limits, now, may_draft=self._drawing is None)
+        has_work = bool(plan.works or self._ahead)
         if self._drawing:
-            self._run_ahead(self._drawing, works)
-        elif works:
-            self._run(works, now)
+            self._run_ahead(self._drawing, plan, now)
+        elif plan.works:
+            self._run(plan, now)
         self._tell_positions()
         self._observe()
         self._flush()
@@ -168,7 +168,7 @@ class Scheduler:
         generation.state = State.RUNNING
         generation.slot = slot.index
         generation.computed = generation.cached_tokens = placement.length
-        generation.admitted = generation.last_step = now
+        generation.admitted = now
         self.running.append(generation)
         if self._drawing:
             self._drawing.begin(slot.index, generation.order.sampling, prompt)
@@ -178,8 +178,8 @@ class Scheduler:
 
     # What continues
 
-    def _run(self, works: Sequence[Work], now: float) -> None:
-        began = self._clock()
+    def _run(self, plan: Plan, now: float) -> None:
+        works, began = plan.works, self._clock()
         self._worst_priority = max(work.generation.order.priority for work in works)
         # Nobody gives way to an order that could not begin anyway, nor once they stood still for too long.
         gives_way = self.table.room.free_slots > 0 and not any(is_due(work.generation, now) for work in works)
@@ -188,25 +188,28 @@ class Scheduler:
             logits = self.executor.forward([work.segment for work in works], interruption)
         except StepInterrupted:
             self._metrics.interrupted.labels(self._model).inc()
+            for work in works:
+                work.generation.stands_still(now)
             return
         finally:
             self._worst_priority = NOBODY
+        plan.note_who_stood_still(self.running, now)
         row, computed = 0, self._clock()
         for work in works:
-            work.generation.last_step = now
             self._take(work, logits[row : row + work.segment.logits], computed)
             row += work.segment.logits
         self._step_metrics.step(replies=len(works), seconds=self._clock() - began)
 
     # The same, where the executor draws: one step ahead of what is known here
 
-    def _run_ahead(self, executor: DrawingExecutor, works: Sequence[Work]) -> None:
+    def _run_ahead(self, executor: DrawingExecutor, plan: Plan, now: float) -> None:
         """Launch this step, then read the one before it, while this one runs.
 
         Whoever turns out to have ended, or was cancelled, has one token too many in this step; it is never read.
         """
         began = self._clock()
-        before, self._ahead = self._ahead, self._launch(executor, works)
+        before, self._ahead = self._ahead, self._launch(executor, plan.works)
+        plan.note_who_stood_still(self.running, now)
         if before:
             self._read(before)
             self._step_metrics.step(replies=len(before.works), seconds=self._clock() - began)
@@ -214,7 +217,7 @@ class Scheduler:
             self._ahead = None
 
     def _launch(self, executor: DrawingExecutor, works: Sequence[Work]) -> StepAhead | None:
-        allowed, began = {}, self._clock()
+        allowed = {}
         masked = [work for work in works if work.generation.order.grammar and work.segment.logits]
         for generation, segment, _ in masked:
             with self._alone(generation):
@@ -226,7 +229,6 @@ class Scheduler:
             return None
         launched = executor.launch([work.segment for work in works], allowed)
         for generation, segment, _ in works:
-            generation.last_step = began
             generation.computed = segment.start + len(segment.tokens)
             generation.unread += segment.logits
             if segment.tokens is not FED:

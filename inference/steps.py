@@ -10,10 +10,13 @@ from inference.drafting import Drafter
 from inference.executor.base import LAST_DRAWN, Launched, Segment
 from inference.generation import Generation
 
-DUE_SHARE = 8
-"""One part in so many of a chunk is for prompts that stood still so long, while a better one is computed."""
+SHORT_SHARE = 8
+"""One part in so many of a chunk is for prompts that stood still for too long, while a better one is computed; and that
+is all of a step in which nobody better takes part, for as long as better ones keep coming: such steps get done."""
 LONGEST_PAUSE = 1.0
 """Seconds that a running reply stands still for prompts of better priority before it takes part in a step again."""
+NO_PROMPT = 1 << 31
+"""Worse than any priority: without a prompt to compute nobody stands still."""
 FED = (LAST_DRAWN,)
 """The tokens of a segment whose one token is drawn by the step before it: the host did not know it at the launch."""
 
@@ -59,21 +62,39 @@ class StepAhead:
         return any(work.is_wanted for work in self.works)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A step: what each takes part with, and the best priority of the prompts, for which worse ones stand still."""
+
+    works: list[Work]
+    best: int = NO_PROMPT
+
+    def note_who_stood_still(self, running: Sequence[Generation], now: float) -> None:
+        """To be called when the step, begun at `now`, was done."""
+        part = {id(work.generation) for work in self.works}
+        for generation in running:
+            if generation.order.priority <= self.best or id(generation) in part:
+                generation.let_by_since = None
+            else:
+                generation.stands_still(now)
+
+
 def is_due(generation: Generation, now: float) -> bool:
     """It has stood still for so long that nobody is let by any more."""
-    return now - generation.last_step >= LONGEST_PAUSE
+    return generation.let_by_since is not None and now - generation.let_by_since >= LONGEST_PAUSE
 
 
-def plan_step(running: Sequence[Generation], limits: StepLimits, now: float, *, may_draft: bool) -> list[Work]:
+def plan_step(running: Sequence[Generation], limits: StepLimits, now: float, *, may_draft: bool) -> Plan:
     """Every decoding reply, then prompts while the chunk lasts, the best first, without those that give way."""
     prompts = [generation for generation in running if not generation.is_decoding]
     if not prompts:
-        return list(_decoding(running, limits, may_draft=may_draft))
+        return Plan(list(_decoding(running, limits, may_draft=may_draft)))
     best = min(generation.order.priority for generation in prompts)
     going = [each for each in running if each.order.priority <= best or is_due(each, now)]
     decoding = [generation for generation in going if generation.is_decoding]
     waiting = [generation for generation in going if not generation.is_decoding]
-    return [*_decoding(decoding, limits, may_draft=may_draft), *_computing(waiting, limits.chunk, best)]
+    computing = _computing(waiting, limits.chunk, best)
+    return Plan([*_decoding(decoding, limits, may_draft=may_draft), *computing], best)
 
 
 def _decoding(decoding: Sequence[Generation], limits: StepLimits, *, may_draft: bool) -> Iterator[Work]:
@@ -92,9 +113,10 @@ def _decoding(decoding: Sequence[Generation], limits: StepLimits, *, may_draft: 
 def _computing(waiting: Sequence[Generation], chunk: int, best: int) -> Iterator[Work]:
     due = [generation for generation in waiting if generation.order.priority > best]
     first = [generation for generation in waiting if generation.order.priority <= best]
-    kept = max(1, chunk // DUE_SHARE) if due else 0
-    room = chunk
-    for generation in (*first, *sorted(due, key=lambda each: each.last_step)):
+    short = max(1, chunk // SHORT_SHARE)
+    room = short if any(generation.let_by_since is not None for generation in first) else chunk
+    kept = short if due else 0
+    for generation in (*first, *sorted(due, key=lambda each: each.let_by_since or 0.0)):
         count = min(room if generation in due else room - kept, generation.uncomputed)
         room -= count
         if count:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inference.admission import AdmissionPolicy
 from inference.executor.null import NullExecutor
 from inference.generation import Generation, Order, State
-from inference.steps import LONGEST_PAUSE
+from inference.steps import LONGEST_PAUSE, SHORT_SHARE
 from tests.unit.inference.scheduler_bench import VOCABULARY, Bench, alone, order, orders
 
 
@@ -166,6 +166,32 @@ def test_no_step_is_given_up_for_who_could_not_begin_anyway() -> None:
     bench.step()
     assert [len(bench.said(each)) for each in running] == [count + 1 for count in said]
     assert bench.counted("inference_steps_interrupted_total") == 0
+
+
+def test_prompts_that_wait_for_their_like_keep_no_better_one_waiting() -> None:
+    executor = BusyExecutor(slots=8, positions=200, vocabulary=VOCABULARY)
+    bench = Bench(slots=8, budget=1600, chunk=8, executor=executor, policy=AdmissionPolicy(user_slots=8))
+    free = [bench.add(order([1 + number] * 100, priority=2)) for number in range(4)]
+    while not bench.said(free[1]):
+        bench.step()
+    assert free[2].computed == 0
+    assert bench.now > LONGEST_PAUSE
+    executor.happens = lambda: bench.scheduler.hurry(0)
+    bench.step()
+    assert bench.counted("inference_steps_interrupted_total") == 1
+
+
+def test_steps_are_short_while_better_prompts_keep_coming_and_whole_again_afterwards() -> None:
+    executor = BusyExecutor(slots=8, positions=200, vocabulary=VOCABULARY)
+    bench = Bench(slots=8, budget=1600, chunk=16, executor=executor)
+    free = bench.add(order([1] * 100, priority=2))
+    computed = []
+    for is_given_up in (True, False, False):
+        executor.happens = (lambda: bench.scheduler.hurry(0)) if is_given_up else None
+        bench.step()
+        bench.scheduler.begin()
+        computed.append(free.computed)
+    assert computed == [0, 16 // SHORT_SHARE, 16 // SHORT_SHARE + 16]
 
 
 def test_an_order_that_comes_between_steps_gives_nothing_up() -> None:
