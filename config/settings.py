@@ -149,7 +149,9 @@ DATABASES = {
             "pool": {
                 "min_size": 2,
                 "max_size": env.int("DATABASE_POOL_SIZE", default=20),
-                "timeout": 30,  # what hundreds who come in one moment wait for, rather than be turned away
+                "timeout": env.float(
+                    "DATABASE_POOL_SECONDS", default=30
+                ),  # what hundreds who come in one moment wait for, rather than be turned away
             },
         },
     }

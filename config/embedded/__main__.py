@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from config.embedded.lock import AlreadyHeld, Lock
 from config.embedded.postgres import Postgres
 from config.embedded.valkey import Valkey
 
+LOGS = {"DATABASE_URL": "postgres.log", "VALKEY_URL": "valkey.log"}
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -39,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).set_defaults(function=function)
     execute = commands.add_parser("exec", help="run a command with both databases up and their addresses set")
-    execute.add_argument("command", nargs=argparse.REMAINDER)
+    execute.add_argument("command", help="a program of the environment, such as python, or of the machine")
+    execute.add_argument("arguments", nargs=argparse.REMAINDER)
     execute.set_defaults(function=_execute)
     return parser
 
@@ -74,31 +76,42 @@ def _execute(var: Path, arguments: argparse.Namespace) -> int:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return subprocess.call(
-                arguments.command,
-                env={**os.environ, **addresses},
+                [arguments.command, *arguments.arguments],
+                env={**os.environ, **addresses, "PATH": _path(var)},
                 preexec_fn=lambda: signal.signal(signal.SIGINT, before),
             )
         finally:
             signal.signal(signal.SIGINT, before)
 
 
+def _path(var: Path) -> str:
+    """Ours come first, the environment's and PostgreSQL's: a pg_dump of the machine may be too old for the server."""
+    ours = [] if os.environ.get("DATABASE_URL") else [str(Postgres(var / "postgres").programs)]
+    return os.pathsep.join([str(Path(sys.executable).parent), *ours, os.environ.get("PATH", os.defpath)])
+
+
 @contextmanager
 def _databases(var: Path) -> Iterator[dict[str, str]]:
-    """Both databases' addresses: of those already running for this folder, or of two that run as long as the block."""
-    postgres, valkey = Postgres(var / "postgres"), Valkey(var / "valkey")
+    """Both databases' addresses: given ones, those already running for this folder, or some for just the block."""
+    places: dict[str, Postgres | Valkey] = {
+        "DATABASE_URL": Postgres(var / "postgres"),
+        "VALKEY_URL": Valkey(var / "valkey"),
+    }
+    servers = {name: server for name, server in places.items() if not os.environ.get(name)}
     try:
-        with Lock(var / "run.lock", text=f"pid {os.getpid()}"):
-            try:
-                postgres.start(var / "postgres.log")
-                valkey.start(var / "valkey.log")
-                yield {"DATABASE_URL": postgres.url, "VALKEY_URL": valkey.url}
-            finally:
-                valkey.stop()
-                postgres.stop()
+        with Lock(var / "run.lock", text=f"pid {os.getpid()}"), ExitStack() as stops:
+            for name, server in servers.items():
+                stops.callback(server.stop)
+                server.start(var / LOGS[name])
+            yield _addresses(servers)
     except AlreadyHeld:
-        postgres.wait(seconds=30)
-        valkey.wait(seconds=30)
-        yield {"DATABASE_URL": postgres.url, "VALKEY_URL": valkey.url}
+        for server in servers.values():
+            server.wait(seconds=30)
+        yield _addresses(servers)
+
+
+def _addresses(servers: Mapping[str, Postgres | Valkey]) -> dict[str, str]:
+    return {name: os.environ.get(name) or servers[name].url for name in LOGS}
 
 
 if __name__ == "__main__":

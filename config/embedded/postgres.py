@@ -72,7 +72,8 @@ class Postgres(Server):
         return self._home / "data"
 
     @cached_property
-    def _binaries(self) -> Path:
+    def programs(self) -> Path:
+        """The folder of PostgreSQL's own programs."""
         return _binaries_for(self._account)
 
     @cached_property
@@ -127,7 +128,7 @@ class Postgres(Server):
     def _run(self, program: str, *arguments: str | Path, statements: str = "") -> None:
         """Runs one of PostgreSQL's programs to its end; raises RuntimeError with its output if that fails."""
         done = subprocess.run(
-            [self._binaries / program, *arguments],
+            [self.programs / program, *arguments],
             input=statements.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -152,7 +153,7 @@ class Postgres(Server):
         settings = SETTINGS | ({} if self._durable else NOT_DURABLE)
         settings["unix_socket_directories"] = str(self._socket_folder)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(self._binaries / "postgres"), "-D", str(self._data), *options]
+        return [str(self.programs / "postgres"), "-D", str(self._data), *options]
 
     def become(self) -> None:
         """Turns this process into the server; does not return."""
