@@ -237,6 +237,16 @@ def _settle(rating: Rating, last: ReviewDecision) -> bool:
     return True
 
 
+def keep(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> bool:
+    """Whether the reviewer, who is still at it, keeps their place; not when it ran out and somebody else has it."""
+    with transaction.atomic():
+        rating = Rating.objects.select_for_update(of=("self",)).filter(pk=rating_id).first()
+        if rating is None or not _may_read(rating, reviewer, now):
+            return False
+        mine = ReviewLease.objects.filter(rating=rating, reviewer=reviewer, event=rating.event_id)
+        return bool(mine.update(until=now + LEASE))
+
+
 def skip(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:
     """Give it back, for another reviewer to take; it goes to the end of the queue, of this reader's above all."""
     mine = ReviewLease.objects.filter(rating=rating_id, reviewer=reviewer)

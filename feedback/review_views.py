@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -120,6 +121,15 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
     except review.BadDecision as refusal:
         messages.error(request, str(refusal))
     return redirect(reverse("review") + _address(given["order"], given["reason"]))
+
+
+@login_required
+@permission_required("feedback.review", raise_exception=True)
+@require_POST
+def keep(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
+    """Told by the page while its reader writes; 409 when the rating is theirs no more."""
+    is_kept = review.keep(rating_id=rating_id, reviewer=person(request), now=timezone.now())
+    return HttpResponse(status=HTTPStatus.NO_CONTENT if is_kept else HTTPStatus.CONFLICT)
 
 
 def _address(order: str, reason: str) -> str:

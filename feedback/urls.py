@@ -26,6 +26,7 @@ urlpatterns = [
     path("dashboard/<slug:key>.csv", dashboard_views.table_as_csv, name="dashboard-csv"),
     path("review/", review_views.review_queue, name="review"),
     path("review/<uuid:rating_id>", review_views.decide, name="decide"),
+    path("review/<uuid:rating_id>/keep", review_views.keep, name="keep-rating"),
     path("erasures/", erasure_views.erasures, name="erasures"),
     path("erasures/<uuid:erasure_id>", erasure_views.receipt, name="erasure-receipt"),
     path("releases/", release_views.releases, name="releases"),

@@ -1,11 +1,15 @@
 // Decide by keyboard: A, R or S decide at once, W writes, E rewrites the reply, C takes the correction over; Escape leaves
 // the text, and Control and Enter in it approve with what was written. What changes shows beneath while one writes.
 
+import { request } from "../config/js/request.js";
+import { toast } from "../config/js/toast.js";
 import { difference } from "./difference.js";
 
 const form = document.querySelector("[data-review]");
 const box = form?.querySelector("[name=ideal_text]");
 const reply = document.querySelector("[data-rated-reply]")?.content.textContent ?? "";
+// A place in the queue is kept for ten minutes; who writes for longer keeps it by writing.
+const KEEP_EVERY_MS = 60_000;
 const ELEMENTS = { same: "span", gone: "del", new: "ins" };
 
 function press(key) {
@@ -55,4 +59,19 @@ document.addEventListener("click", (event) => {
   if (sibling) fill(sibling.querySelector("[data-text]").content.textContent);
 });
 
+let keptAt = Date.now();
+
+async function keep() {
+  if (Date.now() - keptAt < KEEP_EVERY_MS) return;
+  keptAt = Date.now();
+  try {
+    await request(form.dataset.keep, { method: "POST" });
+  } catch (error) {
+    if (error.status !== 409) return; // the network is away, and the next try may find it back
+    keptAt = Infinity;
+    toast(form.dataset.lost, { kind: "error" });
+  }
+}
+
 box?.addEventListener("input", showDifference);
+form?.addEventListener("input", keep);

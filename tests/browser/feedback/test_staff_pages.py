@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from chat.models import Message
-from feedback import capture, comparing, correcting
-from feedback.models import Rating, Release, ReviewDecision
+from feedback import capture, comparing, correcting, review
+from feedback.models import Rating, Release, ReviewDecision, ReviewLease
 from tests import factories, reviewing
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
@@ -130,6 +130,27 @@ def test_the_pages_of_staff_are_accessible_and_fit(
     for address in ("review/", "dashboard/?days=90", "releases/", f"releases/{release.pk}"):
         page.goto(f"/feedback/{address}")
         check(page, address)
+
+
+def test_who_writes_for_long_keeps_the_rating_and_hears_when_it_is_lost(new_page: NewPage, reviewer: User) -> None:
+    rating = rate(factories.consenting_user(), "How tall is the tower?", "300 m.", -1)
+    page = new_page(reviewer, allowing=("status of 409",))
+    page.clock.install()
+    page.goto("/feedback/review/")
+    page.wait_for_load_state()
+    lease = ReviewLease.objects.filter(rating=rating, reviewer=reviewer)
+    lease.update(until=timezone.now() + timedelta(minutes=1))
+    page.get_by_label("A better answer (optional)").press_sequentially("3")
+    page.clock.fast_forward(61_000)
+    with page.expect_response("**/keep") as answer:
+        page.get_by_label("A better answer (optional)").press_sequentially("3")
+    assert answer.value.status == 204
+    assert lease.get().until > timezone.now() + timedelta(minutes=9)
+    lease.update(until=timezone.now() - timedelta(minutes=1))
+    review.next_rating(reviewer=factories.UserFactory(), now=timezone.now())
+    page.clock.fast_forward(61_000)
+    page.get_by_label("A better answer (optional)").press_sequentially("0 m")
+    expect(page.get_by_text("Copy what you wrote before you go on.")).to_be_visible()
 
 
 def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, stack: Stack) -> None:

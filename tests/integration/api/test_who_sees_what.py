@@ -43,11 +43,14 @@ NO_PERSONS = {
 REVIEWERS = {"reviewer", "admin"}
 STAFF_ONLY = {
     "decide": REVIEWERS,
+    "keep-rating": REVIEWERS,
     "release": REVIEWERS,
     "cancel-release": REVIEWERS,
     "retry-release": REVIEWERS,
     "api-release": REVIEWERS,
     "api-release-cancel": REVIEWERS,
+    "api-release-diff": REVIEWERS,
+    "api-release-verify": REVIEWERS,
     "support-conversation": {"support", "admin"},
 }
 REFUSED = {302, 401, 403, 404, 405}

@@ -80,6 +80,25 @@ def test_a_reader_who_chooses_anew_is_told_why_the_same_rating_is_there(rating, 
     assert before in client.get(reverse("review"), {"reason": "too_long"}).content.decode()
 
 
+def test_who_writes_for_long_keeps_their_place(rating, client):
+    now, writer, other = timezone.now(), reviewer(), reviewer()
+    client.force_login(writer)
+    client.get(reverse("review"))
+    assert client.post(reverse("keep-rating", args=[rating.pk])).status_code == 204
+    later = now
+    for _minute in range(15):
+        later += timedelta(minutes=1)
+        assert review.keep(rating_id=rating.pk, reviewer=writer, now=later)
+    assert review.next_rating(reviewer=other, now=later) is None
+    # Nobody keeps what they were not given, nor what another has by now.
+    assert not review.keep(rating_id=rating.pk, reviewer=other, now=later)
+    later += review.LEASE + timedelta(minutes=1)
+    assert review.next_rating(reviewer=other, now=later) == rating
+    assert not review.keep(rating_id=rating.pk, reviewer=writer, now=later)
+    capture.withdraw(user=rating.user, message=rating.message, client_event_id=uuid.uuid4(), now=later)
+    assert client.post(reverse("keep-rating", args=[rating.pk])).status_code == 409
+
+
 def test_who_was_too_slow_may_decide_while_there_is_a_place(rating):
     now, slow, other = timezone.now(), reviewer(), reviewer()
     later = now + review.LEASE + timedelta(minutes=1)
