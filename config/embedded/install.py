@@ -109,9 +109,11 @@ def _make_environment(folder: Path) -> None:
     if python.exists() and subprocess.call([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL) == 0:
         return
     _say(f"making the virtual environment {folder}")
-    making = subprocess.Popen([sys.executable, "-m", "venv", "--clear", folder], text=True)
-    _output_of(making, meanwhile="still making the virtual environment")
+    # What it says is kept until it failed: stopped by Ctrl-C, it would print where it stood.
+    making = subprocess.Popen([sys.executable, "-m", "venv", "--clear", folder], stderr=subprocess.PIPE, text=True)
+    _, errors = _output_of(making, meanwhile="still making the virtual environment")
     if making.returncode:
+        sys.stderr.write(errors)
         shutil.rmtree(folder, ignore_errors=True)
         _fail(f"The virtual environment {folder} could not be made; Python's own message is above.")
 
@@ -262,6 +264,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
+        sys.stderr.write("\nparley: stopped; the same command goes on from here.\n")
         sys.exit(130)
     except OSError as error:
         _fail(f"{error}. Is the disk full, or the folder not yours?")
