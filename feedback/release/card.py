@@ -29,7 +29,8 @@ ABOUT_TREES = (
 )
 BIAS = (
     "Without bias shares are near 0.5 and log-odds near 0. Log-odds are those of a logistic regression of who was"
-    " preferred; lengths are to the nearest twentieth. `manifest.json` has them under `measures`."
+    " preferred. Lengths are in bytes; of two their difference by their sum, to the nearest twentieth. `manifest.json`"
+    " has all of it under `measures`."
 )
 _METADATA = {
     **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
@@ -140,7 +141,7 @@ def _measured(measured: Mapping[str, Any]) -> list[str]:
         longer = found["longer_won"]
         lines += [
             f"| `{config}`: the longer reply was preferred | {_figure(longer, 'longer')}, of {longer['of']} |",
-            f"| `{config}`: length, log-odds per (one - other) / (one + other) characters | {_fit(found['length'])} |",
+            f"| `{config}`: length, log-odds per (one - other) / (one + other) | {_fit(found['length'])} |",
         ]
     return [*lines, "", BIAS, ""]
 
