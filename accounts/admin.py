@@ -62,6 +62,7 @@ class ConnectedRows(ReadOnlyRows):
 
 class SessionRows(ReadOnlyRows):
     model = UserSession
+    verbose_name, verbose_name_plural = _("session"), _("sessions")
     fields = readonly_fields = ("ip", "user_agent", "created_at")
 
 

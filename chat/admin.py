@@ -1,6 +1,7 @@
 """Measures for the admin, without the words of anybody: conversations are read with a reason, on their own page."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import ReadOnlyAdmin
 from chat.models import ConsistencyCheck
@@ -15,6 +16,6 @@ class ConsistencyCheckAdmin(ReadOnlyAdmin):
         "created_at", "asked_at", "measured_at", "agreement", "agreeing", "compared", "contradictions", "used_meaning",
     ]  # fmt: skip
 
-    @admin.display(description="model version", ordering="reply__reply__model_version")
+    @admin.display(description=_("model version"), ordering="reply__reply__model_version")
     def model_version(self, check: ConsistencyCheck) -> str:
         return check.reply.reply.model_version

@@ -24,3 +24,4 @@ class DeskConfig(AdminConfig):
         from config import desk
 
         desk.close_doors()
+        desk.name_fields()

@@ -15,6 +15,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -33,6 +34,21 @@ DOORS = [Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, Use
 VALUES = "values"
 LOGGED_BY_DJANGO = "delete_selected"  # it asks first
 NEVER_WRITTEN_DOWN = {"password", "password1", "password2", "usable_password"}
+
+
+OUR_APPS = ("accounts", "billing", "chat", "feedback", "usersessions")
+
+
+def name_fields() -> None:
+    """The names that Django makes of fields, in the language of whoever looks: the catalogues have them.
+
+    No migration hears of it: what a field was given to be called is left as it is.
+    """
+    for label in OUR_APPS:
+        for model in apps.get_app_config(label).get_models():
+            for field in model._meta.local_fields:
+                if getattr(field, "_verbose_name", None) is None:  # what its author called it
+                    field.verbose_name = _(str(field.verbose_name))
 
 
 class Audited(admin.ModelAdmin):  # type: ignore[type-arg]

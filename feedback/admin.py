@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from feedback import releasing
 from feedback.models import FeedbackEvent, ImplicitSignal, Rating, Release, ReviewDecision
@@ -38,7 +39,7 @@ class FeedbackEventAdmin(ReadOnly):
     fields = ["created_at", "kind", "value", "reasons", "locale", "had_consent", "made_by"]
     list_filter = ["kind", "value", "locale"]
 
-    @admin.display(description="made by")
+    @admin.display(description=_("made by"))
     def made_by(self, event: FeedbackEvent) -> str:
         """Of the snapshot what is about the model: not which messages it was about, nor what their texts hash to."""
         return json.dumps({name: event.snapshot.get(name) for name in ("model", "model_version", "sampling", "seed")})
@@ -82,6 +83,10 @@ class ReleaseAdmin(ReadOnly):
 
     def view_on_site(self, release: Release) -> str:
         return reverse("releases") if release.is_dry_run else reverse("release", args=[release.pk])
+
+    @admin.display(description=pgettext_lazy("of a thing", "name"))
+    def name(self, release: Release) -> str:
+        return release.name
 
     @admin.display(description=_("Progress"))
     def progress(self, release: Release) -> str:

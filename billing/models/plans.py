@@ -122,6 +122,8 @@ class PlanRevision(models.Model):
     changed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("plan revision")
+        verbose_name_plural = _("plan revisions")
         ordering = ["-number"]
         constraints = [models.UniqueConstraint(fields=["plan", "number"], name="plan_revision_numbered_once")]
 
