@@ -42,6 +42,7 @@ def server_account(home: Path) -> Account | None:
     That is the owner of `home` where an ordinary user has made it, else the machine's 'postgres', else 'nobody'.
     """
     if os.geteuid() != 0:
+        _require_name(os.geteuid())
         return None
     if home.exists() and (owner := home.stat()).st_uid != 0:
         return Account(name=f"user {owner.st_uid}", uid=owner.st_uid, gid=owner.st_gid)
@@ -55,6 +56,16 @@ def server_account(home: Path) -> Account | None:
         "PostgreSQL does not run as root, and this machine has neither a 'postgres' nor a 'nobody' account. "
         "Run as an ordinary user, or set DATABASE_URL to a PostgreSQL server of yours."
     )
+
+
+def _require_name(uid: int) -> None:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise RuntimeError(
+            f"PostgreSQL runs only as an account with a name, and user {uid} has none, as in some containers. "
+            "Give it a line in /etc/passwd, or set DATABASE_URL to a PostgreSQL server of yours."
+        ) from None
 
 
 def shelter(path: Path) -> Path:

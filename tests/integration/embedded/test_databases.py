@@ -121,6 +121,12 @@ def test_data_that_lies_where_the_account_may_not_enter_is_refused_with_what_to_
         Postgres(tmp_path / "postgres").prepare()
 
 
+def test_a_user_without_a_name_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+    with pytest.raises(RuntimeError, match=r"user 54321 has none.* set DATABASE_URL"):
+        Postgres(tmp_path / "postgres").prepare()
+
+
 def test_what_was_written_survives_a_killed_valkey(valkey: Valkey, home: Path) -> None:
     with redis.Redis.from_url(valkey.url) as connection:
         connection.set("kept", "yes")
