@@ -147,10 +147,11 @@ def _choice(step: Step) -> Commit:
     def commit() -> None:
         members = step.release.members.count()
         choice.write(step.release, step.specification, chosen)
-        Release.objects.filter(pk=step.release.pk).update(agreement=agreement)
         erasing.hold()
         if step.release.members.count() != members:
             raise WithdrawnMeanwhileError
+        step.release.agreement = agreement
+        step.release.save(update_fields=[*choice.FOUND, "agreement"])
         if step.release.is_dry_run:
             _end(step.release, Release.State.COUNTED)
 

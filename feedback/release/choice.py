@@ -22,6 +22,7 @@ TEXTS_PER_BATCH = 2_000
 # Votes about nearly the same words are several votes.
 VOTES = ("comparisons",)
 WITHDRAWN = "left out: withdrawn meanwhile"
+FOUND = ("counts", "content_sha256", "membership_sha256")
 
 # The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies,
 # of a tree all it says.
@@ -139,7 +140,11 @@ def _nearly_the_same(
 
 
 def write(release: Release, specification: Specification, choice: Choice) -> None:
-    """Number the rows that stay and plan the files; call it in a transaction. Raises `NothingLeftError`."""
+    """Number the rows that stay; call it in a transaction. Raises `NothingLeftError`.
+
+    What it finds of the release itself (`FOUND`) is set, not saved: whoever withdraws must not wait for its row while
+    this waits for them.
+    """
     release.refresh_from_db(fields=["membership_sha256"])
     ReleaseRow.objects.filter(release=release).delete()
     with connection.cursor() as cursor:
@@ -168,7 +173,6 @@ def write(release: Release, specification: Specification, choice: Choice) -> Non
         (release.content_sha256,) = cursor.fetchone()
     if release.content_sha256 is None:
         raise NothingLeftError("the gates left no row; a dry run shows what they dropped")
-    release.save(update_fields=["counts", "content_sha256", "membership_sha256"])
 
 
 def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from accounts import consent
@@ -99,6 +99,33 @@ def test_a_step_that_ends_while_somebody_withdraws_writes_nothing_of_theirs(pers
     assert (made, made.state, verify.problems(made)) == (release, "sealed", [])
     assert set(made.rows.values_list("user", flat=True)) == {another.pk}
     assert made.counts["left out: withdrawn meanwhile"] == 1
+
+
+def test_a_step_and_a_withdrawal_that_has_begun_never_wait_for_each_other(person, another):
+    release = frozen(test_share=0.0, validation_share=0.0)
+    until("choice", release)
+    has_begun, refused = threading.Event(), []
+
+    def withdraw():
+        try:
+            with transaction.atomic():
+                erasing.hold(shared=True)
+                has_begun.set()
+                wait_until(waits_for_a_lock)
+                consent.withdraw(person, now=timezone.now())
+        except OperationalError as deadlock:
+            refused.append(deadlock)
+        connections.close_all()
+
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    has_begun.wait(20)
+    assert not building._take(building._claim(release.pk, now=timezone.now()), timezone.now)
+    thread.join()
+    assert not refused
+    made = building.work_off(release.pk)
+    assert set(made.rows.values_list("user", flat=True)) == {another.pk}
+    assert release.chunks.filter(failures__gt=0).count() == 0
 
 
 def test_a_withdrawal_waits_for_the_end_of_a_step_and_marks_what_it_chose(person, another):
