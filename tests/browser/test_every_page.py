@@ -32,9 +32,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS = (390, 820, 1440)
 # Not pages of ours: Django's admin, JSON, and addresses that do something.
 ELSEWHERE = ("admin/", "api/", "v1/", "i18n/", "accounts/logout/", "accounts/2fa/webauthn/login/", "__")
-# Of places in a line that scrolls, the open one has been scrolled out of it, wholly or in part.
-HIDES_WHERE_ONE_IS = """() => [...document.querySelectorAll(".side-nav [aria-current], .tabs [aria-current]")].some(
-    (open) => { const { left, right } = open.getBoundingClientRect(); return left < 0 || right > innerWidth; })"""
+# Of places in a line that scrolls, the open one has been scrolled out of it, wholly or in part. A page hears of its new
+# width with its next frame.
+HIDES_WHERE_ONE_IS = """async () => {
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    const open = [...document.querySelectorAll(".side-nav [aria-current], .tabs [aria-current]")];
+    return open.map((one) => one.getBoundingClientRect()).some(({ left, right }) => left < 0 || right > innerWidth);
+}"""
 TABLE = "| case | steps |\n|---|--:|\n| worst | $n^2$ |\n"
 REPLY = "A quick sort:\n\n```python\n" + "def quick_sort(items): " * 12 + f"\n```\n\n{TABLE}"
 

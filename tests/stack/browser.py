@@ -49,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    if call.when == "call" and call.excinfo and (unanswered := getattr(item, "_unanswered", None)):
+        call.excinfo.value.add_note("The browser waits for an answer to:\n" + "\n".join(unanswered.values()))
     report = yield
     if report.when == "call" and report.failed:
         for number, page in enumerate(getattr(item, "_pages", [])):
@@ -84,6 +86,7 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
     problems: list[str] = []
     pages: list[Page] = []
     request.node._pages = pages
+    request.node._unanswered = unanswered = {}
 
     def open_page(
         user: Any = None,
@@ -120,6 +123,9 @@ def new_page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> 
         # From the start: what asks for a file while the browser is only told that it is for us to choose asks nobody.
         page.on("filechooser", lambda _chooser: None)
         page.on("console", read)
+        page.on("request", lambda asked: unanswered.update({asked: f"{asked.method} {asked.url}"}))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda asked: unanswered.pop(asked, None))
         page.on("pageerror", lambda error: note(f"{page.url}: {error.stack or error}"))
         pages.append(page)
         return page

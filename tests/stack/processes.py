@@ -39,6 +39,12 @@ LINES = {"worker": " ready."}
 DATABASES = ("postgres", "valkey")
 START_SECONDS = 120
 LOG_CHARACTERS = 3000
+FRAME = re.compile(r'^  File "(.+?)"', re.MULTILINE)
+# All that the stacks of those threads go through that wait for work.
+IDLE_FILES = {
+    *("threading.py", "queue.py", "concurrent/futures/thread.py"),
+    *(f"psycopg_pool/{name}.py" for name in ("_acompat", "pool", "sched")),
+}
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, which nobody serves
 LONGEST_REPLY = 320  # tokens: some seconds, which is long enough to be caught in the middle
 _running: list[Stack] = []  # the one of this run, once a test has asked for it
@@ -92,7 +98,7 @@ class Stack:
         self.start(name)
 
     def last_words(self, name: str) -> str:
-        """Ends the part; where in our code its threads were: one that waits for ever says nothing else.
+        """Ends the part; where its threads were that did not just wait for work: one that hangs says nothing else.
 
         Python's own handler of a fatal signal writes it, which needs no thread of the worker's to be free.
         """
@@ -101,7 +107,8 @@ class Stack:
         before = len(self.logs(name))
         self.kill(name, signal.SIGABRT)
         said = re.sub(r"/\S+/site-packages/|/\S+/lib/python3[^/]+/", "", self.logs(name)[before:])
-        return "\n\n".join(thread for thread in said.split("\n\n") if f'"{ROOT}' in thread).replace(f"{ROOT}/", "")
+        threads = said.replace(f"{ROOT}/", "").split("\n\n")
+        return "\n\n".join(thread for thread in threads if set(FRAME.findall(thread)) - IDLE_FILES)
 
     def logs(self, name: str) -> str:
         """Everything the part has printed in this run."""
