@@ -26,6 +26,7 @@ OLDEST_PYTHON = (3, 11)
 FREE_BYTES_NEEDED = 4_000_000_000
 # Seconds: nobody looks at a silent screen for longer.
 LONGEST_SILENCE = 3
+POLL_SECONDS = 0.1
 NO_NETWORK = re.compile(
     r"NewConnectionError|Name or service not known|Temporary failure in name resolution|Network is unreachable"
     r"|Connection refused|ConnectTimeoutError|ReadTimeoutError|ProxyError"
@@ -73,7 +74,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
             _say("another make is installing into the same environment; waiting for it")
             deadline = time.monotonic() + LONGEST_SILENCE
             while not _taken(lock) and time.monotonic() < deadline:
-                time.sleep(0.1)
+                time.sleep(POLL_SECONDS)  # a lock that is waited for blocks, and nothing could be said meanwhile
         yield
     finally:
         os.close(lock)

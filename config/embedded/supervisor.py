@@ -121,7 +121,7 @@ class Supervisor:
 
         async def tell() -> None:
             while True:
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)  # every printed line puts off when there is something to say
                 if time.monotonic() - self._log.last_written >= LONGEST_SILENCE:
                     self.say(f"{text} ({time.monotonic() - began:.0f} s)")
 

@@ -75,7 +75,7 @@ def work_off(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.
         elif not release.is_unfinished:
             return release
         else:
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # others have the steps, in processes of which nobody here hears when they end
 
 
 def _claim(release_id: uuid.UUID, *, now: datetime) -> ReleaseChunk | None:

@@ -40,12 +40,12 @@ def test_a_long_question_to_pip_is_said_to_go_on(
 
 
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from config.embedded import install
 with install._one_at_a_time(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(1)
+    sys.stdin.readline()
     Path(sys.argv[2]).touch()
 """
 
@@ -55,13 +55,22 @@ def test_a_second_make_waits_for_the_first_to_have_installed_and_says_so(
 ) -> None:
     monkeypatch.setattr(install, "LONGEST_SILENCE", 0.2)
     folder, done = tmp_path / "elsewhere" / "venv", tmp_path / "done"
-    first = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder), str(done)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    command, pipe = [sys.executable, "-c", HOLDER, str(folder), str(done)], subprocess.PIPE
+    first = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+    assert first.stdin is not None
     assert first.stdout is not None
     assert first.stdout.readline() == "held\n"
+    say = install._say
+
+    def say_and_let_go(text: str) -> None:
+        say(text)
+        if not first.stdin.closed:
+            first.stdin.close()
+
+    monkeypatch.setattr(install, "_say", say_and_let_go)
     with install._one_at_a_time(folder):
         assert done.exists()
-    first.communicate()
+    assert first.wait(20) == 0
+    first.stdout.close()
     assert "another make is installing into the same environment; waiting for it" in capsys.readouterr().out
     assert list(folder.parent.iterdir()) == []
