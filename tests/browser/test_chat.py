@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from accounts.models import User
 from billing.models import Plan
@@ -289,6 +289,62 @@ def test_renaming_and_deleting_a_conversation(new_page: NewPage, user: User, wri
     page.locator("#delete").get_by_role("button", name="Delete").click()
     expect(page).to_have_url(re.compile("/chat$"))
     expect(page.locator(".sidebar__item")).to_have_count(0)
+
+
+def test_a_title_that_is_being_typed_outlasts_the_one_the_model_makes_meanwhile(
+    new_page: NewPage, user: User, written: Conversation
+) -> None:
+    page = new_page(user)
+    page.goto(f"/c/{written.pk}")
+    page.get_by_role("button", name="Conversation", exact=True).click()
+    page.get_by_role("button", name="Rename").click()
+    title = page.get_by_label("Title")
+    title.fill("Mine")
+    Conversation.objects.filter(pk=written.pk).update(title="Sums", title_source=Conversation.TitleSource.MODEL)
+    expect(page.locator(".chat__title")).to_have_text("Sums")
+    expect(title).to_have_value("Mine")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".chat__title")).to_have_text("Mine")
+    page.get_by_role("button", name="Conversation", exact=True).click()
+    page.get_by_role("button", name="Rename").click()
+    expect(title).to_have_value("Mine")
+
+
+def test_the_model_s_title_shows_where_the_old_one_only_stood_ready_to_be_changed(
+    new_page: NewPage, user: User, written: Conversation
+) -> None:
+    page = new_page(user)
+    page.goto(f"/c/{written.pk}")
+    page.get_by_role("button", name="Conversation", exact=True).click()
+    page.get_by_role("button", name="Rename").click()
+    title = page.get_by_label("Title")
+    expect(title).to_have_value(written.title)
+    Conversation.objects.filter(pk=written.pk).update(title="Sums", title_source=Conversation.TitleSource.MODEL)
+    expect(title).to_have_value("Sums")
+
+
+def test_the_name_a_person_gave_stays_though_an_older_answer_about_the_title_comes_after_it(
+    new_page: NewPage, user: User, written: Conversation
+) -> None:
+    page = new_page(user)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/title", hold)
+    with page.expect_request("**/title"):
+        page.goto(f"/c/{written.pk}")
+    page.get_by_role("button", name="Conversation", exact=True).click()
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Title").fill("Mine")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".chat__title")).to_have_text("Mine")
+    with page.expect_event("requestfinished", lambda asked: asked.url.endswith("/title")):
+        held[0].fulfill(json={"title": "Sums", "is_first_words": False})
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+    expect(page.locator(".chat__title")).to_have_text("Mine")
+    expect(page.locator(".sidebar__item[aria-current]")).to_have_text("Mine")
 
 
 def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conversation, endless_replies: None) -> None:

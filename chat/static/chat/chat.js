@@ -30,8 +30,9 @@ const post = startSending(chat, thread, sidebar, tabs);
 
 const documents = startDocuments(chat);
 const composer = startComposer(chat, thread, post, documents);
-startTitles(chat, sidebar);
+const stopLooking = startTitles(chat, sidebar);
 startRenaming(sidebar, ({ conversation, title }) => {
+  stopLooking(conversation);
   if (conversation === chat.dataset.conversation) showTitle(chat, title);
 });
 startPrompts(chat, composer.box);
