@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chat import tree
-from chat.models import Message, Reply
+from chat.models import Reply
 
 WORTH_SHOWING_PERCENT = 50
 
@@ -30,23 +30,21 @@ class Context:
         return self.percent >= WORTH_SHOWING_PERCENT or self.dropped_messages > 0
 
 
-def after_turns(turns: Sequence[tree.Turn]) -> Context | None:
+def after_path(path: Sequence[tree.Place]) -> Context | None:
     """The window after the last turn of a path; None while it is being written or when there is none."""
-    if not turns or turns[-1].reply is None:
-        return None
-    return _after(turns[-1].reply, sum(1 for turn in turns[:-1] if turn.message.content))
+    reply = Reply.objects.filter(pk=path[-1].id).first() if path else None
+    return _after(reply, path) if reply else None
 
 
 def after_reply(reply: Reply) -> Context | None:
     """The same for a reply alone."""
-    message = reply.message
-    path = tree.ancestor_ids(conversation_id=message.conversation_id, leaf_id=message.pk)
-    return _after(reply, Message.objects.filter(pk__in=path[:-1]).exclude(content="").count())
+    return _after(reply, tree.path_to(conversation_id=reply.message.conversation_id, leaf_id=reply.pk))
 
 
-def _after(reply: Reply, messages_before: int) -> Context | None:
+def _after(reply: Reply, path: Sequence[tree.Place]) -> Context | None:
     if not reply.is_finished or not reply.prompt_tokens:
         return None
-    dropped = messages_before - reply.prompt_turns if reply.prompt_turns else 0
+    said_before = sum(place.has_text for place in path[:-1])
+    dropped = said_before - reply.prompt_turns if reply.prompt_turns else 0
     used = reply.prompt_tokens + (reply.completion_tokens or 0)
     return Context(used, settings.CHAT_CONTEXT_TOKENS, max(0, dropped))

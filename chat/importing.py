@@ -12,6 +12,7 @@ import time
 import uuid
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -141,7 +142,7 @@ def _take_one(raw: dict[str, Any], user: User, now: datetime) -> bool:
         return True
     if known.exists():
         return False
-    nodes = list(_nodes(mapping, now))
+    nodes = _joined(list(_nodes(mapping, now)))
     if not nodes:
         raise ValueError("nothing was said in it")
     conversation = Conversation(
@@ -178,6 +179,24 @@ def _nodes(mapping: dict[str, Any], now: datetime) -> Iterator[_Node]:
             yield node
             parent = key
         waiting += [(child, parent) for child in reversed(children.get(key, []))]
+
+
+def _joined(nodes: list[_Node]) -> dict[str, _Node]:
+    """The message that each node becomes: a reply that goes on after a tool was asked is one, not one below another.
+
+    `nodes` have parents before children. Where a reply goes on in more than one way, each way stays a message.
+    """
+    children = Counter(node.parent for node in nodes)
+    found: dict[str, _Node] = {}
+    for node in nodes:
+        above = found[node.parent] if node.parent else None
+        is_rest = above is not None and node.role == above.role == Message.Role.ASSISTANT
+        if above and is_rest and children[node.parent] == 1:
+            above.text = f"{above.text}\n\n{node.text}"[:MESSAGE_CHARACTERS]
+            found[node.key] = above
+        else:
+            found[node.key] = node
+    return found
 
 
 def _node(key: str, parent: str | None, raw: Any, now: datetime) -> _Node | None:
@@ -226,21 +245,26 @@ def _time(value: Any, now: datetime) -> datetime:
 
 
 def _store(
-    conversation: Conversation, nodes: list[_Node], current: Any, mapping: dict[str, Any], now: datetime
+    conversation: Conversation, nodes: dict[str, _Node], current: Any, mapping: dict[str, Any], now: datetime
 ) -> None:
     messages: dict[str, Message] = {}
-    for node in nodes:
-        messages[node.key] = Message(
+    said: list[tuple[_Node, Message]] = []
+    for key, node in nodes.items():
+        if key != node.key:
+            messages[key] = messages[node.key]
+            continue
+        messages[key] = Message(
             conversation=conversation,
             parent=messages[node.parent] if node.parent else None,
             role=node.role,
             content=node.text,
             created_at=node.written_at,
         )
-    replies = [_reply(messages[node.key], node, conversation.user, now) for node in nodes if node.role == "assistant"]
+        said.append((node, messages[key]))
+    replies = [_reply(message, node, conversation.user, now) for node, message in said if node.role == "assistant"]
     with transaction.atomic():
         conversation.save(force_insert=True)
-        Message.objects.bulk_create(messages.values(), batch_size=500)
+        Message.objects.bulk_create([message for _node, message in said], batch_size=500)
         Reply.objects.bulk_create(replies, batch_size=500)
         conversation.current_leaf = _leaf(messages, current, mapping)
         conversation.save(update_fields=["current_leaf"])

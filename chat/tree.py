@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import connection, models, transaction
 
 from chat.models import Conversation, Document, Message, Reply
+
+
+class Place(NamedTuple):
+    """A message of a path that has not been read."""
+
+    id: uuid.UUID
+    has_text: bool
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,12 @@ class Turn:
 
 _ANCESTORS = """
 WITH RECURSIVE path AS (
-    SELECT id, parent_id, 0 AS depth FROM chat_message WHERE id = %(leaf)s AND conversation_id = %(conversation)s
+    SELECT id, parent_id, content, 0 AS depth FROM chat_message
+    WHERE id = %(leaf)s AND conversation_id = %(conversation)s
     UNION ALL
-    SELECT m.id, m.parent_id, depth + 1 FROM chat_message m JOIN path p ON m.id = p.parent_id
+    SELECT m.id, m.parent_id, m.content, depth + 1 FROM chat_message m JOIN path p ON m.id = p.parent_id
 )
-SELECT id FROM path ORDER BY depth DESC
+SELECT id, content <> '' FROM path ORDER BY depth DESC
 """
 
 _ABOVE = """
@@ -79,18 +89,26 @@ SELECT id FROM below
 """
 
 
-def ancestor_ids(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[uuid.UUID]:
-    """Ids from the first message down to `leaf_id`, both included; empty when it is not in the conversation."""
+def path_to(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Place]:
+    """From the first message down to `leaf_id`, both included; empty when it is not in the conversation."""
     with connection.cursor() as cursor:
         cursor.execute(_ANCESTORS, {"leaf": leaf_id, "conversation": conversation_id})
-        return [row[0] for row in cursor.fetchall()]
+        return [Place(*row) for row in cursor.fetchall()]
+
+
+def ancestor_ids(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[uuid.UUID]:
+    """The ids of the same."""
+    return [place.id for place in path_to(conversation_id=conversation_id, leaf_id=leaf_id)]
 
 
 def path_messages(*, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Message]:
     """The messages from the first one down to `leaf_id`, both included, with their replies loaded."""
-    ids = ancestor_ids(conversation_id=conversation_id, leaf_id=leaf_id)
+    return _messages(ancestor_ids(conversation_id=conversation_id, leaf_id=leaf_id))
+
+
+def _messages(ids: Sequence[uuid.UUID]) -> list[Message]:
     by_id = Message.objects.select_related("reply__clarification").in_bulk(ids)
-    return [by_id[message_id] for message_id in ids]
+    return [by_id[message_id] for message_id in ids if message_id in by_id]
 
 
 @dataclass(frozen=True)
@@ -113,16 +131,25 @@ def above(message_id: uuid.UUID) -> Above:
     return Above([(role, text) for role, text in texts], document_ids)
 
 
-def current_path(conversation: Conversation) -> list[Turn]:
-    """The path its owner last looked at, as turns; empty for a conversation without messages."""
-    if conversation.current_leaf_id is None:
-        return []
-    messages = path_messages(conversation_id=conversation.id, leaf_id=conversation.current_leaf_id)
+def current_places(conversation: Conversation) -> list[Place]:
+    """The path its owner last looked at; empty for a conversation without messages."""
+    leaf = conversation.current_leaf_id
+    return path_to(conversation_id=conversation.id, leaf_id=leaf) if leaf else []
+
+
+def turns_at(conversation: Conversation, places: Sequence[Place]) -> list[Turn]:
+    """A part of a path as turns: what they cost to read depends on the part, not on the length of the path."""
+    messages = _messages([place.id for place in places])
     siblings = _siblings(conversation, [message.parent_id for message in messages])
     return [
         Turn(message=message, reply=getattr(message, "reply", None), siblings=siblings[message.parent_id])
         for message in messages
     ]
+
+
+def current_path(conversation: Conversation) -> list[Turn]:
+    """All turns of the path its owner last looked at."""
+    return turns_at(conversation, current_places(conversation))
 
 
 def turn_of(message: Message) -> Turn:

@@ -78,64 +78,64 @@ def certainty(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid
 
 
 def _below(request: HttpRequest, shown: Conversation, message_id: uuid.UUID) -> HttpResponse:
-    turns = tree.current_path(shown)
-    rest = list(dropwhile(lambda turn: turn.message.pk != message_id, turns))[1:]
+    path = tree.current_places(shown)
+    rest = list(dropwhile(lambda place: place.id != message_id, path))[1:]
     if not rest:
         raise Http404
     part = {
         "conversation": shown,
-        "turns": rest[:MOST_TURNS],
+        "turns": tree.turns_at(shown, rest[:MOST_TURNS]),
         "later_turns": len(rest[MOST_TURNS:]),
-        "last_message_id": turns[-1].message.pk,
+        "last_message_id": path[-1].id,
     }
     return render(request, "chat/thread.html", part)
 
 
-def _part_shown(request: HttpRequest, turns: list[tree.Turn]) -> tuple[int, int]:
-    """From where to where to show the turns: the last ones, as many as asked for, as far back as the one asked for.
+def _part_shown(request: HttpRequest, path: list[tree.Place]) -> tuple[int, int]:
+    """Which part of the path to show: its last turns, as many as asked for, as far back as the one asked for.
 
     What is asked for by `near`, or would make the page too long, is shown with what stands around it.
     """
 
     def place_of(*names: str) -> int | None:
         ids = [id_or_none(request.GET.get(name)) for name in names]
-        return next((index for index, one in enumerate(turns) if one.message.pk in ids), None)
+        return next((index for index, place in enumerate(path) if place.id in ids), None)
 
     wanted = request.GET.get("turns", "")
     count = min(int(wanted), MOST_TURNS) if wanted.isdecimal() and len(wanted) < 7 else 0
-    first = max(0, len(turns) - max(TURNS_SHOWN, count))
+    first = max(0, len(path) - max(TURNS_SHOWN, count))
     asked = place_of("at", "edit")
     around = place_of("near")
     if asked is not None:
         first = min(first, asked)
-    if around is None and len(turns) - first > MOST_TURNS:
+    if around is None and len(path) - first > MOST_TURNS:
         around = asked
-    return (first, len(turns)) if around is None else (max(0, around - TURNS_SHOWN), around + TURNS_SHOWN)
+    return (first, len(path)) if around is None else (max(0, around - TURNS_SHOWN), around + TURNS_SHOWN)
 
 
-def _earlier(first: int, end: int, turns: list[tree.Turn]) -> str:
+def _earlier(first: int, end: int, path: list[tree.Place]) -> str:
     """The query that shows what stands before turn `first`."""
-    more = len(turns) - first + TURNS_SHOWN
-    return f"turns={more}" if end >= len(turns) and more <= MOST_TURNS else f"near={turns[first].message.pk}"
+    more = len(path) - first + TURNS_SHOWN
+    return f"turns={more}" if end >= len(path) and more <= MOST_TURNS else f"near={path[first].id}"
 
 
 def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) -> dict[str, Any]:
     """What the whole page shows; fragments use parts of it."""
     now = timezone.now()
     entitlement = entitlement_of(person(request), now=now)
-    turns = tree.current_path(shown) if shown else []
+    path = tree.current_places(shown) if shown else []
     is_temporary = more.pop("is_temporary", shown is not None and shown.is_temporary)
-    first, end = _part_shown(request, turns)
+    first, end = _part_shown(request, path)
     return {
         "conversation": shown,
         "is_temporary": is_temporary,
         "conversations": sidebar.page_of(person(request), now=now),
-        "turns": turns[first:end],
+        "turns": tree.turns_at(shown, path[first:end]) if shown else [],
         "hidden_turns": first,
-        "earlier": _earlier(first, end, turns) if first else "",
-        "later_turns": max(0, len(turns) - end),
-        "context_after": context.after_turns(turns),
-        "last_message_id": turns[-1].message.pk if turns else "",
+        "earlier": _earlier(first, end, path) if first else "",
+        "later_turns": max(0, len(path) - end),
+        "context_after": context.after_path(path),
+        "last_message_id": path[-1].id if path else "",
         "documents": showing.listed(user=person(request), conversation=shown, now=now),
         "entitlement": entitlement,
         "allowance": allowance_of(person(request), now=now, entitlement=entitlement),

@@ -16,27 +16,29 @@ function markedTurn() {
 
 if (chat && template) {
   const button = template.content.firstElementChild.cloneNode(true);
-  button.hidden = true;
+  // A popover, since a turn clips what stands in it.
+  const hide = () => button.isConnected && button.hidePopover();
   let words = "";
   let turn = null;
 
   document.addEventListener("selectionchange", () => {
     turn = markedTurn();
-    button.hidden = !turn;
-    if (!turn) return;
-    turn.querySelector("[data-blocks]").after(button); // where Tab goes next
+    if (!turn) return hide();
+    const blocks = turn.querySelector("[data-blocks]");
+    if (blocks.nextElementSibling !== button) blocks.after(button); // where Tab goes next
+    button.showPopover();
     const selection = document.getSelection();
     words = selection.toString().trim();
     const place = selection.getRangeAt(0).getBoundingClientRect();
     button.style.top = `${Math.min(place.bottom + 6, innerHeight - 56)}px`;
     button.style.left = `${Math.max(8, Math.min(place.left, innerWidth - 170))}px`;
   });
-  chat.querySelector("[data-scroll]").addEventListener("scroll", () => (button.hidden = true), { passive: true });
+  chat.querySelector("[data-scroll]").addEventListener("scroll", hide, { passive: true });
   // A press would collapse the selection before the click.
   button.addEventListener("pointerdown", (event) => event.preventDefault());
   button.addEventListener("click", () => {
     const details = turn?.querySelector("[data-correct]");
-    button.hidden = true;
+    hide();
     if (!details) return;
     details.hidden = false;
     details.open = true;

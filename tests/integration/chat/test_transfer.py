@@ -80,6 +80,30 @@ def test_the_tree_of_an_export_comes_in_with_its_branches(user):
     assert Reply.objects.get(message__content="They displace water.").model == "imported: gpt-4"
 
 
+def test_what_goes_on_after_a_tool_was_asked_is_one_reply(user):
+    mapping = {
+        **node("q", None, "user", "How high is it?"),
+        **node("a1", "q", "assistant", "I will look it up.", metadata={"model_slug": "gpt-4"}),
+        **node("tool1", "a1", "tool", "search"),
+        **node("a2", "tool1", "assistant", "And in metres:"),
+        **node("tool2", "a2", "tool", "calculate"),
+        **node("a3", "tool2", "assistant", "324 metres."),
+        **node("q2", "a3", "user", "And the other?"),
+        **node("b1", "q2", "assistant", "Let me see."),
+        **node("b2", "b1", "assistant", "Higher."),
+        **node("b3", "b1", "assistant", "Lower."),
+    }
+    take(user, [talk(mapping=mapping, current_node="a2")])
+    made = Conversation.objects.get()
+    whole = "I will look it up.\n\nAnd in metres:\n\n324 metres."
+    assert [turn.message.content for turn in tree.current_path(made)] == ["How high is it?", whole]
+    assert Reply.objects.get(message=made.current_leaf).model == "imported: gpt-4"
+    assert Reply.objects.count() == 4
+    tree.select(made, Message.objects.get(content="Higher.").pk)
+    said = ["How high is it?", whole, "And the other?", "Let me see.", "Higher."]
+    assert [turn.message.content for turn in tree.current_path(made)] == said
+
+
 def test_the_same_export_twice_is_once_for_each_person(user):
     take(user, [talk(), talk("c2")])
     assert take(user, zipped(conversations_json=json.dumps([talk(), talk("c3")]))) == importing.Imported(1, 1, 0)
