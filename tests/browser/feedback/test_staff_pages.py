@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import Permission
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.models import User
 from chat.models import Message
@@ -21,6 +22,9 @@ from tests.stack.processes import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+LIMITS_TWENTY_TIMES_SHORTER = (
+    "const timeout = AbortSignal.timeout; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20);"
+)
 LONG_REPLY = "A tower of **300 m**.\n\n```python\nheight = 300  # " + "metres and " * 20 + "more\n```\n"
 
 
@@ -153,19 +157,70 @@ def test_who_writes_for_long_keeps_the_rating_and_hears_when_it_is_lost(new_page
     expect(page.get_by_text("Copy what you wrote before you go on.")).to_be_visible()
 
 
+def being_made(version: int) -> Release:
+    """A release in the middle of its files, whose steps somebody has, so that no worker takes one."""
+    release = Release.objects.create(version=version, state="building")
+    for number in range(3):
+        release.chunks.create(stage="files", number=number, lease_until=timezone.now() + timedelta(hours=1))
+    return release
+
+
+def end_step(release: Release, number: int) -> None:
+    release.chunks.filter(number=number).update(done_at=timezone.now(), lease_until=None)
+
+
+def test_the_page_of_a_release_follows_it_to_its_end(new_page: NewPage, reviewer: User) -> None:
+    release = being_made(903)
+    page = new_page(reviewer)
+    page.goto(f"/feedback/releases/{release.pk}")
+    state = page.locator("[data-progress]")
+    for done in range(3):
+        expect(state).to_contain_text(f"Writing files {done} / 3")
+        end_step(release, done)
+    Release.objects.filter(pk=release.pk).update(state="failed", error="The disk is full")
+    expect(state).to_contain_text("The disk is full")
+
+
+def test_the_page_of_a_release_asks_again_where_no_answer_comes(new_page: NewPage, reviewer: User) -> None:
+    release = being_made(904)
+    page = new_page(reviewer)
+    page.add_init_script(LIMITS_TWENTY_TIMES_SHORTER)
+    page.goto(f"/feedback/releases/{release.pk}")
+    expect(page.locator("[data-progress]")).to_contain_text("Writing files 0 / 3")
+    asked: list[Route] = []
+
+    def answer_but_the_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route(f"**/{release.pk}", answer_but_the_first)
+    end_step(release, 0)
+    expect(page.locator("[data-progress]")).to_contain_text("Writing files 1 / 3")
+    assert len(asked) > 1
+
+
+def test_who_was_signed_out_meanwhile_is_led_from_the_page_of_a_release_to_signing_in(
+    new_page: NewPage, reviewer: User
+) -> None:
+    page = new_page(reviewer)
+    page.goto(f"/feedback/releases/{being_made(905).pk}")
+    page.context.clear_cookies()
+    expect(page).to_have_url(re.compile("/accounts/login/"))
+
+
 def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, stack: Stack) -> None:
     staff = User.objects.create_user(f"staff-{uuid.uuid4().hex[:8]}@example.org", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename__in=["review", "view_release"]))
-    release = Release.objects.create(version=902, state="building")
-    for number in range(3):  # somebody has them, so that no worker takes one
-        release.chunks.create(stage="files", number=number, lease_until=timezone.now() + timedelta(hours=1))
+    release = being_made(902)
     page = new_page(staff)
     page.goto("/admin/feedback/release/")
     row = page.locator("#result_list tbody tr", has_text="v0902")
     expect(row).to_contain_text("Writing files 0 / 3")
     row.get_by_role("checkbox").check()
-    release.chunks.filter(number=0).update(done_at=timezone.now(), lease_until=None)
-    expect(row).to_contain_text("Writing files 1 / 3")
+    for done in (1, 2):
+        end_step(release, done - 1)
+        expect(row).to_contain_text(f"Writing files {done} / 3")
     expect(row.get_by_role("checkbox")).to_be_checked()
     page.get_by_label("Action:").select_option(label="Cancel what is being made")
     page.get_by_role("button", name="Go", exact=True).click()
