@@ -24,3 +24,4 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     re_path("^api/", nothing_here),
 ]
+handler400 = "config.errors.bad_request"

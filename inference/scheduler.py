@@ -63,6 +63,7 @@ class Scheduler:
         self._model = model
         self._interruption = Interruption()
         self._worst_priority = NOBODY
+        self._has_moved = False
         metrics.slots_total.labels(model).set(executor.slots)
         self._drawing = executor if isinstance(executor, DrawingExecutor) else None
         self._step_metrics = StepMetrics(metrics, model)
@@ -74,6 +75,7 @@ class Scheduler:
     def add(self, generation: Generation) -> None:
         """Queue a generation. It is told its place at the next step."""
         self.queue.add(generation)
+        self._has_moved = True
 
     def hurry(self, priority: int) -> None:
         """An order of this priority is about to be added: a step of worse ones is given up. Safe from any thread."""
@@ -96,6 +98,7 @@ class Scheduler:
             self._run_ahead(self._drawing, plan, now)
         elif plan.works:
             self._run(plan, now)
+        self._flush()  # somebody waits for these words; the rest can wait for a moment
         self._tell_positions()
         self._observe()
         self._flush()
@@ -153,6 +156,7 @@ class Scheduler:
         return best - self.table.place(prompt).length >= WORTH_WAITING_FOR
 
     def _start(self, generation: Generation, now: float) -> None:
+        self._has_moved = True
         prompt = generation.order.prompt
         placement = self.table.place(prompt)
         slot = placement.slot
@@ -334,6 +338,7 @@ class Scheduler:
         error: str | None = None,
     ) -> None:
         now = self._clock()
+        self._has_moved = True
         if generation.slot is not None:
             self.running.remove(generation)
             slot = self.table.slots[generation.slot]
@@ -358,8 +363,9 @@ class Scheduler:
     # What is told
 
     def _tell_positions(self) -> None:
-        if not len(self.queue):
+        if not (self._has_moved and len(self.queue)):
             return
+        self._has_moved = False
         held = slots_by_user(self.running)
         for position, generation in enumerate(self.queue.ordered(held=held), start=1):
             if generation.told_position != position:
