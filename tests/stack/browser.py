@@ -28,6 +28,10 @@ ARGUMENTS = (
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 PATIENCE_MILLISECONDS = 30_000
 FAILURES = ROOT / "var" / "test-failures"
+# A script for pages of tests in which an answer does not come.
+LIMITS_TWENTY_TIMES_SHORTER = (
+    "const timeout = AbortSignal.timeout; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20);"
+)
 
 NewPage = Callable[..., Page]
 

@@ -1,5 +1,6 @@
 // The page of all conversations: results while typing, choosing all, changes in place.
 
+import { look } from "../config/js/look.js";
 import { startRenaming } from "./rename.js";
 import { startSidebar } from "./sidebar.js";
 
@@ -11,9 +12,8 @@ let newest = 0;
 
 async function show(url) {
   const mine = ++newest;
-  const response = await fetch(url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
-  if (!response?.ok || response.redirected || mine !== newest) return;
-  const html = await response.text();
+  const { text: html } = await look(url);
+  if (html === null || mine !== newest) return;
   const held = results.contains(document.activeElement) ? document.activeElement : null;
   results.innerHTML = html;
   // Whoever works by keyboard goes on from the same control, or from here when it is gone.

@@ -1,10 +1,10 @@
 // The page of a consistency check: follows the answers while they are written, then brings what came of comparing them.
 
+import { look } from "../config/js/look.js";
 import { dressCode } from "./code.js";
 import { followAll } from "./follow.js";
 
 const PACE = 1000;
-const FETCH = { "X-Requested-With": "fetch", Accept: "text/html" };
 
 const check = document.querySelector("[data-check]");
 const body = check.querySelector("[data-body]");
@@ -27,10 +27,10 @@ function progress() {
 
 /** The page as the server has it now, if it has gone on; a form that somebody writes in is never replaced. */
 async function refresh() {
-  const response = await fetch(check.dataset.url, { headers: FETCH }).catch(() => null);
-  if (!response?.ok) return;
+  const { text } = await look(check.dataset.url);
+  if (text === null) return;
   const holder = document.createElement("template");
-  holder.innerHTML = await response.text();
+  holder.innerHTML = text;
   if (stateOf(holder.content) === stateOf(body)) return;
   const hadFocus = body.contains(document.activeElement);
   body.replaceChildren(holder.content);

@@ -1,5 +1,6 @@
 // Documents of the conversation: chosen, dropped or pasted, sent one by one with their progress, read, removed.
 
+import { look } from "../config/js/look.js";
 import { csrfToken } from "../config/js/request.js";
 
 const FIRST_LOOK = 300;
@@ -72,13 +73,13 @@ export function startDocuments(chat) {
     if (row.dataset.state !== "waiting") return;
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (!row.isConnected) return;
-    const response = await fetch(row.dataset.stateUrl, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
-    if (response?.status === 404) {
+    const { status, text } = await look(row.dataset.stateUrl);
+    if (status === 404) {
       row.remove();
       tell();
       return;
     }
-    const answer = response?.ok && !response.redirected ? await response.json().catch(() => null) : null;
+    const answer = text && JSON.parse(text);
     if (!answer || answer.state === "waiting") {
       follow(row, Math.min(LAST_LOOK, pause * 1.5));
       return;

@@ -1,5 +1,6 @@
 // A reply while it is written: its event stream into its blocks. Reconnects by itself and never misses anything.
 
+import { look } from "../config/js/look.js";
 import { request } from "../config/js/request.js";
 import { toast } from "../config/js/toast.js";
 import { announcer } from "./announce.js";
@@ -135,10 +136,10 @@ function showState(turn, chat, why, place) {
  */
 async function settle(turn, chat) {
   if (!turn.isConnected) return true;
-  const response = await fetch(turn.dataset.fragment, { headers: FETCH }).catch(() => null);
-  if (!response?.ok) return response?.status === 404;
+  const { status, text } = await look(turn.dataset.fragment, { headers: FETCH });
+  if (text === null) return status === 404;
   const holder = document.createElement("template");
-  holder.innerHTML = await response.text();
+  holder.innerHTML = text;
   const fresh = holder.content.firstElementChild;
   if ("unfinished" in fresh.dataset) return false;
   const held = turn.contains(document.activeElement) ? document.activeElement : null;

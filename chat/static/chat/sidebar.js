@@ -1,9 +1,8 @@
 // The list of conversations: its next page, its newest state, and the options of each row.
 
 import { openDialog } from "../config/js/dialog.js";
+import { look } from "../config/js/look.js";
 import { startChanges } from "./changes.js";
-
-const FETCH = { headers: { "X-Requested-With": "fetch" } };
 
 /**
  * `onChange(ids, action)` runs after conversations were pinned, archived, moved, deleted or restored, and says whether
@@ -22,15 +21,10 @@ export function startSidebar(onChange) {
 
   const linkTo = (href) => [...list.querySelectorAll("a")].find((one) => one.getAttribute("href") === href);
 
-  async function fragment(url) {
-    const response = await fetch(url, FETCH).catch(() => null);
-    return response?.ok && !response.redirected ? response.text() : null;
-  }
-
   async function extend(more) {
     if (more.dataset.loading) return;
     more.dataset.loading = "yes";
-    const html = await fragment(more.href);
+    const { text: html } = await look(more.href);
     if (html === null) {
       delete more.dataset.loading;
       return;
@@ -52,7 +46,7 @@ export function startSidebar(onChange) {
   }
 
   async function reload(conversation) {
-    const html = await fragment(`${list.dataset.listUrl}?current=${conversation}`);
+    const { text: html } = await look(`${list.dataset.listUrl}?current=${conversation}`);
     if (html === null) return;
     const held = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     list.innerHTML = html;
@@ -61,7 +55,7 @@ export function startSidebar(onChange) {
   }
 
   async function manage(link) {
-    const html = await fragment(link.href);
+    const { text: html } = await look(link.href);
     if (html === null) return location.assign(link.href);
     document.querySelector("[data-manage-body]").innerHTML = html;
     return openDialog("manage");

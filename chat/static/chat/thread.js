@@ -1,6 +1,7 @@
 // The turns on the page: putting new ones in their place, keeping the newest in sight, copying.
 
 import { copyText } from "../config/js/copy.js";
+import { look } from "../config/js/look.js";
 import { dressCode } from "./code.js";
 import { followAll } from "./follow.js";
 
@@ -105,10 +106,10 @@ export function startThread(chat) {
     async load(url, { after } = {}) {
       const address = new URL(url, location);
       if (after) address.searchParams.set("below", after.dataset.turn);
-      const response = await fetch(address, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
-      if (after && response?.status === 404) return thread.load(url);
-      if (!response?.ok || response.redirected) return false;
-      const turns = parsed(await response.text());
+      const { status, text } = await look(address);
+      if (after && status === 404) return thread.load(url);
+      if (text === null) return false;
+      const turns = parsed(text);
       putBelow(after, turns);
       for (const turn of turns) dressCode(turn, chat);
       followAll(chat);

@@ -1,5 +1,6 @@
 // The title of the conversation: shown wherever the page has it, and looked for after the first reply, when the model makes it.
 
+import { look } from "../config/js/look.js";
 import { isBusy } from "./follow.js";
 
 const LOOKS = [1500, 3000, 6000, 12_000];
@@ -30,8 +31,8 @@ export function startTitles(chat, sidebar) {
     for (const wait of LOOKS) {
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (!isWanted()) return;
-      const response = await fetch(`${location.pathname}/title`, { headers: { Accept: "application/json" } }).catch(() => null);
-      const found = response?.ok ? await response.json() : null;
+      const { text } = await look(`${location.pathname}/title`);
+      const found = text && JSON.parse(text);
       if (!isWanted()) return;
       if (!found || found.is_first_words) continue;
       showTitle(chat, found.title);

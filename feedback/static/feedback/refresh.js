@@ -1,5 +1,7 @@
 // While something on a page is being made, fetches the page again every two seconds.
 
+import { look } from "../config/js/look.js";
+
 const EVERY_MS = 2000;
 const LONGEST_MS = 10_000;
 
@@ -8,26 +10,13 @@ export async function keepFresh(busy, show) {
   let isBusy = Boolean(document.querySelector(busy));
   while (isBusy) {
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-    const page = await fetchAgain();
-    if (!page) continue;
+    const { text, address } = await look(location.href, { headers: { Accept: "text/html" }, longest: LONGEST_MS });
+    // Whoever was signed out meanwhile is led to where one signs in.
+    if (address !== location.href) location.assign(address);
+    if (text === null) continue;
+    const page = new DOMParser().parseFromString(text, "text/html");
     // Asked first: what is shown is taken out of that document.
     isBusy = Boolean(page.querySelector(busy));
     show(page);
-  }
-}
-
-/** Null where no page came: the network is away, or fell silent as when a laptop sleeps; the next try may find it back. */
-async function fetchAgain() {
-  try {
-    const answer = await fetch(location.href, {
-      headers: { Accept: "text/html" },
-      signal: AbortSignal.timeout(LONGEST_MS),
-    });
-    // Whoever was signed out meanwhile is led to where one signs in.
-    if (answer.redirected) location.assign(answer.url);
-    if (!answer.ok || answer.redirected) return null;
-    return new DOMParser().parseFromString(await answer.text(), "text/html");
-  } catch {
-    return null;
   }
 }

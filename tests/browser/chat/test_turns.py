@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from accounts.models import User
 from billing.models import Plan
@@ -15,7 +15,7 @@ from chat.models import Message, Reply
 from chat.views import pages
 from tests import factories
 from tests.browser.chat_page import PATIENCE, ChatPage
-from tests.stack.browser import NewPage
+from tests.stack.browser import LIMITS_TWENTY_TIMES_SHORTER, NewPage
 from tests.stack.processes import Stack
 from tests.stack.reply_lengths import ENDLESS_TOKENS
 
@@ -25,6 +25,21 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture
 def user(stack: Stack) -> User:
     return User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+
+
+def test_a_reply_takes_its_last_form_though_the_first_answer_with_it_never_comes(new_page: NewPage, user: User) -> None:
+    page = new_page(user)
+    page.add_init_script(LIMITS_TWENTY_TIMES_SHORTER)
+    asked: list[Route] = []
+
+    def answer_but_the_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route(re.compile(r"/c/[^/]+/turns/[^/]+$"), answer_but_the_first)
+    assert ChatPage(page).open().ask("Say hi.")
+    assert len(asked) > 1
 
 
 def test_a_stopped_reply_is_continued_where_it_broke_off(new_page: NewPage, user: User) -> None:

@@ -17,14 +17,11 @@ from chat.models import Message
 from feedback import capture, comparing, correcting, review
 from feedback.models import Rating, Release, ReviewDecision, ReviewLease
 from tests import factories, reviewing
-from tests.stack.browser import NewPage
+from tests.stack.browser import LIMITS_TWENTY_TIMES_SHORTER, NewPage
 from tests.stack.processes import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMITS_TWENTY_TIMES_SHORTER = (
-    "const timeout = AbortSignal.timeout; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20);"
-)
 LONG_REPLY = "A tower of **300 m**.\n\n```python\nheight = 300  # " + "metres and " * 20 + "more\n```\n"
 
 
