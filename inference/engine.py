@@ -157,6 +157,7 @@ class Engine:
             deliver=self._deliver,
             metrics=self._metrics,
             model=self.name,
+            drawing=model.executor.draw if isinstance(model.executor, FusedExecutor) else None,
         )
         self._model = model
         if self.phase is Phase.LOADING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,10 @@ class TokenLogprob:
     top: tuple[tuple[int, float], ...]
 
 
+Draw = Callable[[Row, SamplingParameters, float], int]
+"""As `draw`: any other gives the same tokens."""
+
+
 class Sampler:
     """The state of one reply's choices: what it has said so far, and its place in the random stream."""
 
@@ -69,8 +73,13 @@ class Sampler:
         self._bias_ids = np.fromiter(parameters.logit_bias.keys(), dtype=np.int64)
         self._bias_values = np.fromiter(parameters.logit_bias.values(), dtype=np.float32)
 
-    def choose(self, row: Row, allowed: NDArray[np.bool_] | None = None) -> tuple[int, TokenLogprob | None]:
-        """The next token from `row` [vocabulary], which is changed in place. Raises UnusableLogits."""
+    def choose(
+        self, row: Row, allowed: NDArray[np.bool_] | None = None, *, drawing: Draw | None = None
+    ) -> tuple[int, TokenLogprob | None]:
+        """The next token from `row` [vocabulary], which is changed in place. Raises UnusableLogits.
+
+        `drawing` takes the place of `draw`.
+        """
         parameters = self.parameters
         report = None if parameters.logprobs is None else _log_softmax(row)
         self._penalise(row)
@@ -81,7 +90,7 @@ class Sampler:
         if not math.isfinite(row[token]):
             raise UnusableLogits
         if not parameters.is_greedy:
-            token = draw(row, parameters, uniform(parameters.seed, self._drawn))
+            token = (drawing or draw)(row, parameters, uniform(parameters.seed, self._drawn))
         self._drawn += 1
         self._remember(token)
         return token, None if report is None else _report(report, token, parameters.logprobs or 0)

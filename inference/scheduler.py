@@ -17,7 +17,7 @@ from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
 from inference.executor.base import DrawingExecutor, Drawn, Executor, Interruption, StepInterrupted
 from inference.generation import Delta, Generation, State
 from inference.metrics import Metrics, StepMetrics
-from inference.sampling import TokenLogprob, UnusableLogits
+from inference.sampling import Draw, TokenLogprob, UnusableLogits
 from inference.slots import SlotTable, common_prefix
 from inference.steps import FED, Plan, StepAhead, StepLimits, Work, is_due, plan_step
 
@@ -33,7 +33,8 @@ NOBODY = -(1 << 31)
 class Scheduler:
     """Owns the slots and the queue of one model. Not thread-safe; `clock` gives seconds that never go back.
 
-    What happens to generations is told to their listeners through `deliver`, once a step.
+    What happens to generations is told to their listeners through `deliver`, once a step. `drawing` takes the place of
+    `sampling.draw`.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Scheduler:
         deliver: Callable[[list[tuple[Generation, Delta]]], None],
         metrics: Metrics,
         model: str,
+        drawing: Draw | None = None,
     ) -> None:
         self.executor = executor
+        self._draw = drawing
         self.queue = AdmissionQueue(policy)
         self.table = SlotTable(slots=executor.slots, budget=budget)
         self.running: list[Generation] = []
@@ -276,7 +279,8 @@ class Scheduler:
         grammar, drawn = generation.order.grammar, None
         with self._alone(generation):
             with suppress(UnusableLogits):
-                drawn = generation.sampler.choose(logits.numpy(), grammar.allowed() if grammar else None)
+                allowed = grammar.allowed() if grammar else None
+                drawn = generation.sampler.choose(logits.numpy(), allowed, drawing=self._draw)
             self._append_or_fail(generation, drawn, now)
 
     def _append_or_fail(self, generation: Generation, drawn: Drawn | None, now: float) -> None:

@@ -10,16 +10,31 @@ from inference.bench.compare import Plan, compare, render
 from inference.bench.limits import bfloat16_gigaflops, read_gigabytes_per_second
 from inference.bench.null import binding_milliseconds, host_milliseconds, plan_milliseconds
 from inference.errors import InferenceError
+from inference.kernels import build
+from inference.kernels.drawing import NativeDraw
+from inference.kernels.native import open_library
+from inference.sampling import Draw
 
 QUICK = Plan(prompt_tokens=(30, 200), concurrencies=(1, 16), peers=("parley", "llama.cpp"), rounds=1, new_tokens=32)
+
+
+def library_draw() -> Draw | None:
+    """What the kernels draw with, where they can be built."""
+    try:
+        return NativeDraw(open_library(build.compiled()))
+    except build.KernelsUnavailableError:
+        return None
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure as asked and print Markdown; the exit status. Raises InferenceError."""
     if options.null:
         for replies in options.concurrency or (1, 4, 16, 32):
-            greedy, drawn = (host_milliseconds(replies, temperature=temperature) for temperature in (0.0, 0.8))
-            print(f"{replies} replies: host time a step {greedy:.2f} ms greedy, {drawn:.2f} ms drawn")  # noqa: T201
+            greedy = host_milliseconds(replies, temperature=0.0)
+            drawn = host_milliseconds(replies, temperature=0.8, drawing=library_draw())
+            in_numpy = host_milliseconds(replies, temperature=0.8)
+            times = f"{greedy:.2f} ms greedy, {drawn:.2f} ms drawn, {in_numpy:.2f} ms drawn in numpy"
+            print(f"{replies} replies: host time a step {times}")  # noqa: T201
         for rows in options.concurrency or (64, 256):
             numbers, whole = binding_milliseconds(rows), plan_milliseconds(rows)
             print(f"{rows} rows: host time a step of a TensorRT plan {numbers:.3f} ms, all in all {whole:.3f} ms")  # noqa: T201

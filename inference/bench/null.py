@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from inference.executor.base import Executor, Interruption, Segment, logit_rows
+from inference.sampling import Draw
 from inference.slot_sampler import Choices
 from inference.tensorrt.bindings import Launch
 from inference.tensorrt.slot_executor import SlotExecutor
@@ -44,7 +45,14 @@ class IdleExecutor:
         """Nothing is held."""
 
 
-def host_milliseconds(replies: int, *, temperature: float, steps: int = 100, executor: Executor | None = None) -> float:
+def host_milliseconds(
+    replies: int,
+    *,
+    temperature: float,
+    steps: int = 100,
+    executor: Executor | None = None,
+    drawing: Draw | None = None,
+) -> float:
     """The median time of one decode step of `replies` replies outside the executor, in milliseconds."""
     from inference.admission import AdmissionPolicy
     from inference.detokenizer import Detokenizer
@@ -64,6 +72,7 @@ def host_milliseconds(replies: int, *, temperature: float, steps: int = 100, exe
         deliver=lambda _deltas: None,
         metrics=Metrics(),
         model="null",
+        drawing=drawing,
     )
     sampling = SamplingParameters(temperature=temperature, top_p=0.95 if temperature else 1.0)
     words = [b"word "] * VOCABULARY

@@ -31,6 +31,8 @@ class FusedExecutor:
             threads=threads,
             weight_format=None if quantised else Format.BFLOAT16,
         )
+        self.draw = self._decoder.draw
+        """A `sampling.Draw`."""
         self.precision = f"{'quantised' if quantised else 'bfloat16'}-fused-{self._decoder.instruction_set}"
 
     def forward(self, segments: Sequence[Segment], interruption: Interruption | None = None) -> torch.Tensor:

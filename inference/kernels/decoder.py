@@ -14,6 +14,7 @@ from inference.config import ModelConfig
 from inference.errors import InferenceError
 from inference.executor.base import Interruption, StepInterrupted
 from inference.kernels import build, native, packing
+from inference.kernels.drawing import NativeDraw
 from inference.kernels.native import Format, Matrix, Vector
 from inference.weights import WeightSource
 
@@ -69,6 +70,7 @@ class FusedDecoder:
         self.slots = slots
         self.positions = positions
         self._library = native.open_library(build.compiled(target))
+        self.draw = NativeDraw(self._library)
         self.instruction_set: str = self._library.parley_instruction_set().decode()
         sizes = (config.layers, config.hidden_size, config.intermediate_size, config.heads, config.kv_heads)
         shape = native.Shape(
@@ -92,7 +94,7 @@ class FusedDecoder:
         """Run tokens [T] at `positions` of `slots`; float32 logits [len(wanted), vocabulary] of the rows `wanted`.
 
         Tokens of one slot are adjacent and at consecutive positions, and all positions before them were run earlier.
-        Raises StepInterrupted within a layer of the interruption.
+        Raises StepInterrupted within half a layer of the interruption.
         """
         logits = torch.empty(len(wanted), self.config.vocabulary)
         arrays = [np.ascontiguousarray(array, dtype=np.int32) for array in (tokens, slots, positions, wanted)]

@@ -60,6 +60,25 @@ class Shape(ctypes.Structure):
     ]
 
 
+class WeightTables(ctypes.Structure):
+    """What weights are read from; `struct WeightTables` of source/draw.h, field by field."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("coarse", "fine", "rough")),
+        *((name, ctypes.c_int) for name in ("rough_last", "last", "shift", "bucket_shift")),
+    ]
+
+
+class Drawing(ctypes.Structure):
+    """How a token is to be drawn from one row; `struct Drawing` of source/draw.h, field by field."""
+
+    _fields_ = [
+        *((name, ctypes.c_double) for name in ("reach", "farthest", "top_p", "least_weight", "chance")),
+        *((name, ctypes.c_float) for name in ("best", "scale", "slope")),
+        ("top_k", ctypes.c_int),
+    ]
+
+
 HANDLE, INT, LONG, POINTER = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "parley_instruction_set": (ctypes.c_char_p, []),
@@ -73,6 +92,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "parley_forward": (INT, [HANDLE, INT, POINTER, POINTER, POINTER, INT, POINTER, POINTER, POINTER]),
     "parley_copy_prefix": (None, [HANDLE, INT, INT, INT]),
     "parley_release": (None, [HANDLE, INT, INT]),
+    "parley_draw": (INT, [ctypes.POINTER(WeightTables), ctypes.POINTER(Drawing), POINTER, INT]),
 }
 
 

@@ -59,21 +59,24 @@ class Decoder {
         }
     }
 
-    // Rows of one slot are adjacent and at rising positions. logits: float32 [wanted rows][vocabulary]. Gives up between two
-    // layers, and returns false, once another thread has written to `stop` (which may be null).
+    // Rows of one slot are adjacent and at rising positions. logits: float32 [wanted rows][vocabulary]. Gives up before the
+    // next part of a layer or of the output projection, and returns false, once another thread has written to `stop_word` (which
+    // may be null).
     bool forward(int count, const int* tokens, const int* row_slots, const int* row_positions, int wanted, const int* wanted_rows,
-                 float* logits, const int* stop) {
+                 float* logits, const int* stop_word) {
         slots = row_slots;
         positions = row_positions;
+        stop = stop_word;
         reserve(count);
         find_runs(count);
         for_rows(count, [&](int row) { unpack_row(embedding, tokens[row], hidden + size_t(row) * shape.hidden); });
         for (int index = 0; index < shape.layers; index++) {
-            if (stop && __atomic_load_n(stop, __ATOMIC_RELAXED)) return false;
-            run_layer(index, count);
+            if (is_stopped()) return false;
+            look_back(index, count);
+            if (is_stopped()) return false;
+            think(index, count);
         }
-        project(wanted, wanted_rows, logits);
-        return true;
+        return project(wanted, wanted_rows, logits);
     }
 
     Shape shape;
@@ -85,6 +88,8 @@ class Decoder {
     Cache cache;
 
   private:
+    bool is_stopped() const { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }
+
     void reserve(int count) {
         const size_t rows = count;
         const size_t widths = shape.hidden + 2 * size_t(query_size) + 2 * kv_size + query_size;
@@ -131,22 +136,28 @@ class Decoder {
         normed.put_row(to, row, format);
     }
 
-    void run_layer(int index, int count) {
+    // A layer's attention.
+    void look_back(int index, int count) {
         Layer& layer = layers[index];
         for_rows(count, [&](int row) { normalise_row(row, row, layer.input_norm, layer.qkv.format); });
         const int stride = query_size + 2 * kv_size;
-        multiply(threads, layer.qkv, normed, count,
+        multiply(threads, layer.qkv, normed, count, 0, layer.qkv.tiles,
                  [&](int tile, int row, Floats sums) { store(projected + size_t(row) * stride + tile * TILE, sums); });
         for_rows(count, [&](int row) { rotate_row(index, row, row + 1 == count || slots[row + 1] != slots[row]); });
         attend_all(index);
         add_product(layer.output, mixed, count);
+    }
+
+    // A layer's feed-forward network.
+    void think(int index, int count) {
+        Layer& layer = layers[index];
         for_rows(count, [&](int row) { normalise_row(row, row, layer.mlp_norm, layer.gate_up.format); });
         gate(layer, count);
         add_product(layer.down, gated, count);
     }
 
     void add_product(const Linear& weights, const Activations& x, int count) {
-        multiply(threads, weights, x, count, [&](int tile, int row, Floats sums) {
+        multiply(threads, weights, x, count, 0, weights.tiles, [&](int tile, int row, Floats sums) {
             float* to = hidden + size_t(row) * shape.hidden + tile * TILE;
             store(to, load<Floats>(to) + sums);
         });
@@ -240,14 +251,24 @@ class Decoder {
         });
     }
 
-    void project(int wanted, const int* wanted_rows, float* logits) {
+    // Of many rows, the projection takes as long as some layers.
+    bool project(int wanted, const int* wanted_rows, float* logits) {
         const Linear& weights = tied ? embedding : head;
         for_rows(wanted, [&](int row) { normalise_row(wanted_rows[row], row, final_norm, weights.format); });
-        multiply(threads, weights, normed, wanted, [&](int tile, int row, Floats sums) {
-            const int left = shape.vocabulary - tile * TILE;
-            std::memcpy(logits + size_t(row) * shape.vocabulary + tile * TILE, &sums, (left < TILE ? left : TILE) * sizeof(float));
-        });
+        const int step = (weights.tiles + PROJECTION_PARTS - 1) / PROJECTION_PARTS;
+        for (int first = 0; first < weights.tiles; first += step) {
+            if (is_stopped()) return false;
+            const int last = first + step < weights.tiles ? first + step : weights.tiles;
+            multiply(threads, weights, normed, wanted, first, last, [&](int tile, int row, Floats sums) {
+                const int left = shape.vocabulary - tile * TILE;
+                std::memcpy(logits + size_t(row) * shape.vocabulary + tile * TILE, &sums, (left < TILE ? left : TILE) * sizeof(float));
+            });
+        }
+        return true;
     }
+
+    static constexpr int PROJECTION_PARTS = 4;
+    const int* stop = nullptr;
 
     int query_size, kv_size, queries_together, rows_together;
     std::vector<float> final_norm, cosines, sines;

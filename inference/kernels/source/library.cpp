@@ -1,5 +1,6 @@
 // What Python sees: plain functions over an opaque decoder. Sizes are checked by the caller (inference/kernels/native.py).
 #include "decoder.h"
+#include "draw.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -86,3 +87,13 @@ EXPORT void parley_copy_prefix(void* decoder, int source, int target, int length
 }
 
 EXPORT void parley_release(void* decoder, int slot, int keep) { static_cast<Decoder*>(decoder)->cache.release(slot, keep); }
+
+// -1: no memory. The best logit is a number, and no logit is NaN.
+EXPORT int parley_draw(const WeightTables* tables, const Drawing* drawing, const float* row, int count) {
+    static thread_local DrawingRoom room;
+    try {
+        return Drawer(*tables, *drawing, row, count, room).draw();
+    } catch (const std::exception&) {
+        return -1;
+    }
+}

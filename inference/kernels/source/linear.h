@@ -137,9 +137,11 @@ template <class Work> void share(Threads& threads, int count, const Work& work) 
     });
 }
 
-// take(tile, row, sums) receives every tile of 16 outputs of every row.
-template <class Take> void multiply(Threads& threads, const Linear& weights, const Activations& x, int rows, const Take& take) {
-    share(threads, weights.tiles, [&](int tile, int) {
+// take(tile, row, sums) receives tiles first..last-1, of 16 outputs each, of every row.
+template <class Take>
+void multiply(Threads& threads, const Linear& weights, const Activations& x, int rows, int first, int last, const Take& take) {
+    share(threads, last - first, [&](int unit, int) {
+        const int tile = first + unit;
         for (int row = 0; row < rows; row += ROWS_AT_ONCE) {
             const int some = rows - row < ROWS_AT_ONCE ? rows - row : ROWS_AT_ONCE;
             Floats sums[ROWS_AT_ONCE];
