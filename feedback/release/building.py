@@ -54,7 +54,6 @@ class Step:
 
 def work(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.now) -> int:
     """Take steps of a release until none is free; returns how many were done."""
-    tables.warm_up()
     done = 0
     while chunk := _claim(release_id, now=clock()):
         done += _take(chunk, clock)

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pyarrow as pa
 
 # Of however many rows some 14 MB are held at once; mimalloc, the default, keeps up to 70 MB of what was given back, for
 # which 300 MB have no room. Not jemalloc either, which starts threads of its own.
 pa.set_memory_pool(pa.system_memory_pool())
-
-_warming_up = threading.Lock()
-
-
-def warm_up() -> None:
-    """Have Arrow look for pandas, as it does with the first value from Python, in one thread before others need it.
-
-    Threads that import it at the same time may wait for each other for ever (https://github.com/apache/arrow/pull/8615).
-    """
-    with _warming_up:
-        pa.array([None, ""])
-
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 METADATA = pa.struct(
