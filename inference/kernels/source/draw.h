@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <vector>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 // Mirrored field by field by inference/kernels/native.py.
 struct WeightTables {
@@ -65,9 +68,18 @@ class Drawer {
         return items.data();
     }
 
+    // The tokens whose logits reach `bound`.
     int find(float bound) {
-        int found = 0;
-        for (int i = 0; i < count; i++) {
+        int found = 0, i = 0;
+#if defined(__AVX512F__)
+        for (__m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); i + 16 <= count; i += 16) {
+            const __mmask16 reaches = _mm512_cmp_ps_mask(_mm512_loadu_ps(row + i), _mm512_set1_ps(bound), _CMP_GE_OQ);
+            _mm512_mask_compressstoreu_epi32(ids + found, reaches, at);
+            found += __builtin_popcount(reaches);
+            at = _mm512_add_epi32(at, _mm512_set1_epi32(16));
+        }
+#endif
+        for (; i < count; i++) {
             ids[found] = i;
             found += row[i] >= bound;
         }
@@ -124,7 +136,23 @@ class Drawer {
         const float slope = wish.slope, last = float(tables.rough_last), offset = last - wish.best * slope;
         const int64_t* rough = tables.rough;
         int64_t sum = 0;
-        for (int i = 0; i < count; i++) {
+        int i = 0;
+#if defined(__AVX512F__)
+        __m512i sums = _mm512_setzero_si512();
+        for (; i + 16 <= count; i += 16) {
+            const __m512 logits = _mm512_loadu_ps(row + i);
+            const __m512 at = _mm512_add_ps(_mm512_mul_ps(logits, _mm512_set1_ps(slope)), _mm512_set1_ps(offset));
+            const __m512 inside = _mm512_min_ps(_mm512_max_ps(at, _mm512_setzero_ps()), _mm512_set1_ps(last));
+            const __m512i indices = _mm512_cvttps_epi32(inside);
+            const __mmask16 below = _mm512_cmp_ps_mask(logits, _mm512_set1_ps(bound), _CMP_LT_OQ);
+            const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(indices), rough, 8);
+            const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(indices, 1), rough, 8);
+            sums = _mm512_mask_add_epi64(sums, __mmask8(below), sums, low);
+            sums = _mm512_mask_add_epi64(sums, __mmask8(below >> 8), sums, high);
+        }
+        sum = _mm512_reduce_add_epi64(sums);
+#endif
+        for (; i < count; i++) {
             const float at = row[i] * slope + offset, inside = at > 0.0f ? at : 0.0f;
             const int64_t weight = rough[int(inside < last ? inside : last)];
             sum += weight & -int64_t(row[i] < bound);
