@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 MASK_64 = (1 << 64) - 1
 BUCKET_SHIFT = token_weights.FINE_BITS - 3
 BLOCK = 256
+LEAST_TEMPERATURE = 1e-6
 LEAST_LOGPROB = -9999.0
 """JSON has no minus infinity; OpenAI writes this for tokens that cannot come."""
 
@@ -43,6 +44,11 @@ class SamplingParameters:
     logit_bias: dict[int, float] = field(default_factory=dict)
     seed: int = 0
     logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        # Divided by it, a difference of logits would be no number any more; and nothing but the best token can come.
+        if self.temperature < LEAST_TEMPERATURE:
+            object.__setattr__(self, "temperature", 0.0)
 
     @property
     def is_greedy(self) -> bool:

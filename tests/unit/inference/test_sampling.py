@@ -134,6 +134,13 @@ def test_a_bias_can_force_and_forbid() -> None:
     assert forbidden.choose(row.copy())[0] != best
 
 
+@pytest.mark.parametrize("temperature", [1e-7, 1e-40, 5e-324])
+def test_a_temperature_next_to_nothing_is_none(temperature: float) -> None:
+    row = random_row(6)
+    chosen, _ = Sampler(SamplingParameters(temperature=temperature, top_p=0.9), []).choose(row.copy())
+    assert chosen == int(row.argmax())
+
+
 def test_logprobs_are_those_of_the_model_whatever_the_parameters() -> None:
     row = random_row(5)
     expected = torch.from_numpy(row).double().log_softmax(-1)

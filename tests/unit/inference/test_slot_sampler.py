@@ -16,7 +16,7 @@ from tests.unit.inference.test_sampling import expected_distribution
 
 parameters = st.builds(
     SamplingParameters,
-    temperature=st.sampled_from([0.0, 0.2, 0.8, 1.0, 2.0]),
+    temperature=st.sampled_from([0.0, 1e-40, 2e-6, 0.2, 0.8, 1.0, 2.0]),
     top_p=st.sampled_from([0.0, 0.05, 0.5, 0.9, 0.95, 0.999, 1.0]),
     top_k=st.sampled_from([0, 0, 1, 7, 60, 10_000]),
     min_p=st.sampled_from([0.0, 0.0, 0.02, 1.0]),

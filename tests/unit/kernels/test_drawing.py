@@ -17,7 +17,7 @@ CHANCES = (0.0, 0.01, 0.1, 0.37, 0.5, 0.73, 0.9, 0.999, 1.0 - 2**-53)
 
 parameters = st.builds(
     SamplingParameters,
-    temperature=st.sampled_from([0.05, 0.2, 0.8, 1.0, 2.0, 30.0]),
+    temperature=st.sampled_from([2e-6, 0.05, 0.2, 0.8, 1.0, 2.0, 30.0]),
     top_p=st.sampled_from([0.0, 0.05, 0.5, 0.9, 0.95, 0.999, 1.0, 1.0]),
     top_k=st.sampled_from([0, 0, 2, 7, 60, 3_000, 10**6]),
     min_p=st.sampled_from([0.0, 0.0, 0.02, 1.0]),
