@@ -30,9 +30,14 @@ class Context:
         return self.percent >= WORTH_SHOWING_PERCENT or self.dropped_messages > 0
 
 
-def after_path(path: Sequence[tree.Place]) -> Context | None:
-    """The window after the last turn of a path; None while it is being written or when there is none."""
-    reply = Reply.objects.filter(pk=path[-1].id).first() if path else None
+def after_path(path: Sequence[tree.Place], shown: Sequence[tree.Turn]) -> Context | None:
+    """The window after the last turn of a path, of which `shown` is a part that was read; None while that turn is being
+    written or when there is none."""
+    if not path:
+        return None
+    last = path[-1].id
+    read = next((turn.reply for turn in reversed(shown) if turn.message.pk == last), None)
+    reply = read or Reply.objects.filter(pk=last).first()
     return _after(reply, path) if reply else None
 
 

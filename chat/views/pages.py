@@ -126,15 +126,16 @@ def whole_page(request: HttpRequest, shown: Conversation | None, **more: Any) ->
     path = tree.current_places(shown) if shown else []
     is_temporary = more.pop("is_temporary", shown is not None and shown.is_temporary)
     first, end = _part_shown(request, path)
+    turns = tree.turns_at(shown, path[first:end]) if shown else []
     return {
         "conversation": shown,
         "is_temporary": is_temporary,
         "conversations": sidebar.page_of(person(request), now=now),
-        "turns": tree.turns_at(shown, path[first:end]) if shown else [],
+        "turns": turns,
         "hidden_turns": first,
         "earlier": _earlier(first, end, path) if first else "",
         "later_turns": max(0, len(path) - end),
-        "context_after": context.after_path(path),
+        "context_after": context.after_path(path, turns),
         "last_message_id": path[-1].id if path else "",
         "documents": showing.listed(user=person(request), conversation=shown, now=now),
         "entitlement": entitlement,

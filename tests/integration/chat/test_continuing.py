@@ -137,7 +137,9 @@ def test_a_branch_that_is_being_written_stays(user, broken):
 def test_the_window_fills_and_old_messages_fall_out(user, prompt_tokens, prompt_turns, shown, dropped):
     last = factories.conversation(user, ("a", "b"), ("c", "d"), ("e", "f"))
     Reply.objects.filter(pk=last.pk).update(prompt_tokens=prompt_tokens, prompt_turns=prompt_turns)
-    after = context.after_path(tree.current_places(last.conversation))
+    path = tree.current_places(last.conversation)
+    after = context.after_path(path, tree.turns_at(last.conversation, path))
+    assert after == context.after_path(path, [])
     assert after == context.after_reply(Reply.objects.get(pk=last.pk))
     assert after.is_worth_showing == shown
     assert after.dropped_messages == dropped

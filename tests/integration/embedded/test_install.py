@@ -31,7 +31,8 @@ def test_a_disk_too_small_is_said_before_anything_is_written(
 
 def test_ctrl_c_while_the_environment_is_made_says_that_it_goes_on_later(tmp_path: Path) -> None:
     installing = subprocess.Popen(
-        [sys.executable, "config/embedded/install.py"],
+        # Where the tests run in the background of a shell, Ctrl-C is ignored, and would be by what they start.
+        ["env", "--default-signal=INT", sys.executable, "config/embedded/install.py"],
         cwd=ROOT,
         env={**os.environ, "VENV": str(tmp_path / "venv")},
         stdout=subprocess.PIPE,
