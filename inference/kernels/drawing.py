@@ -1,4 +1,4 @@
-"""Drawing tokens in the compiled library: the tokens of `sampling.draw`, in a tenth of its time."""
+"""Drawing tokens in the compiled library: the tokens of `sampling.draw`, in an eighth of its time."""
 
 from __future__ import annotations
 

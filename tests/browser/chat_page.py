@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
+from accounts.models import User
+from chat import sending
+from chat.models import Conversation, Message, Reply
 from tests.waiting import wait_until
 
 # The real model on a busy machine: a long reply takes its time.
 PATIENCE = 120_000
+CODE = (
+    "# Sums\n\nUse **this**:\n\n```python\ndef add(a, b):\n    return a + b\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+)
 
 
 class ChatPage:
@@ -67,18 +75,24 @@ class ChatPage:
 
 def until_nothing_is_written() -> None:
     """Returns when every reply has ended: a worker that still writes holds rows of the tables that are emptied next."""
-    from chat.models import Reply
-
     seconds = PATIENCE / 1000
     wait_until(lambda: not Reply.objects.unfinished().exists(), seconds=seconds, what="a reply did not end")
 
 
 def finish_replies(conversation: Any, text: str) -> None:
     """Ends what is unfinished as a worker would, for tests about what is on the page and not about writing it."""
-    from django.utils import timezone
-
-    from chat.models import Message, Reply
-
     unfinished = Reply.objects.unfinished().filter(message__conversation=conversation)
     Message.objects.filter(pk__in=unfinished.values("pk")).update(content=text)
     unfinished.update(state=Reply.State.COMPLETE, finished_at=timezone.now(), lease_until=None)
+
+
+def one_turn(user: User) -> Conversation:
+    """A conversation with one finished turn."""
+    reply = sending.start_conversation(
+        user=user, content="How do I add numbers?", client_id=uuid.uuid4(), now=timezone.now()
+    )
+    sending.request_stop(reply=reply, now=timezone.now())
+    finish_replies(reply.message.conversation, CODE)
+    Message.objects.filter(pk=reply.pk).update(content=CODE)
+    Reply.objects.filter(pk=reply.pk).update(state="complete", finish_reason="stop")
+    return reply.message.conversation

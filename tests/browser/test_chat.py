@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from accounts.models import User
 from billing.models import Plan
 from chat import sending
 from chat.models import Conversation, Message, Reply
-from tests.browser.chat_page import PATIENCE, ChatPage, finish_replies, until_nothing_is_written
+from tests.browser.chat_page import PATIENCE, ChatPage, one_turn, until_nothing_is_written
 from tests.stack.browser import NewPage
 from tests.stack.network import relay
 from tests.stack.processes import Stack
@@ -26,9 +26,6 @@ logger = logging.getLogger(__name__)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LONG = "Write a very long story about a lighthouse keeper, with many paragraphs."
-CODE = (
-    "# Sums\n\nUse **this**:\n\n```python\ndef add(a, b):\n    return a + b\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
-)
 
 
 @pytest.fixture
@@ -43,15 +40,7 @@ def chat(new_page: NewPage, user: User) -> ChatPage:
 
 @pytest.fixture
 def written(user: User) -> Conversation:
-    """A conversation with one finished turn."""
-    reply = sending.start_conversation(
-        user=user, content="How do I add numbers?", client_id=uuid.uuid4(), now=timezone.now()
-    )
-    sending.request_stop(reply=reply, now=timezone.now())
-    finish_replies(reply.message.conversation, CODE)
-    Message.objects.filter(pk=reply.pk).update(content=CODE)
-    Reply.objects.filter(pk=reply.pk).update(state="complete", finish_reason="stop")
-    return reply.message.conversation
+    return one_turn(user)
 
 
 def test_a_reply_streams_in_and_the_second_turn_uses_the_context(chat: ChatPage) -> None:
@@ -254,97 +243,6 @@ def test_what_is_too_long_or_empty_cannot_be_sent(chat: ChatPage) -> None:
     expect(chat.page.get_by_text("Too long by 1 characters: at most 32,000")).to_be_visible()
     chat.box.fill("x")
     expect(send).to_be_enabled()
-
-
-def test_renaming_and_deleting_a_conversation(new_page: NewPage, user: User, written: Conversation) -> None:
-    page = new_page(user, allowing=("status of 400",))
-    page.goto(f"/c/{written.pk}")
-    menu = page.get_by_role("button", name="Conversation", exact=True)
-    page.get_by_label("Your message").fill("half a thought")
-    page.evaluate("window.isTheSamePage = true")
-    menu.click()
-    page.get_by_role("button", name="Rename").click()
-    page.get_by_role("button", name="Cancel").click()
-    expect(menu).to_be_focused()
-    menu.click()
-    page.get_by_role("button", name="Rename").click()
-    page.get_by_label("Title").fill("Adding <up>")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status").get_by_text("Renamed to “Adding <up>”.")).to_be_visible()
-    expect(page.locator(".chat__title")).to_have_text("Adding <up>")
-    expect(page).to_have_title(re.compile("^Adding <up> · "))
-    expect(page.locator(".sidebar__item[aria-current]")).to_have_text("Adding <up>")
-    expect(page.get_by_role("link", name="Options for “Adding <up>”")).to_have_count(1)
-    expect(menu).to_be_focused()
-    expect(page.get_by_label("Your message")).to_have_value("half a thought")
-    assert page.evaluate("window.isTheSamePage")
-    menu.click()
-    page.get_by_role("button", name="Rename").click()
-    page.get_by_label("Title").fill(" ")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("A title has between 1 and 120 characters.")).to_be_visible()
-    expect(page.locator(".chat__title")).to_have_text("Adding <up>")
-    menu.click()
-    page.locator("#conversation-menu").get_by_role("button", name="Delete").click()
-    page.locator("#delete").get_by_role("button", name="Delete").click()
-    expect(page).to_have_url(re.compile("/chat$"))
-    expect(page.locator(".sidebar__item")).to_have_count(0)
-
-
-def test_a_title_that_is_being_typed_outlasts_the_one_the_model_makes_meanwhile(
-    new_page: NewPage, user: User, written: Conversation
-) -> None:
-    page = new_page(user)
-    page.goto(f"/c/{written.pk}")
-    page.get_by_role("button", name="Conversation", exact=True).click()
-    page.get_by_role("button", name="Rename").click()
-    title = page.get_by_label("Title")
-    title.fill("Mine")
-    Conversation.objects.filter(pk=written.pk).update(title="Sums", title_source=Conversation.TitleSource.MODEL)
-    expect(page.locator(".chat__title")).to_have_text("Sums")
-    expect(title).to_have_value("Mine")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator(".chat__title")).to_have_text("Mine")
-    page.get_by_role("button", name="Conversation", exact=True).click()
-    page.get_by_role("button", name="Rename").click()
-    expect(title).to_have_value("Mine")
-
-
-def test_the_model_s_title_shows_where_the_old_one_only_stood_ready_to_be_changed(
-    new_page: NewPage, user: User, written: Conversation
-) -> None:
-    page = new_page(user)
-    page.goto(f"/c/{written.pk}")
-    page.get_by_role("button", name="Conversation", exact=True).click()
-    page.get_by_role("button", name="Rename").click()
-    title = page.get_by_label("Title")
-    expect(title).to_have_value(written.title)
-    Conversation.objects.filter(pk=written.pk).update(title="Sums", title_source=Conversation.TitleSource.MODEL)
-    expect(title).to_have_value("Sums")
-
-
-def test_the_name_a_person_gave_stays_though_an_older_answer_about_the_title_comes_after_it(
-    new_page: NewPage, user: User, written: Conversation
-) -> None:
-    page = new_page(user)
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/title", hold)
-    with page.expect_request("**/title"):
-        page.goto(f"/c/{written.pk}")
-    page.get_by_role("button", name="Conversation", exact=True).click()
-    page.get_by_role("button", name="Rename").click()
-    page.get_by_label("Title").fill("Mine")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator(".chat__title")).to_have_text("Mine")
-    with page.expect_event("requestfinished", lambda asked: asked.url.endswith("/title")):
-        held[0].fulfill(json={"title": "Sums", "is_first_words": False})
-    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
-    expect(page.locator(".chat__title")).to_have_text("Mine")
-    expect(page.locator(".sidebar__item[aria-current]")).to_have_text("Mine")
 
 
 def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conversation, endless_replies: None) -> None:

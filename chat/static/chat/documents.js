@@ -1,6 +1,6 @@
 // Documents of the conversation: chosen, dropped or pasted, sent one by one with their progress, read, removed.
 
-import { look } from "../config/js/look.js";
+import { look, parsed } from "../config/js/look.js";
 import { csrfToken } from "../config/js/request.js";
 
 const FIRST_LOOK = 300;
@@ -79,7 +79,7 @@ export function startDocuments(chat) {
       tell();
       return;
     }
-    const answer = text && JSON.parse(text);
+    const answer = parsed(text);
     if (!answer || answer.state === "waiting") {
       follow(row, Math.min(LAST_LOOK, pause * 1.5));
       return;

@@ -1,6 +1,6 @@
 // The title of the conversation: shown wherever the page has it, and looked for after the first reply, when the model makes it.
 
-import { look } from "../config/js/look.js";
+import { look, parsed } from "../config/js/look.js";
 import { isBusy } from "./follow.js";
 
 const LOOKS = [1500, 3000, 6000, 12_000];
@@ -32,7 +32,7 @@ export function startTitles(chat, sidebar) {
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (!isWanted()) return;
       const { text } = await look(`${location.pathname}/title`);
-      const found = text && JSON.parse(text);
+      const found = parsed(text);
       if (!isWanted()) return;
       if (!found || found.is_first_words) continue;
       showTitle(chat, found.title);

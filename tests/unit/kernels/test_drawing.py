@@ -27,9 +27,10 @@ parameters = st.builds(
 @pytest.fixture(scope="module", params=["native", "portable"])
 def native(request: pytest.FixtureRequest) -> Draw:
     try:
-        return NativeDraw(open_library(build.compiled(request.param)))
-    except build.KernelsUnavailableError as error:
-        pytest.skip(str(error))
+        build.find_compiler()
+    except build.KernelsUnavailableError:
+        pytest.skip("needs a C++ compiler")
+    return NativeDraw(open_library(build.compiled(request.param)))
 
 
 def row_of(*, size: int, seed: int, spread: float, coarse: bool, masked: bool) -> np.ndarray:

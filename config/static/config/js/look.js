@@ -2,6 +2,15 @@
 
 const LONGEST_MS = 60_000;
 
+/** What a JSON text says; null for none, or for what is no JSON, as a network's own page in place of the answer. */
+export function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /**
  * Resolves with the `status` of the answer and its `text`, which is null unless it is 2xx and from `url` itself; with status 0
  * where not all of it came: the network is away, went in the middle, or fell silent, as when a laptop sleeps, for `longest`
