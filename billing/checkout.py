@@ -69,9 +69,12 @@ def complete(*, user: User, session_id: str, now: datetime) -> Subscription | No
 
 
 def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subscription | None:
-    """Save what was bought on a page that was paid; another one that the person has open can be paid no more."""
+    """Save what was bought on a page that was paid; while it lasts, another page that is open can be paid no more.
+
+    What is heard late, of a subscription that has ended, must not close the page on which the person buys anew.
+    """
     subscription = mirror.refresh_subscription(session.subscription_id, cause=cause, now=now)
-    if subscription is not None and session.customer_id:
+    if subscription is not None and session.customer_id and subscription.status in Subscription.OPEN:
         stripe.expire_open_checkouts(session.customer_id, but_of_command="")
     return subscription
 

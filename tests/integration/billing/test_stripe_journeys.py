@@ -83,6 +83,16 @@ def test_of_two_pages_that_were_opened_at_once_one_can_be_paid(ann, hears):
     assert len(list(stripe.subscriptions(ann.customer.stripe_id))) == 1
 
 
+@only_simulated
+def test_an_old_purchase_heard_again_leaves_the_page_open_on_which_one_buys_anew(ann):
+    first = come_back(ann, pay(open_checkout(ann)))
+    sdk.api().subscriptions.cancel(first.stripe_id)
+    mirror.refresh_subscription(first.stripe_id, cause="test", now=timezone.now())
+    anew = open_checkout(ann)
+    hear()
+    assert come_back(ann, pay(anew)).status == "active"
+
+
 def test_who_has_a_plan_cannot_buy_a_second_one(ann):
     buy(ann)
     with pytest.raises(checkout.CannotCheckOut) as refused:
