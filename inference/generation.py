@@ -79,6 +79,8 @@ class Generation:
         self.prompt_length = len(order.prompt)
         self.produced = 0
         self.sampler = Sampler(order.sampling, order.prompt)
+        # So many tokens may be drawn before the host has read them: none past the last, and a grammar needs each.
+        self.most_ahead = 0 if order.grammar else order.max_tokens
         self.drafter: Drafter | None = None
         self.detokenizer = detokenizer
         self.listener = listener
@@ -94,11 +96,6 @@ class Generation:
         self.first_token: float | None = None
         self.last_token: float | None = None
         self.let_by_since: float | None = None
-
-    def append(self, token: int) -> None:
-        """The reply's next token."""
-        self.tokens.append(token)
-        self.produced += 1
 
     def stands_still(self, now: float) -> None:
         """It was to take part in a step, and better ones went first."""
@@ -118,11 +115,6 @@ class Generation:
     def is_decoding(self) -> bool:
         """The whole prompt is in the cache; each step adds a token."""
         return self.produced + self.unread > 0
-
-    @property
-    def may_go_on(self) -> bool:
-        """Another step can be planned before what was drawn is read: it is not the last, and no grammar needs it."""
-        return not self.unread or (self.produced + self.unread < self.order.max_tokens and not self.order.grammar)
 
     def timings(self, now: float) -> Timings:
         admitted = self.admitted if self.admitted is not None else now

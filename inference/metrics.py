@@ -86,38 +86,36 @@ class StepMetrics:
         self._model = model
         self._queued = metrics.queued.labels(model)
         self._slots_busy = metrics.slots_busy.labels(model)
-        self._cache_tokens = metrics.cache_tokens.labels(model)
         self._batch_size = metrics.batch_size.labels(model)
         self._step_seconds = metrics.step_seconds.labels(model)
         self._reply_tokens = metrics.reply_tokens.labels(model)
         self._first_token_seconds = metrics.first_token_seconds.labels(model)
         self._inter_token_seconds = metrics.inter_token_seconds
-        self._tokens = 0
-        self._intervals: Tally[float] = Tally()
+        self._written = (-1, -1)
+        self._first_tokens = 0
+        self._intervals: list[float] = []
+        self.next_token = self._intervals.append
+        """A reply has another token, so many seconds after the one before."""
 
     def first_token(self, seconds: float) -> None:
         """A reply has its first token, so long after it arrived."""
-        self._tokens += 1
+        self._first_tokens += 1
         self._first_token_seconds.observe(seconds)
-
-    def next_token(self, seconds: float) -> None:
-        """A reply has another token, so long after the one before."""
-        self._tokens += 1
-        self._intervals[seconds] += 1
 
     def step(self, *, replies: int, seconds: float) -> None:
         """A step moved so many replies on."""
         self._batch_size.observe(replies)
         self._step_seconds.observe(seconds)
 
-    def write(self, *, queued: int, running: int, cached: int) -> None:
+    def write(self, *, queued: int, running: int) -> None:
         """How things stand after a step, and what was gathered in it."""
-        self._queued.set(queued)
-        self._slots_busy.set(running)
-        self._cache_tokens.set(cached)
-        if self._tokens:
-            self._reply_tokens.inc(self._tokens)
-            self._tokens = 0
-        for seconds, count in self._intervals.items():
+        if (queued, running) != self._written:
+            self._written = queued, running
+            self._queued.set(queued)
+            self._slots_busy.set(running)
+        if tokens := self._first_tokens + len(self._intervals):
+            self._reply_tokens.inc(tokens)
+            self._first_tokens = 0
+        for seconds, count in Tally(self._intervals).items():
             self._inter_token_seconds.observe(self._model, seconds, count)
         self._intervals.clear()

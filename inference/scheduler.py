@@ -8,18 +8,20 @@ still, and a step of theirs is given up when it comes; but nobody stands still f
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import cast
 
 import torch
 
 from inference.admission import AdmissionPolicy, AdmissionQueue, slots_by_user
-from inference.executor.base import DrawingExecutor, Drawn, Executor, Interruption, StepInterrupted
+from inference.executor.base import DrawingExecutor, Drawn, Executor, Fed, Interruption, StepInterrupted
 from inference.generation import Delta, Generation, State
 from inference.metrics import Metrics, StepMetrics
 from inference.sampling import Draw, TokenLogprob, UnusableLogits
 from inference.slots import SlotTable, common_prefix
-from inference.steps import FED, Plan, StepAhead, StepLimits, Work, is_due, plan_step
+from inference.steps import Plan, StepAhead, StepLimits, Work, is_due, plan_step
 
 logger = logging.getLogger(__name__)
 WORTH_WAITING_FOR = 64
@@ -28,6 +30,7 @@ STALE_TOKENS = 256
 """Memory behind a slot's tokens is handed back once this many tokens were forgotten."""
 NOBODY = -(1 << 31)
 """Better than any priority: no step runs that could give way."""
+_new = tuple.__new__  # of a Delta without the keywords, which take twice as long as the rest of it
 
 
 class Scheduler:
@@ -70,6 +73,7 @@ class Scheduler:
         metrics.slots_total.labels(model).set(executor.slots)
         self._drawing = executor if isinstance(executor, DrawingExecutor) else None
         self._step_metrics = StepMetrics(metrics, model)
+        metrics.cache_tokens.labels(model).set_function(_cached_in(self.table))
 
     @property
     def is_idle(self) -> bool:
@@ -96,7 +100,7 @@ class Scheduler:
         self._drop_overdue(now)
         self._admit(now)
         plan = plan_step(self.running, self._limits, now, may_draft=self._drawing is None)
-        has_work = bool(plan.works or self._ahead)
+        has_work = bool(plan.works or plan.fed or self._ahead)
         if self._drawing:
             self._run_ahead(self._drawing, plan, now)
         elif plan.works:
@@ -135,7 +139,7 @@ class Scheduler:
 
     def _admit(self, now: float) -> None:
         postponed: set[int] = set()
-        while True:
+        while len(self.queue):
             generation = self.queue.next(running=self.running, room=self.table.room, postponed=postponed)
             if generation is None:
                 return
@@ -215,16 +219,16 @@ class Scheduler:
         Whoever turns out to have ended, or was cancelled, has one token too many in this step; it is never read.
         """
         began = self._clock()
-        before, self._ahead = self._ahead, self._launch(executor, plan.works)
+        before, self._ahead = self._ahead, self._launch(executor, plan)
         plan.note_who_stood_still(self.running, now)
         if before:
             self._read(before)
-            self._step_metrics.step(replies=len(before.works), seconds=self._clock() - began)
+            self._step_metrics.step(replies=len(before.works) + len(before.fed), seconds=self._clock() - began)
         if self._ahead and not self._ahead.is_wanted:
             self._ahead = None
 
-    def _launch(self, executor: DrawingExecutor, works: Sequence[Work]) -> StepAhead | None:
-        allowed = {}
+    def _launch(self, executor: DrawingExecutor, plan: Plan) -> StepAhead | None:
+        works, allowed = plan.works, {}
         masked = [work for work in works if work.generation.order.grammar and work.segment.logits]
         for generation, segment, _ in masked:
             with self._alone(generation):
@@ -232,28 +236,35 @@ class Scheduler:
                     allowed[segment.slot] = generation.order.grammar.allowed()
         if len(allowed) < len(masked):
             works = [work for work in works if work.is_wanted]
-        if not works:
+        if not (works or plan.fed):
             return None
-        launched = executor.launch([work.segment for work in works], allowed)
+        slots = cast("list[int]", [each.slot for each in plan.fed])  # they run, so each has one
+        fed = Fed(slots, [each.computed for each in plan.fed])
+        launched = executor.launch([work.segment for work in works], fed, allowed)
         for generation, segment, _ in works:
             generation.computed = segment.start + len(segment.tokens)
             generation.unread += segment.logits
-            if segment.tokens is not FED:
-                self.table.slots[segment.slot].tokens.extend(segment.tokens)
-        return StepAhead(works, launched)
+            self.table.slots[segment.slot].tokens.extend(segment.tokens)
+        for generation in plan.fed:
+            generation.computed += 1
+            generation.unread += 1
+        return StepAhead(works, plan.fed, launched)
 
     def _read(self, step: StepAhead) -> None:
+        """Tell what a step drew. Whoever has ended or was cancelled since has no slot any more."""
         drawn, slots = iter(step.launched.read()), self.table.slots
-        now = self._clock()
+        told: list[tuple[Generation, Drawn | None]] = []
         for generation, segment, _ in step.works:
             token = next(drawn) if segment.logits else None
-            if generation.slot != segment.slot:  # ended or cancelled since
-                continue
-            if segment.tokens is FED:
-                slots[segment.slot].tokens.append(generation.tokens[segment.start])
-            if segment.logits:
+            if segment.logits and generation.slot is not None:
                 generation.unread -= 1
-                self._append_or_fail(generation, token, now)
+                told.append((generation, token))
+        for generation, token in zip(step.fed, drawn, strict=True):
+            if generation.slot is not None:
+                slots[generation.slot].tokens.append(generation.tokens[-1])  # what it ran
+                generation.unread -= 1
+                told.append((generation, token))
+        self._append_to_all(told, self._clock())
 
     def _take(self, work: Work, rows: torch.Tensor, now: float) -> None:
         """Move a generation on by what was computed of it: a token for the first row, and one for each right guess."""
@@ -281,20 +292,45 @@ class Scheduler:
             with suppress(UnusableLogits):
                 allowed = grammar.allowed() if grammar else None
                 drawn = generation.sampler.choose(logits.numpy(), allowed, drawing=self._draw)
-            self._append_or_fail(generation, drawn, now)
+            self._append_to_all([(generation, drawn)], now)
 
-    def _append_or_fail(self, generation: Generation, drawn: Drawn | None, now: float) -> None:
-        """Tell the next token, and finish if that was the last; without one, this reply ends here."""
-        if drawn is None:
-            self._finish(generation, "error", error="unusable_logits")
-            return
-        try:  # not `_alone`: a context for every token takes as long as all the rest of it
-            if generation.order.grammar:
-                generation.order.grammar.accept(drawn[0])
-            self._append(generation, *drawn, now)
-        except Exception:
-            logger.exception("reply failed", extra={"model": self._model})
-            self._finish(generation, "error", error="reply_failed")
+    def _append_to_all(self, drawn: Iterable[tuple[Generation, Drawn | None]], now: float) -> None:
+        """Tell the next token of each, and finish those whose last it was; a reply without one ends here.
+
+        All that is done for every token of everybody is in this loop, for calls and contexts take as long as that does.
+        """
+        ends, outbox, told_after = self._end_tokens, self._outbox, self._step_metrics.next_token
+        for generation, one in drawn:
+            if one is None:
+                self._finish(generation, "error", error="unusable_logits")
+                continue
+            token, logprob = one
+            order, detokenizer = generation.order, generation.detokenizer
+            try:
+                if order.grammar:
+                    order.grammar.accept(token)
+                if generation.last_token is None:
+                    generation.first_token = now
+                    self._step_metrics.first_token(now - generation.arrived)
+                else:
+                    told_after(now - generation.last_token)
+                generation.last_token = now
+                generation.tokens.append(token)
+                generation.produced = produced = generation.produced + 1
+                is_end = token in ends and not order.ignores_end
+                text = "" if is_end else detokenizer.push(token)
+                if is_end or detokenizer.stopped_by is not None or (order.grammar and order.grammar.is_finished):
+                    reason = "stop"
+                elif produced >= order.max_tokens:
+                    reason = "length"
+                else:
+                    delta = _new(Delta, (text, token, logprob, None, None, None, produced, 0, None))
+                    outbox.append((generation, delta))
+                    continue
+                self._finish(generation, reason, text=text + detokenizer.finish(), token=token, logprob=logprob)
+            except Exception:
+                logger.exception("reply failed", extra={"model": self._model})
+                self._finish(generation, "error", error="reply_failed")
 
     @contextmanager
     def _alone(self, generation: Generation) -> Iterator[None]:
@@ -304,30 +340,6 @@ class Scheduler:
         except Exception:
             logger.exception("reply failed", extra={"model": self._model})
             self._finish(generation, "error", error="reply_failed")
-
-    def _append(self, generation: Generation, token: int, logprob: TokenLogprob | None, now: float) -> None:
-        self._time_token(generation, now)
-        generation.append(token)
-        order, detokenizer = generation.order, generation.detokenizer
-        ended = token in self._end_tokens and not order.ignores_end
-        text = "" if ended else detokenizer.push(token)
-        if ended or detokenizer.stopped_by is not None or (order.grammar and order.grammar.is_finished):
-            reason = "stop"
-        elif generation.produced >= order.max_tokens:
-            reason = "length"
-        else:
-            delta = Delta(text, token, logprob, produced=generation.produced)
-            self._outbox.append((generation, delta))
-            return
-        self._finish(generation, reason, text=text + detokenizer.finish(), token=token, logprob=logprob)
-
-    def _time_token(self, generation: Generation, now: float) -> None:
-        if generation.last_token is None:
-            generation.first_token = now
-            self._step_metrics.first_token(now - generation.arrived)
-        else:
-            self._step_metrics.next_token(now - generation.last_token)
-        generation.last_token = now
 
     # What finishes
 
@@ -377,10 +389,20 @@ class Scheduler:
                 self._outbox.append((generation, Delta(queue_position=position)))
 
     def _observe(self) -> None:
-        cached = sum([len(slot.tokens) for slot in self.table.slots])
-        self._step_metrics.write(queued=len(self.queue), running=len(self.running), cached=cached)
+        self._step_metrics.write(queued=len(self.queue), running=len(self.running))
 
     def _flush(self) -> None:
         if self._outbox:
             outbox, self._outbox = self._outbox, []
             self._deliver(outbox)
+
+
+def _cached_in(table: SlotTable) -> Callable[[], float]:
+    """How many tokens the slots hold, counted when somebody looks; of a model that is gone, none."""
+    reference = weakref.ref(table)
+
+    def count() -> float:
+        found = reference()
+        return sum(len(slot.tokens) for slot in found.slots) if found else 0
+
+    return count

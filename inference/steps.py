@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from inference.drafting import Drafter
-from inference.executor.base import LAST_DRAWN, Launched, Segment
+from inference.executor.base import Launched, Segment
 from inference.generation import Generation
 
 SHORT_SHARE = 8
@@ -17,8 +17,6 @@ LONGEST_PAUSE = 1.0
 """Seconds that a running reply stands still for prompts of better priority before it takes part in a step again."""
 NO_PROMPT = 1 << 31
 """Worse than any priority: without a prompt to compute nobody stands still."""
-FED = (LAST_DRAWN,)
-"""The tokens of a segment whose one token is drawn by the step before it: the host did not know it at the launch."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +53,33 @@ class StepAhead:
     """
 
     works: Sequence[Work]
+    fed: Sequence[Generation]
     launched: Launched
 
     @property
     def is_wanted(self) -> bool:
-        return any(work.is_wanted for work in self.works)
+        running = (generation.slot is not None for generation in self.fed)
+        return any(running) or any(work.is_wanted for work in self.works)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A step: what each takes part with, and the best priority of the prompts, for which worse ones stand still."""
+    """A step: what each takes part with, and the best priority of the prompts, for which worse ones stand still.
+
+    Those in `fed` each run the one token that the step before draws, and the host does not know yet.
+    """
 
     works: list[Work]
+    fed: list[Generation]
     best: int = NO_PROMPT
 
     def note_who_stood_still(self, running: Sequence[Generation], now: float) -> None:
         """To be called when the step, begun at `now`, was done."""
-        part = {id(work.generation) for work in self.works}
+        if self.best == NO_PROMPT:
+            for generation in running:
+                generation.let_by_since = None
+            return
+        part = {id(generation) for generation in (*self.fed, *[work.generation for work in self.works])}
         for generation in running:
             if generation.order.priority <= self.best or id(generation) in part:
                 generation.let_by_since = None
@@ -86,26 +94,26 @@ def is_due(generation: Generation, now: float) -> bool:
 
 def plan_step(running: Sequence[Generation], limits: StepLimits, now: float, *, may_draft: bool) -> Plan:
     """Every decoding reply, then prompts while the chunk lasts, the best first, without those that give way."""
-    prompts = [generation for generation in running if not generation.is_decoding]
+    known = [generation for generation in running if not generation.unread]
+    prompts = [generation for generation in known if not generation.is_decoding]
     if not prompts:
-        return Plan(list(_decoding(running, limits, may_draft=may_draft)))
+        return Plan(list(_decoding(known, limits, may_draft=may_draft)), _fed(running))
     best = min(generation.order.priority for generation in prompts)
     going = [each for each in running if each.order.priority <= best or is_due(each, now)]
-    decoding = [generation for generation in going if generation.is_decoding]
+    decoding = [generation for generation in going if generation.is_decoding and not generation.unread]
     waiting = [generation for generation in going if not generation.is_decoding]
     computing = _computing(waiting, limits.chunk, best)
-    return Plan([*_decoding(decoding, limits, may_draft=may_draft), *computing], best)
+    return Plan([*_decoding(decoding, limits, may_draft=may_draft), *computing], _fed(going), best)
+
+
+def _fed(going: Sequence[Generation]) -> list[Generation]:
+    """Those of whom something drawn was not read yet, and who go on with it."""
+    return [each for each in going if each.unread and each.produced + each.unread < each.most_ahead]
 
 
 def _decoding(decoding: Sequence[Generation], limits: StepLimits, *, may_draft: bool) -> Iterator[Work]:
     drafts = may_draft and len(decoding) <= limits.drafting_replies
     for generation in decoding:
-        slot = generation.slot
-        assert slot is not None  # noqa: S101 - a running generation has a slot
-        if generation.unread:
-            if generation.may_go_on:
-                yield Work(generation, Segment(slot, generation.computed, FED))
-            continue
         draft = _draft(generation, limits) if drafts else []
         yield Work(generation, _segment(generation, generation.uncomputed, draft), draft)
 

@@ -97,16 +97,27 @@ class Executor(Protocol):
         ...
 
 
-LAST_DRAWN = -1
-"""As the one token of a segment: what the slot's last launched step drew. The host need not know it yet."""
 Drawn = tuple[int, TokenLogprob | None]
+
+
+class Fed(NamedTuple):
+    """Slots (distinct) that each run the one token that their last launched step drew, at its position.
+
+    The host need not know that token yet. All of them want another.
+    """
+
+    slots: Sequence[int] = ()
+    positions: Sequence[int] = ()
+
+
+NOBODY_FED = Fed()
 
 
 class Launched(Protocol):
     """A step that is running or done."""
 
     def read(self) -> Sequence[Drawn | None]:
-        """Wait for the step; for each of its segments that wanted logits, the token, or None where none can come."""
+        """Wait for the step: the tokens of segments that wanted logits, then of `fed`; None where none can come."""
         ...
 
 
@@ -122,8 +133,8 @@ class DrawingExecutor(Executor, Protocol):
         """From now on `slot` holds a new reply to `prompt`, which is sampled so."""
         ...
 
-    def launch(self, segments: Sequence[Segment], allowed: Mapping[int, Mask]) -> Launched:
-        """Start a step that draws a token for each segment that wants logits (of its last token only).
+    def launch(self, segments: Sequence[Segment], fed: Fed, allowed: Mapping[int, Mask]) -> Launched:
+        """Start a step that draws a token for each segment that wants logits (of its last token only), and for `fed`.
 
         `allowed` holds, by slot, which tokens may come, where not all may.
         """

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import torch
 
-from inference.executor.base import LAST_DRAWN, Drawn, Interruption, Segment, StepInterrupted
+from inference.executor.base import Drawn, Fed, Interruption, Segment, StepInterrupted
 from inference.sampling import Mask, SamplingParameters
 
 
@@ -93,13 +93,11 @@ class DrawingNullExecutor(NullExecutor):
     def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
         self._biases[slot] = parameters.logit_bias
 
-    def launch(self, segments: Sequence[Segment], allowed: Mapping[int, Mask]) -> NullStep:
+    def launch(self, segments: Sequence[Segment], fed: Fed, allowed: Mapping[int, Mask]) -> NullStep:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        known = [
-            segment._replace(tokens=[self._drawn[segment.slot]]) if segment.tokens[0] == LAST_DRAWN else segment
-            for segment in segments
-        ]
+        going = [Segment(slot, start, [self._drawn[slot]]) for slot, start in zip(*fed, strict=True)]
+        known = [*segments, *going]
         rows = iter(self.forward(known))
         return NullStep(self, [self._draw(segment.slot, next(rows), allowed) for segment in known if segment.logits])
 

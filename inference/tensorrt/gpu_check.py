@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from inference.executor.base import LAST_DRAWN, Drawn, Executor, Launched, Segment
+from inference.executor.base import NOBODY_FED, Drawn, Executor, Fed, Launched, Segment
 from inference.sampling import Sampler, SamplingParameters
 from inference.slot_sampler import UNUSABLE
 from inference.tensorrt.slot_executor import SlotExecutor
@@ -196,17 +196,16 @@ def choosing(subject: Subject) -> tuple[bool, str]:
 
 def _said(candidate: SlotExecutor, prompt: list[int], kinds: Sequence[SamplingParameters]) -> list[list[int]]:
     """The tokens of each step after the prompt, for a reply of each kind."""
+    slots = range(len(kinds))
     for slot, kind in enumerate(kinds):
         candidate.begin(slot, kind, prompt)
-    pieces = [prompt, *([LAST_DRAWN] for _ in range(STEPS))]
     said: list[Sequence[Drawn | None]] = []
-    before: Launched | None = None
-    for step, piece in enumerate(pieces):
-        start = PROMPT + step - 1 if step else 0
-        launched = candidate.launch([Segment(slot, start, piece) for slot in range(len(kinds))], {})
-        said += [before.read()] if before else []
+    before: Launched = candidate.launch([Segment(slot, 0, prompt) for slot in slots], NOBODY_FED, {})
+    for step in range(STEPS):
+        launched = candidate.launch([], Fed(slots, [PROMPT + step] * len(kinds)), {})
+        said.append(before.read())
         before = launched
-    said += [before.read()] if before else []
+    said.append(before.read())
     return [[drawn[0] if drawn else UNUSABLE for drawn in step] for step in said]
 
 

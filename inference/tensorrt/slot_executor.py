@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import prod
-from operator import itemgetter
+from operator import itemgetter, or_
 from typing import Protocol
 
-import numpy as np
 import torch
 
-from inference.executor.base import LAST_DRAWN, Drawn, Interruption, Segment
+from inference.executor.base import NOBODY_FED, Drawn, Fed, Interruption, Segment
 from inference.sampling import Mask, SamplingParameters
 from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
-from inference.tensorrt.bindings import Launch, PackedStep, batch_sizes, launches, pack, packed_size
+from inference.tensorrt.bindings import LAST_DRAWN, Launch, Layout, batch_sizes, launches, layout, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
 from inference.tensorrt.profiles import DECODE, Limits
 from inference.tensorrt.transfer import Arrival, Transfer
@@ -49,30 +49,56 @@ class PlanRunner(Protocol):
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """What one launch draws: the choices of `rows`, which are first those of the segments `indices`, then those fed."""
+
+    first_slot: int
+    indices: Sequence[int]
+    rows: Sequence[int]
+    counts: Sequence[int | None] | None
+    """How many alternatives each row's report holds, or None for no report. Without any reports there are no counts."""
+
+    def read(self, choices: Choices, spoilt: set[int]) -> list[Drawn | None]:
+        """A token for each row. Slots in which none could be chosen are noted in `spoilt`."""
+        tokens = choices.tokens.tolist()
+        drawn: list[Drawn | None] = [(tokens[row], None) for row in self.rows]
+        if self.counts is not None:
+            reports = map(choices.report, self.rows, self.counts)
+            drawn = [(tokens[row], report) for row, report in zip(self.rows, reports, strict=True)]
+        if UNUSABLE in tokens:
+            spoilt.update(self.first_slot + row for row in self.rows if tokens[row] == UNUSABLE)
+            drawn = [None if one is None or one[0] == UNUSABLE else one for one in drawn]
+        return drawn
+
+
+@dataclass(frozen=True)
 class LaunchedStep:
-    """A step's choices on their way: for each launch, where its tensors begin among those that arrive."""
+    """A step's choices on their way. The tensors of each launch arrive in the order of `drawings`."""
 
     arrival: Arrival
-    parts: Sequence[tuple[Launch, bool]]
-    counts: Sequence[int | None]
-    """For each segment, how many alternatives its report holds, or None for no report."""
+    drawings: Sequence[Drawing]
     spoilt: set[int]
     """Where slots are noted in which no token could be chosen."""
 
     def read(self) -> list[Drawn | None]:
         tensors = iter(self.arrival.wait())
-        found: list[tuple[int, Drawn | None]] = []
-        for launch, has_reports in self.parts:
-            choices = Choices(next(tensors), *((next(tensors), next(tensors)) if has_reports else ()))
-            tokens = choices.tokens.tolist()
-            for index, row in launch.wanted:
-                report = choices.report(row, self.counts[index]) if has_reports else None
-                if tokens[row] == UNUSABLE:
-                    self.spoilt.add(launch.first_slot + row)
-                found.append((index, None if tokens[row] == UNUSABLE else (tokens[row], report)))
-        if len(self.parts) > 1:
-            found.sort(key=itemgetter(0))
-        return [drawn for _, drawn in found]
+        of_segments: list[tuple[int, Drawn | None]] = []
+        of_fed: list[Drawn | None] = []
+        for drawing in self.drawings:
+            reports = () if drawing.counts is None else (next(tensors), next(tensors))
+            drawn = drawing.read(Choices(next(tensors), *reports), self.spoilt)
+            of_segments += zip(drawing.indices, drawn, strict=False)
+            of_fed += drawn[len(drawing.indices) :]
+        of_segments.sort(key=itemgetter(0))
+        return [drawn for _, drawn in of_segments] + of_fed
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the inputs of launches of one size lie: `layout` of the step's numbers, and every tensor by name."""
+
+    layout: Layout
+    tensors: Tensors
 
 
 class SlotExecutor:
@@ -90,7 +116,7 @@ class SlotExecutor:
         self._limits = limits
         self.weights = weights
         self._capacity = capacity_for(limits.positions)
-        self._decode_places: dict[int, Tensors] = {}
+        self._decode_places: dict[int, Places] = {}
         size = packed_size(tensors, limits)
         self._numbers = torch.zeros(size, dtype=torch.int32, device=runner.device)
         self._transfer = Transfer(runner.device)
@@ -129,40 +155,48 @@ class SlotExecutor:
             self._sampler.begin(slot, parameters, prompt)
 
     @torch.inference_mode()
-    def launch(self, segments: Sequence[Segment], allowed: Mapping[int, Mask]) -> LaunchedStep:
-        parts: list[tuple[Launch, bool]] = []
+    def launch(self, segments: Sequence[Segment], fed: Fed, allowed: Mapping[int, Mask]) -> LaunchedStep:
+        drawings: list[Drawing] = []
         tensors: list[torch.Tensor] = []
-        for launch in launches(segments, self._limits, self._capacity):
+        for launch in launches(segments, self._limits, self._capacity, fed):
             bound = self._bound(launch)
             logits = self._runner.run(launch, bound)
-            if launch.wanted:
-                choices = self._choose(launch, logits, bound["kv_lengths"], allowed)
-                reports = () if choices.logprobs is None or choices.top is None else (choices.logprobs, choices.top)
-                parts.append((launch, bool(reports)))
-                tensors += [choices.tokens, *reports]
-        counts = [self._sampling[segment.slot].logprobs for segment in segments]
-        return LaunchedStep(self._transfer.back(tensors), parts, counts, self._spoilt)
+            if launch.wanted or launch.fed:
+                indices, rows = [index for index, _ in launch.wanted], [row for _, row in launch.wanted]
+                rows += launch.fed
+                slots = rows if launch.profile == DECODE else [launch.first_slot]
+                choices = self._choose(launch, slots, logits, bound["kv_lengths"], allowed)
+                counts = None
+                if choices.logprobs is not None and choices.top is not None:
+                    tensors += [choices.logprobs, choices.top]
+                    counts = [self._sampling[slot].logprobs for slot in slots]
+                tensors.append(choices.tokens)
+                drawings.append(Drawing(launch.first_slot, indices, rows, counts))
+        return LaunchedStep(self._transfer.back(tensors), drawings, self._spoilt)
 
     def _choose(
-        self, launch: Launch, logits: torch.Tensor, lengths: torch.Tensor, allowed: Mapping[int, Mask]
+        self,
+        launch: Launch,
+        slots: Sequence[int],
+        logits: torch.Tensor,
+        lengths: torch.Tensor,
+        allowed: Mapping[int, Mask],
     ) -> Choices:
-        """A token for every row, remembered where the next step finds it."""
+        """A token for every row, remembered where the next step finds it; `slots` are those that somebody reads."""
         first, last = launch.first_slot, launch.first_slot + launch.rows
-        slots = [first if launch.profile != DECODE else row for _, row in launch.wanted]
-        needs = Needs()
-        for kind in {self._needs[slot] for slot in slots}:
-            needs |= kind
+        needs = reduce(or_, set(map(self._needs.__getitem__, slots)))
         logits = logits[-launch.rows :]  # of a longer segment, its last token's
         masks = self._masks(first, last, allowed)
 
         def choose() -> Choices:
-            return self._sampler.choose(logits, first, lengths, needs, masks)
+            choices = self._sampler.choose(logits, first, lengths, needs, masks)
+            self._drawn[first:last].copy_(choices.tokens.clamp(min=0))
+            return choices
 
         if launch.profile == DECODE and masks is None:
             choices = self._runner.choose((launch.rows, needs), choose)
         else:
             choices = choose()
-        self._drawn[first:last].copy_(choices.tokens.clamp(min=0))
         if needs.penalties:
             at = self._transfer.there(torch.tensor(slots))
             self._sampler.remember(choices.tokens[at - first], at)
@@ -187,23 +221,24 @@ class SlotExecutor:
 
     def _bound(self, launch: Launch) -> Tensors:
         """Every input of the launch: the step's numbers, the rows' part of the caches, the weights."""
-        step = pack(launch, self.contract)
-        there = self._transfer.there(torch.from_numpy(np.array(step.values, np.int32)))
-        self._numbers[: len(step.values)].copy_(there)
-        bound = self._places(launch, step)
-        if launch.profile == DECODE and (LAST_DRAWN,) in launch.token_ids:
-            tokens = bound["token_ids"]
-            tokens.copy_(torch.where(tokens == LAST_DRAWN, self._drawn[: launch.rows].unsqueeze(1), tokens))
-        return bound
+        places = self._places(launch)
+        there = self._transfer.there(torch.from_numpy(places.layout.pack(launch)))
+        self._numbers[: places.layout.size].copy_(there)
+        if launch.fed:
+            tokens, drawn = places.tensors["token_ids"], self._drawn[: launch.rows].unsqueeze(1)
+            tokens.copy_(torch.where(tokens == LAST_DRAWN, drawn, tokens) if launch.has_known else drawn)
+        return places.tensors
 
-    def _places(self, launch: Launch, step: PackedStep) -> Tensors:
+    def _places(self, launch: Launch) -> Places:
         """Where each input lies. Decode steps of equally many rows find theirs where they were."""
         found = self._decode_places.get(launch.rows) if launch.profile == DECODE else None
         if found is None:
             first, last = launch.first_slot, launch.first_slot + launch.rows
-            found = {**self.weights, **{name: cache[first:last] for name, cache in self.caches.items()}}
-            for name, part in step.parts.items():
-                found[name] = self._numbers[part.offset : part.offset + prod(part.shape)].view(part.shape)
+            tensors = {**self.weights, **{name: cache[first:last] for name, cache in self.caches.items()}}
+            plan = layout(launch.sizes, self.contract)
+            for name, part in plan.parts.items():
+                tensors[name] = self._numbers[part.offset : part.offset + prod(part.shape)].view(part.shape)
+            found = Places(plan, tensors)
             if launch.profile == DECODE:
                 self._decode_places[launch.rows] = found
         return found
@@ -229,7 +264,7 @@ class SlotExecutor:
         for rows in reversed(batch_sizes(self.slots)):
             for kind in (replace(everything, logprobs=0), SamplingParameters(temperature=0.8, top_p=0.95)):
                 self.begin(rows - 1, kind, [0])
-                self.launch([Segment(rows - 1, 0, [0])], {}).read()
+                self.launch([Segment(rows - 1, 0, [0])], NOBODY_FED, {}).read()
 
     @torch.inference_mode()
     def _wipe(self, slot: int) -> None:

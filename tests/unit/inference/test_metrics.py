@@ -32,7 +32,7 @@ def test_every_token_of_a_step_is_counted_once_it_is_written() -> None:
     for seconds in (0.01, 0.01, 0.3):
         step.next_token(seconds)
     for _ in range(2):  # the second time there is nothing new
-        step.write(queued=1, running=4, cached=90)
+        step.write(queued=1, running=4)
         read = metrics.registry.get_sample_value
         assert read("inference_reply_tokens_total", {"model": "small"}) == 4
         assert read("inference_inter_token_seconds_count", {"model": "small"}) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -151,3 +152,15 @@ def test_what_does_not_fit_the_cache_waits_for_room(budget: int) -> None:
         bench.step()
         assert sum(slot.reserved for slot in bench.scheduler.table.slots) <= budget
     assert all(bench.ends(generation) == ["length"] for generation in generations)
+
+
+def test_the_tokens_in_the_cache_are_counted_when_somebody_looks_and_gone_with_their_model() -> None:
+    bench = Bench(slots=3, budget=400)
+    bench.add(order([1] * 60))
+    bench.run()
+    held = sum(len(slot.tokens) for slot in bench.scheduler.table.slots)
+    assert bench.counted("inference_cache_tokens") == held >= 60
+    metrics = bench.metrics
+    del bench
+    gc.collect()
+    assert metrics.registry.get_sample_value("inference_cache_tokens", {"model": "test"}) == 0

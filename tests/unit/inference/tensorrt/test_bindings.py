@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.config import ModelConfig
-from inference.executor.base import Segment
+from inference.executor.base import Fed, Segment
 from inference.tensorrt.bindings import (
     ADDRESS_STEP,
+    LAST_DRAWN,
     Launch,
+    batch_size_for,
     batch_sizes,
     cache_regions,
     launches,
-    pack,
+    layout,
     packed_size,
     strides,
 )
@@ -54,6 +57,25 @@ def steps(draw: st.DrawFn) -> tuple[Limits, list[Segment]]:
 
 def made(limits: Limits, segments: list[Segment]) -> list[Launch]:
     return list(launches(segments, limits, capacity_for(limits.positions)))
+
+
+@given(steps(), st.integers(0, 40))
+def test_slots_that_are_fed_run_as_if_the_host_had_known_their_token(
+    step: tuple[Limits, list[Segment]], count: int
+) -> None:
+    limits, segments = step
+    singles = [segment for segment in segments if len(segment.tokens) == 1 and segment.logits == 1][:count]
+    others = [segment for segment in segments if segment not in singles]
+    fed = Fed([segment.slot for segment in singles], [segment.start for segment in singles])
+    known = [*(segment._replace(tokens=[LAST_DRAWN]) for segment in singles), *others]
+    got = list(launches(others, limits, capacity_for(limits.positions), fed))
+    for expected, launch in zip(made(limits, known), got, strict=True):
+        for name in ("token_ids", "positions", "write_indices", "kv_lengths", "logit_indices"):
+            assert np.array_equal(getattr(launch, name), getattr(expected, name)), name
+        assert [row for _, row in expected.wanted] == [*launch.fed, *(row for _, row in launch.wanted)]
+        assert (launch.profile, launch.first_slot) == (expected.profile, expected.first_slot)
+        is_told = launch.profile == PREFILL or any(len(segment.tokens) == 1 for segment in others)
+        assert launch.has_known == is_told
 
 
 @given(steps())
@@ -134,7 +156,8 @@ def test_any_number_of_rows_has_a_batch_size_at_most_twice_as_large(slots: int) 
     sizes = batch_sizes(slots)
     assert sizes[-1] == slots
     for rows in range(1, slots + 1):
-        assert next(size for size in sizes if size >= rows) < 2 * rows
+        found = batch_size_for(rows, slots)
+        assert found == next(size for size in sizes if size >= rows) < 2 * rows
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4))
@@ -147,15 +170,16 @@ def test_a_steps_numbers_are_packed_apart_at_addresses_that_tensorrt_takes(step:
     limits, segments = step
     tensors = contract(CONFIG, precision_named("float16"), positions=limits.positions)
     for launch in made(limits, segments):
-        packed = pack(launch, tensors)
-        assert len(packed.values) <= packed_size(tensors, limits)
+        plan = layout(launch.sizes, tensors)
+        packed = plan.pack(launch)
+        assert len(packed) == plan.size <= packed_size(tensors, limits)
         end = 0
         for spec in tensors.step:
-            part = packed.parts[spec.name]
+            part = plan.parts[spec.name]
             assert part.offset * 4 % ADDRESS_STEP == 0
             assert part.offset >= end
             end = part.offset + torch.Size(part.shape).numel()
-            values = torch.tensor(packed.values[part.offset : end]).view(part.shape)
+            values = torch.tensor(packed[part.offset : end]).view(part.shape)
             assert torch.equal(values, torch.tensor(getattr(launch, spec.name)))
         for spec in tensors.caches:
             assert cache_regions(tensors, launch)[spec.name].offset % ADDRESS_STEP == 0

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inference.errors import InferenceError
-from inference.executor.base import Executor, Segment
+from inference.executor.base import Executor, Fed, Segment
 from inference.executor.gpu import first_right
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
@@ -152,7 +152,7 @@ def test_what_is_no_number_does_not_outlive_its_reply(checkpoint: Path, trt: Any
     cache[1] = torch.nan
     candidate.begin(1, SamplingParameters(), [1])
     assert cache[1].isnan().any()  # nobody has noticed yet
-    assert candidate.launch([Segment(1, 1, [2])], {}).read() == [None]
+    assert candidate.launch([Segment(1, 1, [2])], Fed(), {}).read() == [None]
     candidate.forward([Segment(0, 0, [4, 5, 6], logits=0)])
     candidate.copy_prefix(source=0, target=1, length=2)
     candidate.begin(1, SamplingParameters(), [4, 5])
