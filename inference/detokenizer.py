@@ -19,11 +19,8 @@ class Detokenizer:
     def push(self, token: int) -> str:
         """The text that `token` lets out: what it completes, less what may yet become a stop string."""
         data = self._token_bytes[token]
-        if self._pending:
-            data = self._pending + data
-        # What Python's incremental decoder is made of, without its own time, which is twice as long.
-        text, used = utf_8_decode(data, "ignore", False)
-        self._pending = data[used:] if used < len(data) else b""
+        # Most tokens are characters of one byte: told in half the time.
+        text = data.decode() if data.isascii() and not self._pending else self._decode(data)
         return self._release(text) if self._stops else text
 
     def finish(self) -> str:
@@ -33,6 +30,13 @@ class Detokenizer:
         # A character that never became whole is dropped rather than shown broken.
         released, self._held = self._held, ""
         return released
+
+    def _decode(self, data: bytes) -> str:
+        """What Python's incremental decoder does, without its own time, which is twice as long."""
+        data = self._pending + data
+        text, used = utf_8_decode(data, "ignore", False)
+        self._pending = data[used:]
+        return text
 
     def _release(self, text: str) -> str:
         if self.stopped_by is not None:

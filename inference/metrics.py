@@ -17,7 +17,10 @@ BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
 
 
 class GroupedHistogram(Collector):
-    """A histogram by model that takes many equal observations at once: replies of one step have equal intervals."""
+    """A histogram by model that takes many equal observations at once, as those of one step are.
+
+    One thread writes for a model, so there is no lock.
+    """
 
     def __init__(self, name: str, text: str, buckets: tuple[float, ...], registry: CollectorRegistry) -> None:
         self._name = name
@@ -27,7 +30,7 @@ class GroupedHistogram(Collector):
         self._sums: dict[str, float] = {}
         registry.register(self)
 
-    def observe(self, model: str, value: float, count: int) -> None:
+    def observe(self, model: str, value: float, count: int = 1) -> None:
         counts = self._counts.setdefault(model, [0] * len(self._bounds))
         counts[bisect_left(self._bounds, value)] += count
         self._sums[model] = self._sums.get(model, 0.0) + value * count
@@ -57,16 +60,19 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"inference_{name}", text, label, registry=self.registry, buckets=buckets)
 
+        def step_histogram(name: str, text: str, buckets: tuple[float, ...]) -> GroupedHistogram:
+            return GroupedHistogram(f"inference_{name}", text, buckets, self.registry)
+
         self.queued = gauge("queue_length", "Requests that wait for a slot")
         self.slots_busy = gauge("slots_busy", "Slots that a reply is running in")
         self.slots_total = gauge("slots", "Slots there are")
         self.cache_tokens = gauge("cache_tokens", "Tokens in the key/value cache, warm ones included")
-        self.batch_size = histogram("batch_size", "Replies that advanced in one step", BATCH_BUCKETS)
-        self.step_seconds = histogram("step_seconds", "Duration of one step", STEP_BUCKETS)
+        self.batch_size = step_histogram("batch_size", "Replies that advanced in one step", BATCH_BUCKETS)
+        self.step_seconds = step_histogram("step_seconds", "Duration of one step", STEP_BUCKETS)
         self.queue_seconds = histogram("queue_seconds", "Time from arrival to a slot", WAIT_BUCKETS)
         self.first_token_seconds = histogram("time_to_first_token_seconds", "Time to the first token", WAIT_BUCKETS)
-        self.inter_token_seconds = GroupedHistogram(
-            "inference_inter_token_seconds", "Time between two tokens of a reply", STEP_BUCKETS, self.registry
+        self.inter_token_seconds = step_histogram(
+            "inter_token_seconds", "Time between two tokens of a reply", STEP_BUCKETS
         )
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens taken in")
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens that were in the cache already")
@@ -86,8 +92,8 @@ class StepMetrics:
         self._model = model
         self._queued = metrics.queued.labels(model)
         self._slots_busy = metrics.slots_busy.labels(model)
-        self._batch_size = metrics.batch_size.labels(model)
-        self._step_seconds = metrics.step_seconds.labels(model)
+        self._batch_size = metrics.batch_size
+        self._step_seconds = metrics.step_seconds
         self._reply_tokens = metrics.reply_tokens.labels(model)
         self._first_token_seconds = metrics.first_token_seconds.labels(model)
         self._inter_token_seconds = metrics.inter_token_seconds
@@ -104,8 +110,8 @@ class StepMetrics:
 
     def step(self, *, replies: int, seconds: float) -> None:
         """A step moved so many replies on."""
-        self._batch_size.observe(replies)
-        self._step_seconds.observe(seconds)
+        self._batch_size.observe(self._model, replies)
+        self._step_seconds.observe(self._model, seconds)
 
     def write(self, *, queued: int, running: int) -> None:
         """How things stand after a step, and what was gathered in it."""

@@ -306,9 +306,10 @@ class Scheduler:
                 continue
             token, logprob = one
             order, detokenizer = generation.order, generation.detokenizer
+            grammar = order.grammar
             try:
-                if order.grammar:
-                    order.grammar.accept(token)
+                if grammar:
+                    grammar.accept(token)
                 if generation.last_token is None:
                     generation.first_token = now
                     self._step_metrics.first_token(now - generation.arrived)
@@ -319,7 +320,7 @@ class Scheduler:
                 generation.produced = produced = generation.produced + 1
                 is_end = token in ends and not order.ignores_end
                 text = "" if is_end else detokenizer.push(token)
-                if is_end or detokenizer.stopped_by is not None or (order.grammar and order.grammar.is_finished):
+                if is_end or detokenizer.stopped_by is not None or (grammar and grammar.is_finished):
                     reason = "stop"
                 elif produced >= order.max_tokens:
                     reason = "length"

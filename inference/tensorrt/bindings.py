@@ -19,7 +19,7 @@ LAST_DRAWN = -1
 Numbers = NDArray[np.int32]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Launch:
     """One run of a plan: which profile, which slots its rows are, and the numbers that change with every step.
 
@@ -84,8 +84,8 @@ def _decode(single: Sequence[tuple[int, Segment]], fed: Fed, limits: Limits, cap
     at = np.array(slots)
     starts = np.array([*fed.positions, *[segment.start for _, segment in single]], np.int32)
     rows = batch_size_for(max(slots) + 1, limits.max_batch)
-    numbers = np.empty((5, rows), np.int32)
-    numbers[:4] = [[0], [0], [capacity - 1], [1]]  # of a row with nothing to do
+    numbers = np.zeros((5, rows), np.int32)
+    numbers[2], numbers[3] = capacity - 1, 1  # of a row with nothing to do
     numbers[4] = np.arange(rows)
     numbers[0, at] = LAST_DRAWN
     for _, segment in single:

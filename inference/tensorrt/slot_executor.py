@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import repeat
 from math import prod
 from operator import itemgetter, or_
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -48,8 +49,7 @@ class PlanRunner(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(NamedTuple):
     """What one launch draws: the choices of `rows`, which are first those of the segments `indices`, then those fed."""
 
     first_slot: int
@@ -61,7 +61,7 @@ class Drawing:
     def read(self, choices: Choices, spoilt: set[int]) -> list[Drawn | None]:
         """A token for each row. Slots in which none could be chosen are noted in `spoilt`."""
         tokens = choices.tokens.tolist()
-        drawn: list[Drawn | None] = [(tokens[row], None) for row in self.rows]
+        drawn: list[Drawn | None] = list(zip(map(tokens.__getitem__, self.rows), repeat(None)))
         if self.counts is not None:
             reports = map(choices.report, self.rows, self.counts)
             drawn = [(tokens[row], report) for row, report in zip(self.rows, reports, strict=True)]
