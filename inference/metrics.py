@@ -101,7 +101,7 @@ class StepMetrics:
         self._first_tokens = 0
         self._intervals: list[float] = []
         self.next_token = self._intervals.append
-        """A reply has another token, so many seconds after the one before."""
+        """A reply has another token, so many seconds after the one before. The list's own method saves a call."""
 
     def first_token(self, seconds: float) -> None:
         """A reply has its first token, so long after it arrived."""

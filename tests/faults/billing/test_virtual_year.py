@@ -122,6 +122,7 @@ class Year:
         before = self.now
         if moment > before:
             self.now = self._move((moment - before).total_seconds())
+            # Stripe's times are whole seconds.
             webhooks.backfill(now=self.now, since=before - timedelta(seconds=1))
             while webhooks.process_waiting(now=lambda: self.now):
                 pass

@@ -273,13 +273,11 @@ def work(stop):
             connection.close()
 
 
-def wait_while_some_are_worked_off():
-    """Until none waits, or a minute has passed in which there did not come to be fewer."""
-    fewest, deadline = None, time.monotonic() + 60
-    while (waiting := StripeEvent.objects.filter(state="waiting").count()) and time.monotonic() < deadline:
-        if fewest is None or waiting < fewest:
-            fewest, deadline = waiting, time.monotonic() + 60
-        time.sleep(0.05)
+def wait_until_all_are_worked_off():
+    """However many there are: ten thousand take longer than any fixed time, but no minute passes without one less."""
+    waiting = StripeEvent.objects.filter(state="waiting")
+    while left := waiting.count():
+        wait_until(lambda left=left: waiting.count() < left, seconds=60, what=f"{left} events stayed waiting")
 
 
 @pytest.mark.parametrize("loses", [False, True], ids=["nothing lost", "some lost"])
@@ -300,7 +298,7 @@ def test_entitlements_are_true_in_the_end(stripe_url, bad_fetches, post, down, s
                 sent += [pool.submit(postman.deliver, event) for event in world.new_events()]
             [delivery.result() for delivery in sent]
         is_bad.clear()
-        wait_while_some_are_worked_off()
+        wait_until_all_are_worked_off()
     finally:
         stop.set()
         [worker.join() for worker in workers]

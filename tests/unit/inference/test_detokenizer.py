@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +44,15 @@ def test_a_stop_string_ends_the_text_and_never_shows(text: str, stops: list[str]
         assert text[len(shown) :].startswith(str(detokenizer.stopped_by))
     else:
         assert shown == text
+
+
+@given(st.lists(st.one_of(st.binary(max_size=4), st.text(max_size=3).map(str.encode)), max_size=12))
+def test_every_token_lets_out_what_pythons_own_decoder_does(tokens: list[bytes]) -> None:
+    """Whatever bytes they are, and wherever they are cut: a model may say half a character and go on in another."""
+    detokenizer = Detokenizer(tokens)
+    expected = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+    for token, data in enumerate(tokens):
+        assert detokenizer.push(token) == expected.decode(data)
 
 
 def test_what_cannot_become_a_stop_string_is_not_held_back() -> None:
