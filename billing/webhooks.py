@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from billing import checkout, mirror, stripe
 from billing.models import StripeEvent, Subscription
@@ -116,6 +117,7 @@ def _claim(now: datetime) -> StripeEvent | None:
 
 
 def _process(event: StripeEvent, now: datetime) -> bool:
+    answered = _answered_with(event)
     try:
         is_ours = _handle(event, now)
     except Exception as error:
@@ -123,15 +125,19 @@ def _process(event: StripeEvent, now: datetime) -> bool:
         _record_failure(event, error, now)
         return False
     state = StripeEvent.State.DONE if is_ours else StripeEvent.State.IGNORED
-    same_object = StripeEvent.objects.filter(
-        state=StripeEvent.State.WAITING,
-        type=event.type,
-        object_id=event.object_id,
-        received_at__lt=now,
-    )
-    done = StripeEvent.objects.filter(pk=event.pk) | (same_object if event.object_id else StripeEvent.objects.none())
-    done.update(state=state, finished_at=now, error="", body=b"")
+    still_open = Q(pk=event.pk) | Q(pk__in=answered, state=StripeEvent.State.WAITING)
+    StripeEvent.objects.filter(still_open).update(state=state, finished_at=now, error="", body=b"")
     return True
+
+
+def _answered_with(event: StripeEvent) -> list[str]:
+    """The ids of the events that one fetch answers together with this one: asked for before the fetch, because the
+    object is as new as all that had come by then."""
+    if not event.object_id:
+        return []
+    waiting = StripeEvent.objects.filter(state=StripeEvent.State.WAITING, object_id=event.object_id)
+    refresher = _refresher_of(event.type)
+    return [key for key, kind in waiting.values_list("pk", "type") if _refresher_of(kind) is refresher]
 
 
 def _record_failure(event: StripeEvent, error: Exception, now: datetime) -> None:
@@ -142,16 +148,16 @@ def _record_failure(event: StripeEvent, error: Exception, now: datetime) -> None
 
 def _handle(event: StripeEvent, now: datetime) -> bool:
     """Fetch what the event points at; returns whether it concerned us."""
-    kind = event.type.removeprefix("v1.")
-    for prefix, refresh in REFRESHERS.items():
-        if kind.startswith(prefix) and event.object_id:
-            try:
-                return refresh(event.object_id, cause=f"{kind} {event.stripe_id}", now=now)
-            except stripe.StripeRefused as refused:
-                # A deleted object, or one of another account: asking again will not bring it.
-                if not refused.is_missing:
-                    raise
-    return False
+    refresh = _refresher_of(event.type)
+    if refresh is None or not event.object_id:
+        return False
+    try:
+        return refresh(event.object_id, cause=f"{_kind(event.type)} {event.stripe_id}", now=now)
+    except stripe.StripeRefused as refused:
+        # A deleted object, or one of another account: asking again will not bring it.
+        if not refused.is_missing:
+            raise
+        return False
 
 
 def _refresh_subscription(object_id: str, *, cause: str, now: datetime) -> bool:
@@ -210,6 +216,16 @@ REFRESHERS: dict[str, Callable[..., bool]] = {
     "customer.deleted": _refresh_customer,
     "customer.created": _refresh_customer,
 }
+
+
+def _kind(event_type: str) -> str:
+    """The type as snapshot events have it: thin ones say their version before it."""
+    return event_type.removeprefix("v1.")
+
+
+def _refresher_of(event_type: str) -> Callable[..., bool] | None:
+    kind = _kind(event_type)
+    return next((refresh for prefix, refresh in REFRESHERS.items() if kind.startswith(prefix)), None)
 
 
 def _parsed(body: bytes) -> stripe.EventFacts:

@@ -14,8 +14,8 @@ from billing.models import StripeEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def arrive(number):
-    event = stripe.EventFacts(f"evt_{number}", "customer.updated", "customer", f"cus_{number}", "", timezone.now())
+def arrive(number, kind="customer.updated", about=None):
+    event = stripe.EventFacts(f"evt_{number}", kind, "customer", f"cus_{about or number}", "", timezone.now())
     webhooks.store(event, body=b"", source="webhook", now=timezone.now())
 
 
@@ -36,9 +36,9 @@ def asked(monkeypatch, alone):
     return Asked
 
 
-def drain():
+def drain(work=draining.drain, **given):
     try:
-        return draining.drain(now=timezone.now)
+        return work(now=timezone.now, **given)
     finally:
         connection.close()
 
@@ -55,6 +55,21 @@ def test_more_wake_ups_than_threads_end_at_once_and_nothing_is_left(asked):
         asked.gate.set()
         assert sum(task.result() for task in busy) == draining.THREADS + 3
     assert not StripeEvent.objects.filter(state="waiting").exists()
+
+
+def test_one_fetch_answers_what_had_come_about_its_object_and_nothing_else(asked):
+    for kind in ("customer.updated", "v1.customer.created", "customer.updated"):
+        arrive(f"{kind}_{StripeEvent.objects.count()}", kind, about="she")
+    arrive("of_no_concern", "customer.discount.created", about="she")
+    arrive("his", about="he")
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(drain, webhooks.process_waiting, at_most=1)
+        assert asked.asking.acquire(timeout=60)
+        arrive("meanwhile", about="she")
+        asked.gate.set()
+        assert busy.result() == 1
+    left = StripeEvent.objects.filter(state="waiting").values_list("pk", flat=True)
+    assert set(left) == {"evt_of_no_concern", "evt_his", "evt_meanwhile"}
 
 
 def test_turns_come_no_faster_than_the_pace():
