@@ -104,7 +104,10 @@ class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description=_("Fetch from Stripe"), permissions=["view"])
     def refresh(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
         for row in queryset:
-            mirror.refresh_subscription(row.stripe_id, cause=f"fetched by {request.user}", now=timezone.now())
+            try:
+                mirror.refresh_subscription(row.stripe_id, cause=f"fetched by {request.user}", now=timezone.now())
+            except (stripe.StripeUnavailable, stripe.StripeRefused) as problem:
+                self.message_user(request, f"{row.stripe_id}: {problem}", messages.ERROR)
 
     @admin.action(description=_("Compare everything with Stripe and repair"), permissions=["view"])
     def reconcile(self, request: HttpRequest, _queryset: QuerySet[Subscription]) -> None:

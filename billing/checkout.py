@@ -61,11 +61,11 @@ def complete(*, user: User, session_id: str, now: datetime) -> Subscription | No
     """
     try:
         session = stripe.retrieve_checkout(session_id)
+        if session.user_id != str(user.pk) or not session.subscription_id:
+            return None
+        return bought(session, cause="return from Checkout", now=now)
     except stripe.StripeRefused:
         return None
-    if session.user_id != str(user.pk) or not session.subscription_id:
-        return None
-    return bought(session, cause="return from Checkout", now=now)
 
 
 def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subscription | None:

@@ -4,12 +4,16 @@ back-fill and reconciliation.
 The fence: take a number, fetch (no transaction is open), save only if no later number was saved. A fetch that was slow
 can then never overwrite what a later one has seen, in whatever order they end, and no lock is held while we wait for
 Stripe.
+
+What fetches raises `stripe.StripeUnavailable`, and `stripe.StripeRefused` where Stripe has nothing of that id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Min, Q, QuerySet
@@ -17,6 +21,8 @@ from django.db.models import Min, Q, QuerySet
 from accounts.models import User
 from billing import entitlements, notices, stripe, trials
 from billing.models import Customer, Invoice, Plan, Subscription
+
+T = TypeVar("T")
 
 # A payment that failed is first tried about an hour after the period began.
 FIRST_ATTEMPT_AFTER = timedelta(hours=1)
@@ -42,40 +48,23 @@ def begin_fetch(*, cause: str, now: datetime) -> Fetch:
 def refresh_customer(customer_id: str, *, cause: str, now: datetime) -> Customer | None:
     """Fetch and save a customer of ours; None when it is nobody's here."""
     fetch = begin_fetch(cause=cause, now=now)
-    try:
-        facts = stripe.retrieve_customer(customer_id)
-    except stripe.StripeRefused as refused:
-        if not refused.is_missing:
-            raise
-        return None
-    return save_customer(facts, fetch)
+    return save_customer(stripe.retrieve_customer(customer_id), fetch)
 
 
 def refresh_subscription(subscription_id: str, *, cause: str, now: datetime) -> Subscription | None:
     """Fetch and save a subscription and its newest invoice; None when it is not of a customer of ours."""
     fetch = begin_fetch(cause=cause, now=now)
-    try:
-        facts = stripe.retrieve_subscription(subscription_id)
-    except stripe.StripeRefused as refused:
-        if not refused.is_missing:
-            raise
-        return None
+    facts = stripe.retrieve_subscription(subscription_id)
     if facts.latest_invoice_id and not Invoice.objects.filter(pk=facts.latest_invoice_id).exists():
-        refresh_invoice(facts.latest_invoice_id, cause=cause, now=now)
+        _unless_missing(refresh_invoice, facts.latest_invoice_id, cause=cause, now=now)
     next_price = stripe.next_price_of_schedule(facts.schedule_id, now=now) if facts.schedule_id else ""
     return save_subscription(facts, fetch, next_price_id=next_price)
 
 
 def refresh_invoice(invoice_id: str, *, cause: str, now: datetime) -> Invoice | None:
-    """Fetch and save an invoice; None when it is not of a customer of ours or was a deleted draft."""
+    """Fetch and save an invoice; None when it is not of a customer of ours."""
     fetch = begin_fetch(cause=cause, now=now)
-    try:
-        facts = stripe.retrieve_invoice(invoice_id)
-    except stripe.StripeRefused as refused:
-        if not refused.is_missing:
-            raise
-        return None
-    return save_invoice(facts, fetch)
+    return save_invoice(stripe.retrieve_invoice(invoice_id), fetch)
 
 
 def refresh_payment(charge_id: str, *, cause: str, now: datetime) -> Invoice | None:
@@ -86,7 +75,7 @@ def refresh_payment(charge_id: str, *, cause: str, now: datetime) -> Invoice | N
 def refresh_money(payment_intent_id: str, *, cause: str, now: datetime) -> Invoice | None:
     """`refresh_payment` for all charges of a payment; None when it paid no invoice of ours."""
     invoice_id = stripe.invoice_of_payment(payment_intent_id)
-    if not invoice_id or refresh_invoice(invoice_id, cause=cause, now=now) is None:
+    if not invoice_id or _unless_missing(refresh_invoice, invoice_id, cause=cause, now=now) is None:
         return None
     fetch = begin_fetch(cause=cause, now=now)
     charges = stripe.charges_of_payment(payment_intent_id)
@@ -109,7 +98,17 @@ def refresh_money(payment_intent_id: str, *, cause: str, now: datetime) -> Invoi
 def customer_of(customer_id: str, *, cause: str, now: datetime) -> Customer | None:
     """The customer's row, fetched when this is the first we hear of it."""
     known = Customer.objects.filter(stripe_id=customer_id).first()
-    return known or refresh_customer(customer_id, cause=cause, now=now)
+    return known or _unless_missing(refresh_customer, customer_id, cause=cause, now=now)
+
+
+def _unless_missing(refresh: Callable[..., T | None], object_id: str, *, cause: str, now: datetime) -> T | None:
+    """None also for what Stripe does not have: a deleted draft, or of another account."""
+    try:
+        return refresh(object_id, cause=cause, now=now)
+    except stripe.StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        return None
 
 
 @transaction.atomic

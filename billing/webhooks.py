@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 LARGEST_BODY = 512 * 1024
 FIRST_RETRY = timedelta(seconds=20)
 LONGEST_WAIT = timedelta(hours=6)
+# An answer of Stripe's may be a little older than the event that led to it.
+UNTIL_FOUND = timedelta(minutes=2)
 # Stripe keeps events for 30 days; a pass looks back further than the hour between two passes.
 BACKFILL_HORIZON = timedelta(hours=26)
 
@@ -124,15 +126,21 @@ def _process(event: StripeEvent, now: datetime) -> bool:
         logger.exception("Event %s (%s) failed, attempt %s", event.stripe_id, event.type, event.attempts)
         _record_failure(event, error, now)
         return False
-    state = StripeEvent.State.DONE if is_ours else StripeEvent.State.IGNORED
-    still_open = Q(pk=event.pk) | Q(pk__in=answered, state=StripeEvent.State.WAITING)
-    StripeEvent.objects.filter(still_open).update(state=state, finished_at=now, error="", body=b"")
+    _end(event, answered, StripeEvent.State.DONE if is_ours else StripeEvent.State.IGNORED, now)
     return True
 
 
+@transaction.atomic
+def _end(event: StripeEvent, answered: list[str], state: StripeEvent.State, now: datetime) -> None:
+    still_open = Q(pk=event.pk) | Q(pk__in=answered, state=StripeEvent.State.WAITING)
+    # In the order in which they are stored, so that nobody waits for each other.
+    rows = StripeEvent.objects.select_for_update().filter(still_open).order_by("pk").values_list("pk", flat=True)
+    StripeEvent.objects.filter(pk__in=list(rows)).update(state=state, finished_at=now, error="", body=b"")
+
+
 def _answered_with(event: StripeEvent) -> list[str]:
-    """The ids of the events that one fetch answers together with this one: asked for before the fetch, because the
-    object is as new as all that had come by then."""
+    """The ids of the events that one fetch answers together with this one: all that have come about its object before
+    the fetch begins."""
     if not event.object_id:
         return []
     waiting = StripeEvent.objects.filter(state=StripeEvent.State.WAITING, object_id=event.object_id)
@@ -141,9 +149,12 @@ def _answered_with(event: StripeEvent) -> list[str]:
 
 
 def _record_failure(event: StripeEvent, error: Exception, now: datetime) -> None:
-    StripeEvent.objects.filter(pk=event.pk).update(error=f"{type(error).__name__}: {error}"[:2000])
+    # Unless another worker's fetch has answered it meanwhile.
+    waiting = StripeEvent.objects.filter(pk=event.pk, state=StripeEvent.State.WAITING)
+    outcome: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"[:2000]}
     if event.attempts >= StripeEvent.MAX_ATTEMPTS:
-        StripeEvent.objects.filter(pk=event.pk).update(state=StripeEvent.State.DEAD, finished_at=now)
+        outcome |= {"state": StripeEvent.State.DEAD, "finished_at": now}
+    waiting.update(**outcome)
 
 
 def _handle(event: StripeEvent, now: datetime) -> bool:
@@ -154,10 +165,15 @@ def _handle(event: StripeEvent, now: datetime) -> bool:
     try:
         return refresh(event.object_id, cause=f"{_kind(event.type)} {event.stripe_id}", now=now)
     except stripe.StripeRefused as refused:
-        # A deleted object, or one of another account: asking again will not bring it.
-        if not refused.is_missing:
+        if not refused.is_missing or _may_yet_be_found(event, now):
             raise
         return False
+
+
+def _may_yet_be_found(event: StripeEvent, now: datetime) -> bool:
+    """Whether Stripe may just not know yet what it has made. Later, it was deleted or is of another account: asking
+    again will not bring it."""
+    return not event.type.endswith(".deleted") and now - event.occurred_at < UNTIL_FOUND
 
 
 def _refresh_subscription(object_id: str, *, cause: str, now: datetime) -> bool:
@@ -261,4 +277,5 @@ def _occurred_at(value: Any) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise BadEvent("A time without a zone.")
-    return moment
+    # Before the year 1 or after 9999 in UTC, no time that the database gives back could be read.
+    return moment.astimezone(UTC)

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def arrive(number, kind="customer.updated", about=None):
-    event = stripe.EventFacts(f"evt_{number}", kind, "customer", f"cus_{about or number}", "", timezone.now())
+    long_ago = timezone.now() - webhooks.UNTIL_FOUND
+    event = stripe.EventFacts(f"evt_{number}", kind, "customer", f"cus_{about or number}", "", long_ago)
     webhooks.store(event, body=b"", source="webhook", now=timezone.now())
 
 
@@ -70,6 +71,20 @@ def test_one_fetch_answers_what_had_come_about_its_object_and_nothing_else(asked
         assert busy.result() == 1
     left = StripeEvent.objects.filter(state="waiting").values_list("pk", flat=True)
     assert set(left) == {"evt_of_no_concern", "evt_his", "evt_meanwhile"}
+
+
+def test_who_fails_leaves_alone_what_another_has_answered_meanwhile(monkeypatch, asked):
+    arrive("twice", about="she")
+    StripeEvent.objects.update(attempts=StripeEvent.MAX_ATTEMPTS - 1)
+
+    def breaks(_customer_id):
+        StripeEvent.objects.update(state="done", finished_at=timezone.now())
+        raise stripe.StripeUnavailable("gone")
+
+    monkeypatch.setattr(stripe, "retrieve_customer", breaks)
+    webhooks.process_waiting(now=timezone.now)
+    event = StripeEvent.objects.get()
+    assert (event.state, event.error) == ("done", "")
 
 
 def test_turns_come_no_faster_than_the_pace():

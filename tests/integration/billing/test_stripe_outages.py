@@ -7,6 +7,7 @@ import dataclasses
 import uuid
 from datetime import timedelta
 
+import httpx
 import pytest
 from django.utils import timezone
 
@@ -180,8 +181,30 @@ def test_who_leaves_while_an_upgrade_waits_is_not_charged_for_it(ann, settings, 
     assert stripe.retrieve_subscription(subscription.pk).status == "canceled"
 
 
-def test_an_event_about_nobody_here_is_of_no_concern():
-    assert mirror.refresh_subscription("sub_of_nobody", cause="test", now=timezone.now()) is None
+def test_a_subscription_that_stripe_does_not_have_is_refused():
+    with pytest.raises(stripe.StripeRefused, match="No such subscription"):
+        mirror.refresh_subscription("sub_of_nobody", cause="test", now=timezone.now())
+
+
+@only_simulated
+def test_what_has_just_been_made_is_looked_for_again_where_stripe_does_not_know_it_yet(ann, stripe_url):
+    pay(open_checkout(ann))
+    (bought,) = sdk.pages(sdk.api().subscriptions.list, {"customer": Customer.objects.get(user=ann).stripe_id})
+    stale = {"kind": "stale_read", "path": f"/v1/subscriptions/{bought.id}", "method": "GET", "times": 50}
+    assert httpx.post(f"{stripe_url}/_ctl/faults", json=stale).status_code == 200
+    try:
+        webhooks.backfill(now=timezone.now())
+        while webhooks.process_waiting(now=timezone.now):
+            pass
+        about = StripeEvent.objects.filter(object_id=bought.id)
+        assert set(about.values_list("state", flat=True)) == {"waiting"}
+        assert plan_of(ann) == "free"
+    finally:
+        httpx.delete(f"{stripe_url}/_ctl/faults")
+    later = timezone.now() + webhooks.FIRST_RETRY
+    assert webhooks.process_waiting(now=lambda: later) > 0
+    assert set(about.values_list("state", flat=True)) == {"done"}
+    assert plan_of(ann) == "plus"
 
 
 @only_simulated
@@ -212,6 +235,8 @@ customer.subscription.updated subscription_schedule.updated customer.updated
 @pytest.mark.parametrize("kind", KINDS_OF_EVENT.split())
 def test_an_event_about_what_stripe_no_longer_has_ends_at_once(kind):
     now = timezone.now()
-    webhooks.store(stripe.EventFacts("evt_late", kind, "", "gone_1", "", now), body=b"", source="webhook", now=now)
+    occurred_at = now - webhooks.UNTIL_FOUND
+    event = stripe.EventFacts("evt_late", kind, "", "gone_1", "", occurred_at)
+    webhooks.store(event, body=b"", source="webhook", now=now)
     assert webhooks.process_waiting(now=lambda: now) == 1
     assert StripeEvent.objects.get().state == "ignored"

@@ -103,6 +103,14 @@ HOSTILE = {
     "signed, id is a list": lambda: (body_of(["evt"]), signed(body_of(["evt"]))),
     "signed, data is a list": lambda: (body_of(data=[1]), signed(body_of(data=[1]))),
     "signed, year ten thousand": lambda: (body_of(created=10**18), signed(body_of(created=10**18))),
+    "signed, beyond the last year": lambda: (
+        body_of(created="9999-12-31T23:59:59-12:00"),
+        signed(body_of(created="9999-12-31T23:59:59-12:00")),
+    ),
+    "signed, before the first year": lambda: (
+        body_of(created="0001-01-01T00:00:00+14:00"),
+        signed(body_of(created="0001-01-01T00:00:00+14:00")),
+    ),
     "signed, time without a zone": lambda: (
         body_of(created="2026-01-01T00:00:00"),
         signed(body_of(created="2026-01-01T00:00:00")),
