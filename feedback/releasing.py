@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from accounts.models import User
-from feedback.release import building, erasing
+from feedback.release import erasing
 from feedback.release.freezing import Frozen, freeze
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import Specification
@@ -53,7 +53,7 @@ def cancel(release: Release, *, now: datetime) -> None:
         if not stopped.update(state=Release.State.CANCELLED, finished_at=now):
             raise NotNow(f"{release.name} is not being made.")
         release.refresh_from_db()  # where its files lie is known since the choice
-        building.clear(release)
+        erasing.clear(release)
         erasing.discard(release, now=now)
 
 

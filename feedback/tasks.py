@@ -6,11 +6,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from feedback import releasing, signals
-from feedback.release import building, erasing
+from feedback.release import erasing
 
 
 @shared_task(name="feedback.tasks.build_release", acks_late=True)
 def build_release(release_id: str) -> None:
+    from feedback.release import building  # Arrow with it, which workers that write replies never need
+
     building.work(uuid.UUID(release_id))
 
 

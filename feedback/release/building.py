@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from feedback.release import candidates, choice, erasing, measures, reading, sealing, shards, tables, trees
-from feedback.release.models import CandidateRow, Release, ReleaseChunk, ReleaseMember, lease
+from feedback.release import candidates, choice, erasing, measures, reading, rewriting, sealing, shards, tables, trees
+from feedback.release.models import Release, ReleaseChunk, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
 from feedback.telling import tell_of_release
@@ -166,7 +166,7 @@ def _files(step: Step) -> Commit:
         chunk.config, chunk.split, siblings.filter(first_ordinal__lt=chunk.first_ordinal).count(), siblings.count()
     )
     if step.release.lineage_id:
-        parts = erasing.rewritten(step.release, chunk, shard, step.beat)
+        parts = rewriting.rewritten(step.release, chunk, shard, step.beat)
         chunk.files, chunk.rows = [file.as_json() for file in parts], parts[0].rows if parts else 0
         return lambda: chunk.save(update_fields=["files", "rows"])
     span = reading.Span(step.release.pk, chunk.config, chunk.split, chunk.first_ordinal, chunk.end_ordinal)
@@ -244,15 +244,7 @@ def _end(release: Release, state: Release.State) -> None:
     Release.objects.filter(pk=release.pk, state__in=Release.UNFINISHED).update(
         state=state, finished_at=timezone.now(), error=""
     )
-    clear(release)
-
-
-def clear(release: Release) -> None:
-    """Forget the words of a release that is made or given up; who gave which row stays, unless it was a dry run."""
-    CandidateRow.objects.filter(release=release)._raw_delete("default")
-    if release.is_dry_run:
-        release.rows.all()._raw_delete("default")
-        ReleaseMember.objects.filter(release=release)._raw_delete("default")
+    erasing.clear(release)
 
 
 def _fail(chunk: ReleaseChunk, error: Exception, *, now: datetime) -> None:

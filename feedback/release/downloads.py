@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.models import User
 from feedback.release import store, verify
 from feedback.release.models import Release, ReleaseDownload
-from feedback.release.sealing import MANIFEST
+from feedback.release.store import MANIFEST
 
 SECONDS = 3600
 _SALT = "release-file"

@@ -13,28 +13,27 @@ import json
 import uuid
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from django.db import connection, transaction
 from django.db.models import Exists, F, Max, OuterRef, Q
 
 from accounts.models import User
 from feedback.consent import CONSENT
-from feedback.release import shards, store, twins
+from feedback.release import store
 from feedback.release.models import (
     CandidateRow,
     Erasure,
     Release,
     ReleaseChunk,
+    ReleaseMember,
     ReleaseRow,
     TrainedModel,
 )
-from feedback.release.sealing import MANIFEST
+from feedback.release.store import MANIFEST
 from feedback.release.waking import enqueue, enqueue_erasing
 
 # Why candidate rows are left out whose sources were withdrawn after the release was frozen.
@@ -149,6 +148,14 @@ def _give_up(release: Release, now: datetime) -> None:
         discard(release, now=now)
 
 
+def clear(release: Release) -> None:
+    """Forget the words of a release that is made or given up; who gave which row stays, unless it was a dry run."""
+    CandidateRow.objects.filter(release=release)._raw_delete("default")
+    if release.is_dry_run:
+        release.rows.all()._raw_delete("default")
+        ReleaseMember.objects.filter(release=release)._raw_delete("default")
+
+
 def discard(release: Release, *, now: datetime) -> None:
     """Forget the words of a cancelled release, in the database and in its files, and who gave which."""
     CandidateRow.objects.filter(release=release)._raw_delete("default")
@@ -260,64 +267,6 @@ def _chunks(
 
 
 # The steps of a successor, called by `building` --------------------------------------------------------------------
-
-
-def rewritten(
-    release: Release, chunk: ReleaseChunk, shard: shards.Shard, beat: Callable[[], None]
-) -> list[shards.File]:
-    """The parent's shard and its twins without the rows that go; no files when none is left."""
-    assert release.parent is not None  # noqa: S101 - a successor has one
-    gone = release.origin.rows.filter(
-        erased_in=release,
-        config=chunk.config,
-        split=chunk.split,
-        ordinal__gte=chunk.first_ordinal,
-        ordinal__lt=chunk.end_ordinal,
-    )
-    row_ids = pa.array(gone.values_list("row_id", flat=True), pa.string())
-    if not chunk.files:
-        return []
-    old = release.parent.folder
-    if chunk.config == shards.TREES:
-        names = set(row_ids.to_pylist())
-        trees = (line for line in shards.stored_lines(old, shard) if json.loads(line)["id"] not in names)
-        return _unless_empty(release, shards.write_lines(release.folder, shard, trees, beat))
-    lines: set[int] = set()
-
-    def kept() -> Iterator[pa.Table]:
-        first = 0
-        for table in shards.stored_tables(old, shard):
-            is_gone = pc.is_in(table.column("id"), value_set=row_ids)
-            lines.update(first + place for place in pc.indices_nonzero(is_gone).to_pylist())
-            first += table.num_rows
-            yield table.filter(pc.invert(is_gone))
-
-    parquet = shards.write_parquet(release.folder, shard, kept(), beat)
-    if not _unless_empty(release, parquet):
-        return []
-    return [parquet, *(_without_lines(release, shard, twin, lines, beat) for twin in twins.TWINS.get(shard.config, ()))]
-
-
-def _unless_empty(release: Release, file: shards.File) -> list[shards.File]:
-    if file.rows:
-        return [file]
-    store.remove(f"{release.folder}/{file.path}")
-    return []
-
-
-def _without_lines(
-    release: Release, shard: shards.Shard, twin: twins.Twin, lines: set[int], beat: Callable[[], None]
-) -> shards.File:
-    assert release.parent is not None  # noqa: S101 - a successor has one
-    path, rows = f"{twin.folder}/{twin.file_name(shard.name)}", 0
-    with store.reading(f"{release.parent.folder}/{path}") as source, store.writing(f"{release.folder}/{path}") as sink:
-        for number, line in enumerate(source):
-            if number not in lines:
-                sink.write(line)
-                rows += 1
-            if number % 1_000 == 0:
-                beat()
-    return shards.File(path, rows, sink.bytes, sink.sha256)
 
 
 def take_over(release: Release) -> None:

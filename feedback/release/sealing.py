@@ -13,8 +13,8 @@ from feedback.release.measures import COMPARED, biases
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.recipes import recipes
 from feedback.release.shards import File
+from feedback.release.store import MANIFEST
 
-MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 
 

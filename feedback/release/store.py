@@ -16,6 +16,8 @@ from django.conf import settings
 from fsspec.implementations.local import LocalFileSystem
 
 ROOT = "releases"
+# The file of a release that is written last and names all others: without it there is no release.
+MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished-"
 # What a bucket's file holds back until it sends a part; by itself it would be 50 MB for each of the files open at once.
 PART_BYTES = 8 * 1024 * 1024

@@ -12,7 +12,7 @@ from django.db import connection
 
 from feedback.release import store
 from feedback.release.models import Release, ReleaseChunk
-from feedback.release.sealing import MANIFEST
+from feedback.release.store import MANIFEST
 
 PIECE_BYTES = 1024 * 1024
 
