@@ -1,7 +1,7 @@
 """Freeze what is in a release: one statement, so one moment, whatever is being written beside it.
 
 A rating belongs to the release when the transaction that wrote it has a number below the horizon: the oldest one still
-under way at that moment. A rating whose transaction began earlier and commits later waits for the next release.
+under way at that moment; numbers that a restored dump brought along do not count. A rating whose transaction began earlier and commits later waits for the next release.
 Following releases (`after_version`) leave out what those before them hold, and so hand out every rating once: those too
 that came late, or that were reviewed or allowed only after an earlier release was frozen.
 """
@@ -50,11 +50,14 @@ class Frozen:
     is_new: bool
 
 
-# What this transaction itself wrote has a number above the horizon and belongs in all the same.
+# What this transaction itself wrote has a number above the horizon and belongs in all the same. So does what can be seen
+# with a number that no transaction has been given yet: a dump brought it from another cluster, which had counted further.
 _FREEZE = f"""
 WITH judged AS MATERIALIZED ({JUDGED}),
 judged_comparisons AS MATERIALIZED ({JUDGED_COMPARISONS}),
-moment AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon),
+moment AS (
+    SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon, pg_snapshot_xmax(pg_current_snapshot()) AS unborn
+),
 offered AS (
     SELECT 'rating' AS kind, rating.event_id, rating.ideal_text, rating.user_id, message.conversation_id, event.xid,
         judged.reason, ARRAY(
@@ -88,7 +91,8 @@ offered AS (
             WHERE held.release_id = ANY(%(after)s::uuid[]) AND held.event_id = offered.event_id
         ) THEN 'in an earlier release'
         WHEN offered.reason IS NOT NULL THEN offered.reason
-        WHEN offered.xid >= moment.horizon AND offered.xid IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        WHEN offered.xid >= moment.horizon AND offered.xid < moment.unborn
+            AND offered.xid IS DISTINCT FROM pg_current_xact_id_if_assigned()
             THEN 'written beside an unfinished transaction'
     END AS refusal
     FROM offered CROSS JOIN moment

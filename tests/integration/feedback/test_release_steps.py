@@ -184,6 +184,16 @@ def test_late_writers_are_in_one_of_two_following_releases_and_never_in_both(alo
     assert Release.objects.count() == 2
 
 
+def test_what_a_restored_dump_brought_is_released(storage):  # noqa: F811 - the fixture
+    """The cluster it comes from had counted a million million transactions; this one has just begun."""
+    rated_up(factories.conversation(factories.consenting_user(), ("Name a nut.", "Hazel.")))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # history is appended to and nothing else
+        cursor.execute("UPDATE feedback_feedbackevent SET xid = '1000000000000'")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    assert frozen().counts["ratings used"] == 1
+
+
 @pytest.mark.parametrize("choice", ["drop", "mask"])
 def test_personal_data_is_dropped_and_counted_or_masked(storage, choice):  # noqa: F811 - the fixture
     said = "Write to ann@example.org, or call +44 7700 900123."
