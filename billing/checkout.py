@@ -40,6 +40,7 @@ def start(*, user: User, price: Price, quantity: int, wish_id: uuid.UUID, langua
     price = catalogue.ensure_at_stripe(price)
     key = f"checkout:{user.pk}:{wish_id}"
     stripe.expire_open_checkouts(customer.stripe_id, but_of_command=commands.id_of(key))
+    _check_nothing_was_bought(customer, now)
     session = _session(user, customer, price, quantity, language)
     try:
         made = commands.run(
@@ -52,6 +53,14 @@ def start(*, user: User, price: Price, quantity: int, wish_id: uuid.UUID, langua
     except commands.CommandRefused as refused:
         raise CannotCheckOut("refused") from refused
     return str(made["url"])
+
+
+def _check_nothing_was_bought(customer: Customer, now: datetime) -> None:
+    """Raise `CannotCheckOut` where the person has paid on a page of which we have not heard yet, and have the plan."""
+    for facts in stripe.subscriptions(customer.stripe_id):
+        if facts.status in Subscription.OPEN:
+            mirror.refresh_subscription(facts.id, cause="another payment page was asked for", now=now)
+            raise CannotCheckOut("subscribed")
 
 
 def complete(*, user: User, session_id: str, now: datetime) -> Subscription | None:

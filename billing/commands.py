@@ -25,6 +25,8 @@ Values = dict[str, Any]
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 KEY_IS_KEPT = timedelta(hours=23)
+# For how long a wish that costs money is tried again by itself. Who is told that there was no answer may think better.
+CHARGE_IS_WANTED = timedelta(minutes=10)
 DELETION, UNHEARD, REFUND = "delete_customer", "delete_unheard_customer", "create_refund"
 # A request that was on its way when the person left has been answered by then, and what it made is in Stripe's lists.
 ON_ITS_WAY = timedelta(minutes=5)
@@ -70,6 +72,21 @@ def run(*, kind: str, key: str, user: User | None, parameters: Values, now: date
     if command.state == StripeCommand.State.DONE:
         return dict(command.result)
     raise CommandRefused(command.error_code)
+
+
+def supersede(subscription_id: str, *, wish: str, now: datetime) -> bool:
+    """End what still waits of earlier wishes about the subscription: done late, it would undo the newest one.
+
+    Returns whether one of them may have been heard, so that more may have changed than we know.
+    """
+    with transaction.atomic():
+        waiting = StripeCommand.objects.select_for_update().filter(
+            state=StripeCommand.State.WAITING, parameters__subscription=subscription_id
+        )
+        earlier = [command for command in waiting if not command.key.endswith(f":{wish}")]
+        for command in earlier:
+            _finish(command, StripeCommand.State.DEAD, now, error="Another wish came after it.")
+    return any(command.attempts for command in earlier)
 
 
 def delete_customer(stripe_id: str, *, now: datetime) -> None:
@@ -134,12 +151,16 @@ def id_of(key: str) -> str:
     return str(StripeCommand.objects.filter(key=key).values_list("id", flat=True).first() or "")
 
 
-def execute(command: StripeCommand, *, now: datetime) -> None:
-    """One attempt. Raises `stripe.StripeUnavailable` when it has to be tried again."""
+def execute(command: StripeCommand, *, now: datetime, is_wanted: bool = True) -> None:
+    """One attempt; what is not wanted any more is only looked for. Raises `stripe.StripeUnavailable` when it has to be
+    tried again."""
     operation = OPERATIONS[command.kind]
     _count_attempt(command, now)
     try:
         found = operation.find(command.parameters, str(command.id)) if operation.find and command.attempts > 1 else None
+        if not found and not is_wanted:
+            _finish(command, StripeCommand.State.DEAD, now, error="Nobody waits for it any more, and it costs money.")
+            return
         result = found or operation.perform(_signed(command), _key(command, now))
     except stripe.StripeRefused as refused:
         _finish(command, StripeCommand.State.REFUSED, now, error=str(refused), code=refused.code)
@@ -163,11 +184,16 @@ def run_waiting(*, now: datetime, at_most: int = 100) -> int:
         if command is None:
             break
         try:
-            execute(command, now=now)
+            execute(command, now=now, is_wanted=_is_wanted(command, now))
         except stripe.StripeUnavailable:
             continue
         ended += 1
     return ended
+
+
+def _is_wanted(command: StripeCommand, now: datetime) -> bool:
+    is_charged = command.parameters.get("change", {}).get("proration_behavior") == "always_invoice"
+    return not is_charged or now - command.created_at <= CHARGE_IS_WANTED
 
 
 @transaction.atomic
@@ -256,6 +282,17 @@ def _update_subscription(values: Values, key: str) -> Values:
     return {"id": stripe.update_subscription(values["subscription"], values["change"], key=key).id}
 
 
+def _find_updated(values: Values, _command_id: str) -> Values | None:
+    """Stripe forgets keys after a day, and would bill an upgrade as often as it is asked for."""
+    facts, change = stripe.retrieve_subscription(values["subscription"]), values["change"]
+    if "items" in change:
+        (item,) = change["items"]
+        is_there = (facts.price_id, facts.quantity) == (item["price"], item["quantity"])
+    else:
+        is_there = (facts.cancels_at is not None) == change["cancel_at_period_end"]
+    return {"id": facts.id} if is_there else None
+
+
 def _cancel_subscription(values: Values, key: str) -> Values:
     return {"id": stripe.cancel_subscription(values["subscription"], values["options"], key=key).id}
 
@@ -315,7 +352,7 @@ OPERATIONS = {
     "create_customer": Operation(_create_customer, _find_customer),
     "create_checkout": Operation(_create_checkout, _find_checkout),
     "create_portal": Operation(_create_portal),
-    "update_subscription": Operation(_update_subscription),
+    "update_subscription": Operation(_update_subscription, _find_updated),
     "cancel_subscription": Operation(_cancel_subscription, _find_cancelled),
     "schedule_price": Operation(_schedule_price),
     "release_schedule": Operation(_release_schedule, _find_released),

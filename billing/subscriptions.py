@@ -101,6 +101,7 @@ def change(
 
     Raises `CannotChange` and `stripe.StripeUnavailable`.
     """
+    _begin_wish(subscription, str(wish_id), now)
     price, quantity = _checked(subscription, price, quantity)
     direction = _direction(subscription, price, quantity)
     if direction == Direction.DOWN:
@@ -124,6 +125,7 @@ def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uu
     Where the money went back nothing is paid for, and it ends at once.
     """
     details = {"feedback": reason} | ({"comment": comment[:500]} if comment else {})
+    _begin_wish(subscription, str(wish_id), now)
     if entitlements.money_was_given_back(subscription):
         end_now(subscription=subscription, why="cancelled by the customer", details=details, now=now)
         return
@@ -135,6 +137,7 @@ def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uu
 
 def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:
     """Take back a cancellation or a downgrade that has not begun. Raises `CannotChange`, `stripe.StripeUnavailable`."""
+    _begin_wish(subscription, str(wish_id), now)
     if subscription.next_price_id:
         _release_schedule(subscription, wish_id, now)
     else:
@@ -145,6 +148,7 @@ def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> 
 def end_now(*, subscription: Subscription, why: str, now: datetime, details: dict[str, str] | None = None) -> None:
     """Stop billing at once: what was paid for it went back."""
     key = f"end:{subscription.stripe_id}"
+    _begin_wish(subscription, subscription.stripe_id, now)
     options = {"prorate": False, "invoice_now": False} | ({"cancellation_details": details} if details else {})
     parameters = {"subscription": subscription.stripe_id, "options": options}
     _checked_run("cancel_subscription", key, subscription, parameters, now)
@@ -162,6 +166,13 @@ def refund(*, invoice_id: str, subscription: Subscription, why: str, now: dateti
     still_open = Subscription.objects.open().filter(pk=subscription.pk, customer__is_deleted=False).first()
     if still_open and entitlements.money_was_given_back(still_open):
         end_now(subscription=still_open, why=f"refund: {why}"[:200], now=now)
+
+
+def _begin_wish(subscription: Subscription, wish: str, now: datetime) -> None:
+    """What was wished before counts no more; what Stripe may have heard of it without our knowing is looked up."""
+    if commands.supersede(subscription.stripe_id, wish=wish, now=now):
+        _refresh(subscription, "an earlier wish had no answer", now)
+        subscription.refresh_from_db()
 
 
 def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[Price, int]:

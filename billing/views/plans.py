@@ -38,6 +38,16 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     return redirect("plans")
 
 
+def unanswered(request: HttpRequest) -> HttpResponse:
+    """Back to the plans when Stripe was asked for a change and may have heard it."""
+    text = _(
+        "The payment service did not answer. We go on trying for some minutes: this page shows the change once it is "
+        "made. Nothing is charged twice."
+    )
+    messages.error(request, text)
+    return redirect("plans")
+
+
 @require_GET
 @never_cache
 def plans(request: HttpRequest) -> HttpResponse:

@@ -21,7 +21,7 @@ from billing.forms import CancelForm, ChangeForm, PriceForm, WishForm
 from billing.models import Subscription
 from billing.money import money
 from billing.subscriptions import Direction
-from billing.views.plans import person, unavailable
+from billing.views.plans import person, unanswered, unavailable
 
 PREVIEW_HOLDS_SECONDS = 3600
 
@@ -99,7 +99,9 @@ def change(request: HttpRequest) -> HttpResponse:
         )
     except subscriptions.CannotChange as problem:
         return _problem(request, problem)
-    except (stripe.StripeUnavailable, stripe.StripeRefused):
+    except stripe.StripeUnavailable:
+        return unanswered(request)
+    except stripe.StripeRefused:
         return unavailable(request)
     _tell_outcome(request, direction, values["price"].plan.name, values["price"].plan_id)
     return redirect("plans")
@@ -138,7 +140,9 @@ def cancel(request: HttpRequest) -> HttpResponse:
         )
     except subscriptions.CannotChange as problem:
         return _problem(request, problem)
-    except (stripe.StripeUnavailable, stripe.StripeRefused):
+    except stripe.StripeUnavailable:
+        return unanswered(request)
+    except stripe.StripeRefused:
         return unavailable(request)
     subscription.refresh_from_db()
     if subscription.ended_at:
@@ -162,7 +166,9 @@ def resume(request: HttpRequest) -> HttpResponse:
         subscriptions.resume(subscription=subscription, wish_id=form.cleaned_data["wish"], now=timezone.now())
     except subscriptions.CannotChange as problem:
         return _problem(request, problem)
-    except (stripe.StripeUnavailable, stripe.StripeRefused):
+    except stripe.StripeUnavailable:
+        return unanswered(request)
+    except stripe.StripeRefused:
         return unavailable(request)
     messages.success(request, _("Your plan goes on as it was."))
     return redirect("plans")

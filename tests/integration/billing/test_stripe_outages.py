@@ -181,6 +181,97 @@ def test_who_leaves_while_an_upgrade_waits_is_not_charged_for_it(ann, settings, 
     assert stripe.retrieve_subscription(subscription.pk).status == "canceled"
 
 
+AWAY = "http://127.0.0.1:1"
+
+
+def cancel(subscription, now):
+    how = {"reason": "unused", "comment": "", "wish_id": uuid.uuid4(), "now": now}
+    subscriptions.cancel(subscription=subscription, **how)
+
+
+def resume(subscription, now):
+    subscriptions.resume(subscription=subscription, wish_id=uuid.uuid4(), now=now)
+
+
+def unheard(settings, stripe_url, deed, *given):
+    """What is asked for while Stripe is away."""
+    settings.STRIPE_API_BASE = AWAY
+    with pytest.raises(stripe.StripeUnavailable):
+        deed(*given)
+    settings.STRIPE_API_BASE = stripe_url
+
+
+@only_simulated
+@pytest.mark.parametrize("is_heard", [False, True], ids=["nothing arrived", "only the answer was lost"])
+def test_a_cancellation_that_was_not_answered_does_not_end_what_was_taken_back(ann, settings, stripe_url, is_heard):
+    subscription, now = buy(ann), timezone.now()
+    if is_heard:
+        lost = {"kind": "lost_response", "path": f"/v1/subscriptions/{subscription.pk}", "method": "POST", "times": 3}
+        assert httpx.post(f"{stripe_url}/_ctl/faults", json=lost).status_code == 200
+        with pytest.raises(stripe.StripeUnavailable):
+            cancel(subscription, now)
+        httpx.delete(f"{stripe_url}/_ctl/faults")
+    else:
+        unheard(settings, stripe_url, cancel, subscription, now)
+    cancel(subscription, now)
+    resume(subscription, now)
+    assert commands.run_waiting(now=now + timedelta(hours=1)) == 0
+    assert stripe.retrieve_subscription(subscription.pk).cancels_at is None
+
+
+@only_simulated
+def test_taking_back_that_was_not_answered_does_not_bill_who_cancels_again(ann, settings, stripe_url):
+    subscription, now = buy(ann), timezone.now()
+    cancel(subscription, now)
+    unheard(settings, stripe_url, resume, subscription, now)
+    cancel(subscription, now)
+    assert commands.run_waiting(now=now + timedelta(hours=1)) == 0
+    assert stripe.retrieve_subscription(subscription.pk).cancels_at is not None
+
+
+def upgrade(subscription, now):
+    wish = {"price": price("pro"), "quantity": 1, "wish_id": uuid.uuid4(), "at": now, "now": now}
+    subscriptions.change(subscription=subscription, **wish)
+
+
+@only_simulated
+def test_an_upgrade_that_was_not_answered_is_tried_for_minutes_and_not_charged_hours_later(ann, settings, stripe_url):
+    subscription, now = buy(ann), timezone.now()
+    unheard(settings, stripe_url, upgrade, subscription, now)
+    assert commands.run_waiting(now=now + timedelta(hours=1)) == 1
+    assert StripeCommand.objects.get(kind="update_subscription").state == "dead"
+    assert stripe.retrieve_subscription(subscription.pk).price_id == price().stripe_price_id
+    unheard(settings, stripe_url, upgrade, subscription, now)
+    assert commands.run_waiting(now=now + commands.FIRST_RETRY) == 1
+    assert stripe.retrieve_subscription(subscription.pk).price_id == price("pro").stripe_price_id
+    bills = sdk.pages(sdk.api().invoices.list, {"customer": subscription.customer.stripe_id})
+    assert len(list(bills)) == 2
+
+
+@only_simulated
+def test_an_upgrade_of_which_only_the_answer_was_lost_is_found_and_not_billed_again(ann, settings, stripe_url):
+    subscription, now = buy(ann), timezone.now()
+    lost = {"kind": "lost_response", "path": f"/v1/subscriptions/{subscription.pk}", "method": "POST", "times": 3}
+    assert httpx.post(f"{stripe_url}/_ctl/faults", json=lost).status_code == 200
+    with pytest.raises(stripe.StripeUnavailable):
+        upgrade(subscription, now)
+    httpx.delete(f"{stripe_url}/_ctl/faults")
+    assert commands.run_waiting(now=now + timedelta(days=2)) == 1
+    assert StripeCommand.objects.get(kind="update_subscription").state == "done"
+    bills = sdk.pages(sdk.api().invoices.list, {"customer": subscription.customer.stripe_id})
+    assert len(list(bills)) == 2
+
+
+@only_simulated
+def test_who_has_paid_unheard_and_asks_for_another_page_is_told_that_they_have_the_plan(ann):
+    assert pay(open_checkout(ann)).status_code in (302, 303)  # and does not come back, and no event arrives
+    with pytest.raises(checkout.CannotCheckOut, match="subscribed"):
+        open_checkout(ann)
+    assert plan_of(ann) == "plus"
+    customer_id = Customer.objects.get(user=ann).stripe_id
+    assert len(list(stripe.subscriptions(customer_id))) == 1
+
+
 def test_a_subscription_that_stripe_does_not_have_is_refused():
     with pytest.raises(stripe.StripeRefused, match="No such subscription"):
         mirror.refresh_subscription("sub_of_nobody", cause="test", now=timezone.now())
