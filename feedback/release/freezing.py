@@ -1,7 +1,8 @@
 """Freeze what is in a release: one statement, so one moment, whatever is being written beside it.
 
 A rating belongs to the release when the transaction that wrote it has a number below the horizon: the oldest one still
-under way at that moment; numbers that a restored dump brought along do not count. A rating whose transaction began earlier and commits later waits for the next release.
+under way at that moment; numbers that a restored dump brought along do not count. A rating whose transaction began
+earlier and commits later waits for the next release.
 Following releases (`after_version`) leave out what those before them hold, and so hand out every rating once: those too
 that came late, or that were reviewed or allowed only after an earlier release was frozen.
 """
@@ -50,8 +51,8 @@ class Frozen:
     is_new: bool
 
 
-# What this transaction itself wrote has a number above the horizon and belongs in all the same. So does what can be seen
-# with a number that no transaction has been given yet: a dump brought it from another cluster, which had counted further.
+# What this transaction itself wrote has a number above the horizon and belongs in all the same. So does what can be
+# seen with a number that no transaction has been given yet: a dump brought it from a cluster that had counted further.
 _FREEZE = f"""
 WITH judged AS MATERIALIZED ({JUDGED}),
 judged_comparisons AS MATERIALIZED ({JUDGED_COMPARISONS}),
