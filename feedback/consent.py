@@ -39,6 +39,23 @@ LEFT JOIN LATERAL (
 WHERE rated.id = feedback_rating.message_id)
 """  # noqa: S608 - made of constants
 
+# What is said of a thing with its replies together, of which there are `{replies}`: NULL where nothing is. `newest` has
+# the newest statement about each part, where 0 is the thing itself and every other number a reply. A refusal of any
+# part refuses the thing; a grant counts where it names the thing itself or each of its replies.
+_GRANTED_AT = """GREATEST(
+    max(newest.created_at) FILTER (WHERE newest.part = 0),
+    CASE WHEN count(*) FILTER (WHERE newest.part > 0) = {replies}
+        THEN min(newest.created_at) FILTER (WHERE newest.part > 0) END
+)"""
+OF_PARTS = f"""
+CASE WHEN bool_or(NOT newest.is_granted) THEN false WHEN {_GRANTED_AT} IS NOT NULL THEN true END AS is_granted,
+{_GRANTED_AT} AS created_at
+"""
+# The names of the parts of a comparison, as rows (part, subject_id).
+PARTS_OF_COMPARISON = """
+(0, comparison.id), (1, comparison.left_id), (1, left_rating.id), (2, comparison.right_id), (2, right_rating.id)
+"""
+
 
 def in_force(table: str) -> str:
     """The same for another table whose rows name a person (`user_id`) and their reply (`message_id`)."""

@@ -9,7 +9,7 @@ import uuid
 
 from django.db import connection
 
-from feedback.consent import CONSENT, in_force
+from feedback.consent import CONSENT, OF_PARTS, PARTS_OF_COMPARISON, in_force
 
 # The newest thing a person said about each scope. A rating may be named by its own id or by that of its reply.
 _SAID = """
@@ -24,14 +24,22 @@ said AS (
 )
 """
 
-_SAID_OF_COMPARISON = """
+# Of a comparison any standing refusal counts, of itself or of either reply: the words of both would be given away.
+_SAID_OF_COMPARISON = f"""
 said_of_comparison AS (
-    SELECT DISTINCT ON (comparison.id) comparison.id, said.is_granted, said.created_at
-    FROM said JOIN feedback_comparison comparison ON comparison.user_id = said.user_id
-        AND said.subject_id IN (comparison.id, comparison.left_id, comparison.right_id)
-    WHERE said.scope = 'rating' ORDER BY comparison.id, said.created_at DESC, said.is_granted
+    SELECT newest.id, {OF_PARTS.format(replies=2)} FROM (
+        SELECT DISTINCT ON (comparison.id, named.part) comparison.id, named.part, said.is_granted, said.created_at
+        FROM feedback_comparison comparison
+        LEFT JOIN feedback_rating left_rating
+            ON left_rating.message_id = comparison.left_id AND left_rating.user_id = comparison.user_id
+        LEFT JOIN feedback_rating right_rating
+            ON right_rating.message_id = comparison.right_id AND right_rating.user_id = comparison.user_id
+        CROSS JOIN LATERAL (VALUES {PARTS_OF_COMPARISON}) AS named (part, subject_id)
+        JOIN said ON said.user_id = comparison.user_id AND said.scope = 'rating' AND said.subject_id = named.subject_id
+        ORDER BY comparison.id, named.part, said.created_at DESC, said.is_granted
+    ) newest GROUP BY newest.id
 )
-"""
+"""  # noqa: S608 - made of constants
 
 # Every rating with the reason why it may not be used, NULL when it may.
 JUDGED = f"""

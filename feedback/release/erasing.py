@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, Max, OuterRef, Q
 
 from accounts.models import User
-from feedback.consent import CONSENT
+from feedback.consent import CONSENT, OF_PARTS, PARTS_OF_COMPARISON
 from feedback.release import store
 from feedback.release.models import (
     CandidateRow,
@@ -53,6 +53,10 @@ EXISTS (
         ON message.id = COALESCE(event.message_id, signal.message_id, comparison.question_id)
     LEFT JOIN feedback_rating rating
         ON rating.message_id = COALESCE(event.message_id, signal.message_id) AND rating.user_id = %(user)s
+    LEFT JOIN feedback_rating left_rating
+        ON left_rating.message_id = comparison.left_id AND left_rating.user_id = %(user)s
+    LEFT JOIN feedback_rating right_rating
+        ON right_rating.message_id = comparison.right_id AND right_rating.user_id = %(user)s
     LEFT JOIN LATERAL (
         SELECT is_granted, created_at FROM accounts_consentevent
         WHERE user_id = %(user)s AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
@@ -63,12 +67,16 @@ EXISTS (
         ORDER BY created_at DESC, id DESC LIMIT 1
     ) for_conversation ON true
     LEFT JOIN LATERAL (
-        SELECT is_granted, created_at FROM accounts_consentevent
-        WHERE user_id = %(user)s AND scope = 'rating' AND subject_id IN (
-            rating.id, event.message_id, signal.id, signal.message_id,
-            comparison.id, comparison.left_id, comparison.right_id
-        )
-        ORDER BY created_at DESC, is_granted, id DESC LIMIT 1
+        SELECT {OF_PARTS.format(replies="CASE WHEN comparison.id IS NULL THEN 1 ELSE 2 END")} FROM (
+            SELECT DISTINCT ON (named.part) named.part, said.is_granted, said.created_at
+            FROM (
+                VALUES (1, rating.id), (1, event.message_id), (1, signal.id), (1, signal.message_id),
+                {PARTS_OF_COMPARISON}
+            ) AS named (part, subject_id)
+            JOIN accounts_consentevent said
+                ON said.user_id = %(user)s AND said.scope = 'rating' AND said.subject_id = named.subject_id
+            ORDER BY named.part, said.created_at DESC, said.is_granted
+        ) newest
     ) for_rating ON true
     WHERE message.id IS NULL OR NOT ({CONSENT})
 )

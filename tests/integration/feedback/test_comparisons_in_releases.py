@@ -6,14 +6,17 @@ from datetime import timedelta
 
 import pytest
 from datasets import load_dataset
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent
 from accounts.models import User
-from feedback import capture, comparing, correcting
+from feedback import capture, comparing, correcting, releasing
 from feedback.models import Comparison, Rating
 from feedback.release import store, verify
 from feedback.release.freezing import NothingToRelease
+from feedback.release.specification import Specification
 from tests import factories, reviewing
 from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
 
@@ -127,6 +130,46 @@ def test_a_comparison_without_consent_is_left_out(subject):
     consent.withdraw(comparison.user, scope=scope, subject_id=subject_id, now=timezone.now())
     with pytest.raises(NothingToRelease) as nothing:
         sealed()
+    assert nothing.value.funnel["left out: no consent"] == 1
+
+
+def say_beneath(reply, answer):
+    """What the person says in the widget beneath one reply."""
+    client = Client()
+    client.force_login(reply.conversation.user)
+    client.post(reverse("allow-use", args=[reply.pk]), {"training_consent": answer})
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_refusing_one_reply_refuses_the_comparison_whatever_is_said_of_the_other(order):
+    comparison = compared("left")
+    for side in order:
+        say_beneath(getattr(comparison, side), "no" if side == "left" else "yes")
+    with pytest.raises(NothingToRelease) as nothing:
+        sealed()
+    assert nothing.value.funnel["left out: no consent"] == 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "used"), [(["left"], 0), (["right"], 0), (["left", "right"], 1), (["comparison"], 1)], ids=str
+)
+def test_a_comparison_of_a_chat_that_may_not_be_used_needs_a_yes_to_all_of_it(allowed, used):
+    comparison = compared("left")
+    consent.withdraw(
+        comparison.user, scope="conversation", subject_id=comparison.question.conversation_id, now=timezone.now()
+    )
+    for part in allowed:
+        if part == "comparison":
+            consent.grant(comparison.user, scope="rating", subject_id=comparison.pk, now=timezone.now())
+        else:
+            say_beneath(getattr(comparison, part), "yes")
+    found = releasing.make_release if used else refused
+    found(specification=Specification(), made_by=None, now=timezone.now())
+
+
+def refused(**asked):
+    with pytest.raises(NothingToRelease) as nothing:
+        releasing.make_release(**asked)
     assert nothing.value.funnel["left out: no consent"] == 1
 
 

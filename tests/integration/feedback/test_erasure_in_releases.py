@@ -15,14 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent, erasure
-from accounts.models import User
+from accounts.models import ConsentEvent, User
 from feedback import comparing, releasing
 from feedback.dashboard.funnel import funnel
 from feedback.models import Erasure, Release, ReleaseRow, TrainedModel
 from feedback.release import building, erasing, store, verify
 from feedback.release.models import CandidateRow
 from tests import factories
-from tests.integration.feedback.test_comparisons_in_releases import shown
+from tests.integration.feedback.test_comparisons_in_releases import say_beneath, shown
 from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -156,6 +156,37 @@ def test_a_comparison_goes_with_its_conversation(person):
     comparing.answer(comparison_id=one.pk, user=person, choice="left", now=timezone.now())
     first = released()
     consent.withdraw(person, scope="rating", subject_id=one.pk, now=timezone.now())
+    worked_off()
+    assert "Whitebeam" not in everything_in(store.location(Release.objects.get(parent=first).folder))
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_a_comparison_goes_when_one_reply_is_refused_whatever_is_said_of_the_other(person, order):
+    left = factories.conversation(person, ("Name a tree.", "Oak."))
+    one = shown(left, factories.reply_to(left.parent, "Whitebeam."))
+    comparing.answer(comparison_id=one.pk, user=person, choice="left", now=timezone.now())
+    first = released()
+    for side in order:
+        say_beneath(getattr(one, side), "no" if side == "left" else "yes")
+    worked_off()
+    assert "Whitebeam" not in everything_in(store.location(Release.objects.get(parent=first).folder))
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_a_comparison_that_went_in_against_a_refusal_goes_at_the_next_word(person, order):
+    left = factories.conversation(person, ("Name a tree.", "Oak."))
+    one = shown(left, factories.reply_to(left.parent, "Whitebeam."))
+    other = factories.conversation(person, ("Name a nut.", "Hazel."))
+    comparing.answer(comparison_id=one.pk, user=person, choice="left", now=timezone.now())
+    first = released()
+    # As a ledger was that an older version had read in another way.
+    ConsentEvent.objects.bulk_create(
+        ConsentEvent(
+            user=person, scope="rating", subject_id=getattr(one, side).pk, is_granted=side != "left", policy_version="x"
+        )
+        for side in order
+    )
+    say_beneath(other, "no")
     worked_off()
     assert "Whitebeam" not in everything_in(store.location(Release.objects.get(parent=first).folder))
 
