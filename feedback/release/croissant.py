@@ -72,7 +72,10 @@ def croissant(
         "version": f"{int(name.removeprefix('v'))}.0.0",
         "datePublished": published,
         "citeAs": f"Parley preference data {name}",
-        "distribution": [_file(file) for file in files],
+        "distribution": [
+            *(_file(file) for file in files),
+            *(_file_set(config, split) for config, splits in every.items() for split in splits),
+        ],
         "recordSet": [
             _record_set(config, split, parts) for config, splits in every.items() for split, parts in splits.items()
         ],
@@ -81,34 +84,49 @@ def croissant(
 
 
 def _file(file: File) -> dict[str, Any]:
+    """One file with its sum, to be held against what was fetched."""
     return {
         "@type": "cr:FileObject",
         "@id": file.path,
         "name": file.path,
         "contentUrl": file.path,
         "contentSize": f"{file.bytes} B",
-        "encodingFormat": "application/jsonlines" if file.path.endswith(".jsonl.gz") else "application/x-parquet",
+        "encodingFormat": _format(file.path),
         "sha256": file.sha256,
     }
 
 
+def _file_set(config: str, split: str) -> dict[str, Any]:
+    """All files of a split: what records are read from."""
+    path = f"{config}/{split}-*.{'jsonl.gz' if config == TREES else 'parquet'}"
+    name = _set_name(config, split)
+    return {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": _format(path), "includes": path}
+
+
+def _set_name(config: str, split: str) -> str:
+    return f"{config}-{split}-files"
+
+
+def _format(path: str) -> str:
+    return "application/jsonlines" if path.endswith(".jsonl.gz") else "application/x-parquet"
+
+
 def _record_set(config: str, split: str, parts: list[File]) -> dict[str, Any]:
-    # Croissant 1.0 joins no files into one record set, so each further file of a split has its own.
     name = f"{config}-{split}"
     return {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": f"{sum(part.rows for part in parts)} rows in {len(parts)} files; the fields are of the first.",
+        "description": f"{sum(part.rows for part in parts)} rows in {len(parts)} files.",
         "field": [
             field
             for column in (_TREE if config == TREES else ("id", *COLUMNS[config], "metadata"))
-            for field in _fields(name, parts[0], column, _TREE if config == TREES else {})
+            for field in _fields(name, _set_name(config, split), column, _TREE if config == TREES else {})
         ],
     }
 
 
-def _fields(record_set: str, file: File, column: str, tree: Mapping[str, str]) -> list[dict[str, Any]]:
+def _fields(record_set: str, files: str, column: str, tree: Mapping[str, str]) -> list[dict[str, Any]]:
     """A plain column is a field; of a nested one each text in it is, for Croissant casts every value it reads."""
     plain: dict[str, tuple[str, ...]] = dict.fromkeys(("id", *KINDS), ())
     parts = {**plain, "metadata": ("rule", "model_version", "locale", "language", "prompt_form")}
@@ -116,7 +134,7 @@ def _fields(record_set: str, file: File, column: str, tree: Mapping[str, str]) -
     found = []
     for part in parts.get(column, ("role", "content")) or ("",):
         name = f"{record_set}/{column}_{part}" if part else f"{record_set}/{column}"
-        source: dict[str, Any] = {"fileObject": {"@id": file.path}, "extract": {"column": column}}
+        source: dict[str, Any] = {"fileSet": {"@id": files}, "extract": {"column": column}}
         if part:
             source["transform"] = {"jsonPath": f"$.{part}"}
         kind = {"label": "sc:Boolean", "turn": "sc:Integer"}.get(column, "sc:Text")

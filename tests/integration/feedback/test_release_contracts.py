@@ -2,22 +2,45 @@
 
 import json
 import subprocess
+from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from django.utils import timezone
 
 from accounts.models import User
-from feedback.release import store
+from feedback import comparing
+from feedback.models import Comparison
+from feedback.release import store, verify
+from feedback.release.rules import CONFIGS
+from tests import factories
 from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def folder(storage):  # noqa: F811 - the fixture of the module above
-    some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 4)
+def reviewer():
+    return User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+
+
+@pytest.fixture
+def folder(storage, reviewer):  # noqa: F811 - the fixture of the module above
+    some_ratings(reviewer, 4)
     return Path(store.location(sealed(test_share=0.0, validation_share=0.0).folder))
+
+
+def some_comparisons(things, **receipt):
+    """Each by a person of its own, who preferred the left of two replies about the thing."""
+    for thing in things:
+        left = factories.conversation(factories.consenting_user(), (f"What is {thing} like?", f"Much like {thing}."))
+        right = factories.reply_to(left.parent, f"Nobody knows {thing}.", **receipt)
+        asked = {"user": left.conversation.user, "question": left.parent, "left": left, "right": right}
+        drawn = Comparison.objects.create(**asked, drawn_at=timezone.now() - timedelta(minutes=1))
+        looked = {"left_ms": 4_000, "right_ms": 3_000}
+        comparing.answer(comparison_id=drawn.pk, user=drawn.user, choice="left", exposure=looked, now=timezone.now())
 
 
 def lines(folder, name):
@@ -33,12 +56,26 @@ def test_the_card_says_which_languages_are_in_it(folder):
     assert yaml.safe_load(card)["language"] == ["en"]
 
 
-def test_croissant_opens_the_rows(folder):
+def test_croissant_opens_every_row_of_every_file(reviewer):
+    """More rows than fit into one file of each split."""
     import mlcroissant
 
-    data_set = mlcroissant.Dataset(folder / "croissant.json")
+    some_ratings(reviewer, 8)
+    some_comparisons(["snow", "thunder", "a river", "old age", "marzipan"])
+    release = sealed(shard_rows=2, test_share=0.3, validation_share=0.0)
+    written = Counter()
+    for file in verify.manifest_of(release)["files"]:
+        config, _slash, name = file["path"].partition("/")
+        if config in CONFIGS:
+            written[f"{config}-{name.partition('-')[0]}"] += file["rows"]
+    data_set = mlcroissant.Dataset(Path(store.location(release.folder)) / "croissant.json")
     assert not data_set.metadata.issues.errors
-    assert next(iter(data_set.records("preference-train")))
+    opened = {each.uuid: list(data_set.records(each.uuid)) for each in data_set.metadata.record_sets}
+    assert {name: len(rows) for name, rows in opened.items()} == written
+    assert written["preference-train"] > 2
+    assert {name.partition("-")[0] for name in written} == set(CONFIGS)
+    for name, rows in opened.items():
+        assert len({row[f"{name}/id"] for row in rows}) == len(rows)
 
 
 def test_llama_factory_reads_single_messages_after_an_odd_number_of_turns(folder):
