@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
 from accounts.models import User
 from billing import entitlements, notices, stripe, trials
@@ -144,6 +144,7 @@ def save_subscription(facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_pri
         if fetch.fence < subscription.fence:
             return subscription
         _copy(facts, subscription)
+        subscription.past_due_since = _past_due_since(subscription)
         subscription.customer = customer
         subscription.plan = Plan.objects.filter(stripe_product_id=facts.product_id).first()
         subscription.next_price_id = next_price_id
@@ -157,6 +158,22 @@ def save_subscription(facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_pri
                 trials.remember(customer.user, now=fetch.now)
         _entitlements_changed(customer, fetch)
     return subscription
+
+
+@transaction.atomic
+def end_missing(known: Subscription, fetch: Fetch) -> bool:
+    """A subscription that Stripe does not have gives nothing; False when a later fetch has found it."""
+    customer = _lock(known.customer)
+    subscription = Subscription.objects.get(pk=known.pk)
+    if fetch.fence < subscription.fence:
+        return False
+    subscription.status = Subscription.Status.CANCELED
+    subscription.past_due_since = None
+    subscription.ended_at = fetch.now
+    subscription.fence = fetch.fence
+    subscription.save()
+    _entitlements_changed(customer, fetch)
+    return True
 
 
 def save_invoice(facts: stripe.InvoiceFacts, fetch: Fetch) -> Invoice | None:
@@ -175,6 +192,7 @@ def save_invoice(facts: stripe.InvoiceFacts, fetch: Fetch) -> Invoice | None:
         invoice.fence = fetch.fence
         invoice.fetched_at = fetch.now
         invoice.save()
+        _grace_of(invoice)
         notices.of_invoice(invoice, now=fetch.now)
         _entitlements_changed(customer, fetch)
     return invoice
@@ -216,11 +234,26 @@ SUBSCRIPTION_FIELDS = (
 def _copy(facts: stripe.SubscriptionFacts, subscription: Subscription) -> None:
     for name in SUBSCRIPTION_FIELDS:
         setattr(subscription, name, getattr(facts, name))
-    if facts.status != Subscription.Status.PAST_DUE:
-        subscription.past_due_since = None
-    else:
-        # Told by the objects alone, so that hearing of it late or twice gives the same grace.
-        subscription.past_due_since = (facts.period_start or facts.started_at) + FIRST_ATTEMPT_AFTER
+
+
+def _past_due_since(subscription: Subscription) -> datetime | None:
+    """When the oldest renewal failed that is unpaid since: told by the objects alone, so that hearing of it late or
+    twice gives the same grace, and another unpaid month none anew."""
+    if subscription.status != Subscription.Status.PAST_DUE:
+        return None
+    renewals = Invoice.objects.filter(subscription_id=subscription.pk, billing_reason="subscription_cycle")
+    paid = renewals.filter(status=Invoice.Status.PAID).aggregate(at=Max("created_at"))["at"]
+    unpaid = renewals.filter(status=Invoice.Status.OPEN, created_at__gt=paid or subscription.started_at)
+    began = subscription.period_start or subscription.started_at
+    return min(unpaid.aggregate(at=Min("created_at"))["at"] or began, began) + FIRST_ATTEMPT_AFTER
+
+
+def _grace_of(invoice: Invoice) -> None:
+    """A bill that is paid, or is not, may move the beginning of its subscription's grace."""
+    owing = Subscription.objects.filter(pk=invoice.subscription_id, status=Subscription.Status.PAST_DUE).first()
+    if owing:
+        owing.past_due_since = _past_due_since(owing)
+        owing.save(update_fields=["past_due_since"])
 
 
 def _user_of(facts: stripe.CustomerFacts) -> User | None:

@@ -5,7 +5,9 @@ Needed even if every event arrives: Stripe itself can fail to make one.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,16 +15,20 @@ from django.db import transaction
 from django.db.models import Q
 
 from billing import entitlements, mirror, stripe
-from billing.models import Invoice, Plan, Subscription
+from billing.models import Customer, Invoice, Plan, Subscription
+
+logger = logging.getLogger(__name__)
 
 INVOICE_HORIZON = timedelta(days=35)
 CAUSE = "reconciliation"
+# More than these, and than a tenth of all, that Stripe does not have at once: that is a key of another account.
+MOST_UNKNOWN = 5
 MONEY_FIELDS = ("amount_refunded", "is_disputed")
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One object that was not as at Stripe. `kind` names the field, `missing` or `unknown at Stripe`."""
+    """One object that was not as at Stripe. `kind` names the field, `missing`, `deleted` or `unknown at Stripe`."""
 
     object_id: str
     kind: str
@@ -31,14 +37,50 @@ class Drift:
 def reconcile(*, now: datetime) -> list[Drift]:
     """Repair everything that differs; returns what did. A second run finds nothing.
 
-    About one request for every hundred subscriptions and invoices, one more for each that differs, and a few for each
-    payment of which money went back lately.
+    About one request for every hundred customers, subscriptions and invoices, one more for each that is scheduled or
+    differs, and a few for each payment of which money went back lately.
     """
-    return [*_subscriptions(now), *_invoices(now), *_money(now), *_entitlements(now)]
+    return [*_customers(now), *_subscriptions(now), *_invoices(now), *_money(now), *_entitlements(now)]
 
 
 def by_kind(drifts: list[Drift]) -> dict[str, int]:
     return dict(Counter(drift.kind for drift in drifts))
+
+
+def _customers(now: datetime) -> list[Drift]:
+    """Those who were deleted unheard, and could not buy any more, or pay in another currency than we know."""
+    fetch = mirror.begin_fetch(cause=CAUSE, now=now)
+    known = {row.stripe_id: row for row in Customer.objects.filter(is_deleted=False, user__isnull=False)}
+    drifts: list[Drift] = []
+    seen: set[str] = set()
+    for facts in stripe.customers():
+        seen.add(facts.id)
+        if facts.id in known and facts.currency not in ("", known[facts.id].currency):
+            mirror.save_customer(facts, fetch)
+            drifts.append(Drift(facts.id, "currency"))
+    missing = sorted(known.keys() - seen)
+    if not _are_too_many(missing, len(known)):
+        drifts += [Drift(customer_id, "deleted") for customer_id in missing if _was_deleted(customer_id, now)]
+    return drifts
+
+
+def _was_deleted(customer_id: str, now: datetime) -> bool:
+    try:
+        customer = mirror.refresh_customer(customer_id, cause=CAUSE, now=now)
+    except stripe.StripeRefused:  # never there: another account's, of which we know nothing
+        return False
+    return customer is not None and customer.is_deleted
+
+
+def _are_too_many(unknown: Sequence[str], of: int) -> bool:
+    if len(unknown) <= MOST_UNKNOWN or len(unknown) * 10 <= of:
+        return False
+    logger.error(
+        "Stripe has no %s of %s that are known here. Is STRIPE_API_KEY that of another account? They are left alone.",
+        len(unknown),
+        of,
+    )
+    return True
 
 
 def _subscriptions(now: datetime) -> list[Drift]:
@@ -49,17 +91,26 @@ def _subscriptions(now: datetime) -> list[Drift]:
     seen: set[str] = set()
     for facts in stripe.subscriptions():
         seen.add(facts.id)
-        kinds = _differences(facts, known.get(facts.id), plans)
+        next_price = stripe.next_price_of_schedule(facts.schedule_id, now=now) if facts.schedule_id else ""
+        kinds = _differences(facts, known.get(facts.id), plans, next_price)
         # Only what no later fetch has saved is ours to judge: a webhook may have been quicker than this list.
-        if kinds and _repair(facts, fetch):
+        if kinds and _is_saved(mirror.save_subscription(facts, fetch, next_price_id=next_price), fetch):
             drifts += [Drift(facts.id, kind) for kind in kinds]
-    for row in known.values():
-        if row.stripe_id not in seen and row.status in Subscription.OPEN:
-            drifts += _end_unknown(row, now)
+    living = [row for row in known.values() if row.status in Subscription.OPEN]
+    unknown = [row for row in living if row.stripe_id not in seen]
+    if not _are_too_many([row.stripe_id for row in unknown], len(living)):
+        drifts += [Drift(row.stripe_id, "unknown at Stripe") for row in unknown if _was_ended(row, now)]
     return drifts
 
 
-def _differences(facts: stripe.SubscriptionFacts, row: Subscription | None, plans: dict[str, str]) -> list[str]:
+def _is_saved(row: Subscription | Invoice | None, fetch: mirror.Fetch) -> bool:
+    """Whether what the list said is what we have now: it is ours, and nobody saw something newer meanwhile."""
+    return row is not None and row.fence == fetch.fence
+
+
+def _differences(
+    facts: stripe.SubscriptionFacts, row: Subscription | None, plans: dict[str, str], next_price: str
+) -> list[str]:
     if row is None:
         return ["missing"]
     kinds = [name for name in mirror.SUBSCRIPTION_FIELDS if getattr(row, name) != getattr(facts, name)]
@@ -67,31 +118,27 @@ def _differences(facts: stripe.SubscriptionFacts, row: Subscription | None, plan
         kinds.append("customer")
     if (row.plan_id or "") != plans.get(facts.product_id, ""):
         kinds.append("plan")
+    if row.next_price_id != next_price:
+        kinds.append("next_price_id")
     return kinds
 
 
-def _repair(facts: stripe.SubscriptionFacts, fetch: mirror.Fetch) -> bool:
-    """Save what the list said; False when it is not ours or somebody saw something newer meanwhile."""
-    next_price = stripe.next_price_of_schedule(facts.schedule_id, now=fetch.now) if facts.schedule_id else ""
-    saved = mirror.save_subscription(facts, fetch, next_price_id=next_price)
-    return saved is not None and saved.fence == fetch.fence
-
-
-@transaction.atomic
-def _end_unknown(row: Subscription, now: datetime) -> list[Drift]:
-    """A subscription that Stripe does not have gives nothing."""
-    row.status = Subscription.Status.CANCELED
-    row.past_due_since = None
-    row.ended_at = now
-    row.save()
-    for user in mirror.people_of(row.customer):
-        entitlements.record_change(user, cause=CAUSE, now=now)
-    return [Drift(row.stripe_id, "unknown at Stripe")]
+def _was_ended(row: Subscription, now: datetime) -> bool:
+    """End what Stripe, asked for it by name, does not have."""
+    fetch = mirror.begin_fetch(cause=CAUSE, now=now)
+    try:
+        stripe.retrieve_subscription(row.stripe_id)
+    except stripe.StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        return mirror.end_missing(row, fetch)
+    return False
 
 
 def _invoices(now: datetime) -> list[Drift]:
     fetch = mirror.begin_fetch(cause=CAUSE, now=now)
-    since = now - INVOICE_HORIZON
+    # Stripe's times are whole seconds.
+    since = (now - INVOICE_HORIZON).replace(microsecond=0)
     known = {row.stripe_id: row for row in Invoice.objects.filter(created_at__gte=since)}
     drifts: list[Drift] = []
     for facts in stripe.invoices(created_since=since):
@@ -101,10 +148,8 @@ def _invoices(now: datetime) -> list[Drift]:
             if row is None
             else [f"invoice {name}" for name in mirror.INVOICE_FIELDS if getattr(row, name) != getattr(facts, name)]
         )
-        if kinds:
-            saved = mirror.save_invoice(facts, fetch)
-            if saved is not None and saved.fence == fetch.fence:
-                drifts += [Drift(facts.id, kind) for kind in kinds]
+        if kinds and _is_saved(mirror.save_invoice(facts, fetch), fetch):
+            drifts += [Drift(facts.id, kind) for kind in kinds]
     return drifts
 
 

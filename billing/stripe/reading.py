@@ -107,6 +107,11 @@ def payments_given_back(*, created_since: datetime) -> set[str]:
     return {id_of(one.payment_intent) for one in found if one.payment_intent}
 
 
+def customers() -> Iterator[CustomerFacts]:
+    """Every customer that was not deleted."""
+    return map(customer_of, pages(api().customers.list, {"limit": 100}))
+
+
 def subscriptions(customer_id: str = "") -> Iterator[SubscriptionFacts]:
     """Every subscription, ended ones too, of one customer or of all."""
     wanted: Any = {"status": "all", "limit": 100} | ({"customer": customer_id} if customer_id else {})

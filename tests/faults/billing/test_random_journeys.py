@@ -120,7 +120,7 @@ class Journey(RuleBasedStateMachine):
         given = ["free"]
         for one in self.theirs("/v1/subscriptions", status="all"):
             item = one["items"]["data"][0]
-            began = moment(item["current_period_start"])
+            began = moment(self._oldest_unpaid(one) or item["current_period_start"])
             assert began is not None
             is_given = one["status"] in ("active", "trialing") or (
                 one["status"] == "past_due" and self.now < began + DRAFT + GRACE
@@ -128,6 +128,17 @@ class Journey(RuleBasedStateMachine):
             if is_given and not self._is_at_rest(one):
                 given.append(plans[item["price"]["product"]].key)
         return max(given, key=lambda key: Plan.objects.get(key=key).position)
+
+    def _oldest_unpaid(self, one: dict[str, Any]) -> int | None:
+        """When the renewals began of which none has been paid since."""
+        renewals = [
+            bill
+            for bill in self.theirs("/v1/invoices", subscription=one["id"])
+            if bill["billing_reason"] == "subscription_cycle"
+        ]
+        paid = max((bill["created"] for bill in renewals if bill["status"] == "paid"), default=0)
+        unpaid = [bill["created"] for bill in renewals if bill["status"] == "open" and bill["created"] > paid]
+        return min(unpaid, default=None)
 
     def _is_at_rest(self, one: dict[str, Any]) -> bool:
         """Whether the money of any bill that pays for the present period went back."""

@@ -71,6 +71,41 @@ def test_reconciliation_repairs_every_kind_of_drift_and_finds_nothing_the_second
     assert EntitlementChange.objects.filter(user=ann).latest("id").to_plan == "plus"
 
 
+def test_a_downgrade_that_was_exchanged_unheard_is_found(ann):
+    subscription, now = buy(ann, price=price("pro")), timezone.now()
+    wish = {"price": price(), "quantity": 1, "wish_id": uuid.uuid4(), "at": now, "now": now}
+    subscriptions.change(subscription=subscription, **wish)
+    Subscription.objects.filter(pk=subscription.pk).update(next_price_id="price_before")
+    found = reconciliation.reconcile(now=timezone.now())
+    assert reconciliation.Drift(subscription.pk, "next_price_id") in found
+    subscription.refresh_from_db()
+    assert subscription.next_price_id == price().stripe_price_id
+    assert reconciliation.reconcile(now=timezone.now()) == []
+
+
+@only_simulated
+def test_who_was_deleted_in_stripes_dashboard_unheard_can_buy_again(ann):
+    customer_id = buy(ann).customer.stripe_id
+    sdk.api().customers.delete(customer_id)
+    assert reconciliation.Drift(customer_id, "deleted") in reconciliation.reconcile(now=timezone.now())
+    assert plan_of(ann) == "free"
+    assert reconciliation.reconcile(now=timezone.now()) == []
+    assert buy(ann).status == "active"
+
+
+def test_a_key_of_another_account_ends_nobodys_plan(ann, caplog):
+    buy(ann)
+    stranger = Customer.objects.get(user=ann)
+    names = [f"sub_elsewhere_{number}" for number in range(reconciliation.MOST_UNKNOWN + 1)]
+    Subscription.objects.bulk_create(
+        Subscription(stripe_id=name, customer=stranger, status="active", plan_id="pro", started_at=timezone.now())
+        for name in names
+    )
+    reconciliation.reconcile(now=timezone.now())
+    assert set(Subscription.objects.filter(pk__in=names).values_list("status", flat=True)) == {"active"}
+    assert "STRIPE_API_KEY" in caplog.text
+
+
 class Crash(BaseException):
     """The process ends here: nothing below catches it."""
 

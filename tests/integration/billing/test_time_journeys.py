@@ -105,6 +105,25 @@ def test_a_failed_payment_is_told_once_and_costs_the_plan_only_after_the_grace(a
     assert len(mailoutbox) == 1
 
 
+def test_an_account_that_never_ends_what_is_unpaid_gives_one_grace_and_no_more(ann, time, at_simulated_stripe):
+    """Stripe's settings may leave a subscription past due for ever."""
+    httpx.post(f"{at_simulated_stripe}/_ctl/after_retries", json={"status": "past_due"}).raise_for_status()
+    try:
+        subscription = buy_with_a_card_that_fails_later(ann)
+        time.passes(days=14, hours=2)
+        began = entitlement(ann, time).grace_until
+        for _month in range(2):
+            subscription.refresh_from_db()
+            time.passes(seconds=(subscription.period_end - time.now).total_seconds() + 7200)
+            assert entitlement(ann, time).plan_key == "free"
+        subscription.refresh_from_db()
+        assert subscription.status == "past_due"
+        assert subscription.past_due_since + GRACE == began
+        assert Invoice.objects.filter(status="open").count() == 3
+    finally:
+        httpx.post(f"{at_simulated_stripe}/_ctl/after_retries", json={"status": "cancel"}).raise_for_status()
+
+
 @pytest.mark.parametrize("days_late", [1, 9])
 def test_a_new_card_brings_the_plan_back(ann, time, days_late):
     subscription = buy_with_a_card_that_fails_later(ann)
