@@ -29,6 +29,7 @@ PROFILE = re.compile(r"_myl(\d+)_\d+$")
 ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
 ATTENTION_KERNELS = ("_gemv_mha", "_gemm_mha")
 """Of decode and of prefill."""
+PROFILES = 2
 NOT_KERNELS = ("shape_call", "copy", "signal", "wait")
 PRODUCTS = ("gemm", "runtime_fusion")
 """A matrix product alone, and one with what follows it. Both are one kernel."""
@@ -68,18 +69,25 @@ class LayerReport:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def mistakes(self) -> list[str]:
+        """What no plan may have, whichever package built it."""
+        return [*self.errors, *self.unused]
+
     def problems(self, layers: int, *, weights: str = "") -> list[str]:
         """What is wrong with the plan of a decoder of so many layers, in words; nothing for a good one.
 
-        `weights` is how matrices are stored, as in Precision.
+        `weights` is how matrices are stored, as in Precision. Kernels are known by the names that tensorrt-rtx gives.
         """
-        found = [*self.errors, *self.unused]
-        most = products_of(layers, weights)
+        found = self.mistakes
+        if len(self.profiles) != PROFILES:  # a log that is written otherwise would pass for one without faults
+            found.append(f"the compiler's log tells of {len(self.profiles)} profiles instead of {PROFILES}")
+        expected = products_of(layers, weights)
         for index, profile in enumerate(self.profiles):
             if profile.attention != layers:
                 found.append(f"profile {index}: attention is fused in {profile.attention} of {layers} layers")
-            if profile.products > most:
-                found.append(f"profile {index}: {profile.products} matrix products instead of {most}")
+            if profile.products != expected:
+                found.append(f"profile {index}: {profile.products} matrix products instead of {expected}")
             if weights == "int4" and profile.int4_products != 4 * layers:
                 found.append(f"profile {index}: {profile.int4_products} of {4 * layers} products read 4 bits")
             if weights == "fp8" and profile.fp8_products != 4 * layers:

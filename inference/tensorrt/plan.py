@@ -165,7 +165,9 @@ def build_plan(request: PlanRequest, tensorrt: TensorRT, progress: Progress | No
     report = layer_report.read(lines)
     if serialised is None:
         raise PlanError(f"TensorRT could not build the plan: {'; '.join(report.errors) or 'it did not say why'}")
-    problems = report.problems(request.config.layers, weights=precision.weights)
-    if problems and tensorrt.capabilities.builds_for_other_gpus:  # the other package names its kernels otherwise
+    problems = report.mistakes
+    if tensorrt.capabilities.builds_for_other_gpus:  # the other package names its kernels otherwise
+        problems = report.problems(request.config.layers, weights=precision.weights)
+    if problems:
         raise PlanError(f"The plan would be slow or wrong, and is not kept: {'; '.join(problems)}")
     return BuiltPlan(bytes(serialised), report, time.monotonic() - began)
