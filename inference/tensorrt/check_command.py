@@ -17,6 +17,7 @@ from inference.executor.torch_executor import TorchExecutor
 from inference.fetch import CHAT_MODEL
 from inference.tensorrt import device
 from inference.tensorrt.gpu_check import FULL, LEAST_POSITIONS, SHORT, Result, Subject, examine, throughput
+from inference.tensorrt.memory import bytes_read
 from inference.tensorrt.precision import precision_for
 from inference.tensorrt.slot_executor import SlotExecutor
 from inference.weights import WeightSource, open_weights
@@ -69,9 +70,17 @@ def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executo
 
 def _throughput(candidate: Executor, source: WeightSource) -> Result:
     began = time.monotonic()
-    weight_bytes = 2 * source.config.parameters
-    is_good, detail = throughput(candidate, weight_bytes=weight_bytes, bytes_per_second=bytes_per_second())
+    is_good, detail = throughput(
+        candidate, weight_bytes=weight_bytes(candidate, source), bytes_per_second=bytes_per_second()
+    )
     return Result("throughput", is_good, detail, time.monotonic() - began)
+
+
+def weight_bytes(candidate: Executor, source: WeightSource) -> int:
+    """Bytes of weights that a decode step reads: a plan's as they are stored, torch's two a parameter."""
+    if isinstance(candidate, SlotExecutor):
+        return bytes_read(candidate.contract)
+    return 2 * source.config.parameters
 
 
 def bytes_per_second() -> float:

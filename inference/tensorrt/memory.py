@@ -64,5 +64,11 @@ def budget(tensors: Contract, limits: Limits, *, scratch: int) -> Budget:
     )
 
 
+def bytes_read(tensors: Contract) -> int:
+    """Of weights, in a decode step: all but the embedding and the angles, of which it takes a row for each token."""
+    by_row = {"embedding", "rope.cosines", "rope.sines"}
+    return _bytes(spec for spec in (*tensors.weights, *tensors.constants) if spec.name not in by_row)
+
+
 def _bytes(specs: Iterable[TensorSpec], **sizes: int) -> int:
     return sum(prod(spec.sized(**sizes)) * spec.dtype.itemsize for spec in specs)

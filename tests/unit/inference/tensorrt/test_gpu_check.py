@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from inference.executor.torch_executor import TorchExecutor
 from inference.sampling import SamplingParameters
 from inference.tensorrt import device, gpu_check
 from inference.tensorrt.device import Machine
-from inference.tensorrt.gpu_check import SHORT, Subject, examine
-from inference.tensorrt.slot_executor import SlotExecutor
+from inference.tensorrt.gpu_check import SHORT, Subject, examine, throughput
+from inference.tensorrt.slot_executor import LaunchedStep, SlotExecutor
 from inference.weights import open_weights
 from tests.unit.inference.test_model_agreement import save_random_checkpoint
 
@@ -95,8 +96,8 @@ class Noisy(Wrong):
         return logits + 0.01 * torch.randn_like(logits)
 
 
-def failed(candidate: Any, checkpoint: Path) -> set[str]:
-    results = examine(Subject(candidate, reference(checkpoint)), SHORT)
+def failed(candidate: Any, checkpoint: Path, questions: Sequence[gpu_check.Question] = SHORT) -> set[str]:
+    results = examine(Subject(candidate, reference(checkpoint)), questions)
     return {result.name for result in results if not result.is_good}
 
 
@@ -112,6 +113,61 @@ def test_the_network_passes_every_question(checkpoint: Path, trt: Any) -> None:
 )
 def test_each_fault_is_caught(wrong: type[Wrong], question: str, checkpoint: Path, trt: Any) -> None:
     assert question in failed(wrong(interpreted(checkpoint)), checkpoint)
+
+
+def test_what_is_forgotten_late_in_a_slot_shows_in_a_long_text_alone(
+    checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = interpreted(checkpoint)
+    run, kept = candidate._runner.run, gpu_check.LEAST_POSITIONS
+
+    def forgetting(*arguments: Any) -> torch.Tensor:
+        logits = run(*arguments)
+        for cache in candidate.caches.values():
+            cache[:, :, kept:] = 0
+        return logits
+
+    monkeypatch.setattr(candidate._runner, "run", forgetting)
+    assert failed(candidate, checkpoint, gpu_check.FULL) == {"long context"}
+
+
+def test_weights_that_are_not_taken_from_where_they_now_lie_are_caught(
+    checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = interpreted(checkpoint)
+    monkeypatch.setattr(candidate, "swap_weights", lambda _weights: None)
+    assert failed(candidate, checkpoint, gpu_check.FULL) == {"swap"}
+
+
+@pytest.mark.parametrize("is_plan", [True, False])
+def test_a_device_that_is_slow_is_caught(
+    is_plan: bool, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits are relative to what is to be read: here, as much as takes a tenth of a second."""
+    candidate: Any = interpreted(checkpoint) if is_plan else reference(checkpoint)
+    bound = {"weight_bytes": 100, "bytes_per_second": 1000.0, "steps": 3}
+    assert throughput(candidate, **bound)[0]
+    forward = "run" if is_plan else "forward"
+    slow = candidate._runner if is_plan else candidate
+    run = getattr(slow, forward)
+    monkeypatch.setattr(slow, forward, lambda *arguments: (time.sleep(0.45), run(*arguments))[1])
+    is_good, detail = throughput(candidate, **bound)
+    assert not is_good
+    assert "reading alone 100.00 ms" in detail
+
+
+def test_speed_is_measured_a_step_ahead_of_the_host_as_the_service_runs(
+    checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits of all rows and tokens would travel to the host otherwise, which no reply waits for."""
+    candidate = interpreted(checkpoint)
+    said: list[str] = []
+    read, launch = LaunchedStep.read, candidate.launch
+    monkeypatch.setattr(LaunchedStep, "read", lambda step: (said.append("read"), read(step))[1])
+    monkeypatch.setattr(candidate, "launch", lambda *arguments: (said.append("launch"), launch(*arguments))[1])
+    monkeypatch.setattr(candidate, "forward", lambda _segments: said.append("forward"))
+    throughput(candidate, weight_bytes=1, bytes_per_second=1.0, steps=3)
+    assert said == ["launch", "read", "launch", *["launch", "read"] * 3, "read"]
 
 
 @pytest.mark.parametrize("slots", [1, 2])
