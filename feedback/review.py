@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from feedback import gold, grading, sampling
-from feedback.models import Escalation, GoldAnswer, Rating, ReviewDecision, ReviewLease
+from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
 from feedback.telling import tell_of_review
@@ -35,6 +35,10 @@ SLICE = "slice"
 
 class BadDecision(ValueError):  # noqa: N818
     """A decision that cannot be taken; `str()` says why."""
+
+
+class NotGiven(LookupError):  # noqa: N818
+    """The reviewer was never given this rating, if there is one: to them there is none."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def decide(
 
     The rating is decided when enough readers were of one mind, or one more broke the tie, or by one who may
     adjudicate and was left an escalated one; `is_gold` keeps their verdict as a gold item. `event_id` is the opinion
-    the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest or was not given to them.
+    the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest, and `NotGiven`.
     """
     if verdict not in Rating.Verdict.values:
         raise BadDecision(_("Approve or reject."))
@@ -154,9 +158,24 @@ def decide(
 
 def _locked(rating_id: uuid.UUID, reviewer: User) -> Rating:
     rating = Rating.objects.select_for_update(of=("self",)).filter(pk=rating_id).exclude(user=reviewer).first()
+    if not _was_given(rating_id, reviewer):
+        raise NotGiven
     if rating is None:
         raise BadDecision(_("This rating was withdrawn meanwhile."))
     return rating
+
+
+def _was_given(rating_id: uuid.UUID, reviewer: User) -> bool:
+    """Whether the reader holds or held it, or has said something about it."""
+    if ReviewLease.objects.filter(rating=rating_id, reviewer=reviewer).exists():
+        return True
+    # Deciding ends the lease.
+    its_own = Rating.objects.filter(pk=rating_id, message=OuterRef("message"), user=OuterRef("user"))
+    events = FeedbackEvent.objects.filter(Exists(its_own))
+    return (
+        ReviewDecision.objects.filter(event__in=events, reviewer=reviewer).exists()
+        or GoldAnswer.objects.filter(item__event__in=events, reviewer=reviewer).exists()
+    )
 
 
 def _check_given(rating: Rating, reviewer: User) -> None:
@@ -168,7 +187,7 @@ def _check_given(rating: Rating, reviewer: User) -> None:
     answered = GoldAnswer.objects.filter(item__event=rating.event_id, reviewer=reviewer)
     if ReviewDecision.objects.filter(**mine).exists() or answered.exists():
         raise BadDecision(_("You have decided this one already."))
-    raise BadDecision(_("This rating was not given to you. Decide the one that the review page gives you."))
+    raise NotGiven
 
 
 def _check_place(rating: Rating, reviewer: User, now: datetime) -> None:
@@ -179,7 +198,8 @@ def _check_place(rating: Rating, reviewer: User, now: datetime) -> None:
 
 
 def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: uuid.UUID, now: datetime) -> None:
-    """Leave it to somebody who may adjudicate; nobody else is given it any more. Raises `BadDecision`.
+    """Leave it to somebody who may adjudicate; nobody else is given it any more. Raises `BadDecision` and
+    `NotGiven`.
 
     Escalating a gold item is no answer to it: it is put aside.
     """
@@ -238,9 +258,14 @@ def _settle(rating: Rating, last: ReviewDecision) -> bool:
 
 
 def keep(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> bool:
-    """Whether the reviewer, who is still at it, keeps their place; not when it ran out and somebody else has it."""
+    """Whether the reviewer, who is still at it, keeps their place; not when it ran out and somebody else has it.
+
+    Raises `NotGiven`.
+    """
     with transaction.atomic():
         rating = Rating.objects.select_for_update(of=("self",)).filter(pk=rating_id).first()
+        if not _was_given(rating_id, reviewer):
+            raise NotGiven
         if rating is None or not _may_read(rating, reviewer, now):
             return False
         mine = ReviewLease.objects.filter(rating=rating, reviewer=reviewer, event=rating.event_id)
@@ -248,7 +273,12 @@ def keep(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> bool:
 
 
 def skip(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:
-    """Give it back, for another reviewer to take; it goes to the end of the queue, of this reader's above all."""
+    """Give it back, for another reviewer to take; it goes to the end of the queue, of this reader's above all.
+
+    Raises `NotGiven`.
+    """
+    if not _was_given(rating_id, reviewer):
+        raise NotGiven
     mine = ReviewLease.objects.filter(rating=rating_id, reviewer=reviewer)
     if mine.update(until=now - LEASE, skipped_at=now):
         Rating.objects.filter(pk=rating_id).update(queued_at=now)

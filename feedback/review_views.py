@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -118,6 +118,8 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
                 event_id=given["event_id"],
             )
             messages.success(request, _("Decided."))
+    except review.NotGiven as nothing:
+        raise Http404 from nothing
     except review.BadDecision as refusal:
         messages.error(request, str(refusal))
     return redirect(reverse("review") + _address(given["order"], given["reason"]))
@@ -128,7 +130,10 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def keep(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
     """Told by the page while its reader writes; 409 when the rating is theirs no more."""
-    is_kept = review.keep(rating_id=rating_id, reviewer=person(request), now=timezone.now())
+    try:
+        is_kept = review.keep(rating_id=rating_id, reviewer=person(request), now=timezone.now())
+    except review.NotGiven as nothing:
+        raise Http404 from nothing
     return HttpResponse(status=HTTPStatus.NO_CONTENT if is_kept else HTTPStatus.CONFLICT)
 
 

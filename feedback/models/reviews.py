@@ -16,9 +16,12 @@ MAX_NOTE_CHARACTERS = 1_000
 
 
 class ReviewLease(models.Model):
-    """A reviewer reads a rating: until then, nobody else is given this place."""
+    """A reviewer reads a rating: until then, nobody else is given this place.
 
-    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="leases")
+    It outlives a rating that is withdrawn, so that its reader is told so; to everybody else there never was one.
+    """
+
+    rating = models.ForeignKey(Rating, on_delete=models.DO_NOTHING, db_constraint=False, related_name="leases")
     event = models.ForeignKey(FeedbackEvent, on_delete=models.CASCADE, related_name="+")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="review_leases")
     until = models.DateTimeField()

@@ -148,7 +148,7 @@ def test_a_reader_sees_neither_the_person_nor_the_model_nor_the_other_readers(re
 
 
 def test_a_reader_gets_no_further_than_the_role(reply, client):
-    """A guessed rating without consent is not read, and cannot be decided unseen by its id either."""
+    """A guessed rating is answered like one that there is not: without consent it is neither read nor decided."""
     hidden = factories.conversation(factories.UserFactory(), ("A secret question", "A secret reply"))
     rating = capture.rate(
         user=hidden.conversation.user, message=hidden, value=1, client_event_id=uuid.uuid4(), now=timezone.now()
@@ -159,7 +159,8 @@ def test_a_reader_gets_no_further_than_the_role(reply, client):
     assert "secret" not in client.get(reverse("review")).content.decode()
     for address in ("conversation", "api-conversation"):
         assert client.get(reverse(address, args=[hidden.conversation_id])).status_code == 404
-    for verdict in ("approved", "escalate", "skip"):
-        posted = {"verdict": verdict, "event_id": rating.event_id}
-        page = client.post(reverse("decide", args=[rating.pk]), posted, follow=True).content.decode()
-        assert "secret" not in page
+    for guessed in (rating.pk, uuid.uuid4()):
+        for verdict in ("approved", "rejected", "escalate", "skip"):
+            posted = {"verdict": verdict, "event_id": rating.event_id}
+            assert client.post(reverse("decide", args=[guessed]), posted).status_code == 404
+        assert client.post(reverse("keep-rating", args=[guessed])).status_code == 404

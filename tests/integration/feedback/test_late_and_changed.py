@@ -132,13 +132,29 @@ def test_reviewers_are_not_shown_what_was_to_leave_no_trace(reply, reviewer, cha
 
 def test_an_opinion_that_changed_while_it_was_read_is_not_approved_unseen(reply, reviewer):
     shown = rate(reply, 1)
-    rate(reply, -1)
     client = Client()
     client.force_login(reviewer)
+    client.get(reverse("review"))
+    rate(reply, -1)
     decision = {"verdict": "approved", "event_id": shown.event_id}
     page = client.post(reverse("decide", args=[shown.pk]), decision, follow=True)
     assert "changed meanwhile" in page.content.decode()
     assert Rating.objects.get().verdict == ""
+
+
+def test_a_reader_is_told_that_the_rating_was_withdrawn_and_others_that_there_is_none(reply, reviewer):
+    shown, other = rate(reply, 1), User.objects.create_superuser("other@example.org", "a long and rare passphrase")
+    readers = {user: Client() for user in (reviewer, other)}
+    for user, client in readers.items():
+        client.force_login(user)
+    readers[reviewer].get(reverse("review"))
+    withdraw(reply)
+    decision = {"verdict": "approved", "event_id": shown.event_id}
+    page = readers[reviewer].post(reverse("decide", args=[shown.pk]), decision, follow=True)
+    assert "withdrawn meanwhile" in page.content.decode()
+    assert readers[reviewer].post(reverse("keep-rating", args=[shown.pk])).status_code == 409
+    assert readers[other].post(reverse("decide", args=[shown.pk]), decision).status_code == 404
+    assert readers[other].post(reverse("keep-rating", args=[shown.pk])).status_code == 404
 
 
 def test_replies_under_different_system_prompts_make_no_pair(reply, reviewer):
