@@ -227,7 +227,10 @@ def throughput(executor: Executor, *, weight_bytes: int, bytes_per_second: float
 
     They are made as the service makes them: drawn on the device and launched a step ahead, where that can be done.
     """
-    seconds = (_seconds_ahead if isinstance(executor, DrawingExecutor) else _seconds_by_logits)(executor, steps)
+    if isinstance(executor, DrawingExecutor):
+        seconds = _seconds_ahead(executor, steps)
+    else:
+        seconds = _seconds_by_logits(executor, steps)
     bound = weight_bytes / bytes_per_second
     limit = SLOWEST_OF_BOUND * bound + LAUNCH_SECONDS
     speed = f"{executor.slots / seconds:.0f} tokens/s, {1e3 * seconds:.2f} ms a step"
