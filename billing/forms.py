@@ -35,8 +35,12 @@ class CheckoutForm(PriceForm):
 
 
 class ChangeForm(PriceForm):
+    """`due` and `amount`, now and with each renewal, are what the person was shown."""
+
     wish = forms.UUIDField()
     at = forms.IntegerField(min_value=0, max_value=2**40)
+    due = forms.IntegerField()
+    amount = forms.IntegerField()
 
 
 class PortalForm(forms.Form):

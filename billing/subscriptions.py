@@ -58,6 +58,10 @@ class Change:
     starts_at: datetime
     ends_trial: bool = False
 
+    @property
+    def renews_for(self) -> int:
+        return self.price.unit_amount * self.quantity
+
 
 def preview(*, subscription: Subscription, price: Price, quantity: int, now: datetime) -> Change:
     """The change and what it costs, to the cent, if it is confirmed with the same `now`.

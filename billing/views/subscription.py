@@ -66,7 +66,7 @@ def preview(request: HttpRequest) -> HttpResponse:
         "subscription": subscription,
         "due": money(change.due, change.currency),
         "lines": [(text, money(amount, change.currency)) for text, amount in change.lines],
-        "price_text": money(change.price.unit_amount * change.quantity, change.price.currency),
+        "price_text": money(change.renews_for, change.price.currency),
         "is_up": change.direction == Direction.UP,
         "at": int(now.timestamp()),
         "wish_id": uuid.uuid4(),
@@ -88,15 +88,17 @@ def change(request: HttpRequest) -> HttpResponse:
     if not 0 <= (now - at).total_seconds() <= PREVIEW_HOLDS_SECONDS:
         messages.error(request, _("That preview is too old. Look at the price again."))
         return redirect("plans")
+    wanted = {
+        "subscription": subscription,
+        "price": values["price"],
+        "quantity": values["seats"] or subscription.quantity,
+    }
     try:
-        direction = subscriptions.change(
-            subscription=subscription,
-            price=values["price"],
-            quantity=values["seats"] or subscription.quantity,
-            wish_id=values["wish"],
-            at=at,
-            now=now,
-        )
+        costs = subscriptions.preview(**wanted, now=at)
+        if (costs.due, costs.renews_for) != (values["due"], values["amount"]):
+            messages.error(request, _("The price has changed since you looked. Look at it again."))
+            return redirect("plans")
+        direction = subscriptions.change(**wanted, wish_id=values["wish"], at=at, now=now)
     except subscriptions.CannotChange as problem:
         return _problem(request, problem)
     except stripe.StripeUnavailable:

@@ -5,6 +5,7 @@ import time
 import uuid
 from datetime import timedelta
 
+import httpx
 import pytest
 from allauth.account.models import EmailAddress
 from django.utils import timezone
@@ -69,6 +70,26 @@ def test_from_the_wall_through_checkout_to_plus(stack, new_page, ann):
     page.get_by_role("heading", name="You are on Plus").wait_for()
     assert time.monotonic() - started < 2
     assert plan_of(ann) == "plus"
+
+
+@pytest.fixture
+def no_webhooks(stack):
+    faults = f"{stack.stripe_url}/_ctl/faults"
+    httpx.post(faults, json={"kind": "drop", "times": 1000}).raise_for_status()
+    yield
+    httpx.delete(faults).raise_for_status()
+
+
+@pytest.mark.usefixtures("no_webhooks")
+def test_the_plan_is_there_two_seconds_after_coming_back_though_no_webhook_ever_comes(stack, new_page, ann):
+    page = new_page(ann)
+    buy(page, stack)
+    with page.expect_request(re.compile("/billing/return")):
+        pay(page)
+    started = time.monotonic()
+    page.get_by_role("heading", name="You are on Plus").wait_for()
+    assert time.monotonic() - started < 2
+    assert not StripeEvent.objects.filter(source="webhook").exists()
 
 
 @pytest.fixture

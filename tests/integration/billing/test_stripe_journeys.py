@@ -3,6 +3,7 @@
 With `STRIPE_SANDBOX_KEY` those that need nothing of the simulated one are made at a real sandbox (docs/billing.md).
 """
 
+import re
 import uuid
 from contextlib import suppress
 from datetime import timedelta
@@ -148,6 +149,22 @@ def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):
     invoice = Invoice.objects.get(pk=subscription.latest_invoice_id)
     assert (invoice.total, invoice.status) == (shown.due, "paid")
     assert shown.due == sum(amount for _text, amount in shown.lines)
+
+
+@pytest.mark.parametrize("is_dearer", [False, True], ids=["as shown", "dearer meanwhile"])
+def test_what_is_confirmed_is_what_was_shown_or_nothing(ann, client, is_dearer):
+    buy(ann)
+    client.force_login(ann)
+    pro = price("pro")
+    shown = client.get("/billing/change", {"price": pro.pk}).content.decode()
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', shown))
+    if is_dearer:
+        Price.objects.filter(pk=pro.pk).update(unit_amount=pro.unit_amount + 100)
+    answer = client.post("/billing/change/confirm", hidden, follow=True)
+    assert plan_of(ann) == ("plus" if is_dearer else "pro")
+    text = answer.content.decode()
+    assert ("The price has changed since you looked." in text) == is_dearer
+    assert Invoice.objects.filter(customer__user=ann).count() == (1 if is_dearer else 2)
 
 
 def test_an_upgrade_ends_the_trial_and_is_paid_in_full_as_the_preview_said(ann):
