@@ -4,6 +4,8 @@ Texts are read by review, with the consent that is in force at that moment.
 """
 
 import json
+from collections.abc import Iterable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -17,6 +19,7 @@ from django.utils.translation import pgettext_lazy
 
 from feedback import releasing
 from feedback.models import FeedbackEvent, ImplicitSignal, Rating, Release, ReviewDecision
+from feedback.models.ratings import ADJUDICATE
 from feedback.release import verify
 
 
@@ -47,9 +50,27 @@ class FeedbackEventAdmin(ReadOnly):
 
 @admin.register(Rating)
 class RatingAdmin(ReadOnly):
+    """The verdict is for those who adjudicate: a reader who looks one up knows a gold item, and the answer to it."""
+
     list_display = ["rated_at", "value", "reasons", "verdict"]
     fields = ["rated_at", "value", "reasons", "verdict"]  # the comment is read in review
     list_filter = ["value", "verdict"]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return self._shown(request, super().get_list_display(request))
+
+    def get_fields(self, request: HttpRequest, obj: object = None) -> list[Any]:
+        return self._shown(request, super().get_fields(request, obj))
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return self._shown(request, super().get_list_filter(request))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        is_shown = lookup.partition("__")[0] in self._shown(request, ["pk", "id", *self.list_display])
+        return is_shown and super().lookup_allowed(lookup, value, request)
+
+    def _shown(self, request: HttpRequest, names: Iterable[Any]) -> list[Any]:
+        return [name for name in names if name != "verdict" or request.user.has_perm(ADJUDICATE)]
 
 
 @admin.register(ReviewDecision)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
+from chat.views.requests import person
 from feedback.dashboard import PERIODS, tables
 
 # A spreadsheet takes a cell that begins so for a formula.
@@ -31,7 +32,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         }
         for period in PERIODS
     ]
-    context = {"tables": tables(days=days, now=timezone.now()), "periods": periods, "days": days}
+    context = {
+        "tables": tables(days=days, now=timezone.now(), viewer=person(request)),
+        "periods": periods,
+        "days": days,
+    }
     return render(request, "feedback/dashboard.html", context)
 
 
@@ -40,7 +45,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 @require_GET
 def table_as_csv(request: HttpRequest, key: str) -> HttpResponse:
     """One table for a spreadsheet, in UTF-8 with a byte order mark, which Excel wants."""
-    found = [table for table in tables(days=_days(request), now=timezone.now()) if table.key == key]
+    every = tables(days=_days(request), now=timezone.now(), viewer=person(request))
+    found = [table for table in every if table.key == key]
     if not found:
         raise Http404
     response = HttpResponse(content_type="text/csv; charset=utf-8")

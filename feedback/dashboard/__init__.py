@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from feedback.dashboard.approval import by_group, by_time, reasons
 from feedback.dashboard.asking import asking
 from feedback.dashboard.comparisons import preferences
@@ -14,27 +15,29 @@ from feedback.dashboard.funnel import funnel
 from feedback.dashboard.reviewing import agreement, review, reviewer_trust, speed, trust
 from feedback.dashboard.table import Table
 from feedback.models import Comparison, Rating, ReviewDecision
+from feedback.models.ratings import ADJUDICATE
 
 PERIODS = (7, 30, 90, 365)
 
 
-def tables(*, days: int, now: datetime) -> list[Table]:
-    """All tables over the last `days` days."""
+def tables(*, days: int, now: datetime, viewer: User) -> list[Table]:
+    """All tables over the last `days` days that the viewer may see."""
     since = now - timedelta(days=days)
     ratings = Rating.objects.filter(rated_at__gte=since)
-    decisions = ReviewDecision.objects.filter(created_at__gte=since)
     return [
         by_time(ratings, days=days),
         by_group(ratings, "version", _("Approval by model version"), F("event__snapshot__model_version"), days=days),
         by_group(ratings, "plan", _("Approval by plan"), F("message__reply__queue"), days=days),
         by_group(ratings, "language", _("Approval by language"), F("event__locale"), days=days),
         reasons(ratings, days=days),
-        funnel(since),
         preferences(Comparison.objects.filter(answered_at__gte=since)),
         asking(since),
-        speed(decisions),
-        review(decisions),
-        reviewer_trust(since),
-        agreement(decisions),
+        *(_of_the_review(since) if viewer.has_perm(ADJUDICATE) else []),
         trust(since),
     ]
+
+
+def _of_the_review(since: datetime) -> list[Table]:
+    """What moves with every decision, and so tells whoever looks before and after theirs which item was gold."""
+    decisions = ReviewDecision.objects.filter(created_at__gte=since)
+    return [funnel(since), speed(decisions), review(decisions), reviewer_trust(since), agreement(decisions)]

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import User
 from feedback import capture, comparing, dashboard, releasing, review
 from feedback.intervals import wilson
 from feedback.models import Rating, ReleaseRow, ReviewDecision
@@ -27,8 +28,9 @@ def rate(user, value, **more):
 
 @pytest.fixture
 def reviewer():
+    """Who may adjudicate sees every table."""
     user = factories.UserFactory()
-    user.user_permissions.add(Permission.objects.get(codename="review"))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["review", "adjudicate"]))
     return user
 
 
@@ -48,8 +50,12 @@ def filled(reviewer):
         comparing.answer(comparison_id=compared.pk, user=user, choice=choice, now=timezone.now())
 
 
+def tables():
+    return dashboard.tables(days=30, now=timezone.now(), viewer=User(is_superuser=True))
+
+
 def table(key):
-    return next(one for one in dashboard.tables(days=30, now=timezone.now()) if one.key == key)
+    return next(one for one in tables() if one.key == key)
 
 
 # A middle and the two ends: at 0 of 10 the upper bound is z² / (10 + z²) = 3.8415 / 13.8415.
@@ -135,7 +141,7 @@ def test_agreement_is_shown_for_all_and_for_each_two(settings):
 def test_the_page_and_each_table_as_csv(filled, reviewer, client, days):
     client.force_login(reviewer)
     assert client.get(reverse("dashboard"), {"days": days}).status_code == 200
-    for one in dashboard.tables(days=30, now=timezone.now()):
+    for one in tables():
         answer = client.get(reverse("dashboard-csv", args=[one.key]), {"days": days})
         lines = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
         assert lines[0] == one.head

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent
+from accounts.models import User
 from feedback import capture, dashboard, gold, review, sampling, signals
 from feedback.models import Escalation, GoldAnswer, GoldItem, Rating, ReviewDecision
 from feedback.reviewer_trust import reviewers, weigh
@@ -100,6 +101,44 @@ def test_nothing_on_the_page_tells_a_gold_item_from_any_other(item, settings, cl
     assert "2 ratings wait" in client.get(reverse("review")).content.decode()
     assert given(reader(), reason="too_long") != item
     assert given(reader("adjudicate"), order="escalated") is None
+
+
+def test_nothing_a_reader_may_look_at_moves_with_a_gold_item_alone(item, settings, client):
+    """Their figures before and after deciding tell nothing, nor does the admin site; who adjudicates sees both."""
+    settings.REVIEW_GOLD_SHARE = 1.0
+    who, adjudicator, waiting = reader("view_rating"), reader("adjudicate", "view_rating"), rated()
+    for one in (who, adjudicator):
+        one.is_staff = True
+        one.save()
+    tables = ["day", "version", "plan", "language", "reasons", "preferences", "asking", "trust"]
+    of_the_review = ["funnel", "speed", "review", "reviewers", "agreement"]
+
+    def seen():
+        answers = [client.get(reverse("dashboard-csv", args=[key])) for key in (*tables, *of_the_review)]
+        shown = [(answer.status_code, answer.content if answer.status_code == 200 else b"") for answer in answers]
+        return shown, client.get(reverse("dashboard")).content.decode().count("<h2")
+
+    def admin(rating, **query):
+        rows = client.get(reverse("admin:feedback_rating_changelist"), query)
+        row = client.get(reverse("admin:feedback_rating_change", args=[rating.pk]))
+        return [rows.status_code, "ejected" in rows.content.decode(), "ejected" in row.content.decode()]
+
+    client.force_login(who)
+    before = seen()
+    assert [status for status, _csv in before[0]] == [200] * len(tables) + [404] * len(of_the_review)
+    assert given(who) == item
+    client.post(reverse("decide", args=[item.pk]), {"verdict": "approved", "event_id": item.event_id})
+    assert GoldAnswer.objects.exists()
+    assert seen() == before
+    assert given(who) == waiting
+    client.post(reverse("decide", args=[waiting.pk]), {"verdict": "approved", "event_id": waiting.event_id})
+    assert ReviewDecision.objects.filter(reviewer=who).exists()
+    assert seen() == before
+    assert admin(item) == [200, False, False]
+    assert admin(item, verdict="rejected")[0] == 400
+    client.force_login(adjudicator)
+    assert [status for status, _csv in seen()[0]] == [200] * len(tables + of_the_review)
+    assert admin(item, verdict="rejected") == [200, True, True]
 
 
 @pytest.mark.parametrize("verdict", ["skip", "escalate"])
@@ -282,5 +321,9 @@ def test_the_planted_spammer_is_found_on_the_dashboard(settings):
     assert by_email[spammer.email].judged == 30
     assert by_email[spammer.email].weight < 0.05
     assert all(by_email[who.email].weight > 0.2 for who in list(people)[:2])
-    table = next(one for one in dashboard.tables(days=30, now=timezone.now()) if one.key == "reviewers")
+    table = next(
+        one
+        for one in dashboard.tables(days=30, now=timezone.now(), viewer=User(is_superuser=True))
+        if one.key == "reviewers"
+    )
     assert table.rows[0][0] == spammer.email

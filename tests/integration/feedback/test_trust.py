@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import User
 from feedback import capture, dashboard
 from feedback.trust import raters, weight, weights
 from tests import factories
@@ -85,7 +86,11 @@ def test_many_accounts_of_one_hand_count_once():
 def test_the_dashboard_lists_them_without_a_name():
     user, _replies = rate_many([1] * 12, every=timedelta(milliseconds=100))
     rate_many([1, -1], every=timedelta(minutes=1))
-    table = next(one for one in dashboard.tables(days=30, now=timezone.now()) if one.key == "trust")
+    table = next(
+        one
+        for one in dashboard.tables(days=30, now=timezone.now(), viewer=User(is_superuser=True))
+        if one.key == "trust"
+    )
     (row,) = table.rows
     assert row[1:] == [12, 12, 11, 1, 0.08]
     assert row[0] not in (str(user.pk), user.email)
