@@ -34,6 +34,8 @@ class DecisionForm(forms.Form):
     reason = forms.SlugField(required=False)
     verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip")), ("escalate", _("Escalate"))])
     ideal_text = forms.CharField(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))
+    # The other reply, or the correction, that it was made from.
+    ideal_from = forms.UUIDField(required=False)
     tags = forms.CharField(required=False, max_length=400)
     note = forms.CharField(required=False, max_length=MAX_NOTE_CHARACTERS)
     is_gold = forms.BooleanField(required=False)

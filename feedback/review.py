@@ -20,7 +20,7 @@ from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from feedback import gold, grading, sampling
+from feedback import gold, grading, ideals, sampling
 from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
@@ -47,6 +47,14 @@ class Remarks:
 
     grades: Mapping[str, int] = field(default_factory=dict)
     tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """A better answer, and the reply or correction that it was made from, if from one."""
+
+    text: str = ""
+    source: uuid.UUID | None = None
 
 
 def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason: str = "") -> Rating | None:
@@ -122,6 +130,7 @@ def decide(
     reviewer: User,
     verdict: str,
     ideal_text: str = "",
+    ideal_from: uuid.UUID | None = None,
     remarks: Remarks | None = None,
     is_gold: bool = False,
     event_id: uuid.UUID | None = None,
@@ -131,7 +140,8 @@ def decide(
 
     The rating is decided when enough readers were of one mind, or one more broke the tie, or by one who may
     adjudicate and was left an escalated one; `is_gold` keeps their verdict as a gold item. `event_id` is the opinion
-    the reviewer was shown. Raises `BadDecision`, also when it is no longer the newest, and `NotGiven`.
+    the reviewer was shown, `ideal_from` the other reply or the correction that their answer was made from. Raises
+    `BadDecision`, also when that opinion is no longer the newest, and `NotGiven`.
     """
     if verdict not in Rating.Verdict.values:
         raise BadDecision(_("Approve or reject."))
@@ -147,7 +157,8 @@ def decide(
             ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
             return None
         _check_place(rating, reviewer, now)
-        decision = _record(rating, reviewer, verdict, ideal_text, remarks, now)
+        ideal = _ideal(rating, verdict, ideal_text, ideal_from)
+        decision = _record(rating, reviewer, verdict, ideal, remarks, now)
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
         if is_gold and reviewer.has_perm(ADJUDICATE):
             gold.make(rating=rating, verdict=verdict, made_by=reviewer, now=now)
@@ -217,8 +228,18 @@ def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: 
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).update(until=now - LEASE, skipped_at=now)
 
 
+def _ideal(rating: Rating, verdict: str, text: str, named: uuid.UUID | None) -> Ideal:
+    """What is kept of a better answer: nothing with another verdict than approval."""
+    if verdict != Rating.Verdict.APPROVED:
+        return Ideal()
+    try:
+        return Ideal(text.strip(), ideals.source_of(rating=rating, text=text, named=named))
+    except LookupError as gone:
+        raise BadDecision(_("The better answer comes from what may not be used any more. Read it again.")) from gone
+
+
 def _record(
-    rating: Rating, reviewer: User, verdict: str, ideal_text: str, remarks: Remarks, now: datetime
+    rating: Rating, reviewer: User, verdict: str, ideal: Ideal, remarks: Remarks, now: datetime
 ) -> ReviewDecision:
     lease = ReviewLease.objects.filter(rating=rating, reviewer=reviewer, event=rating.event_id).first()
     try:
@@ -227,7 +248,8 @@ def _record(
                 event_id=rating.event_id,
                 reviewer=reviewer,
                 verdict=verdict,
-                ideal_text=ideal_text.strip() if verdict == Rating.Verdict.APPROVED else "",
+                ideal_text=ideal.text,
+                ideal_from=ideal.source,
                 grades=dict(remarks.grades),
                 tags=list(remarks.tags)[: grading.MOST_TAGS],
                 drawn_by=lease.drawn_by if lease else "",
@@ -251,9 +273,9 @@ def _settle(rating: Rating, last: ReviewDecision) -> bool:
     is_approved = len(approvals) > rejections
     rating.decided_event_id = rating.event_id
     rating.verdict = Rating.Verdict.APPROVED if is_approved else Rating.Verdict.REJECTED
-    ideals = [one.ideal_text for one in approvals if one.ideal_text]
-    rating.ideal_text = ideals[-1] if is_approved and ideals else ""
-    rating.save(update_fields=["decided_event", "verdict", "ideal_text"])
+    better = [one for one in approvals if one.ideal_text] if is_approved else []
+    rating.ideal_text, rating.ideal_from = (better[-1].ideal_text, better[-1].ideal_from) if better else ("", None)
+    rating.save(update_fields=["decided_event", "verdict", "ideal_text", "ideal_from"])
     return True
 
 

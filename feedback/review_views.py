@@ -16,12 +16,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from accounts.consent import consent_in_force
-from accounts.models import ConsentEvent, User
+from accounts.models import User
 from chat import tree
-from chat.models import Message, Reply
 from chat.views.requests import person
-from feedback import correcting, grading, reasons, review, sampling
+from feedback import correcting, grading, ideals, reasons, review, sampling
 from feedback.forms import DecisionForm
 from feedback.models import Rating
 from feedback.models.ratings import ADJUDICATE
@@ -67,29 +65,12 @@ def _shown(rating: Rating, *, may_adjudicate: bool) -> dict[str, Any]:
         "messages_before": path[:-1],
         "reply_message": path[-1],
         "corrections": correcting.standing(path[-1]),
-        "siblings": _siblings(rating),
+        "siblings": ideals.siblings(rating),
         # What a gold item was once escalated with would tell others what it is, and what its reader thought.
         "escalation": getattr(rating.event, "escalation", None) if may_adjudicate else None,
         "aspects": grading.ASPECTS.items(),
         "grades": grading.GRADES,
     }
-
-
-def _siblings(rating: Rating) -> list[Message]:
-    """Other replies to the same question; not where only this one rating may be read."""
-    if not consent_in_force(rating.user, scope="conversation", subject_id=rating.message.conversation_id):
-        return []
-    beside = Message.objects.filter(parent=rating.message.parent_id, reply__state=Reply.State.COMPLETE)
-    others = beside.exclude(pk=rating.message_id).exclude(content="").order_by("created_at", "id")
-    return [reply for reply in others if not _is_kept_out(reply, rating.user)]
-
-
-def _is_kept_out(reply: Message, person: User) -> bool:
-    """Whether the person has said of this very reply that it may not be used."""
-    named = [reply.pk, *Rating.objects.filter(user=person, message=reply).values_list("pk", flat=True)]
-    said = ConsentEvent.objects.filter(user=person, scope=ConsentEvent.Scope.RATING, subject_id__in=named)
-    newest = said.order_by("-created_at", "is_granted").first()
-    return newest is not None and not newest.is_granted
 
 
 @login_required
@@ -113,6 +94,7 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
                 **whose,
                 verdict=given["verdict"],
                 ideal_text=given["ideal_text"],
+                ideal_from=given["ideal_from"],
                 remarks=form.remarks,
                 is_gold=given["is_gold"],
                 event_id=given["event_id"],

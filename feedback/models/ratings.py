@@ -139,6 +139,7 @@ class Rating(models.Model):
     )
     verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
     ideal_text = models.TextField(blank=True)
+    ideal_from = models.UUIDField(null=True, blank=True)
 
     objects = RatingQuerySet.as_manager()
 

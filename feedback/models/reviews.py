@@ -47,6 +47,10 @@ class ReviewDecision(models.Model):
     )
     verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
     ideal_text = models.TextField(blank=True)
+    # No foreign key: a decision is never changed, also when what it was made from is erased.
+    ideal_from = models.UUIDField(
+        null=True, blank=True, help_text="The other reply, or the correction, that the better answer was made from."
+    )
     grades = models.JSONField(default=dict, blank=True, help_text="Aspect (see feedback.grading) to 1..5.")
     tags = ArrayField(models.CharField(max_length=30), default=list, blank=True)
     drawn_by = models.CharField(max_length=10, blank=True, help_text="The order that gave it to the reader.")

@@ -37,7 +37,7 @@ SELECT member.event_id, event.user_id, message.id, message.parent_id, event.valu
     member.weight, ARRAY(
         SELECT ARRAY[correction.quote, correction.right_text] FROM feedback_correction correction
         WHERE correction.id = ANY(member.corrections) ORDER BY correction.created_at, correction.id
-    ), reply.system_prompt, reply.prompt_turns, reply.max_tokens
+    ), member.corrections, member.ideal_from, reply.system_prompt, reply.prompt_turns, reply.max_tokens
 FROM feedback_releasemember member
 JOIN feedback_feedbackevent event ON event.id = member.event_id
 JOIN chat_message message ON message.id = event.message_id
@@ -126,7 +126,10 @@ def store(release: Release, batch: int, found: list[Candidate]) -> None:
 
 def forget_lost(release: Release, batch: int, found: Iterable[Candidate]) -> None:
     """Delete the rows of a batch whose sources were taken out since they were read; call it while nobody withdraws."""
-    held = set(release.members.filter(batch=batch).values_list("event_id", flat=True))
+    held: set[uuid.UUID | None] = set()
+    members = release.members.filter(batch=batch).values_list("event_id", "corrections", "ideal_from")
+    for event_id, corrections, ideal_from in members:
+        held |= {event_id, *corrections, ideal_from}
     if lost := {source for row in found for source in row.source_events} - held:
         CandidateRow.objects.filter(release=release, batch=batch, source_events__overlap=list(lost)).delete()
 
@@ -135,8 +138,9 @@ def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID
     members, receipts = [], {}
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, [release.pk, batch])
-        for *about, corrections, system_prompt, turns, max_tokens in cursor.fetchall():
-            member = Member(*[*about, tuple(Edit(*texts) for texts in corrections)])
+        for *about, corrections, correction_ids, ideal_from, system_prompt, turns, max_tokens in cursor.fetchall():
+            edits = tuple(Edit(*texts) for texts in corrections)
+            member = Member(*[*about, edits, tuple(correction_ids), ideal_from])
             members.append(member)
             receipts[member.reply_id] = Receipt(system_prompt, turns, max_tokens)
     return members, receipts

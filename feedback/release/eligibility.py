@@ -94,6 +94,22 @@ REGENERATED = f"""
 """  # noqa: S608 - made of constants
 
 
+# Whether the better answer of a `rating` may be used: not without the reply or the correction that it was made from.
+IDEAL_USABLE = f"""
+rating.ideal_from IS NULL OR EXISTS (
+    SELECT FROM feedback_correction correction
+    WHERE correction.id = rating.ideal_from AND correction.withdrawn_at IS NULL
+) OR EXISTS (
+    SELECT FROM (
+        SELECT rating.user_id, reply.id AS message_id, about.id
+        FROM chat_message reply
+        LEFT JOIN feedback_rating about ON about.message_id = reply.id AND about.user_id = rating.user_id
+        WHERE reply.id = rating.ideal_from
+    ) copied WHERE {in_force("copied")}
+)
+"""  # noqa: S608 - made of constants
+
+
 def judged() -> dict[uuid.UUID, str | None]:
     """Every live rating, and why it may not be used; None when it may."""
     with connection.cursor() as cursor:

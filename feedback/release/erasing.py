@@ -42,17 +42,18 @@ GIVEN_UP = "somebody whose words were in it withdrew them; make it again"
 # A worker that was busy with a file when its release was cancelled has noticed by then, or died.
 LAST_WRITERS = timedelta(hours=1)
 
-# What of a person may no longer be used: `{ids}` names its sources. Gone with its conversation, or without consent.
+# What of a person may no longer be used: `{ids}` names its sources. Erased, taken back, or without consent.
 _LOST = f"""
 EXISTS (
     SELECT FROM unnest({{ids}}) AS source (id)
     LEFT JOIN feedback_feedbackevent event ON event.id = source.id
     LEFT JOIN feedback_implicitsignal signal ON signal.id = source.id
     LEFT JOIN feedback_comparison comparison ON comparison.id = source.id
-    LEFT JOIN chat_message message
-        ON message.id = COALESCE(event.message_id, signal.message_id, comparison.question_id)
-    LEFT JOIN feedback_rating rating
-        ON rating.message_id = COALESCE(event.message_id, signal.message_id) AND rating.user_id = %(user)s
+    LEFT JOIN feedback_correction correction ON correction.id = source.id
+    LEFT JOIN chat_message message ON message.id = COALESCE(
+        event.message_id, signal.message_id, comparison.question_id, correction.message_id, source.id
+    )
+    LEFT JOIN feedback_rating rating ON rating.message_id = message.id AND rating.user_id = %(user)s
     LEFT JOIN feedback_rating left_rating
         ON left_rating.message_id = comparison.left_id AND left_rating.user_id = %(user)s
     LEFT JOIN feedback_rating right_rating
@@ -70,7 +71,7 @@ EXISTS (
         SELECT {OF_PARTS.format(replies="CASE WHEN comparison.id IS NULL THEN 1 ELSE 2 END")} FROM (
             SELECT DISTINCT ON (named.part) named.part, said.is_granted, said.created_at
             FROM (
-                VALUES (1, rating.id), (1, event.message_id), (1, signal.id), (1, signal.message_id),
+                VALUES (1, rating.id), (1, signal.id), (1, CASE WHEN comparison.id IS NULL THEN message.id END),
                 {PARTS_OF_COMPARISON}
             ) AS named (part, subject_id)
             JOIN accounts_consentevent said
@@ -78,13 +79,14 @@ EXISTS (
             ORDER BY named.part, said.created_at DESC, said.is_granted
         ) newest
     ) for_rating ON true
-    WHERE message.id IS NULL OR NOT ({CONSENT})
+    WHERE message.id IS NULL OR correction.withdrawn_at IS NOT NULL OR NOT ({CONSENT})
 )
 """  # noqa: S608 - made of constants
 _WITHDRAWN = f"""
 UPDATE feedback_releaserow AS released SET erasure_id = %(erasure)s
 WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND {_LOST.format(ids="released.source_events")}
 """  # noqa: S608 - made of constants
+_SOURCES = "array_remove(member.event_id || member.corrections || member.ideal_from, NULL)"
 # Of releases that are not finished, what of the person went in; who leaves takes all of it along.
 _LEFT_OUT = f"""
 DELETE FROM feedback_releasemember AS member USING feedback_release AS release
@@ -93,7 +95,7 @@ AND member.event_id = ANY(ARRAY(
     SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_comparison WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_implicitsignal WHERE user_id = %(user)s
-)) AND (%(all)s OR {_LOST.format(ids="ARRAY[member.event_id]")})
+)) AND (%(all)s OR {_LOST.format(ids=_SOURCES)})
 RETURNING member.release_id, member.event_id
 """  # noqa: S608 - made of constants
 

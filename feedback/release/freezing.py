@@ -20,7 +20,7 @@ from django.db.models import Max
 from accounts.models import User
 from feedback import trust
 from feedback.release import evaluations
-from feedback.release.eligibility import JUDGED, JUDGED_COMPARISONS, REGENERATED
+from feedback.release.eligibility import IDEAL_USABLE, JUDGED, JUDGED_COMPARISONS, REGENERATED
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 
@@ -60,8 +60,9 @@ moment AS (
     SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon, pg_snapshot_xmax(pg_current_snapshot()) AS unborn
 ),
 offered AS (
-    SELECT 'rating' AS kind, rating.event_id, rating.ideal_text, rating.user_id, message.conversation_id, event.xid,
-        judged.reason, ARRAY(
+    SELECT 'rating' AS kind, rating.event_id, CASE WHEN {IDEAL_USABLE} THEN rating.ideal_text ELSE '' END AS ideal_text,
+        CASE WHEN {IDEAL_USABLE} THEN rating.ideal_from END AS ideal_from, rating.user_id, message.conversation_id,
+        event.xid, judged.reason, ARRAY(
             SELECT correction.id FROM feedback_correction correction
             WHERE correction.message_id = rating.message_id AND correction.user_id = rating.user_id
                 AND correction.withdrawn_at IS NULL AND correction.created_at <= event.created_at
@@ -72,12 +73,12 @@ offered AS (
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
     JOIN chat_message message ON message.id = rating.message_id
     UNION ALL
-    SELECT 'comparison', comparison.id, '', comparison.user_id, question.conversation_id, comparison.xid, judged.reason,
-        ARRAY[]::uuid[]
+    SELECT 'comparison', comparison.id, '', NULL, comparison.user_id, question.conversation_id, comparison.xid,
+        judged.reason, ARRAY[]::uuid[]
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
     JOIN chat_message question ON question.id = comparison.question_id
     UNION ALL
-    SELECT 'signal', signal.id, '', signal.user_id, earlier.conversation_id, event.xid, NULL, ARRAY[]::uuid[]
+    SELECT 'signal', signal.id, '', NULL, signal.user_id, earlier.conversation_id, event.xid, NULL, ARRAY[]::uuid[]
     FROM judged
     JOIN feedback_rating rating ON rating.id = judged.id AND rating.value = 1
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
@@ -100,11 +101,12 @@ offered AS (
 ), reviews AS (
     SELECT event_id, count(*) AS n FROM feedback_reviewdecision GROUP BY event_id
 ), taken AS (
-    INSERT INTO feedback_releasemember (release_id, batch, kind, event_id, ideal_text, corrections, n_reviews, weight)
+    INSERT INTO feedback_releasemember
+        (release_id, batch, kind, event_id, ideal_text, ideal_from, corrections, n_reviews, weight)
     SELECT %(release)s,
         (dense_rank() OVER (ORDER BY placed.user_id, placed.conversation_id) - 1) / %(per_batch)s,
-        placed.kind, placed.event_id, placed.ideal_text, placed.corrections, COALESCE(reviews.n, 0),
-        COALESCE(doubted.weight, 1)
+        placed.kind, placed.event_id, placed.ideal_text, placed.ideal_from, placed.corrections,
+        COALESCE(reviews.n, 0), COALESCE(doubted.weight, 1)
     FROM placed LEFT JOIN reviews ON reviews.event_id = placed.event_id
     LEFT JOIN unnest(%(doubted)s::uuid[], %(weights)s::float8[]) AS doubted (user_id, weight)
         ON doubted.user_id = placed.user_id
@@ -116,7 +118,7 @@ SELECT (SELECT horizon::text FROM moment), kind, COALESCE(refusal, ''), count(*)
 _DIGEST = """
 SELECT encode(sha256(convert_to(string_agg(
     event_id::text || ' ' || n_reviews || ' ' || encode(sha256(convert_to(ideal_text, 'UTF8')), 'hex')
-    || ' ' || weight || ' ' || corrections::text, ',' ORDER BY event_id
+    || ' ' || weight || ' ' || corrections::text || COALESCE(' ' || ideal_from, ''), ',' ORDER BY event_id
 ), 'UTF8')), 'hex'), max(batch) FROM feedback_releasemember WHERE release_id = %s
 """
 

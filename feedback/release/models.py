@@ -117,6 +117,8 @@ class ReleaseMember(models.Model):
     # The event of a rating, or the comparison or signal itself.
     event_id = models.UUIDField()
     ideal_text = models.TextField(blank=True)
+    # The other reply, or the correction, that it was made from: without that one it may not be used.
+    ideal_from = models.UUIDField(null=True, blank=True)
     # Corrections of the rated reply that its reviewers saw and the person had not taken back.
     corrections = ArrayField(models.UUIDField(), default=list)
     n_reviews = models.PositiveIntegerField()
@@ -223,6 +225,7 @@ class ReleaseRow(models.Model):
     ordinal = models.PositiveIntegerField(default=0)
     row_id = models.CharField(max_length=64)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Ratings, comparisons and signals, and of a better answer what it was made from: replies and corrections.
     source_events = ArrayField(models.UUIDField())
     # The words, until the release is sealed; after that they are in its files alone.
     candidate_id = models.BigIntegerField(null=True)

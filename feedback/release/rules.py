@@ -80,6 +80,16 @@ class Member:
     content: str
     weight: float = 1.0
     corrections: tuple[Edit, ...] = ()
+    correction_ids: tuple[uuid.UUID, ...] = ()
+    # What the better answer was made from: a reply to the same question, or a correction.
+    ideal_from: uuid.UUID | None = None
+
+    @property
+    def sources(self) -> tuple[uuid.UUID, ...]:
+        """The rating, and what its better answer was made from."""
+        if self.ideal_text:
+            return (self.event_id, *([self.ideal_from] if self.ideal_from else []))
+        return (self.event_id, *self.correction_ids)
 
     @property
     def corrected(self) -> str:
@@ -219,16 +229,23 @@ def rows(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iter
         yield _row("unpaired", "thumb", [member], prompt, chosen=member.content, label=member.is_up)
         yield _row("prompts", "thumb", [member], prompt)
         if member.ideal_text and member.ideal_text != member.content.strip():
-            yield _row("preference", "ideal", [member], prompt, chosen=member.ideal_text, rejected=member.content)
-            yield _row("sft", "ideal", [member], prompt, chosen=member.ideal_text)
+            ideal = member.ideal_text
+            yield _better(_row("preference", "ideal", [member], prompt, chosen=ideal, rejected=member.content), member)
+            yield _better(_row("sft", "ideal", [member], prompt, chosen=ideal), member)
         elif (corrected := member.corrected) != member.content:
             if SMALLEST_EDIT <= edited_share(member.content, corrected) <= LARGEST_EDIT:
-                yield _row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
-            yield _row("sft", "edit", [member], prompt, chosen=corrected)
+                pair = _row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
+                yield _better(pair, member)
+            yield _better(_row("sft", "edit", [member], prompt, chosen=corrected), member)
         elif member.is_up:
             yield _row("sft", "approved", [member], prompt, chosen=member.content)
     for variants in by_question.values():
         yield from _pairs(variants, prompts)
+
+
+def _better(row: Candidate, member: Member) -> Candidate:
+    """The row of a better answer: it goes with what that was made from."""
+    return replace(row, source_events=member.sources)
 
 
 def _pairs(variants: list[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iterator[Candidate]:

@@ -128,11 +128,11 @@ def _candidate(user_id: uuid.UUID, tree: _Tree) -> Candidate:
     nodes = list(_depth_first(tree.root))
     ranks = {name: rank for node in nodes for name, rank in _ranks(node).items()}
     sources = tree.sources
-    events = sorted({one.event_id if isinstance(one, Member) else one.comparison_id for one in sources})
+    events = {event for one in sources for event in (one.sources if isinstance(one, Member) else [one.comparison_id])}
     return Candidate(
         config="trees",
         user_id=user_id,
-        source_events=tuple(events),
+        source_events=tuple(sorted(events)),
         prompt=[{"role": node.role, "content": node.text} for node in nodes],
         chosen="",
         rejected="",

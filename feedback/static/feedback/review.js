@@ -7,6 +7,7 @@ import { difference } from "./difference.js";
 
 const form = document.querySelector("[data-review]");
 const box = form?.querySelector("[name=ideal_text]");
+const source = form?.querySelector("[name=ideal_from]");
 const reply = document.querySelector("[data-rated-reply]")?.content.textContent ?? "";
 // A place in the queue is kept for ten minutes; who writes for longer keeps it by writing.
 const KEEP_EVERY_MS = 60_000;
@@ -16,13 +17,20 @@ function press(key) {
   document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
 }
 
-function fill(text) {
+// What was taken from another reply, or from a correction, is used no longer than that: the server is told which.
+function fill(text, from) {
   box.value = text;
+  source.value = from ?? "";
   box.focus();
   box.dispatchEvent(new Event("input"));
 }
 
+function fillFrom(template) {
+  fill(template.content.textContent, template.dataset.source);
+}
+
 function showDifference() {
+  if (!box.value.trim()) source.value = "";
   const place = form.querySelector("[data-difference]");
   place.hidden = !box.value.trim() || box.value === reply;
   if (place.hidden) return;
@@ -52,11 +60,11 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-write]")) box.focus();
-  if (event.target.closest("[data-rewrite]")) fill(box.value || reply);
+  if (event.target.closest("[data-rewrite]")) fill(box.value || reply, box.value && source.value);
   const correction = event.target.closest("[data-use-correction]")?.closest(".correction");
-  if (correction) fill(correction.querySelector("[data-corrected]").content.textContent);
+  if (correction) fillFrom(correction.querySelector("[data-corrected]"));
   const sibling = event.target.closest("[data-use-text]")?.closest(".review__sibling");
-  if (sibling) fill(sibling.querySelector("[data-text]").content.textContent);
+  if (sibling) fillFrom(sibling.querySelector("[data-text]"));
 });
 
 let keptAt = Date.now();

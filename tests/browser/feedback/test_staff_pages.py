@@ -101,19 +101,22 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
 
 def test_the_better_of_two_replies_makes_a_pair(new_page: NewPage, reviewer: User) -> None:
     rating = rate(factories.consenting_user(), "How tall is the tower?", "300 m.", -1)
-    factories.reply_to(rating.message.parent, "330 m.")
+    other = factories.reply_to(rating.message.parent, "330 m.")
     page = new_page(reviewer)
     page.goto("/feedback/review/")
     page.wait_for_load_state()
     page.get_by_text("Another reply to the same question").click()
     page.get_by_role("button", name="This one is better").click()
     expect(page.locator("[data-difference] del")).to_have_text("300")
+    page.get_by_label("A better answer (optional)").press_sequentially(" Yes.")
+    page.keyboard.press("Escape")
     page.get_by_text("Grades, tags, escalate").click()
     page.get_by_role("group", name="Helpful").get_by_label("2").check()
     page.keyboard.press("a")
     expect(page.get_by_text("Nothing to review")).to_be_visible()
     decision = ReviewDecision.objects.get(event=rating.event)
-    assert (decision.ideal_text, decision.grades) == ("330 m.", {"helpful": 2})
+    assert (decision.ideal_text, decision.grades) == ("330 m. Yes.", {"helpful": 2})
+    assert decision.ideal_from == other.pk
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark on a phone in Chinese"])
