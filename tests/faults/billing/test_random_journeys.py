@@ -8,7 +8,7 @@ person has; events arrive late, twice and in any order. `JOURNEYS` (5) journeys 
 
 from __future__ import annotations
 
-import functools
+import inspect
 import os
 import random
 import uuid
@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -44,27 +44,26 @@ OPEN = ("active", "trialing", "past_due", "unpaid", "paused")
 DRAFT = timedelta(hours=1)
 DAYS_THAT_EVENTS_ARE_TOLD = 30
 
-offers = st.sampled_from([(plan, interval) for plan in ("plus", "team", "pro") for interval in ("month", "year")])
-seats = st.integers(1, 4)
-orders = st.integers(0, 999).map(random.Random)
+chances = st.integers(0, 999).map(random.Random)
 
 
-def where(can_be: Callable[[Any], bool]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """What cannot be now comes to nothing.
+Possible = Callable[["Journey"], bool]
+Deed = Callable[..., None]
+DEEDS: list[tuple[Possible, Deed]] = []
 
-    Not Hypothesis's own preconditions: journeys begin at different dates, so that the same steps lead to months of
-    other lengths, and what is drawn must not depend on where they led.
+
+def deed(can_be: Possible = lambda _self: True) -> Callable[[Deed], Deed]:
+    """What may happen in a step, where it can be.
+
+    Not Hypothesis's own rules and preconditions: journeys begin at different dates, so that the same steps lead to
+    months of other lengths, and what is drawn must not depend on where they led.
     """
 
-    def decorated(deed: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(deed)
-        def done(self: Any, **how: Any) -> None:
-            if can_be(self):
-                deed(self, **how)
+    def listed(happens: Deed) -> Deed:
+        DEEDS.append((can_be, happens))
+        return happens
 
-        return done
-
-    return decorated
+    return listed
 
 
 def moment(seconds: int | None) -> datetime | None:
@@ -236,9 +235,30 @@ class Journey(RuleBasedStateMachine):
             pass
         self.heard_until = self.now
 
+    @rule(
+        chance=chances,
+        offer=st.sampled_from([(plan, interval) for plan in ("plus", "team", "pro") for interval in ("month", "year")]),
+        quantity=st.integers(1, 4),
+        card=st.sampled_from([PAID, PAID, FAILS_WHEN_CHARGED]),
+        fails=st.sampled_from(["declined", "challenge", "leaves"]),
+        is_clicked_twice=st.booleans(),
+        is_won=st.booleans(),
+        act=st.sampled_from(["end", "cancel", "seats"]),
+        days=st.sampled_from([0.01, 1, 4, 8, 31, 370]),
+        order=chances,
+    )
+    def something_happens(self, chance: random.Random, **how: Any) -> None:
+        """One deed of those that can be now, each as likely."""
+        for can_be, happens in chance.sample(DEEDS, len(DEEDS)):
+            if can_be(self):
+                note(happens.__name__)
+                wanted = inspect.signature(happens).parameters
+                happens(self, **{name: value for name, value in how.items() if name in wanted})
+                return
+
     # What people do ------------------------------------------------------------------------------------------------
 
-    @initialize(trial_days=st.sampled_from([0, 0, 7]), order=orders)
+    @initialize(trial_days=st.sampled_from([0, 0, 7]), order=chances)
     def comes(self, trial_days: int, order: random.Random) -> None:
         """Whoever came before goes: else all their renewals would be heard of in every journey after theirs."""
         Plan.objects.exclude(key="free").update(trial_days=trial_days)
@@ -246,8 +266,7 @@ class Journey(RuleBasedStateMachine):
             self.api.delete(f"/v1/subscriptions/{others.pk}").raise_for_status()
         self.hears(order)
 
-    @rule(offer=offers, quantity=seats, card=st.sampled_from([PAID, PAID, FAILS_WHEN_CHARGED]), order=orders)
-    @where(lambda self: checkout.open_subscription(self.user) is None)
+    @deed(lambda self: checkout.open_subscription(self.user) is None)
     def buys(self, offer: tuple[str, str], quantity: int, card: str, order: random.Random) -> None:
         may_try = checkout.may_try(self.user, price(*offer))
         assert may_try == (Plan.objects.get(key=offer[0]).trial_days > 0 and not self.has_tried)
@@ -263,8 +282,7 @@ class Journey(RuleBasedStateMachine):
         self.nothing_differs()
         self.hears(order)
 
-    @rule(offer=offers, fails=st.sampled_from(["declined", "challenge", "leaves"]), order=orders)
-    @where(lambda self: checkout.open_subscription(self.user) is None)
+    @deed(lambda self: checkout.open_subscription(self.user) is None)
     def fails_to_buy(self, offer: tuple[str, str], fails: str, order: random.Random) -> None:
         page = open_checkout(self.user, price=price(*offer), now=self.now)
         if fails == "declined":
@@ -274,8 +292,7 @@ class Journey(RuleBasedStateMachine):
             assert "location" not in pay(page, CHALLENGED, challenge="fail").headers
         self.hears(order)
 
-    @rule(offer=offers, quantity=seats, is_clicked_twice=st.booleans(), order=orders)
-    @where(lambda self: self.may_change)
+    @deed(lambda self: self.may_change)
     def changes(self, offer: tuple[str, str], quantity: int, is_clicked_twice: bool, order: random.Random) -> None:
         wanted = {"subscription": self.subscription, "price": price(*offer), "quantity": quantity}
         before = len(self.theirs("/v1/invoices"))
@@ -302,8 +319,7 @@ class Journey(RuleBasedStateMachine):
             assert len(bills) == before
             assert self.subscription.next_price_id == shown.price.stripe_price_id
 
-    @rule(order=orders)
-    @where(lambda self: self.may_change)
+    @deed(lambda self: self.may_change)
     def cancels(self, order: random.Random) -> None:
         row = self.subscription
         is_at_rest = self._is_at_rest(self.api.get(f"/v1/subscriptions/{row.pk}").json())
@@ -313,15 +329,13 @@ class Journey(RuleBasedStateMachine):
         self.nothing_differs()
         self.hears(order)
 
-    @rule(order=orders)
-    @where(lambda self: self.may_change)
+    @deed(lambda self: self.may_change)
     def takes_it_back(self, order: random.Random) -> None:
         subscriptions.resume(subscription=self.subscription, wish_id=uuid.uuid4(), now=self.now)
         self.nothing_differs()
         self.hears(order)
 
-    @rule(order=orders)
-    @where(lambda self: Invoice.objects.filter(customer__user=self.user, amount_paid__gt=0).exists())
+    @deed(lambda self: Invoice.objects.filter(customer__user=self.user, amount_paid__gt=0).exists())
     def is_refunded(self, order: random.Random) -> None:
         bill = Invoice.objects.filter(customer__user=self.user, amount_paid__gt=0).order_by("-created_at").first()
         assert bill is not None
@@ -336,8 +350,7 @@ class Journey(RuleBasedStateMachine):
         self.nothing_differs()
         self.hears(order)
 
-    @rule(card=st.sampled_from([PAID, FAILS_WHEN_CHARGED]), order=orders)
-    @where(lambda self: checkout.open_subscription(self.user) is not None)
+    @deed(lambda self: checkout.open_subscription(self.user) is not None)
     def gives_another_card(self, card: str, order: random.Random) -> None:
         flow = "payment_method_update"
         address = checkout.portal(user=self.user, wish_id=uuid.uuid4(), flow=flow, now=self.now)
@@ -346,14 +359,12 @@ class Journey(RuleBasedStateMachine):
 
     # What others do ------------------------------------------------------------------------------------------------
 
-    @rule(order=orders)
-    @where(lambda self: bool(self._disputable()))
+    @deed(lambda self: bool(self._disputable()))
     def goes_to_the_bank(self, order: random.Random) -> None:
         assert httpx.post(f"{self.url}/_ctl/disputes/{self._disputable()[-1]}", timeout=60).status_code == 200
         self.hears(order)
 
-    @rule(is_won=st.booleans(), order=orders)
-    @where(lambda self: bool(self._undecided()))
+    @deed(lambda self: bool(self._undecided()))
     def the_bank_decides(self, is_won: bool, order: random.Random) -> None:
         address = f"{self.url}/_ctl/disputes/{self._undecided()[0]}/decide"
         assert httpx.post(address, json={"won": is_won}, timeout=60).status_code == 200
@@ -367,19 +378,18 @@ class Journey(RuleBasedStateMachine):
         charges = self.theirs("/v1/charges")
         return [one["id"] for one in charges if one["paid"] and not one["disputed"] and not one["refunded"]]
 
-    @rule(deed=st.sampled_from(["end", "cancel", "seats"]), quantity=seats, order=orders)
-    @where(lambda self: self.may_change)
-    def staff_use_stripes_dashboard(self, deed: str, quantity: int, order: random.Random) -> None:
+    @deed(lambda self: self.may_change)
+    def staff_use_stripes_dashboard(self, act: str, quantity: int, order: random.Random) -> None:
         row = self.subscription
         address = f"/v1/subscriptions/{row.pk}"
-        if deed == "end":
+        if act == "end":
             self.api.delete(address).raise_for_status()
         elif not row.schedule_id:
             seats_now = {"items[0][id]": row.item_id, "items[0][quantity]": quantity, "proration_behavior": "none"}
-            self.api.post(address, data=seats_now if deed == "seats" else {"cancel_at_period_end": "true"})
+            self.api.post(address, data=seats_now if act == "seats" else {"cancel_at_period_end": "true"})
         self.hears(order)
 
-    @rule(days=st.sampled_from([0.01, 1, 4, 8, 31, 370]), order=orders)
+    @deed()
     def time_passes(self, days: float, order: random.Random) -> None:
         whole, rest = divmod(days, DAYS_THAT_EVENTS_ARE_TOLD - 1)
         for part in [DAYS_THAT_EVENTS_ARE_TOLD - 1] * int(whole) + [rest]:
@@ -387,7 +397,7 @@ class Journey(RuleBasedStateMachine):
             self.hears(order)
         entitlements.record_changes_by_time(now=self.now)
 
-    @rule()
+    @deed()
     def night_comes(self) -> None:
         """Reconciliation finds nothing of this person's; nobody told us how the months went by for others."""
         found = {drift.object_id for drift in reconciliation.reconcile(now=self.now)}
