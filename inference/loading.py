@@ -85,14 +85,21 @@ def load_model(settings: Settings) -> LoadedModel:
 def place(source: WeightSource, settings: Settings, *, positions: int) -> tuple[Executor, Choice]:
     """The executor on the device that `settings.device` names or this machine suggests, and why that one.
 
-    A GPU that fails its check is left for the next best thing, loudly, unless it was asked for by name.
+    A GPU that fails its check is left for the next best thing, loudly, and the CPU is the last; unless it was asked for
+    by name. Raises InferenceError.
     """
     choice = device.choose(settings.device, device.look())
     if choice.device == "cpu":
         return make_executor(source, settings, positions=positions), choice
-    from inference.executor.gpu import make_gpu_executor
+    from inference.executor.gpu import GpuFailedError, make_gpu_executor
 
-    return make_gpu_executor(source, settings, choice, positions=positions)
+    try:
+        return make_gpu_executor(source, settings, choice, positions=positions)
+    except GpuFailedError as error:
+        if settings.device != "auto":
+            raise
+        logger.error("the GPU cannot be used, the CPU takes its place", extra={"reason": str(error)})
+        return make_executor(source, settings, positions=positions), Choice("cpu", f"{choice.reason}; {error}")
 
 
 def make_executor(source: WeightSource, settings: Settings, *, positions: int) -> Executor:

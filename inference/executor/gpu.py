@@ -13,6 +13,7 @@ from inference.errors import InferenceError
 from inference.executor.base import Executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.settings import Settings
+from inference.tensorrt import device
 from inference.tensorrt.device import Choice, half_precision
 from inference.tensorrt.gpu_check import LEAST_POSITIONS, SHORT, Subject, examine
 from inference.tensorrt.precision import STORED, precision_for
@@ -23,10 +24,14 @@ REFERENCE_POSITIONS = 64
 Make = Callable[[], Executor]
 
 
+class GpuFailedError(InferenceError):
+    """No way to use the GPU computes the model; the message holds every way's reasons."""
+
+
 def make_gpu_executor(
     source: WeightSource, settings: Settings, choice: Choice, *, positions: int
 ) -> tuple[Executor, Choice]:
-    """The checked executor and where it runs in the end. Raises InferenceError when nothing on the GPU is right."""
+    """The checked executor and where it runs in the end. Raises GpuFailedError when nothing on the GPU is right."""
     precision = gpu_precision(settings.precision)
     sizes: dict[str, Any] = {"slots": settings.slots, "positions": max(positions, LEAST_POSITIONS)}
 
@@ -36,7 +41,7 @@ def make_gpu_executor(
         return make_tensorrt_executor(source, precision=precision, max_chunk=settings.chunk, **sizes)
 
     def with_torch() -> Executor:
-        return TorchExecutor(source, precision=precision.split("-")[0], device=torch.device("cuda"), **sizes)
+        return TorchExecutor(source, precision=precision.split("-")[0], device=device.GPU, **sizes)
 
     ways: dict[str, Make] = {"tensorrt": with_tensorrt, "cuda": with_torch}
     if choice.device == "cuda":
@@ -47,15 +52,15 @@ def make_gpu_executor(
 
 
 def first_right(ways: dict[str, Make], reference: Make, *, reason: str) -> tuple[Executor, Choice]:
-    """The first way whose executor passes the short check. Raises InferenceError, with all reasons, when none does."""
+    """The first way whose executor passes the short check. Raises GpuFailedError, with all reasons, when none does."""
     failures: list[str] = []
-    for device, make in ways.items():
+    for way, make in ways.items():
         executor, problems = attempt(make, reference)
         if executor:
-            return executor, Choice(device, "; ".join([reason, *failures]))
-        failures.append(f"{device} failed: {'; '.join(problems)}")
-        logger.error("this way to use the GPU failed", extra={"way": device, "reasons": problems})
-    raise InferenceError(f"The GPU cannot be used. {' '.join(failures)} Set INFERENCE_DEVICE=cpu to do without it.")
+            return executor, Choice(way, "; ".join([reason, *failures]))
+        failures.append(f"{way} failed: {'; '.join(problems)}")
+        logger.error("this way to use the GPU failed", extra={"way": way, "reasons": problems})
+    raise GpuFailedError(f"The GPU cannot be used. {' '.join(failures)} Set INFERENCE_DEVICE=cpu to do without it.")
 
 
 def attempt(make: Make, reference: Make) -> tuple[Executor | None, list[str]]:

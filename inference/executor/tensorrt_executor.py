@@ -37,11 +37,14 @@ def make_tensorrt_executor(
     plan = PlanCache().get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, _log_progress)
     )
-    # The package `tensorrt` may say nothing of it in its log; its runtime is asked when the plan is loaded.
-    scratch = max((profile["scratch_bytes"] for profile in plan.details["report"]["profiles"]), default=0)
-    budget(tensors, limits, scratch=scratch).require(free, limits)
-    runtime = PlanRuntime(tensorrt, plan.path.read_bytes(), tensors)
-    weights = load_weight_set(source, tensors, device="cuda")
+
+    def require_memory(scratch: int) -> None:
+        budget(tensors, limits, scratch=scratch).require(free, limits)
+
+    # The package `tensorrt` may say nothing of it in its log; its runtime says it when the plan is loaded.
+    require_memory(max((profile["scratch_bytes"] for profile in plan.details["report"]["profiles"]), default=0))
+    runtime = PlanRuntime(tensorrt, plan.path.read_bytes(), tensors, require_memory)
+    weights = load_weight_set(source, tensors, device=runtime.device)
     executor = SlotExecutor(runtime, tensors, weights, limits=limits, precision=f"{precision}-{tensorrt.name}")
     executor.warm_up()
     return executor

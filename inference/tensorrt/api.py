@@ -56,7 +56,7 @@ class TensorRT:
         config.set_compute_capability(getattr(self.trt.ComputeCapability, f"SM{target}"), 0)
 
     def create_context(self, engine: Any, *, is_recorded: bool) -> Any:
-        """An execution context whose memory is given to it. LIKE runtime.py, NEVER RUN ON A GPU.
+        """An execution context whose memory is given to it. HAS NEVER RUN ON A GPU.
 
         What is recorded as a CUDA graph waits for its own kernels: the graph would keep the general ones for ever.
         """

@@ -62,7 +62,7 @@ def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executo
     device.choose(options.way, device.look())
     precision = gpu_precision(options.precision)
     if options.way == "cuda":
-        return TorchExecutor(source, precision=precision, device=torch.device("cuda"), **sizes)
+        return TorchExecutor(source, precision=precision, device=device.GPU, **sizes)
     from inference.executor.tensorrt_executor import make_tensorrt_executor
 
     return make_tensorrt_executor(source, precision=precision, max_chunk=256, **sizes)
@@ -84,8 +84,8 @@ def weight_bytes(candidate: Executor, source: WeightSource) -> int:
 
 
 def bytes_per_second() -> float:
-    """What the GPU reads and writes in a second, seen by copying a gibibyte."""
-    source = torch.empty(COPY_BYTES, dtype=torch.uint8, device="cuda")
+    """What the GPU reads and writes in a second, seen by copying a gibibyte. HAS NEVER RUN ON A GPU."""
+    source = torch.empty(COPY_BYTES, dtype=torch.uint8, device=device.GPU)
     target = torch.empty_like(source)
     target.copy_(source)
     torch.cuda.synchronize()

@@ -10,6 +10,7 @@ import torch
 from inference.errors import InferenceError
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+GPU = torch.device("cuda")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Runs a plan with NVIDIA's runtime. THIS FILE HAS NEVER RUN ON A GPU: it is the one unproven part of the GPU path.
+"""Runs a plan with NVIDIA's runtime.
 
-All arithmetic on shapes and addresses is in bindings.py, which is proven; here is only what calls the runtime.
-`python -m inference gpu-check` compares it with the torch model before the service turns ready.
+Which memory every tensor takes is settled in bindings.py and slot_executor.py; here is only what calls the runtime.
+The short form of `python -m inference gpu-check` compares it with the torch model before the service turns ready.
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ from inference.slot_sampler import Choices
 from inference.tensorrt.api import TensorRT, require
 from inference.tensorrt.bindings import Launch
 from inference.tensorrt.contract import Contract
+from inference.tensorrt.device import GPU
 from inference.tensorrt.profiles import DECODE, PREFILL
 from inference.tensorrt.slot_executor import Tensors
 
+RequireMemory = Callable[[int], None]
+"""Raises InferenceError when there are not so many bytes of scratch beside all else."""
+
 
 class PlanRuntime:
-    """Runs launches of one plan on one GPU. Decode steps are recorded as CUDA graphs, one for each batch size."""
+    """Runs launches of one plan on one GPU. Decode steps are recorded as CUDA graphs, one for each batch size.
 
-    device = torch.device("cuda")
+    HAS NEVER RUN ON A GPU.
+    """
 
-    def __init__(self, tensorrt: TensorRT, plan: bytes, tensors: Contract) -> None:
+    device = GPU
+
+    def __init__(self, tensorrt: TensorRT, plan: bytes, tensors: Contract, require_memory: RequireMemory) -> None:
         self._tensors = tensors
         self.uses_graphs = True
         self._logger = tensorrt.trt.Logger(tensorrt.trt.Logger.WARNING)
@@ -35,6 +42,7 @@ class PlanRuntime:
             raise InferenceError("NVIDIA's runtime cannot load the plan: another GPU, driver or version? Prune it.")
         sizes = map(self._engine.get_device_memory_size_for_profile_v2, (DECODE, PREFILL))
         size = max(*sizes, self._engine.device_memory_size_v2)
+        require_memory(size)
         self._scratch = torch.empty(size, dtype=torch.uint8, device=self.device)
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._contexts = [self._make_context(tensorrt, profile) for profile in (DECODE, PREFILL)]

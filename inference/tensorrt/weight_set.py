@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 def load_weight_set(
-    source: WeightSource, tensors: Contract, *, device: str = "cpu", progress: Progress | None = None
+    source: WeightSource, tensors: Contract, *, device: str | torch.device = "cpu", progress: Progress | None = None
 ) -> WeightSet:
     """Every weight of the contract on `device`. `progress` is told how many of all are there. Raises ModelError."""
     loader = _Loader(source, tensors)

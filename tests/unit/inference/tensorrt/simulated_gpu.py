@@ -1,4 +1,4 @@
-"""A simulated GPU for runtime.py: streams that run at once, graphs that record launches, and an engine that interprets.
+"""A simulated GPU: streams that run at once, graphs that record launches, and an engine that interprets.
 
 It knows of a launch what the real one knows: addresses and shapes. What was not set, or lies elsewhere, shows.
 """
@@ -8,17 +8,23 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from math import prod
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from inference.executor.interpreter_executor import InterpretingRunner
+from inference.tensorrt import api
 from inference.tensorrt.api import TensorRT
-from inference.tensorrt.contract import Contract
+from inference.tensorrt.contract import Contract, contract
+from inference.tensorrt.precision import precision_named
 from inference.tensorrt.runtime import PlanRuntime
+from inference.tensorrt.transfer import Transfer
+from inference.weights import WeightSource
 
 SCRATCH_BYTES = 4096
 
@@ -36,13 +42,82 @@ class SimulatedGraph:
             launch()
 
 
+class Recording(TorchDispatchMode):
+    """Has a graph do again what torch does meanwhile, with the results in the same places."""
+
+    def __init__(self, graph: SimulatedGraph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        given = function(*arguments, **(options or {}))
+
+        def again() -> None:
+            results = function(*arguments, **(options or {}))
+            for place, result in zip(tensors_of(given), tensors_of(results), strict=True):
+                if place.data_ptr() != result.data_ptr():
+                    place.copy_(result)
+
+        self._graph.launches.append(again)
+        return given
+
+
+def tensors_of(value: Any) -> list[torch.Tensor]:
+    values = value if isinstance(value, tuple | list) else [value]
+    return [each for each in values if isinstance(each, torch.Tensor)]
+
+
 class SimulatedCuda:
-    """The part of torch.cuda that runtime.py calls. `pools` are those in which graphs were recorded."""
+    """The part of torch.cuda that we call. `pools` are those in which graphs were recorded, `waits` the host's."""
 
     CUDAGraph = SimulatedGraph
 
-    def __init__(self) -> None:
+    def __init__(self, *, free: int = 22_000_000_000) -> None:
         self.pools: list[object] = []
+        self.waits = 0
+        self.free = free
+
+    def Event(self) -> SimpleNamespace:  # noqa: N802 - its name in torch
+        return SimpleNamespace(record=lambda: None, synchronize=self.synchronize)
+
+    def synchronize(self) -> None:
+        self.waits += 1
+
+    def mem_get_info(self) -> tuple[int, int]:
+        return self.free, 24_000_000_000
+
+    @staticmethod
+    def is_available() -> bool:
+        return True
+
+    @staticmethod
+    def get_device_capability() -> tuple[int, int]:
+        return 8, 9
+
+    @staticmethod
+    def get_device_name() -> str:
+        return "NVIDIA L4"
+
+    @staticmethod
+    def empty_cache() -> None:
+        """Nothing is kept."""
+
+    def take_the_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of torch.cuda, until the test ends."""
+        for name in dir(self):
+            if not name.startswith("_") and hasattr(torch.cuda, name):
+                monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        empty = torch.empty
+
+        def unpinned(*sizes: Any, pin_memory: bool = False, **more: Any) -> torch.Tensor:
+            return empty(*sizes, **more)
+
+        monkeypatch.setattr(torch, "empty", unpinned)
+        monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+        monkeypatch.setattr(PlanRuntime, "device", torch.device("cpu"))
+        monkeypatch.setattr(Transfer, "is_far", True)
 
     @staticmethod
     def Stream() -> SimpleNamespace:  # noqa: N802 - its name in torch
@@ -64,15 +139,16 @@ class SimulatedCuda:
         assert capture_error_mode == "thread_local"
         self.pools.append(pool)
         SimulatedGraph.recording = graph
-        yield
+        with Recording(graph):
+            yield
         SimulatedGraph.recording = None
 
 
 class SimulatedContext:
     """Runs the network on tensors of which it knows the addresses alone."""
 
-    def __init__(self, runner: InterpretingRunner, tensors: Contract) -> None:
-        self._runner, self._tensors = runner, tensors
+    def __init__(self, runner: InterpretingRunner, tensors: Contract, scratch: int) -> None:
+        self._runner, self._tensors, self._scratch = runner, tensors, scratch
         self.addresses: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
@@ -81,7 +157,7 @@ class SimulatedContext:
 
     def set_device_memory(self, address: int, size: int) -> None:
         assert address
-        assert size == SCRATCH_BYTES
+        assert size == self._scratch
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
@@ -124,18 +200,61 @@ def simulated_runtime(
 ) -> tuple[PlanRuntime, SimulatedCuda]:
     """runtime.py over a plan that is interpreted."""
     cuda = SimulatedCuda()
-    for name in ("CUDAGraph", "Stream", "stream", "current_stream", "graph_pool_handle", "graph"):
-        monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
-    monkeypatch.setattr(PlanRuntime, "device", torch.device("cpu"))
-    engine = SimpleNamespace(
-        get_device_memory_size_for_profile_v2=lambda profile: SCRATCH_BYTES // (1 + profile),
-        device_memory_size_v2=SCRATCH_BYTES,
-        create_execution_context=lambda _strategy: SimulatedContext(runner, tensors),
-    )
+    cuda.take_the_place(monkeypatch)
     trt: Any = SimpleNamespace(
         Logger=type("Logger", (), {"WARNING": 0, "__init__": lambda _self, _severity: None}),
-        Runtime=lambda _logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: engine if plan else None),
+        Runtime=lambda _logger: SimulatedRuntime(runner, tensors),
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED=2),
     )
     capabilities: Any = SimpleNamespace(compiles_at_run_time=False)
-    return PlanRuntime(TensorRT(trt, "simulated", "0", capabilities), b"plan", tensors), cuda
+    return PlanRuntime(TensorRT(trt, "simulated", "0", capabilities), b"plan", tensors, lambda _scratch: None), cuda
+
+
+def simulated_machine(
+    monkeypatch: pytest.MonkeyPatch, source: WeightSource, *, precision: str, positions: int, **memory: int
+) -> SimulatedCuda:
+    """This machine with an NVIDIA L4, as torch and TensorRT see it; plans are really built, and then interpreted.
+
+    Of `memory`, `free` is what torch finds and `scratch` what a loaded plan asks for.
+    """
+    scratch = memory.pop("scratch", SCRATCH_BYTES)
+    cuda = SimulatedCuda(**memory)
+    cuda.take_the_place(monkeypatch)
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    runner = InterpretingRunner(source, precision=precision, positions=positions)
+    tensors = contract(source.config, precision_named(precision), positions=positions)
+    rtx = api.load("tensorrt_rtx")
+    runtime = SimulatedRuntime(runner, tensors, scratch=scratch)
+    loaded = replace(rtx, trt=WithRuntime(rtx.trt, runtime))
+    monkeypatch.setattr(api, "load", lambda *_arguments, **_options: loaded)
+    return cuda
+
+
+class WithRuntime:
+    """NVIDIA's package but for the part that runs plans."""
+
+    def __init__(self, trt: Any, runtime: SimulatedRuntime) -> None:
+        self._trt = trt
+        self.Runtime = lambda _logger: runtime
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trt, name)
+
+
+class SimulatedRuntime:
+    """Loads plans, and is the engine of each: they all run the one network."""
+
+    def __init__(self, runner: InterpretingRunner, tensors: Contract, *, scratch: int = SCRATCH_BYTES) -> None:
+        self._runner, self._tensors, self.device_memory_size_v2 = runner, tensors, scratch
+
+    def deserialize_cuda_engine(self, plan: bytes) -> SimulatedRuntime | None:
+        return self if plan else None
+
+    def get_device_memory_size_for_profile_v2(self, profile: int) -> int:
+        return self.device_memory_size_v2 // (1 + profile)
+
+    def create_runtime_config(self) -> SimpleNamespace:
+        return SimpleNamespace(set_execution_context_allocation_strategy=lambda _strategy: None)
+
+    def create_execution_context(self, _strategy: Any) -> SimulatedContext:
+        return SimulatedContext(self._runner, self._tensors, self.device_memory_size_v2)
