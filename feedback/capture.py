@@ -19,7 +19,8 @@ from chat import tree
 from chat.models import Message
 from feedback import reasons as known_reasons
 from feedback.consent import OF_CONVERSATION
-from feedback.models import MAX_COMMENT_CHARACTERS, FeedbackEvent, Rating
+from feedback.models import MAX_COMMENT_CHARACTERS, Erasure, FeedbackEvent, Rating
+from feedback.release import erasing
 
 _RATING = tuple(field.attname for field in Rating._meta.concrete_fields)
 
@@ -71,7 +72,9 @@ def rate(
 
 
 def withdraw(*, user: User, message: Message, client_event_id: uuid.UUID, now: datetime) -> None:
-    """Take the rating back: the live one goes, its events stay. A late repeat takes back nothing newer.
+    """Take the rating back: the live one goes, its events stay, and what data sets have of it leaves them.
+
+    A late repeat takes back nothing newer.
 
     Raises `BadRating` when the event id belongs to something else.
     """
@@ -95,6 +98,7 @@ def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Ratin
         last = {opinion.message.pk: opinion for event_id, opinion in new.items() if event_id in written}
         if withdrawn := [message_id for message_id, opinion in last.items() if opinion.value == 0]:
             Rating.objects.filter(user=user, message__in=withdrawn).delete()
+            erasing.ask(user=user, reason=Erasure.Reason.TAKEN_BACK, now=now)
         replies = {opinion.message.pk for opinion in opinions}
         return list(Rating.objects.filter(user=user, message__in=replies).order_by("message"))
 

@@ -16,7 +16,8 @@ from accounts.models import User
 from chat.models import MAX_MESSAGE_CHARACTERS, Message
 from chat.rendering import render
 from feedback.capture import BadRating, rate, snapshot
-from feedback.models import Correction, Rating
+from feedback.models import Correction, Erasure, Rating
+from feedback.release import erasing
 
 LONGEST_QUOTE = 4_000
 LONGEST_SOURCE = 500
@@ -66,9 +67,14 @@ def correct(
 
 
 def withdraw(*, user: User, correction_id: uuid.UUID, now: datetime) -> Correction:
-    """Take a correction back; once. Raises `Correction.DoesNotExist` for somebody else's."""
+    """Take a correction back; once. What was made of it leaves data sets.
+
+    Raises `Correction.DoesNotExist` for somebody else's.
+    """
     correction = Correction.objects.select_related("message__reply").get(pk=correction_id, user=user)
-    Correction.objects.filter(pk=correction.pk, withdrawn_at=None).update(withdrawn_at=now)
+    with transaction.atomic():
+        if Correction.objects.filter(pk=correction.pk, withdrawn_at=None).update(withdrawn_at=now):
+            erasing.ask(user=user, reason=Erasure.Reason.TAKEN_BACK, now=now)
     return correction
 
 

@@ -79,7 +79,8 @@ EXISTS (
             ORDER BY named.part, said.created_at DESC, said.is_granted
         ) newest
     ) for_rating ON true
-    WHERE message.id IS NULL OR correction.withdrawn_at IS NOT NULL OR NOT ({CONSENT})
+    WHERE message.id IS NULL OR (event.id IS NOT NULL AND rating.id IS NULL) OR correction.withdrawn_at IS NOT NULL
+    OR NOT ({CONSENT})
 )
 """  # noqa: S608 - made of constants
 _WITHDRAWN = f"""

@@ -265,6 +265,8 @@ class Erasure(models.Model):
     class Reason(models.TextChoices):
         WITHDRAWN = "withdrawn", _("Consent was withdrawn")
         LEFT = "left", _("The account was deleted")
+        TAKEN_BACK = "taken_back", _("A rating or a correction was taken back")
+        DELETED = "deleted", _("A chat or a part of it was deleted")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")

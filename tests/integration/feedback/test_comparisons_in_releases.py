@@ -191,9 +191,10 @@ def corrected(reply, quote, right_text, reviewer, verdict="approved"):
         client_event_id=uuid.uuid4(),
         now=timezone.now(),
     )
-    reviewing.decide(
-        rating_id=Rating.objects.get(message=reply).pk, reviewer=reviewer, verdict=verdict, now=timezone.now()
-    )
+    if verdict:
+        reviewing.decide(
+            rating_id=Rating.objects.get(message=reply).pk, reviewer=reviewer, verdict=verdict, now=timezone.now()
+        )
     return correction
 
 
