@@ -41,7 +41,7 @@ PLACES = [
     Place("usage", _("Usage"), "chart"),
     Place("review", _("Review"), "list", "feedback.review"),
     Place("dashboard", _("Dashboard"), "chart", "feedback.review"),
-    Place("releases", _("Releases"), "package", "feedback.review"),
+    Place("releases", _("Releases"), "package", "feedback.release"),
 ]
 
 

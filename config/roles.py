@@ -24,7 +24,8 @@ VIEW_MONEY = (
 )
 ROLES: dict[str, tuple[str, ...]] = {
     "support": (*VIEW_PEOPLE, *VIEW_MONEY, "accounts.change_user", "accounts.read_conversations"),
-    "reviewer": ("feedback.review", "feedback.view_rating", "feedback.view_release"),
+    "reviewer": ("feedback.review", "feedback.view_rating"),
+    "engineer": ("feedback.release", "feedback.view_release"),
     "billing": (
         *VIEW_PEOPLE,
         *VIEW_MONEY,

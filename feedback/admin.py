@@ -21,6 +21,7 @@ from feedback import releasing
 from feedback.models import FeedbackEvent, ImplicitSignal, Rating, Release, ReviewDecision
 from feedback.models.ratings import ADJUDICATE
 from feedback.release import verify
+from feedback.release.models import MAY_RELEASE
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -65,9 +66,10 @@ class RatingAdmin(ReadOnly):
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         return self._shown(request, super().get_list_filter(request))
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        is_shown = lookup.partition("__")[0] in self._shown(request, ["pk", "id", *self.list_display])
-        return is_shown and super().lookup_allowed(lookup, value, request)
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        if request is None or lookup.partition("__")[0] not in self._shown(request, ["pk", "id", *self.list_display]):
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def _shown(self, request: HttpRequest, names: Iterable[Any]) -> list[Any]:
         return [name for name in names if name != "verdict" or request.user.has_perm(ADJUDICATE)]
@@ -99,8 +101,8 @@ class ReleaseAdmin(ReadOnly):
     class Media:
         js = (Script("feedback/admin_progress.js", type="module"),)
 
-    def has_review_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("feedback.review")
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(MAY_RELEASE)
 
     def view_on_site(self, release: Release) -> str:
         return reverse("releases") if release.is_dry_run else reverse("release", args=[release.pk])
@@ -118,7 +120,7 @@ class ReleaseAdmin(ReadOnly):
         bar = format_html('<progress value="{}" max="{}"></progress>', found.done, found.steps or 1)
         return format_html("{} {} / {} {}", found.stage, found.done, found.steps, bar)
 
-    @admin.action(description=_("Cancel what is being made"), permissions=["review"])
+    @admin.action(description=_("Cancel what is being made"), permissions=["release"])
     def cancel(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
         for release in chosen:
             try:
@@ -129,7 +131,7 @@ class ReleaseAdmin(ReadOnly):
             else:
                 self.message_user(request, _("Cancelled: %(release)s.") % {"release": release})
 
-    @admin.action(description=_("Try again what failed"), permissions=["review"])
+    @admin.action(description=_("Try again what failed"), permissions=["release"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
         for release in chosen:
             try:
@@ -140,7 +142,7 @@ class ReleaseAdmin(ReadOnly):
             else:
                 self.message_user(request, _("Goes on from the step that failed: %(release)s.") % {"release": release})
 
-    @admin.action(description=_("Hold the files against the manifest"), permissions=["review"])
+    @admin.action(description=_("Hold the files against the manifest"), permissions=["release"])
     def verify(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
         for release in chosen:
             if found := verify.problems(release):

@@ -18,14 +18,14 @@ from accounts.sending_files import SentFile
 from feedback import releasing
 from feedback.release import downloads, funnel
 from feedback.release.freezing import NothingToRelease
-from feedback.release.models import Release
+from feedback.release.models import MAY_RELEASE, Release
 from feedback.release.specification import Specification
 
 SHOWN = 50
 
 
 @login_required
-@permission_required("feedback.review", raise_exception=True)
+@permission_required(MAY_RELEASE, raise_exception=True)
 @require_GET
 def releases(request: HttpRequest) -> HttpResponse:
     made = list(Release.objects.data_sets()[:SHOWN])
@@ -41,7 +41,7 @@ def releases(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@permission_required("feedback.review", raise_exception=True)
+@permission_required(MAY_RELEASE, raise_exception=True)
 @require_GET
 def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     release = get_object_or_404(Release.objects.data_sets().select_related("parent", "made_by"), pk=release_id)
@@ -61,7 +61,7 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@permission_required("feedback.review", raise_exception=True)
+@permission_required(MAY_RELEASE, raise_exception=True)
 @require_POST
 def make_release(request: HttpRequest) -> HttpResponse:
     """Make a release, or with `dry_run` only count what would be in it."""
@@ -84,7 +84,7 @@ def make_release(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@permission_required("feedback.review", raise_exception=True)
+@permission_required(MAY_RELEASE, raise_exception=True)
 @require_POST
 def cancel_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     release = get_object_or_404(Release, pk=release_id)
@@ -96,7 +96,7 @@ def cancel_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@permission_required("feedback.review", raise_exception=True)
+@permission_required(MAY_RELEASE, raise_exception=True)
 @require_POST
 def retry_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     release = get_object_or_404(Release.objects.data_sets(), pk=release_id)

@@ -1,4 +1,4 @@
-"""Releases as JSON, for whoever trains: with a key that has the scope `releases`, of a person who may review."""
+"""Releases as JSON, for whoever trains: with a key that has the scope `releases`, of a person who may make them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from feedback import releasing
 from feedback.models import Release
 from feedback.release import downloads, verify
 from feedback.release.freezing import NothingToRelease
+from feedback.release.models import MAY_RELEASE
 from feedback.release.specification import BadSpecification, specification
 
 
 class SeesReleases(BasePermission):
-    code = "not_a_reviewer"
-    message = _("Only reviewers see releases.")
+    code = "may_not_release"
+    message = _("Only those who may make releases see them.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return cast(User, request.user).has_perm("feedback.review")
+        return cast(User, request.user).has_perm(MAY_RELEASE)
 
 
 PERMISSIONS: list[Any] = [*cast(list[Any], api_settings.DEFAULT_PERMISSION_CLASSES), SeesReleases]

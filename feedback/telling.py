@@ -7,16 +7,16 @@ from datetime import datetime
 from accounts.models import WebhookEndpoint
 from accounts.webhooks import publishing
 from feedback.models import Rating, Release
+from feedback.release.models import MAY_RELEASE
 
 Event = WebhookEndpoint.Event
-SEES_RELEASES = "feedback.review"
 
 
 def tell_of_release(release: Release, *, now: datetime) -> None:
-    """Everybody who may see releases and asked; in the transaction that seals it."""
+    """Everybody who may take releases and asked; in the transaction that seals it."""
     data = {"release": str(release.pk), "version": release.version, "manifest_sha256": release.manifest_sha256}
     for user in publishing.people_wanting(Event.RELEASE_READY):
-        if user.has_perm(SEES_RELEASES):
+        if user.has_perm(MAY_RELEASE):
             publishing.publish(user_id=user.pk, event=Event.RELEASE_READY, subject=str(release.pk), data=data, now=now)
 
 

@@ -159,7 +159,7 @@ class Rating(models.Model):
             models.Index(fields=["decided_event"], name="ratings_decided", condition=Q(decided_event__isnull=False)),
         ]
         permissions = [
-            ("review", "Can review ratings and make releases"),
+            ("review", "Can review ratings"),
             ("adjudicate", "Can decide what was escalated and make gold items"),
         ]
 

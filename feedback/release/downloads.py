@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from feedback.release import store, verify
-from feedback.release.models import Release, ReleaseDownload
+from feedback.release.models import MAY_RELEASE, Release, ReleaseDownload
 from feedback.release.store import MANIFEST
 
 SECONDS = 3600
@@ -55,7 +55,7 @@ def opened(token: str, *, address: str | None, now: datetime) -> tuple[str, Any]
         raise NoSuchFile from bad
     release = Release.objects.filter(pk=uuid.UUID(release_id), state=Release.State.SEALED).first()
     reader = User.objects.filter(pk=uuid.UUID(user_id), is_active=True).first()
-    if release is None or reader is None or not reader.has_perm("feedback.review"):
+    if release is None or reader is None or not reader.has_perm(MAY_RELEASE):
         raise NoSuchFile
     try:
         file = store.reading(f"{release.folder}/{path}")

@@ -14,6 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
 
+# The permission to make releases and to take their files; whoever reviews does not need it.
+MAY_RELEASE = "feedback.release"
+
 
 class ReleaseQuerySet(models.QuerySet["Release"]):
     def data_sets(self) -> ReleaseQuerySet:
@@ -72,6 +75,7 @@ class Release(models.Model):
         verbose_name = _("release")
         verbose_name_plural = _("releases")
         ordering = ["-created_at"]
+        permissions = [("release", "Can make and download releases")]
         constraints = [
             models.CheckConstraint(
                 name="release_has_a_version_unless_dry",

@@ -35,7 +35,7 @@ from tests.stack.api_cases import CHECKS, description
 from tests.stack.processes import Stack
 
 OWNERS = ("ann", "ben")
-EVERYBODY = (*OWNERS, "lapsed", "reviewer", "admin", "nobody")
+EVERYBODY = (*OWNERS, "lapsed", "reviewer", "engineer", "admin", "nobody")
 WORDS = {"content", "title", "comment", "ideal", "source", "q"}
 # OpenAPI has links for parameters; these operations take the id of a reply in their body.
 IN_BODIES = {
@@ -66,7 +66,7 @@ class Person:
     def is_let_in(self, operation: str) -> bool:
         """Whether the things of this operation are everybody's who works here, and so this person's."""
         return operation.startswith("v1_model") or (
-            operation.startswith("releases") and self.name in ("reviewer", "admin")
+            operation.startswith("releases") and self.name in ("engineer", "admin")
         )
 
 
@@ -233,7 +233,7 @@ def _newcomer(name: str) -> Person:
     if name == "nobody":
         return Person(name)
     now, number = timezone.now(), uuid.uuid4().hex
-    user = User.objects.create_user(f"{name}-{number}@example.org", is_staff=name in ("reviewer", "admin"))
+    user = User.objects.create_user(f"{name}-{number}@example.org", is_staff=name in ("reviewer", "engineer", "admin"))
     if group := Group.objects.filter(name=name).first():
         user.groups.add(group)
     Subscription.objects.create(

@@ -28,7 +28,7 @@ LONG_REPLY = "A tower of **300 m**.\n\n```python\nheight = 300  # " + "metres an
 @pytest.fixture
 def reviewer(stack: Stack) -> User:
     user = User.objects.create_user(f"reader-{uuid.uuid4().hex[:8]}@example.org")
-    user.user_permissions.add(Permission.objects.get(codename="review"))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["review", "adjudicate", "release"]))
     return user
 
 

@@ -30,7 +30,7 @@ from tests import factories, signing_in
 
 MARKER = "the-secret-of-ann"
 SAID = f"{MARKER}-in-a-conversation"
-EVERYBODY = ["anonymous", "other", "lapsed", "support", "billing", "reviewer", "admin"]
+EVERYBODY = ["anonymous", "other", "lapsed", "support", "billing", "reviewer", "engineer", "admin"]
 # Whoever knows the token may open it: that is what it is for. Their guessing is the tests' of each feature.
 CAPABILITIES = {
     "shared", "shared-card", "continue-shared", "team-invitation", "account_confirm_email", "release-file", "data-copy",
@@ -40,17 +40,17 @@ NO_PERSONS = {
     "export-all", "v1-model", "v1-nothing", "dashboard-csv", "openid_connect_login", "openid_connect_callback",
 }  # fmt: skip
 # What staff are there for, with the permission that opens it.
-REVIEWERS = {"reviewer", "admin"}
+REVIEWERS, ENGINEERS = {"reviewer", "admin"}, {"engineer", "admin"}
 STAFF_ONLY = {
     "decide": REVIEWERS,
     "keep-rating": REVIEWERS,
-    "release": REVIEWERS,
-    "cancel-release": REVIEWERS,
-    "retry-release": REVIEWERS,
-    "api-release": REVIEWERS,
-    "api-release-cancel": REVIEWERS,
-    "api-release-diff": REVIEWERS,
-    "api-release-verify": REVIEWERS,
+    "release": ENGINEERS,
+    "cancel-release": ENGINEERS,
+    "retry-release": ENGINEERS,
+    "api-release": ENGINEERS,
+    "api-release-cancel": ENGINEERS,
+    "api-release-diff": ENGINEERS,
+    "api-release-verify": ENGINEERS,
     "support-conversation": {"support", "admin"},
 }
 REFUSED = {302, 401, 403, 404, 405}

@@ -1,4 +1,4 @@
-"""The list of conversations filtered, searched and paged by a program; usage by the day; releases for reviewers."""
+"""The list of conversations filtered, searched and paged by a program; usage by the day; releases for engineers."""
 
 from __future__ import annotations
 
@@ -98,12 +98,14 @@ def test_usage_by_the_day_has_every_day(ann: User) -> None:
     assert program_of(ann, "chat").get("/api/usage/days").status_code == 403
 
 
-def test_releases_are_for_reviewers_with_a_key_of_that_scope(ann: User) -> None:
+def test_releases_are_for_engineers_with_a_key_of_that_scope(ann: User) -> None:
     release = Release.objects.create(version=1, state="cancelled", finished_at=timezone.now())
     program = program_of(ann, "releases")
-    assert program.get("/api/releases").json()["error"]["code"] == "not_a_reviewer"
+    assert program.get("/api/releases").json()["error"]["code"] == "may_not_release"
     roles.ensure()
-    ann.groups.add(Group.objects.get(name="reviewer"))
+    ann.groups.set([Group.objects.get(name="reviewer")])
+    assert program.get("/api/releases").status_code == 403
+    ann.groups.set([Group.objects.get(name="engineer")])
     [row] = program.get("/api/releases").json()["results"]
     assert (row["id"], row["version"]) == (str(release.pk), 1)
     tomorrow = f"{timezone.now() + timedelta(days=1):%Y-%m-%d}"

@@ -35,8 +35,8 @@ def act(client, action, release):
     return client.post(reverse(LIST), posted, follow=True).content.decode()
 
 
-def test_a_reviewer_follows_and_cancels_a_release(under_way, client):
-    client.force_login(staff("view_release", "review"))
+def test_an_engineer_follows_and_cancels_a_release(under_way, client):
+    client.force_login(staff("view_release", "release"))
     page = client.get(reverse(LIST)).content.decode()
     assert '<progress value="0" max="1"></progress>' in page
     assert "Choosing rows" in page
@@ -59,7 +59,7 @@ def test_who_may_only_look_stops_nothing(under_way, client):
 
 def test_what_failed_says_why_and_is_tried_again(under_way, client):
     Release.objects.update(state=Release.State.FAILED, error="OSError: no space left")
-    client.force_login(staff("view_release", "review"))
+    client.force_login(staff("view_release", "release"))
     assert "OSError: no space left" in client.get(reverse(LIST)).content.decode()
     assert "Goes on from the step that failed" in act(client, "retry", under_way)
     assert building.work_off(under_way.pk).state == Release.State.SEALED
@@ -69,7 +69,7 @@ def test_what_failed_says_why_and_is_tried_again(under_way, client):
 def test_files_are_held_against_the_manifest(client):
     some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 2)
     release = sealed()
-    client.force_login(staff("view_release", "review"))
+    client.force_login(staff("view_release", "release"))
     assert "Whole: v0001." in act(client, "verify", release)
     store.write(f"{release.folder}/README.md", b"changed")
     assert "Not whole: v0001: README.md was changed." in act(client, "verify", release)

@@ -3,9 +3,11 @@
 import json
 import uuid
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -13,10 +15,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent
-from accounts.models import WebhookDelivery
+from accounts.models import User, WebhookDelivery
 from accounts.webhooks import endpoints
+from config import roles
 from feedback import capture, review
-from feedback.models import Escalation, FeedbackEvent, Rating, ReviewDecision
+from feedback.models import Escalation, FeedbackEvent, Rating, Release, ReviewDecision
 from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +156,39 @@ def test_only_reviewers_see_the_pages_of_review(rating):
     assert client.post(reverse("make-release")).status_code == 403
     client.force_login(reviewer())
     assert "Five." in client.get(reverse("review")).content.decode()
+
+
+def test_reading_ratings_and_taking_data_sets_are_two_rights(rating, client):
+    """The role of each opens the pages and the places in the navigation of its own, and not the other's."""
+    roles.ensure()
+    opened = {"review": "reviewer", "dashboard": "reviewer", "releases": "engineer"}
+    for role in ("reviewer", "engineer"):
+        user = factories.UserFactory()
+        user.groups.add(Group.objects.get(name=role))
+        client.force_login(user)
+        for name, whose in opened.items():
+            assert client.get(reverse(name)).status_code == (200 if whose == role else 403), (role, name)
+            assert (f'href="{reverse(name)}"' in client.get("/settings/").content.decode()) == (whose == role)
+        assert client.post(reverse("make-release"), {"is_dry_run": "1"}).status_code == (
+            302 if role == "engineer" else 403
+        )
+
+
+def test_who_took_releases_as_a_reviewer_still_may(client):
+    roles.ensure()
+    reading, making, taking, own, group = (factories.UserFactory() for _number in range(5))
+    for one in (reading, making, taking):
+        one.groups.add(Group.objects.get(name="reviewer"))
+    may_review = Permission.objects.get(codename="review")
+    own.user_permissions.add(may_review)
+    group.groups.add(Group.objects.create(name="ours"))
+    group.groups.get().permissions.add(may_review)
+    made = Release.objects.create(version=1, state="cancelled", finished_at=timezone.now(), made_by=making)
+    made.downloads.create(user=taking, path="README.md", at=timezone.now())
+    migration = import_module("feedback.migrations.0025_making_releases_is_a_right")
+    migration.keep_what_people_do(apps, None)
+    may = [User.objects.get(pk=one.pk).has_perm("feedback.release") for one in (reading, making, taking, own, group)]
+    assert may == [False, True, True, True, True]
 
 
 def test_a_reviewer_decides_on_the_page(rating):
