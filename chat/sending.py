@@ -154,8 +154,8 @@ def continue_reply(
         return _sent_before(client_id, conversation=message.conversation)
 
 
-def add_sibling(*, reply: Reply, now: datetime) -> Reply:
-    """A second reply to the same question, written the same way with another seed. Nobody pays for it.
+def add_sibling(*, reply: Reply, model: str = "", now: datetime) -> Reply:
+    """A second reply to the same question, written the same way with another seed, or by another `model`. Nobody pays.
 
     Runs in the caller's transaction.
     """
@@ -169,7 +169,7 @@ def add_sibling(*, reply: Reply, now: datetime) -> Reply:
         priority=reply.priority,
         queued_at=now,
         enqueued_at=now,
-        model=reply.model,
+        model=model or reply.model,
         system_prompt=reply.system_prompt,
         sampling=reply.sampling,
         seed=second.id.int & 0x7FFF_FFFF,

@@ -254,6 +254,7 @@ TRAINING_CONSENT_DEFAULT = env.bool("TRAINING_CONSENT_DEFAULT", default=False)
 # On which share of replies a consenting person is asked to choose between two, and on which plans (none named: all).
 COMPARISON_SHARE = env.float("COMPARISON_SHARE", default=0.05)
 COMPARISON_PLANS = env.list("COMPARISON_PLANS", default=[])
+COMPARISON_MODEL = env.str("COMPARISON_MODEL", default="")
 REVIEW_READERS = env.int("REVIEW_READERS", default=1)  # how many read each rating; a tie is broken by one more
 REVIEW_RANDOM_SHARE = env.float("REVIEW_RANDOM_SHARE", default=0.1)  # of what a reader is given, drawn at random
 REVIEW_GOLD_SHARE = env.float("REVIEW_GOLD_SHARE", default=0.05)  # and items whose right verdict is known

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.consent import consent_in_force
 from accounts.models import User
 from billing.entitlements import entitlement_of
-from chat import sending, tree
+from chat import offer, sending, tree
 from chat.models import Reply
 from chat.signals import reply_queued
 from feedback import reasons as known_reasons
@@ -57,10 +57,16 @@ def compare(*, reply: Reply, now: datetime) -> Comparison:
     question = reply.message.parent
     assert question is not None  # noqa: S101 - the database refuses an answer without a question
     with transaction.atomic():
-        sides = [reply.message, sending.add_sibling(reply=reply, now=now).message]
+        sides = [reply.message, sending.add_sibling(reply=reply, model=_other_model(), now=now).message]
         secrets.SystemRandom().shuffle(sides)
         left, right = sides
         return Comparison.objects.create(user=reply.user, question=question, left=left, right=right, drawn_at=now)
+
+
+def _other_model() -> str:
+    """The model that writes the second reply, while the service offers it; else empty, for the model of the first."""
+    wanted = settings.COMPARISON_MODEL
+    return wanted if wanted and wanted in offer.names() else ""
 
 
 def open_comparisons(*, user: User, conversation_id: uuid.UUID) -> list[Comparison]:

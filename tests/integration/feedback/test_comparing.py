@@ -4,17 +4,20 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import DatabaseError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent
 from billing.models import Reservation
-from chat import sending
+from chat import offer, sending
 from chat.models import Reply
 from feedback import comparing
 from feedback.models import Comparison
 from tests import factories
+from tests.integration.feedback.test_comparisons_in_releases import rows as released
+from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +62,24 @@ def test_a_second_reply_is_drawn_and_costs_nothing(user, settings):
     assert Reservation.objects.get().request_id == reply.pk
     reply.message.conversation.refresh_from_db()
     assert reply.message.conversation.current_leaf_id == reply.pk
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_the_two_replies_may_be_of_two_models(user, settings, storage, offered):  # noqa: F811 - the fixture
+    """Where the service offers the other one; the release says which version wrote which."""
+    settings.COMPARISON_MODEL = "candidate"
+    cache.set(offer._KEY, [settings.CHAT_MODEL, *(["candidate"] if offered else [])], 60)
+    first = send(user)
+    comparison = comparing.compare(reply=first, now=timezone.now() - timedelta(minutes=1))
+    cache.delete(offer._KEY)
+    second = Reply.objects.exclude(pk=first.pk).get()
+    assert (first.model, second.model) == (settings.CHAT_MODEL, "candidate" if offered else settings.CHAT_MODEL)
+    Reply.objects.filter(pk=first.pk).update(model_version="used@1")
+    Reply.objects.filter(pk=second.pk).update(model_version="candidate@2")
+    choose(finish(comparison), "left", exposure={"left_ms": 4_000, "right_ms": 4_000})
+    (row,) = released(sealed(), "comparisons")
+    by_position = {comparison.left_id: row["model_a"], comparison.right_id: row["model_b"]}
+    assert by_position == {first.pk: "used@1", second.pk: "candidate@2"}
 
 
 def test_both_positions_come_up(user, settings):
