@@ -185,7 +185,7 @@ def test_who_took_releases_as_a_reviewer_still_may(client):
     group.groups.get().permissions.add(may_review)
     made = Release.objects.create(version=1, state="cancelled", finished_at=timezone.now(), made_by=making)
     made.downloads.create(user=taking, path="README.md", at=timezone.now())
-    migration = import_module("feedback.migrations.0025_making_releases_is_a_right")
+    migration = import_module("feedback.migrations.0026_making_releases_is_a_right")
     migration.keep_what_people_do(apps, None)
     may = [User.objects.get(pk=one.pk).has_perm("feedback.release") for one in (reading, making, taking, own, group)]
     assert may == [False, True, True, True, True]

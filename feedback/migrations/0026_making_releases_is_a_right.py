@@ -32,7 +32,7 @@ def keep_what_people_do(apps, _schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('feedback', '0024_where_better_answers_come_from'),
+        ('feedback', '0025_why_words_leave'),
         ('accounts', '0011_names_for_webhooks'),
         ('auth', '0012_alter_user_first_name_max_length'),
         ('contenttypes', '0002_remove_content_type_name'),
