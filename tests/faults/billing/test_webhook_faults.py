@@ -13,6 +13,7 @@ import os
 import random
 import threading
 import time
+import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,9 +25,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from stripe import WebhookSignature
 
-from billing import checkout, mirror, reconciliation, stripe, webhooks
+from billing import checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
 from billing.entitlements import entitlement_of
-from billing.models import EntitlementChange, Price, StripeEvent
+from billing.models import EntitlementChange, Invoice, Price, StripeCommand, StripeEvent, Subscription
+from billing.stripe import client as sdk
 from tests.stack.customers import newcomer, open_checkout, pay
 from tests.stack.simulated_stripe import KEY
 from tests.waiting import wait_until
@@ -54,15 +56,19 @@ DELIVERY_FAULTS = {
     "other version": 3,
     "thin": 8,
 }
-# How one fetch from Stripe goes wrong.
+# How one fetch from Stripe goes wrong: the worker dies, or the simulated Stripe does what it is told to.
 FETCH_FAULTS = {
-    "crash in work": 3,
-    "slow stale read": 20,
-    "server error": 3,
-    "lost response": 3,
-    "too many requests": 3,
-    "reset": 3,
+    "crash in work": 8,
+    "slow_read": 25,
+    "unavailable": 8,
+    "lost_response": 8,
+    "rate_limited": 8,
+    "reset": 8,
 }
+# How a wish of a customer goes wrong that is sent through us.
+WISH_FAULTS = {"error_after_commit": 10, "lost_response": 10, "unavailable": 10, "lock_timeout": 10}
+# As often as the SDK asks: less, and nobody but the SDK notices.
+ATTEMPTS = (1, 3, 3)
 BAD_SIGNATURES = {"tamper", "wrong secret", "stale timestamp", "future timestamp"}
 
 
@@ -87,7 +93,7 @@ class World:
         self.url, self.rng = url, rng
         self.api = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
         self.people = [newcomer() for _ in range(PEOPLE)]
-        self.seen = {event["id"] for event in self._events()}
+        self.seen, self.met = {event["id"] for event in self._events()}, Counter()
         self.prices = {
             row.plan_id: row.stripe_price_id for row in Price.objects.filter(interval="month", currency="usd")
         }
@@ -102,25 +108,67 @@ class World:
         listed = self.api.get("/v1/subscriptions", params={"customer": user.customer.stripe_id}).json()["data"]
         return next((row for row in listed if row["status"] in ("active", "trialing")), None)
 
+    def arm(self, kind, path, method, **how):
+        fault = {"kind": kind, "path": path, "method": method, "times": 1, **how}
+        httpx.post(f"{self.url}/_ctl/faults", json=fault, timeout=30).raise_for_status()
+
     def act(self):
-        """One customer changes something at Stripe."""
+        """One customer changes something at Stripe, by its API or through us; a fault armed for us may meet the API."""
         user = self.rng.choice(self.people)
         row = self.living(user)
         if row is None:
-            with suppress(checkout.CannotCheckOut):  # we have not heard yet that the last one ended
+            # We have not heard yet that the last one ended, or our process dies while it asks.
+            with suppress(checkout.CannotCheckOut, stripe.StripeUnavailable, Crash):
                 self.buy(user)
             return
         address, item = f"/v1/subscriptions/{row['id']}", row["items"]["data"][0]
         deed = self.rng.random()
         if deed < 0.15:
             self.api.delete(address).raise_for_status()
+        elif deed < 0.35:
+            self.wish(user, row, address)
         elif deed < 0.5:
             waiting = str(not row["cancel_at_period_end"]).lower()
-            self.api.post(address, data={"cancel_at_period_end": waiting}).raise_for_status()
+            self.post(address, {"cancel_at_period_end": waiting})
         else:
             other = self.rng.choice([key for key in self.prices.values() if key != item["price"]["id"]])
             change = {"items[0][id]": item["id"], "items[0][price]": other, "proration_behavior": "always_invoice"}
-            self.api.post(address, data=change).raise_for_status()
+            self.post(address, change)
+
+    def post(self, address, change):
+        with suppress(httpx.HTTPError):
+            self.api.post(address, data=change)
+
+    def wish(self, user, row, address):
+        """What is wished through us is done once or not at all, whatever is answered. Nobody is told to try again."""
+        fault = choose(WISH_FAULTS, self.rng)
+        self.met[f"wish: {fault}"] += 1
+        if fault != "none":
+            self.arm(fault, address, "POST", times=self.rng.choice(ATTEMPTS))
+        known = Subscription.objects.filter(pk=row["id"]).select_related("plan", "customer").first()
+        if known is None:
+            return
+        now, wish_id = timezone.now(), uuid.uuid4()
+        with suppress(subscriptions.CannotChange, stripe.StripeUnavailable, stripe.StripeRefused, Crash):
+            if known.cancels_at:
+                subscriptions.resume(subscription=known, wish_id=wish_id, now=now)
+            elif known.plan_id == "plus":
+                pro = Price.objects.get(plan="pro", interval="month", currency="usd")
+                subscriptions.change(subscription=known, price=pro, quantity=1, wish_id=wish_id, at=now, now=now)
+            else:
+                how = {"reason": "unused", "comment": "", "wish_id": wish_id, "now": now}
+                subscriptions.cancel(subscription=known, **how)
+
+    def bills(self, user):
+        """What Stripe says of each invoice of theirs."""
+        bills = sdk.pages(sdk.api().invoices.list, {"customer": user.customer.stripe_id, "limit": 100})
+        return {bill.id: (bill.status, bill.total, bill.amount_paid) for bill in bills}
+
+    def after_the_last_wish(self):
+        """The events of what we had still to ask of Stripe."""
+        waiting = StripeCommand.objects.filter(state="waiting")
+        wait_until(lambda: not waiting.exists(), seconds=120, what="commands stayed waiting")
+        return self.new_events()
 
     def new_events(self):
         """Oldest first, each once."""
@@ -227,45 +275,46 @@ def down(monkeypatch):
 
 @pytest.fixture
 def bad_fetches(monkeypatch):
-    """Fetching a subscription or an invoice fails, dies, or answers so late that newer answers overtake it."""
+    """Before a subscription or an invoice is fetched, the simulated Stripe is told how it is to go wrong."""
     met, lock = Counter(), threading.Lock()
     is_bad = threading.Event()
 
-    def spoil(name, rng):
+    def spoil(name, path, world, rng):
         real = getattr(stripe, name)
 
         def fetch(object_id):
             with lock:
                 fault = choose(FETCH_FAULTS, rng) if is_bad.is_set() else "none"
-                pause = rng.random() * 0.3
+                seconds, times = rng.random() * 0.3, rng.choice(ATTEMPTS)
                 met[fault] += 1
             if fault == "crash in work":
                 raise Crash
-            if fault in ("server error", "too many requests", "reset"):
-                raise stripe.StripeUnavailable(fault, is_server_error=fault == "server error")
-            facts = real(object_id)
-            if fault == "lost response":
-                raise stripe.StripeUnavailable(fault)
-            if fault == "slow stale read":
-                time.sleep(pause)
-            return facts
+            if fault == "slow_read":
+                world.arm(fault, f"{path}/{object_id}", "GET", seconds=seconds)
+            elif fault != "none":
+                world.arm(fault, f"{path}/{object_id}", "GET", times=times)
+            return real(object_id)
 
         monkeypatch.setattr(stripe, name, fetch)
 
-    def start(rng):
-        spoil("retrieve_subscription", rng)
-        spoil("retrieve_invoice", rng)
+    def start(world, rng):
+        spoil("retrieve_subscription", "/v1/subscriptions", world, rng)
+        spoil("retrieve_invoice", "/v1/invoices", world, rng)
         is_bad.set()
         return met, is_bad
 
     return start
 
 
+def hours_later():
+    return timezone.now() + timedelta(hours=7)
+
+
 def work(stop):
     """A worker that is started again whenever it dies. Its clock runs fast, so that retries come soon."""
     while not stop.is_set():
         try:
-            if not webhooks.process_waiting(now=lambda: timezone.now() + timedelta(hours=7), at_most=20):
+            if not webhooks.process_waiting(now=hours_later, at_most=20) + commands.run_waiting(now=hours_later()):
                 time.sleep(0.02)
         except Crash:
             pass
@@ -285,7 +334,7 @@ def wait_until_all_are_worked_off():
 def test_entitlements_are_true_in_the_end(stripe_url, bad_fetches, post, down, seed, loses, capsys):
     rng = random.Random(seed)
     world, postman = World(stripe_url, rng), Postman(rng, loses, post, down)
-    met, is_bad = bad_fetches(rng)
+    met, is_bad = bad_fetches(world, rng)
     stop = threading.Event()
 
     workers = [threading.Thread(target=work, args=[stop]) for _ in range(3)]
@@ -298,22 +347,29 @@ def test_entitlements_are_true_in_the_end(stripe_url, bad_fetches, post, down, s
                 sent += [pool.submit(postman.deliver, event) for event in world.new_events()]
             [delivery.result() for delivery in sent]
         is_bad.clear()
+        httpx.delete(f"{stripe_url}/_ctl/faults").raise_for_status()
+        [postman.deliver(event) for event in world.after_the_last_wish()]
         wait_until_all_are_worked_off()
     finally:
         stop.set()
         [worker.join() for worker in workers]
     assert not StripeEvent.objects.filter(state__in=["waiting", "dead"]).exists()
     before = world.wrong()
+    found = reconciliation.reconcile(now=timezone.now())
     if not loses:
-        assert before == []
-    reconciliation.reconcile(now=timezone.now())
+        assert (before, found) == ([], [])
     assert world.wrong() == []
     assert reconciliation.reconcile(now=timezone.now()) == []
     for user in world.people:
         newest = EntitlementChange.objects.filter(user=user).order_by("-id").first()
         assert (newest.to_plan if newest else "free") == world.truth(user)
+        ours = Invoice.objects.filter(customer__user=user).values_list("pk", "status", "total", "amount_paid")
+        assert {key: tuple(rest) for key, *rest in ours} == world.bills(user)
+    assert not StripeCommand.objects.filter(state="waiting").exists()
     with capsys.disabled():
-        faults = ", ".join(f"{name} {count}" for name, count in sorted((postman.met + met).items()) if name != "none")
+        faults = ", ".join(
+            f"{name} {count}" for name, count in sorted((postman.met + met + world.met).items()) if name != "none"
+        )
         print(f"\n{len(sent)} events, {len(before)} wrong before reconciliation, 0 after; {faults}")  # noqa: T201
 
 
