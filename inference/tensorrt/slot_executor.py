@@ -23,6 +23,12 @@ from inference.tensorrt.transfer import Arrival, Transfer
 from inference.tensorrt.weight_set import WeightSet
 
 Tensors = dict[str, torch.Tensor]
+USUAL_KINDS = tuple(
+    SamplingParameters(temperature=temperature, top_p=top_p, logprobs=logprobs)
+    for temperature, top_p in ((0.0, 1.0), (0.8, 1.0), (0.8, 0.95))
+    for logprobs in (None, 0)
+)
+"""Greedy, at a plain temperature, and out of the likeliest; with and without a report."""
 
 
 class PlanRunner(Protocol):
@@ -252,17 +258,24 @@ class SlotExecutor:
         finally:
             self._runner.uses_graphs = used
 
+    @property
+    def recorded_sizes(self) -> tuple[int, ...]:
+        """The row counts of decode steps that are recorded and replayed; none where every step is run anew."""
+        return batch_sizes(self.slots) if self._runner.uses_graphs else ()
+
     @torch.inference_mode()
     def warm_up(self) -> None:
-        """Run each size of decode step, and record it where steps are recorded, so that no reply waits for that.
+        """Run each size of decode step, and record it where steps are recorded, so that no usual reply waits for that.
 
-        The largest goes first: its memory then does for all others, and where it is too little, nothing was promised.
+        Of drawing, USUAL_KINDS are recorded, and with them every mixture of theirs; penalties, biases and grammars wait
+        for a moment when they first come. The largest size goes first: its memory then does for all others, and where
+        it is too little, nothing was promised.
         """
         everything = SamplingParameters(
             temperature=1.0, top_p=0.9, top_k=40, repetition_penalty=1.1, frequency_penalty=0.1, logit_bias={0: 0.0}
         )
         for rows in reversed(batch_sizes(self.slots)):
-            for kind in (replace(everything, logprobs=0), SamplingParameters(temperature=0.8, top_p=0.95)):
+            for kind in (replace(everything, logprobs=0), *USUAL_KINDS):
                 self.begin(rows - 1, kind, [0])
                 self.launch([Segment(rows - 1, 0, [0])], NOBODY_FED, {}).read()
 

@@ -119,9 +119,8 @@ class SimulatedCuda:
         monkeypatch.setattr(PlanRuntime, "device", torch.device("cpu"))
         monkeypatch.setattr(Transfer, "is_far", True)
 
-    @staticmethod
-    def Stream() -> SimpleNamespace:  # noqa: N802 - its name in torch
-        return SimpleNamespace(cuda_stream=1, synchronize=lambda: None, wait_stream=lambda _stream: None)
+    def Stream(self) -> SimpleNamespace:  # noqa: N802 - its name in torch
+        return SimpleNamespace(cuda_stream=1, synchronize=self.synchronize, wait_stream=lambda _stream: None)
 
     @staticmethod
     def stream(_stream: Any) -> Any:

@@ -18,9 +18,12 @@ from inference.executor.gpu import first_right
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.sampling import SamplingParameters
+from inference.slot_sampler import Choices
 from inference.tensorrt import device, gpu_check
+from inference.tensorrt.bindings import Launch
 from inference.tensorrt.device import Machine
 from inference.tensorrt.gpu_check import SHORT, Subject, examine, throughput
+from inference.tensorrt.profiles import DECODE
 from inference.tensorrt.slot_executor import LaunchedStep, SlotExecutor
 from inference.weights import open_weights
 from tests.unit.inference.test_model_agreement import save_random_checkpoint
@@ -187,6 +190,38 @@ def test_a_recorded_step_that_differs_from_the_same_step_run_is_caught(
     monkeypatch.setattr(runner, "run", lambda *arguments: run(*arguments) + 0.5 * runner.uses_graphs)
     assert "repeatability" in failed(candidate, checkpoint)
     assert runner.uses_graphs
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_every_recorded_size_is_compared_with_the_same_step_run(
+    rows: int, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = interpreted(checkpoint)
+    runner: Any = candidate._runner
+    runner.uses_graphs = True
+    run = runner.run
+
+    def recorded(launch: Launch, tensors: Any) -> torch.Tensor:
+        is_other = runner.uses_graphs and launch.profile == DECODE and launch.rows == rows
+        return run(launch, tensors) * (1.01 if is_other else 1)
+
+    monkeypatch.setattr(runner, "run", recorded)
+    assert "repeatability" in failed(candidate, checkpoint, [gpu_check.repeatability])
+
+
+def test_a_recorded_choice_that_differs_from_the_same_choice_made_is_caught(
+    checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = interpreted(checkpoint)
+    runner: Any = candidate._runner
+    runner.uses_graphs = True
+
+    def stale(key: Any, choose: Any) -> Choices:
+        choices = choose()
+        return replace(choices, tokens=choices.tokens + 1) if runner.uses_graphs and key[0] == 4 else choices
+
+    monkeypatch.setattr(runner, "choose", stale)
+    assert "repeatability" in failed(candidate, checkpoint, [gpu_check.repeatability])
 
 
 def test_every_size_of_step_is_run_before_the_first_reply_and_the_largest_first(

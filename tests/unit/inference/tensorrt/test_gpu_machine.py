@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import pytest
 import torch
 
 from inference.errors import InferenceError
-from inference.executor.base import Segment
+from inference.executor.base import NOBODY_FED, Fed, Segment
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.loading import place
+from inference.sampling import SamplingParameters
 from inference.settings import Settings
 from inference.tensorrt import check_command, device
 from inference.tensorrt.plan_cache import PlanCache
@@ -64,6 +67,49 @@ def test_a_gpu_with_tensorrt_is_used_by_itself_and_its_plan_is_kept(
         torch.testing.assert_close(executor.forward(segments), interpreted.forward(segments))
     place(source, settings(), positions=POSITIONS)
     assert len(PlanCache().plans()) == 1
+
+
+def test_no_usual_reply_and_no_company_of_such_waits_for_a_recording(
+    source: WeightSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulated_machine(monkeypatch, source, precision=PRECISION, positions=POSITIONS)
+    executor, _ = place(source, settings(), positions=POSITIONS)
+    assert isinstance(executor, SlotExecutor)
+    recorded = len(cuda.pools)
+    plain = SamplingParameters(temperature=0.7)
+    usual = (
+        SamplingParameters(temperature=0.0),
+        plain,
+        replace(plain, top_k=20),
+        replace(plain, top_p=0.9, logprobs=5),
+    )
+    for company in product(usual, repeat=2):
+        for slots in ((0, 1), (0, 2)):
+            for slot, kind in zip(slots, company, strict=True):
+                executor.begin(slot, kind, [1])
+            executor.launch([Segment(slot, 0, [1]) for slot in slots], NOBODY_FED, {}).read()
+    assert len(cuda.pools) == recorded
+    executor.begin(0, replace(plain, frequency_penalty=0.5), [1])
+    executor.launch([Segment(0, 0, [1])], NOBODY_FED, {}).read()
+    assert len(cuda.pools) == recorded + 1  # rare, so when it first comes
+
+
+def test_the_host_waits_once_a_step_and_only_where_it_reads(
+    source: WeightSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulated_machine(monkeypatch, source, precision=PRECISION, positions=POSITIONS)
+    executor, _ = place(source, settings(), positions=POSITIONS)
+    assert isinstance(executor, SlotExecutor)
+    for slot in range(3):
+        executor.begin(slot, SamplingParameters(temperature=0.7, logprobs=2), [1, 2])
+    waited = cuda.waits
+    before = executor.launch([Segment(slot, 0, [1, 2]) for slot in range(3)], NOBODY_FED, {})
+    for step in range(5):
+        launched = executor.launch([Segment(2, 2 + step, [3])], Fed([0, 1], [2 + step] * 2), {})
+        assert cuda.waits == waited + step
+        before.read()
+        assert cuda.waits == waited + step + 1
+        before = launched
 
 
 @pytest.mark.parametrize(

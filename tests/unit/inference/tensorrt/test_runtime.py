@@ -13,18 +13,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import inference
 from inference.errors import InferenceError
-from inference.executor.base import Segment
+from inference.executor.base import NOBODY_FED, Fed, Segment
 from inference.executor.interpreter_executor import InterpretingRunner, make_interpreter_executor
 from inference.sampling import SamplingParameters
-from inference.slot_sampler import Needs, SlotSampler
+from inference.slot_sampler import Choices, Needs, SlotSampler
+from inference.tensorrt.bindings import Launch
+from inference.tensorrt.contract import contract
+from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import Limits
 from inference.tensorrt.slot_executor import SlotExecutor
+from inference.tensorrt.transfer import Arrival, Transfer
 from inference.weights import open_weights
 from tests.unit.inference.tensorrt.simulated_gpu import SimulatedContext, simulated_runtime
 from tests.unit.inference.test_model_agreement import save_random_checkpoint
@@ -46,13 +51,19 @@ class Watching(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[tuple[str, set[str]]] = []
+        self.waits: list[str] = []
+        """Copies between host and device that are not in passing, and what the host would have to wait for."""
 
     def __torch_dispatch__(
         self, function: Callable[..., Any], types: Any, arguments: Sequence[Any] = (), options: Any = None
     ) -> Any:
         given = function(*arguments, **(options or {}))
         every = [*arguments, *(options or {}).values(), *(given if isinstance(given, tuple) else [given])]
-        self.seen.append((str(function), {value.device.type for value in every if isinstance(value, torch.Tensor)}))
+        devices = {value.device.type for value in every if isinstance(value, torch.Tensor)}
+        self.seen.append((str(function), devices))
+        waits = {"cpu", "meta"} <= devices and not ((options or {}).get("non_blocking") or arguments[-1] is True)
+        if waits or (str(function) in NOT_RECORDABLE and "meta" in devices):
+            self.waits.append(str(function))
         return given
 
 
@@ -157,3 +168,43 @@ def test_choosing_tokens_never_leaves_the_device_so_that_it_can_be_recorded() ->
         sampler.choose(logits, 0, lengths, Needs(draws=True, filters=True, penalties=True, biases=True, logprobs=True))
     assert len(watching.seen) > 50
     assert [name for name, devices in watching.seen if devices != {"meta"} or name in NOT_RECORDABLE] == []
+
+
+class Absent:
+    """Runs plans on a device that has shapes and no numbers: whatever asks for one fails."""
+
+    device = torch.device("meta")
+    uses_graphs = False
+
+    def run(self, launch: Launch, _tensors: Any) -> torch.Tensor:
+        return torch.empty(len(launch.logit_indices), 97, device=self.device)
+
+    def choose(self, _key: Any, function: Callable[[], Choices]) -> Choices:
+        return function()
+
+    def forget(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_launching_a_step_never_waits_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for numbers from there nor until numbers have arrived there; only reading the step does."""
+    save_random_checkpoint(tmp_path, "Llama", {})
+    config = open_weights(tmp_path).config
+    tensors = contract(config, precision_named("float16"), positions=60)
+    weights = {spec.name: torch.empty(spec.sized(), dtype=spec.dtype, device="meta") for spec in tensors.weights}
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+    monkeypatch.setattr(Transfer, "back", lambda _transfer, given: Arrival(given))
+    executor = SlotExecutor(Absent(), tensors, weights, limits=Limits(4, 8, 60), precision="float16")
+    every = SamplingParameters(
+        temperature=0.8, top_p=0.9, repetition_penalty=1.2, frequency_penalty=0.1, logit_bias={3: 1.0}, logprobs=2
+    )
+    for slot in range(4):
+        executor.begin(slot, every if slot == 2 else SamplingParameters(), [1, 2])
+    mask = np.ones(97, dtype=np.bool_)
+    with Watching() as watching:
+        executor.launch([Segment(slot, 0, list(range(20))) for slot in range(4)], NOBODY_FED, {})
+        executor.launch([], Fed([0, 1, 2, 3], [20] * 4), {})
+        executor.launch([Segment(1, 21, [5])], Fed([0, 2], [21, 21]), {1: mask})
+    assert len(watching.seen) > 100
+    assert watching.waits == []
