@@ -1,13 +1,13 @@
 """What a person lets their words be used for: an append-only ledger, and the question whether a use is allowed now."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import Max, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ConsentEvent, User
@@ -61,13 +61,21 @@ def standing(user: User, *, scope: str = Scope.ACCOUNT, subject_id: UUID | None 
 def say(
     user: User, *, is_granted: bool, now: datetime, scope: str = Scope.ACCOUNT, subject_id: UUID | None = None
 ) -> None:
-    """Allow or forbid a use from now on; writes nothing when the ledger already says so."""
+    """Allow or forbid a use from now on; writes nothing when the ledger already says so.
+
+    A person's statements are written one after the other, each later than those before it, whatever clocks say: what is
+    said last holds.
+    """
     if (scope == Scope.ACCOUNT) != (subject_id is None):
         raise ValidationError(_("Consent for one conversation or rating must say which."))
-    newest = ConsentEvent.objects.filter(user=user, scope=scope, subject_id=subject_id).order_by(*_NEWEST).first()
-    if newest is not None and newest.is_granted == is_granted and not _was_ended(newest):
-        return
     with transaction.atomic():
+        _one_at_a_time(user)
+        mine = ConsentEvent.objects.filter(user=user)
+        newest = mine.filter(scope=scope, subject_id=subject_id).order_by(*_NEWEST).first()
+        if newest is not None and newest.is_granted == is_granted and not _was_ended(newest):
+            return
+        if last := mine.aggregate(last=Max("created_at"))["last"]:
+            now = max(now, last + timedelta(microseconds=1))
         ConsentEvent.objects.create(
             user=user,
             scope=scope,
@@ -78,6 +86,12 @@ def say(
         )
         if not is_granted:
             consent_withdrawn.send(sender=User, user=user, now=now)
+
+
+def _one_at_a_time(user: User) -> None:
+    """Until the transaction ends nobody else says anything for the person: what is read here is the newest."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('accounts.consent'), hashtext(%s))", [str(user.pk)])
 
 
 def grant(user: User, *, now: datetime, scope: str = Scope.ACCOUNT, subject_id: UUID | None = None) -> None:
