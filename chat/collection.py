@@ -69,8 +69,7 @@ def change(*, user: User, ids: Sequence[uuid.UUID], action: Action, now: datetim
         found = list(mine.select_for_update())
         rows = Conversation.objects.filter(pk__in=[conversation.pk for conversation in found])
         if action == Action.DELETE:
-            for conversation in found:
-                sending.delete_conversation(conversation=conversation, now=now)
+            sending.delete_conversations(user=user, ids=[conversation.pk for conversation in found], now=now)
         elif action == Action.MOVE:
             rows.update(folder=folder_named(user=user, name=folder_name))
         else:

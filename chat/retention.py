@@ -6,10 +6,12 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from chat import streams
-from chat.models import Conversation, Reply
+from chat.models import Conversation, Message, Reply
+from chat.signals import messages_erased
 
 AT_ONCE = 200
 
@@ -27,11 +29,16 @@ def sweep(*, now: datetime) -> int:
         .exclude(pk__in=Reply.objects.unfinished().values("message__conversation"))
         .values_list("pk", flat=True)[:AT_ONCE]
     )
-    return sum(_erase(conversation_id) for conversation_id in list(due))
+    return sum(_erase(conversation_id, now) for conversation_id in list(due))
 
 
-def _erase(conversation_id: uuid.UUID) -> int:
-    reply_ids = list(Reply.objects.filter(message__conversation=conversation_id).values_list("pk", flat=True))
-    Conversation.objects.filter(pk=conversation_id).delete()
-    streams.forget(reply_ids)
+def _erase(conversation_id: uuid.UUID, now: datetime) -> int:
+    with transaction.atomic():
+        conversation = Conversation.objects.select_related("user").filter(pk=conversation_id).first()
+        if conversation is None:
+            return 0
+        message_ids = list(Message.objects.filter(conversation=conversation).values_list("pk", flat=True))
+        messages_erased.send(sender=Message, user=conversation.user, message_ids=message_ids, now=now)
+        conversation.delete()
+    streams.forget(message_ids)
     return 1

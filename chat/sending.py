@@ -20,7 +20,7 @@ from billing.entitlements import Entitlement, entitlement_of
 from chat import ahead, choices, inference, offer, prompt, streams, tree
 from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
-from chat.signals import person_acted, reply_queued
+from chat.signals import conversations_deleted, person_acted, reply_queued
 
 TITLE_CHARACTERS = 60
 # Spaces, ends of lines, controls, and what only joins or turns its neighbours: a message of these alone says nothing.
@@ -218,8 +218,15 @@ def rename_conversation(*, conversation: Conversation, title: str) -> None:
 
 def delete_conversation(*, conversation: Conversation, now: datetime) -> None:
     """Take it out of every list and stop what is being written in it."""
-    Conversation.objects.filter(pk=conversation.pk).update(deleted_at=now)
-    for reply in Reply.objects.unfinished().filter(message__conversation=conversation):
+    delete_conversations(user=conversation.user, ids=[conversation.pk], now=now)
+
+
+def delete_conversations(*, user: User, ids: Sequence[uuid.UUID], now: datetime) -> None:
+    """The same for many of a person at once."""
+    with transaction.atomic():
+        Conversation.objects.filter(user=user, pk__in=ids).update(deleted_at=now)
+        conversations_deleted.send(sender=Conversation, user=user, now=now)
+    for reply in Reply.objects.unfinished().filter(message__conversation__in=ids):
         request_stop(reply=reply, now=now)
 
 

@@ -14,3 +14,11 @@ person_acted = Signal()
 # A reply has ended, however. Sent by the worker with `reply` after the transaction that settled it, when those who
 # watch have been told: a receiver keeps nobody waiting, and misses the replies whose worker died just then.
 reply_ended = Signal()
+
+# Conversations of a person were deleted, and can be brought back for a while. Sent inside the transaction that deletes
+# them with `user` and `now`.
+conversations_deleted = Signal()
+
+# Messages of a person are about to be erased for good. Sent inside the transaction that erases them, before it does,
+# with `user`, `message_ids` and `now`.
+messages_erased = Signal()

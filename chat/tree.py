@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, models, transaction
 
 from chat.models import Conversation, Document, Message, Reply
+from chat.signals import messages_erased
 
 
 class Place(NamedTuple):
@@ -189,7 +191,7 @@ class BranchInUse(Exception):  # noqa: N818
     """A reply in the branch is still being written."""
 
 
-def delete_branch(conversation: Conversation, message_id: uuid.UUID) -> None:
+def delete_branch(conversation: Conversation, message_id: uuid.UUID, *, now: datetime) -> None:
     """Erase a message with everything below it; its neighbour, or else what it answered, becomes the shown path.
 
     Raises `Message.DoesNotExist` when it is not part of the conversation, and `BranchInUse`.
@@ -204,6 +206,9 @@ def delete_branch(conversation: Conversation, message_id: uuid.UUID) -> None:
         siblings = turn_of(message).siblings
         others = [sibling for sibling in siblings if sibling != message.pk]
         neighbour = others[min(siblings.index(message.pk), len(others) - 1)] if others else message.parent_id
+        going = models.Q(pk__in=below) | models.Q(consistency_check__reply__in=below)
+        erased = list(Message.objects.filter(going).values_list("pk", flat=True))
+        messages_erased.send(sender=Message, user=conversation.user, message_ids=erased, now=now)
         Message.objects.filter(pk__in=below).delete()
         if neighbour:
             select(conversation, neighbour)

@@ -19,6 +19,7 @@ from chat import choices, offer, prompt, sending
 from chat.consistency import proposing, rewording
 from chat.models import Clarification, ConsistencyCheck, Message, Reply, Wording
 from chat.sending import BadMessage
+from chat.signals import messages_erased
 
 LONGEST_QUESTION = 4000
 """Characters: what wordings must keep of a question is looked for in all of it."""
@@ -144,7 +145,7 @@ class BeingWritten(Exception):  # noqa: N818
     """An answer of the check is still being written."""
 
 
-def remove(*, check: ConsistencyCheck) -> None:
+def remove(*, check: ConsistencyCheck, now: datetime) -> None:
     """Erase a check that was asked, with its answers; the reply that it is about stays.
 
     Raises `BeingWritten`, and `ObjectDoesNotExist` for what has just been removed and for a draft, which is kept for
@@ -155,6 +156,9 @@ def remove(*, check: ConsistencyCheck) -> None:
         check = ConsistencyCheck.objects.select_for_update().get(pk=check.pk, asked_at__isnull=False)
         if Reply.objects.unfinished().filter(message__consistency_check=check).exists():
             raise BeingWritten
+        asked = list(Message.objects.filter(consistency_check=check).values_list("pk", flat=True))
+        person = check.reply.conversation.user
+        messages_erased.send(sender=Message, user=person, message_ids=asked, now=now)
         check.delete()
 
 

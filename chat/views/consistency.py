@@ -83,7 +83,7 @@ def remove(request: HttpRequest, check_id: uuid.UUID) -> HttpResponse:
     """Erase a check with its answers; the reply that it is about stays."""
     shown = _own(request, check_id)
     try:
-        asking.remove(check=shown)
+        asking.remove(check=shown, now=timezone.now())
     except ObjectDoesNotExist as gone:
         raise Http404 from gone
     except asking.BeingWritten:

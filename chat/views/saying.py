@@ -126,7 +126,7 @@ def delete_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: 
     """Erase a variant with everything below it."""
     shown = own_conversation(request, conversation_id)
     try:
-        tree.delete_branch(shown, message_id)
+        tree.delete_branch(shown, message_id, now=timezone.now())
     except Message.DoesNotExist as missing:
         raise Http404 from missing
     except tree.BranchInUse:

@@ -13,7 +13,7 @@ import json
 import uuid
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -42,7 +42,9 @@ GIVEN_UP = "somebody whose words were in it withdrew them; make it again"
 # A worker that was busy with a file when its release was cancelled has noticed by then, or died.
 LAST_WRITERS = timedelta(hours=1)
 
-# What of a person may no longer be used: `{ids}` names its sources. Erased, taken back, or without consent.
+# What of a person may no longer be used: `{ids}` names its sources. Erased or about to be (`gone`), taken back, or
+# without consent. A chat that was deleted can be brought back: what is sealed keeps it until it is erased, and what is
+# still being made (`{is_open}`) goes on without it.
 _LOST = f"""
 EXISTS (
     SELECT FROM unnest({{ids}}) AS source (id)
@@ -53,6 +55,7 @@ EXISTS (
     LEFT JOIN chat_message message ON message.id = COALESCE(
         event.message_id, signal.message_id, comparison.question_id, correction.message_id, source.id
     )
+    LEFT JOIN chat_conversation conversation ON conversation.id = message.conversation_id
     LEFT JOIN feedback_rating rating ON rating.message_id = message.id AND rating.user_id = %(user)s
     LEFT JOIN feedback_rating left_rating
         ON left_rating.message_id = comparison.left_id AND left_rating.user_id = %(user)s
@@ -80,12 +83,18 @@ EXISTS (
         ) newest
     ) for_rating ON true
     WHERE message.id IS NULL OR (event.id IS NOT NULL AND rating.id IS NULL) OR correction.withdrawn_at IS NOT NULL
-    OR NOT ({CONSENT})
+    OR message.id = ANY(%(gone)s::uuid[])
+    OR comparison.left_id = ANY(%(gone)s::uuid[]) OR comparison.right_id = ANY(%(gone)s::uuid[])
+    OR (conversation.deleted_at IS NOT NULL AND {{is_open}}) OR NOT ({CONSENT})
 )
 """  # noqa: S608 - made of constants
+_IS_OPEN = """
+released.release_id IN (SELECT id FROM feedback_release WHERE lineage_id IS NULL AND state = ANY(%(states)s))
+"""
 _WITHDRAWN = f"""
 UPDATE feedback_releaserow AS released SET erasure_id = %(erasure)s
-WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND {_LOST.format(ids="released.source_events")}
+WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND
+{_LOST.format(ids="released.source_events", is_open=_IS_OPEN)}
 """  # noqa: S608 - made of constants
 _SOURCES = "array_remove(member.event_id || member.corrections || member.ideal_from, NULL)"
 # Of releases that are not finished, what of the person went in; who leaves takes all of it along.
@@ -96,21 +105,28 @@ AND member.event_id = ANY(ARRAY(
     SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_comparison WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_implicitsignal WHERE user_id = %(user)s
-)) AND (%(all)s OR {_LOST.format(ids=_SOURCES)})
+)) AND (%(all)s OR {_LOST.format(ids=_SOURCES, is_open="true")})
 RETURNING member.release_id, member.event_id
 """  # noqa: S608 - made of constants
 
 
-def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
+def ask(*, user: User, reason: Erasure.Reason, now: datetime, gone: Collection[uuid.UUID] = ()) -> Erasure | None:
     """Mark what is to go, in the caller's transaction; None when no data set holds any of it.
 
+    `gone` are messages of theirs that will be erased in the same transaction.
     Releases that are still being made go on without the person's words, and are given up when nothing else is in them.
     """
     with transaction.atomic():
         # Whoever freezes a release has this lock alone: either it is frozen with this withdrawal, or it is seen below.
         # Whoever ends a step of one has it alone for a moment as well: what was lost meanwhile is not written after it.
         hold(shared=True)
-        _leave_out(user, reason, now)
+        asked: dict[str, Any] = {
+            "user": user.pk,
+            "all": reason == Erasure.Reason.LEFT,
+            "gone": list(gone),
+            "states": [*Release.UNFINISHED, Release.State.FAILED],
+        }
+        _leave_out(asked, now)
         erasure = Erasure.objects.create(user=user, reason=reason, asked_at=now)
         if reason == Erasure.Reason.LEFT:
             mine = ReleaseRow.objects.filter(user=user)
@@ -119,7 +135,7 @@ def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
             erasure.user = None
         else:
             with connection.cursor() as cursor:
-                cursor.execute(_WITHDRAWN, {"erasure": erasure.pk, "user": user.pk})
+                cursor.execute(_WITHDRAWN, {**asked, "erasure": erasure.pk})
         erasure.n_rows = erasure.rows.count()
         if not erasure.n_rows:
             erasure.delete()
@@ -129,15 +145,13 @@ def ask(*, user: User, reason: Erasure.Reason, now: datetime) -> Erasure | None:
         return erasure
 
 
-def _leave_out(user: User, reason: Erasure.Reason, now: datetime) -> None:
+def _leave_out(asked: dict[str, Any], now: datetime) -> None:
     """Take what is lost out of releases that are being made; they go on without it.
 
     Rows that are chosen already are in files that are being written. They are marked like those of any sealed release,
     and `succeed_at_once` sees to it that nobody is ever given them.
     """
     lost: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
-    states = [*Release.UNFINISHED, Release.State.FAILED]
-    asked: dict[str, Any] = {"user": user.pk, "all": reason == Erasure.Reason.LEFT, "states": states}
     with connection.cursor() as cursor:
         cursor.execute(_LEFT_OUT, asked)
         for release_id, event_id in cursor.fetchall():
@@ -148,7 +162,7 @@ def _leave_out(user: User, reason: Erasure.Reason, now: datetime) -> None:
             continue
         # No release that is frozen later is the same one.
         Release.objects.filter(pk=release.pk).update(membership_sha256="")
-        theirs = CandidateRow.objects.filter(release=release, user_id=user.pk, dropped="")
+        theirs = CandidateRow.objects.filter(release=release, user_id=asked["user"], dropped="")
         theirs.filter(source_events__overlap=lost[release.pk]).update(dropped=WITHDRAWN)
 
 

@@ -104,11 +104,11 @@ def test_deleting_a_variant_shows_its_neighbour(user):
     second = factories.reply_to(first.parent, "two")
     conversation = first.conversation
     tree.select(conversation, second.pk)
-    tree.delete_branch(conversation, second.pk)
+    tree.delete_branch(conversation, second.pk, now=timezone.now())
     assert [turn.message.content for turn in tree.current_path(conversation)] == ["Hi", "one"]
-    tree.delete_branch(conversation, first.pk)
+    tree.delete_branch(conversation, first.pk, now=timezone.now())
     assert [turn.message.content for turn in tree.current_path(conversation)] == ["Hi"]
-    tree.delete_branch(conversation, first.parent_id)
+    tree.delete_branch(conversation, first.parent_id, now=timezone.now())
     assert tree.current_path(Conversation.objects.get()) == []
 
 
@@ -116,7 +116,7 @@ def test_a_branch_goes_with_everything_below_it_and_nothing_else(user):
     last = factories.conversation(user, ("a", "b"), ("c", "d"), ("e", "f"))
     conversation = last.conversation
     kept = factories.reply_to(Message.objects.get(content="c"), "other d")
-    tree.delete_branch(conversation, Message.objects.get(content="d").pk)
+    tree.delete_branch(conversation, Message.objects.get(content="d").pk, now=timezone.now())
     assert set(conversation.messages.values_list("content", flat=True)) == {"a", "b", "c", "other d"}
     assert Conversation.objects.get().current_leaf_id == kept.pk
 

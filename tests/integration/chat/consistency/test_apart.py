@@ -113,7 +113,7 @@ def rows_left() -> int:
 def test_it_goes_with_its_reply(answer: Message) -> None:
     other = factories.reply_to(answer.parent, "Another variant.")
     answered(asked(answer), "It is 330 m tall.", "It is 324 metres tall.")
-    tree.delete_branch(answer.conversation, answer.pk)
+    tree.delete_branch(answer.conversation, answer.pk, now=timezone.now())
     assert rows_left() == 0
     assert Message.objects.filter(pk=other.pk).exists()
 
@@ -121,14 +121,14 @@ def test_it_goes_with_its_reply(answer: Message) -> None:
 def test_it_goes_with_a_message_above_it(answer: Message) -> None:
     answered(asked(answer), "It is 330 m tall.", "It is 324 metres tall.")
     first = Message.objects.get(conversation=answer.conversation, content="Hello")
-    tree.delete_branch(answer.conversation, first.pk)
+    tree.delete_branch(answer.conversation, first.pk, now=timezone.now())
     assert rows_left() == 0
 
 
 def test_a_reply_whose_check_is_being_written_stays(answer: Message) -> None:
     asked(answer)
     with pytest.raises(tree.BranchInUse):
-        tree.delete_branch(answer.conversation, answer.pk)
+        tree.delete_branch(answer.conversation, answer.pk, now=timezone.now())
 
 
 def test_it_can_be_deleted_alone(user: Any, answer: Message) -> None:

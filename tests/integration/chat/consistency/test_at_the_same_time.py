@@ -92,7 +92,7 @@ def test_a_draft_that_is_asked_and_removed_meanwhile_leaves_room_for_a_new_check
     def ask_and_remove() -> None:
         now = timezone.now()
         check = asking.ask(user=user, check=draft, texts=WORDINGS, now=now)
-        asking.remove(check=answered(check, "It is 330 m tall.", "It is 324 metres tall."))
+        asking.remove(check=answered(check, "It is 330 m tall.", "It is 324 metres tall."), now=timezone.now())
 
     made = while_uncommitted(ask_and_remove, lambda: ask_at_once(answer, WORDINGS, uuid.uuid4()))
     assert made.pk != draft.pk
@@ -103,7 +103,9 @@ def test_a_draft_that_is_asked_and_removed_meanwhile_leaves_room_for_a_new_check
 def test_a_check_that_is_removed_meanwhile_is_asked_anew_by_the_wish_that_made_it(answer: Message) -> None:
     client_id = uuid.uuid4()
     check = answered(ask_at_once(answer, WORDINGS, client_id), "It is 330 m tall.", "It is 324 metres tall.")
-    made = while_uncommitted(lambda: asking.remove(check=check), lambda: ask_at_once(answer, WORDINGS, client_id))
+    made = while_uncommitted(
+        lambda: asking.remove(check=check, now=timezone.now()), lambda: ask_at_once(answer, WORDINGS, client_id)
+    )
     assert made.pk != check.pk
     assert ConsistencyCheck.objects.get().client_id == client_id
 
@@ -112,7 +114,9 @@ def test_a_check_that_is_removed_meanwhile_is_asked_anew_by_the_wish_that_made_i
 def test_a_page_says_that_a_check_is_gone_which_is_being_removed(client: Client, answer: Message, name: str) -> None:
     check = answered(ask_at_once(answer, WORDINGS, uuid.uuid4()), "It is 330 m tall.", "It is 324 metres tall.")
     address = reverse(name, args=[check.pk])
-    page = while_uncommitted(lambda: asking.remove(check=check), lambda: client.post(address, {"wording": WORDINGS}))
+    page = while_uncommitted(
+        lambda: asking.remove(check=check, now=timezone.now()), lambda: client.post(address, {"wording": WORDINGS})
+    )
     assert page.status_code == 404
 
 
@@ -126,5 +130,8 @@ def test_nothing_is_begun_or_asked_of_a_reply_whose_branch_is_being_deleted(clie
         asked = client.post(ask, wish, content_type="application/json")
         return [asked.status_code, client.post(begin).status_code]
 
-    assert while_uncommitted(lambda: tree.delete_branch(answer.conversation, answer.pk), both) == [404, 404]
+    assert while_uncommitted(lambda: tree.delete_branch(answer.conversation, answer.pk, now=timezone.now()), both) == [
+        404,
+        404,
+    ]
     assert Message.everything.count() == 4
