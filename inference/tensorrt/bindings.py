@@ -1,4 +1,4 @@
-"""Where each tensor of a launch lies: pure arithmetic on shapes, strides and addresses, with nothing of a GPU in it."""
+"""What a step runs and where its numbers lie: pure arithmetic on slots, rows and offsets, without anything of a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.executor.base import NOBODY_FED, Fed, Segment
-from inference.tensorrt.contract import Contract, TensorSpec
+from inference.tensorrt.contract import Contract
 from inference.tensorrt.profiles import DECODE, PREFILL, Limits
 
 SMALLEST_BATCH = 1
@@ -177,39 +177,3 @@ def packed_size(tensors: Contract, limits: Limits) -> int:
         counts = [prod(spec.sized(**sizes)) for spec in tensors.step]
         largest = max(largest, sum(-(-count // step) * step for count in counts))
     return largest
-
-
-def strides(shape: Sequence[int]) -> tuple[int, ...]:
-    """Elements from one index to the next along each axis of a dense tensor."""
-    result = [1] * len(shape)
-    for axis in reversed(range(len(shape) - 1)):
-        result[axis] = result[axis + 1] * shape[axis + 1]
-    return tuple(result)
-
-
-def slot_bytes(cache: TensorSpec) -> int:
-    """Bytes of one slot in one cache tensor."""
-    size = cache.dtype.itemsize
-    for dimension in cache.shape[1:]:
-        size *= int(dimension)
-    return size
-
-
-@dataclass(frozen=True)
-class Region:
-    """`size` bytes from `offset` on, in the buffer of the tensor called `buffer`."""
-
-    buffer: str
-    offset: int
-    size: int
-
-
-def cache_regions(tensors: Contract, launch: Launch) -> dict[str, Region]:
-    """Where the launch's rows lie in each cache buffer; an updated cache is its input, in place."""
-    regions = {}
-    for spec in tensors.caches:
-        size = slot_bytes(spec)
-        region = Region(spec.name, launch.first_slot * size, launch.rows * size)
-        regions[spec.name] = region
-        regions[f"{spec.name}.updated"] = region
-    return regions

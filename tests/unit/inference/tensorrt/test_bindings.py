@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.config import ModelConfig
-from inference.executor.base import Fed, Segment
+from inference.executor.base import NOBODY_FED, Fed, Segment
+from inference.sampling import SamplingParameters
+from inference.slot_sampler import Choices
 from inference.tensorrt.bindings import (
     ADDRESS_STEP,
     LAST_DRAWN,
     Launch,
     batch_size_for,
     batch_sizes,
-    cache_regions,
     launches,
     layout,
     packed_size,
-    strides,
 )
 from inference.tensorrt.contract import capacity_for, contract
 from inference.tensorrt.precision import precision_named
 from inference.tensorrt.profiles import DECODE, PREFILL, Limits
+from inference.tensorrt.slot_executor import SlotExecutor
 
 CONFIG = ModelConfig(
     family="llama",
@@ -135,20 +140,72 @@ def test_the_wanted_logits_are_those_of_the_last_tokens(step: tuple[Limits, list
         assert positions.get(index, []) == list(range(segment.end - segment.logits, segment.end))
 
 
+class Looking:
+    """Runs nothing and looks at what it is given to run."""
+
+    device = torch.device("cpu")
+    uses_graphs = False
+
+    def __init__(self, check: Callable[[Launch, dict[str, torch.Tensor]], None]) -> None:
+        self.check, self.launched = check, 0
+
+    def run(self, launch: Launch, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+        self.launched += 1
+        self.check(launch, tensors)
+        return torch.zeros(len(launch.logit_indices), CONFIG.vocabulary)
+
+    def choose(self, _key: Any, function: Callable[[], Choices]) -> Choices:
+        return function()
+
+    def forget(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def extent(tensor: torch.Tensor) -> tuple[int, int]:
+    """The addresses that a dense tensor takes."""
+    return tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
+
+
 @given(steps())
-def test_rows_share_no_memory_and_updates_are_in_place(step: tuple[Limits, list[Segment]]) -> None:
+def test_whatever_runs_a_launch_is_given_dense_tensors_that_share_no_memory_within_their_buffers(
+    step: tuple[Limits, list[Segment]],
+) -> None:
     limits, segments = step
     tensors = contract(CONFIG, precision_named("float16"), positions=limits.positions)
-    for launch in made(limits, segments):
-        regions = cache_regions(tensors, launch)
+    weights = {spec.name: torch.zeros(spec.sized(), dtype=spec.dtype) for spec in tensors.weights}
+
+    def check(launch: Launch, given: dict[str, torch.Tensor]) -> None:
+        numbers = executor._numbers
+        assert given.keys() == {spec.name for spec in tensors.inputs}
+        for spec in tensors.inputs:
+            tensor = given[spec.name]
+            assert (tuple(tensor.shape), tensor.dtype) == (spec.sized(**launch.sizes), spec.dtype), spec.name
+            assert tensor.is_contiguous(), spec.name
+        extents = sorted(extent(given[spec.name]) for spec in tensors.inputs)
+        assert all(end <= start for (_, end), (start, _) in pairwise(extents))
+        for spec in tensors.step:
+            first, last = extent(given[spec.name])
+            assert first >= numbers.data_ptr()
+            assert last <= numbers.data_ptr() + numbers.nbytes
+            assert (first - numbers.data_ptr()) % ADDRESS_STEP == 0  # torch aligns the buffers themselves on a GPU
+            assert torch.equal(given[spec.name], torch.from_numpy(getattr(launch, spec.name)))
         for spec in tensors.caches:
-            whole = torch.Size(spec.sized(rows=limits.max_batch)).numel() * spec.dtype.itemsize
-            region = regions[spec.name]
-            assert region.offset >= 0
-            assert region.offset + region.size <= whole
-            assert region.size * limits.max_batch == whole * launch.rows
-        for spec in tensors.outputs[1:]:
-            assert regions[spec.name] == regions[spec.alias]
+            buffer = executor.caches[spec.name]
+            of_slot = buffer[0].nbytes
+            start = extent(given[spec.name])[0] - buffer.data_ptr()
+            assert start == launch.first_slot * of_slot
+            assert start + launch.rows * of_slot <= buffer.nbytes
+            assert start % ADDRESS_STEP == 0
+        assert all(given[spec.name].data_ptr() == weights[spec.name].data_ptr() for spec in tensors.weights)
+
+    runner = Looking(check)
+    executor = SlotExecutor(runner, tensors, weights, limits=limits, precision="float16")
+    executor.forward(segments)
+    for slot in range(executor.slots):
+        executor.begin(slot, SamplingParameters(temperature=0.0), [0])
+    executor.launch(segments, NOBODY_FED, {})
+    assert runner.launched == 2 * len(made(limits, segments))
 
 
 @given(st.integers(1, 300))
@@ -158,11 +215,6 @@ def test_any_number_of_rows_has_a_batch_size_at_most_twice_as_large(slots: int) 
     for rows in range(1, slots + 1):
         found = batch_size_for(rows, slots)
         assert found == next(size for size in sizes if size >= rows) < 2 * rows
-
-
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=4))
-def test_strides_are_those_of_a_dense_tensor(shape: list[int]) -> None:
-    assert strides(shape) == torch.empty(shape).stride()
 
 
 @given(steps())
@@ -181,5 +233,3 @@ def test_a_steps_numbers_are_packed_apart_at_addresses_that_tensorrt_takes(step:
             end = part.offset + torch.Size(part.shape).numel()
             values = torch.tensor(packed[part.offset : end]).view(part.shape)
             assert torch.equal(values, torch.tensor(getattr(launch, spec.name)))
-        for spec in tensors.caches:
-            assert cache_regions(tensors, launch)[spec.name].offset % ADDRESS_STEP == 0
