@@ -91,7 +91,9 @@ def _subscriptions(now: datetime) -> list[Drift]:
     seen: set[str] = set()
     for facts in stripe.subscriptions():
         seen.add(facts.id)
-        next_price = stripe.next_price_of_schedule(facts.schedule_id, now=now) if facts.schedule_id else ""
+        # What would have followed on a subscription that has ended is of no concern.
+        is_followed = facts.schedule_id and facts.status in Subscription.OPEN
+        next_price = stripe.next_price_of_schedule(facts.schedule_id, now=now) if is_followed else ""
         kinds = _differences(facts, known.get(facts.id), plans, next_price)
         # Only what no later fetch has saved is ours to judge: a webhook may have been quicker than this list.
         if kinds and _is_saved(mirror.save_subscription(facts, fetch, next_price_id=next_price), fetch):
@@ -118,7 +120,7 @@ def _differences(
         kinds.append("customer")
     if (row.plan_id or "") != plans.get(facts.product_id, ""):
         kinds.append("plan")
-    if row.next_price_id != next_price:
+    if facts.status in Subscription.OPEN and row.next_price_id != next_price:
         kinds.append("next_price_id")
     return kinds
 

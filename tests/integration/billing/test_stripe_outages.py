@@ -83,6 +83,17 @@ def test_a_downgrade_that_was_exchanged_unheard_is_found(ann):
     assert reconciliation.reconcile(now=timezone.now()) == []
 
 
+def test_what_would_have_followed_on_a_plan_that_has_ended_is_no_difference(ann):
+    subscription, now = buy(ann, price=price("pro")), timezone.now()
+    wish = {"price": price(), "quantity": 1, "wish_id": uuid.uuid4(), "at": now, "now": now}
+    subscriptions.change(subscription=subscription, **wish)
+    subscription.refresh_from_db()
+    subscriptions.end_now(subscription=subscription, why="test", now=now)
+    reconciliation.reconcile(now=now)
+    Subscription.objects.filter(pk=subscription.pk).update(next_price_id="price_left_over")
+    assert reconciliation.reconcile(now=now) == []
+
+
 @only_simulated
 def test_who_was_deleted_in_stripes_dashboard_unheard_can_buy_again(ann):
     customer_id = buy(ann).customer.stripe_id
