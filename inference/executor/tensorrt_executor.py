@@ -43,7 +43,7 @@ def make_tensorrt_executor(
 
     # The package `tensorrt` may say nothing of it in its log; its runtime says it when the plan is loaded.
     require_memory(max((profile["scratch_bytes"] for profile in plan.details["report"]["profiles"]), default=0))
-    runtime = PlanRuntime(tensorrt, plan.path.read_bytes(), tensors, require_memory)
+    runtime = PlanRuntime(tensorrt, plan.content, tensors, require_memory)
     weights = load_weight_set(source, tensors, device=runtime.device)
     executor = SlotExecutor(runtime, tensors, weights, limits=limits, precision=f"{precision}-{tensorrt.name}")
     executor.warm_up()

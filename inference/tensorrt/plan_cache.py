@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class CachedPlan:
     size: int
     last_used: float
     details: dict[str, Any]
+    content: bytes = field(default=b"", repr=False)
+    """The plan itself, read and checked while nobody could remove it; a list of plans has none."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -67,11 +69,12 @@ class PlanCache:
         plan = self._read(key)
         if plan is None:
             return None
-        if hashlib.sha256(plan.path.read_bytes()).hexdigest() != plan.details["sha256"]:
+        content = plan.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != plan.details["sha256"]:
             logger.warning("plan is damaged and will be built again", extra={"plan": key})
             return None
         os.utime(plan.path)
-        return plan
+        return replace(plan, content=content)
 
     def plans(self) -> list[CachedPlan]:
         """All plans, the longest unused first."""
@@ -79,7 +82,10 @@ class PlanCache:
         return sorted((plan for plan in found if plan is not None), key=lambda plan: plan.last_used)
 
     def prune(self, *, keep: str = "", limit: int | None = None) -> list[CachedPlan]:
-        """Remove the longest unused plans until the rest fits the limit; never `keep`. Returns the removed."""
+        """Remove the longest unused plans until the rest fits the limit; never `keep`. Returns the removed.
+
+        A plan that somebody is building or reading just now stays.
+        """
         self._remove_leftovers()
         plans = self.plans()
         excess = sum(plan.size for plan in plans) - (self.limit if limit is None else limit)
@@ -87,10 +93,11 @@ class PlanCache:
         for plan in plans:
             if excess <= 0 or plan.key == keep:
                 continue
-            self._json(plan.key).unlink(missing_ok=True)
-            plan.path.unlink(missing_ok=True)
-            excess -= plan.size
-            removed.append(plan)
+            with contextlib.suppress(BlockingIOError), self._locked(plan.key, wait=False):
+                self._json(plan.key).unlink(missing_ok=True)
+                plan.path.unlink(missing_ok=True)
+                excess -= plan.size
+                removed.append(plan)
         return removed
 
     def _remove_leftovers(self) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,7 @@ from inference.tensorrt.layer_report import LayerReport
 from inference.tensorrt.plan import BuiltPlan, PlanError
 from inference.tensorrt.plan_cache import PlanCache
 
+ROOT = Path(__file__).parents[4]
 REPORT = LayerReport(profiles=(), tensors=(), errors=(), unused=())
 
 
@@ -42,7 +47,7 @@ def test_a_service_under_another_account_can_read_what_was_built(tmp_path: Path)
     assert {path.stat().st_mode & 0o777 for path in (plan.path, plan.path.with_suffix(".json"))} == {0o644}
 
 
-def test_two_builders_of_one_plan_build_it_once(tmp_path: Path) -> None:
+def test_threads_that_want_one_plan_build_it_once(tmp_path: Path) -> None:
     build = Builder(seconds=0.2)
     threads = [threading.Thread(target=PlanCache(tmp_path).get_or_build, args=("a", {}, build)) for _ in range(4)]
     for thread in threads:
@@ -50,6 +55,53 @@ def test_two_builders_of_one_plan_build_it_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert build.calls == 1
+
+
+BUILDING = """
+import os, sys, time
+from pathlib import Path
+from inference.tensorrt.plan import BuiltPlan
+from inference.tensorrt.plan_cache import PlanCache
+from tests.unit.inference.tensorrt.test_plan_cache import REPORT
+
+def build():
+    with Path("built").open("a") as file:
+        file.write(f"{os.getpid()} ")
+    time.sleep(1)
+    return BuiltPlan(os.urandom(100), REPORT, 1.0)
+
+print("ready", flush=True)
+input()
+print(PlanCache(Path("plans")).get_or_build("a", {}, build).content.hex())
+"""
+
+
+def test_processes_that_want_one_plan_build_it_once(tmp_path: Path) -> None:
+    command, surroundings = [sys.executable, "-c", BUILDING], {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    builders = [subprocess.Popen(command, cwd=tmp_path, env=surroundings, **pipes) for _ in range(2)]
+    assert [builder.stdout.readline() for builder in builders] == ["ready\n"] * 2
+    for builder in builders:
+        builder.stdin.write("\n")
+        builder.stdin.flush()
+    first, second = (builder.communicate(timeout=60)[0].strip() for builder in builders)
+    assert len(bytes.fromhex(first)) == 100
+    assert first == second
+    assert len((tmp_path / "built").read_text().split()) == 1
+
+
+class Interrupted(PlanCache):
+    """Somebody prunes at the worst moment: the plan is written and not read yet."""
+
+    def _write(self, *arguments: Any) -> None:
+        super()._write(*arguments)
+        assert PlanCache(self.root).prune(limit=0) == []
+
+
+def test_a_plan_that_is_pruned_elsewhere_meanwhile_is_whole_all_the_same(tmp_path: Path) -> None:
+    plan = Interrupted(tmp_path).get_or_build("a", {}, Builder())
+    assert [removed.key for removed in PlanCache(tmp_path).prune(limit=0)] == ["a"]
+    assert hashlib.sha256(plan.content).hexdigest() == plan.details["sha256"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])
