@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,7 +69,14 @@ def retry(release: Release, *, now: datetime) -> None:
 
 
 def sweep(*, now: datetime) -> int:
-    """Wake workers for every release with a step that nobody works on; returns how many. Run every few seconds."""
+    """Wake workers for every release with a step that nobody works on; returns how many. Run every few seconds.
+
+    A successor that failed is tried again: nobody may have to ask for words to be erased that are to be erased.
+    """
+    for failed in Release.objects.filter(state=Release.State.FAILED).exclude(lineage=None):
+        if failed.tried_again_at and failed.tried_again_at <= now:
+            with contextlib.suppress(NotNow):  # somebody pressed the button this moment
+                retry(failed, now=now)
     patience = now - timedelta(seconds=settings.RELEASE_LEASE_SECONDS)
     with_free_steps = ReleaseChunk.objects.claimable(now=now).values("release")
     waiting = list(Release.objects.unfinished().filter(pk__in=with_free_steps, enqueued_at__lt=patience))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +16,9 @@ from accounts.models import new_id
 
 # The permission to make releases and to take their files; whoever reviews does not need it.
 MAY_RELEASE = "feedback.release"
+
+# Between the times that a failed release is tried again by itself, twice as long each time.
+FIRST_PAUSE, LONGEST_PAUSE, LAST_DOUBLING = timedelta(minutes=1), timedelta(hours=1), 6
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):
@@ -99,6 +102,15 @@ class Release(models.Model):
     def origin(self) -> Release:
         """The release that its rows are kept under."""
         return self.lineage or self
+
+    @property
+    def tried_again_at(self) -> datetime | None:
+        """When it is tried again by itself, if it failed and words are to leave by it: they lie in files until then."""
+        if self.state != self.State.FAILED or not self.lineage_id or not self.finished_at:
+            return None
+        attempts = self.chunks.filter(done_at=None).aggregate(most=Max("attempts"))["most"] or 0
+        rounds = attempts // ReleaseChunk.MAX_FAILURES
+        return self.finished_at + min(FIRST_PAUSE * (1 << min(rounds, LAST_DOUBLING)), LONGEST_PAUSE)
 
     @property
     def is_unfinished(self) -> bool:

@@ -20,7 +20,7 @@ from feedback import comparing, releasing
 from feedback.dashboard.funnel import funnel
 from feedback.models import Erasure, Release, ReleaseRow, TrainedModel
 from feedback.release import building, erasing, store, verify
-from feedback.release.models import CandidateRow
+from feedback.release.models import CandidateRow, ReleaseChunk
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import say_beneath, shown
 from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
@@ -224,6 +224,43 @@ def test_a_step_that_was_cut_off_is_done_again_without_harm(person, storage):  #
     second.refresh_from_db()
     assert verify.problems(second) == []
     assert SECRET not in everything_in(storage)
+
+
+def test_a_successor_that_fails_is_tried_again_by_itself_until_the_words_are_gone(person, storage):  # noqa: F811
+    first = released()
+    withdraw_by_the_settings_page(person)
+    erasing.begin(now=timezone.now())
+    second, at = Release.objects.get(parent=first), timezone.now()
+    # The disk is away.
+    away = storage / "away"
+    folder = Path(store.location(first.folder))
+    folder.rename(away)
+    for _time in range(ReleaseChunk.MAX_FAILURES + 1):
+        building.work(second.pk, clock=lambda: at)  # noqa: B023 - called at once
+        at += timedelta(minutes=2)
+    second.refresh_from_db()
+    assert second.state == "failed"
+    reader = Client()
+    reader.force_login(User.objects.get(email="reviewer@example.org"))
+    for page in (reverse("releases"), reverse("release", args=[second.pk])):
+        assert "It is tried again by itself" in reader.get(page).content.decode()
+    first_pause = second.tried_again_at - second.finished_at
+    releasing.sweep(now=second.finished_at)
+    second.refresh_from_db()
+    assert second.state == "failed"
+    # It is away for longer, and is asked for less often.
+    releasing.sweep(now=second.tried_again_at)
+    at = second.tried_again_at
+    for _time in range(ReleaseChunk.MAX_FAILURES + 1):
+        building.work(second.pk, clock=lambda: at)  # noqa: B023 - called at once
+        at += timedelta(minutes=2)
+    second.refresh_from_db()
+    assert second.tried_again_at - second.finished_at == 2 * first_pause
+    away.rename(folder)
+    releasing.sweep(now=second.tried_again_at)
+    assert building.work_off(second.pk, clock=lambda: at + timedelta(hours=1)).state == "sealed"
+    assert SECRET not in everything_in(storage)
+    assert not Erasure.objects.filter(finished_at=None).exists()
 
 
 def test_a_release_of_one_person_is_left_empty(reviewer, storage):  # noqa: F811 - the fixture
