@@ -29,10 +29,6 @@ class Capabilities:
     """Plans can be built ahead of time for a named compute capability, without a GPU."""
     has_user_allocation_flag: bool
     """The plan must be told at build time that its memory will be given to it."""
-    has_runtime_cache: bool
-    """Kernels compiled on the GPU at first use can be kept."""
-    captures_graphs_itself: bool
-    """The runtime can record CUDA graphs on its own."""
     compiles_at_run_time: bool
     """Kernels for the sizes of a step are compiled when it is first run; until they are there, general ones do."""
     targets: tuple[int, ...]
@@ -63,11 +59,11 @@ class TensorRT:
         strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not (is_recorded and self.capabilities.compiles_at_run_time):
             return engine.create_execution_context(strategy)
-        config = engine.create_runtime_config()
-        config.set_execution_context_allocation_strategy(strategy)
+        runtime_config = engine.create_runtime_config()
+        runtime_config.set_execution_context_allocation_strategy(strategy)
         kinds = self.trt.DynamicShapesKernelSpecializationStrategy
-        config.dynamic_shapes_kernel_specialization_strategy = kinds.EAGER
-        return engine.create_execution_context(config)
+        runtime_config.dynamic_shapes_kernel_specialization_strategy = kinds.EAGER
+        return engine.create_execution_context(runtime_config)
 
     def require_user_allocation(self, config: Any) -> None:
         """Have the plan take all of its memory from us, so that CUDA graphs of it can be recorded."""
@@ -113,8 +109,6 @@ def capabilities_of(module: Any) -> Capabilities:
     return Capabilities(
         builds_for_other_gpus=hasattr(module.IBuilderConfig, "set_compute_capability"),
         has_user_allocation_flag=hasattr(module.BuilderFlag, "REQUIRE_USER_ALLOCATION"),
-        has_runtime_cache=hasattr(module, "IRuntimeCache"),
-        captures_graphs_itself=hasattr(module, "CudaGraphStrategy"),
         compiles_at_run_time=hasattr(module, "DynamicShapesKernelSpecializationStrategy"),
         targets=tuple(sorted(int(name.removeprefix("SM")) for name in names)),
     )
