@@ -338,7 +338,7 @@ def _find_refund(values: Values, command_id: str) -> Values | None:
 
 
 def _delete_customer(values: Values, _key: str) -> Values:
-    """Ends the subscriptions too; a customer that is gone already counts as deleted."""
+    """Ends the subscriptions too."""
     stripe.delete_customer(values["customer"])
     return {"id": values["customer"]}
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import erasure
 from billing import checkout, commands, stripe, subscriptions
-from billing.models import Customer, StripeCommand
+from billing.models import Customer, Plan, StripeCommand
 from billing.stripe import client as sdk
 from tests.stack.customers import buy, come_back, newcomer, open_checkout, pay, price
 
@@ -113,6 +113,16 @@ def be_refunded(user, _wish, now):
     subscriptions.refund(invoice_id=subscription.latest_invoice_id, subscription=subscription, why="asked", now=now)
 
 
+def choose_another_downgrade(user, wish, now):
+    yearly = price("plus", "year")
+    subscriptions.change(subscription=mine(user), price=yearly, quantity=1, wish_id=wish, at=now, now=now)
+
+
+def be_deleted(user, _wish, now):
+    commands.delete_customer(user.customer.stripe_id, now=now)
+    commands.run_waiting(now=now)
+
+
 def mine(user):
     return checkout.open_subscription(user)
 
@@ -123,6 +133,12 @@ def nobody(_user):
 
 def on_pro(user):
     buy(user, price=price("pro"))
+
+
+def trying_plus(user):
+    Plan.objects.filter(key="plus").update(trial_days=7)
+    buy(user)
+    Plan.objects.filter(key="plus").update(trial_days=0)
 
 
 def about_to_go_down(user):
@@ -140,12 +156,15 @@ DEEDS = [
     (nobody, open_the_payment_page),
     (nobody, open_the_portal),
     (buy, upgrade),
+    (trying_plus, upgrade),
     (on_pro, downgrade),
+    (about_to_go_down, choose_another_downgrade),
     (about_to_go_down, take_the_downgrade_back),
     (buy, cancel),
     (about_to_end, take_the_cancellation_back),
     (buy, end_at_once),
     (buy, be_refunded),
+    (buy, be_deleted),
 ]
 
 
@@ -169,7 +188,9 @@ def about(thing):
     return thing.id if thing.object == "customer" else getattr(thing, "customer", None)
 
 
-@pytest.mark.parametrize(("prepare", "deed"), DEEDS, ids=[deed.__name__ for _prepare, deed in DEEDS])
+@pytest.mark.parametrize(
+    ("prepare", "deed"), DEEDS, ids=[f"{prepare.__name__}-{deed.__name__}" for prepare, deed in DEEDS]
+)
 def test_a_crash_at_any_step_leaves_one_of_everything_and_every_command_ends(at_simulated_stripe, prepare, deed):
     healthy = prepared(prepare)
     with Steps() as steps:
