@@ -1,6 +1,6 @@
 """What building plans takes: seconds, bytes, memory, each precision in a process of its own, as an operator would.
 
-Whole models, built for SM 89 without a GPU. `make bench` prints the table of docs/performance.md.
+Whole models, built for SM 89 without a GPU. `make bench` prints the table of docs/tensorrt.md.
 """
 
 from __future__ import annotations

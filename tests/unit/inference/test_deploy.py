@@ -1,4 +1,4 @@
-"""The configurations in deploy/ can be read, and name the model and the endpoint that the rest of the product names."""
+"""The configurations in deploy/ can be read, and name the model that the rest of the product names."""
 
 from __future__ import annotations
 

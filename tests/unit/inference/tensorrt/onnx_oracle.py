@@ -1,4 +1,5 @@
-"""The decoder a third time, as ONNX opset 24 in onnxruntime: an oracle that shares no code with the other two.
+"""The decoder a third time, as ONNX opset 24 in onnxruntime: an oracle that shares no layer with the other two, only
+the model's config, its weights and the table of angles.
 
 TensorRT's own ONNX parser drops the lengths of rows without a word, so this is for checking, never for building.
 """
