@@ -106,7 +106,7 @@ def test_a_model_that_is_computed_rightly_passes_and_is_reported(
     assert report["is_plan"]
     assert report["model"]
     assert report["machine"]["no_gpu"]
-    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == ["good "] * len(SHORT)
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == ["good"] * len(SHORT)
 
 
 def test_weights_that_are_spoilt_end_it_with_1(tmp_path: Path, trt: Any, capsys: pytest.CaptureFixture[str]) -> None:
