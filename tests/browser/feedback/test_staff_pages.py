@@ -211,7 +211,7 @@ def test_who_was_signed_out_meanwhile_is_led_from_the_page_of_a_release_to_signi
 
 def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, stack: Stack) -> None:
     staff = User.objects.create_user(f"staff-{uuid.uuid4().hex[:8]}@example.org", is_staff=True)
-    staff.user_permissions.set(Permission.objects.filter(codename__in=["review", "view_release"]))
+    staff.user_permissions.set(Permission.objects.filter(codename__in=["release", "view_release"]))
     release = being_made(902)
     page = new_page(staff)
     page.goto("/admin/feedback/release/")

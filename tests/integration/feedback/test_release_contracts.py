@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from django.utils import timezone
+from jsonschema import Draft202012Validator
 
 from accounts.models import User
 from feedback import comparing
@@ -80,6 +81,7 @@ def test_croissant_opens_every_row_of_every_file(reviewer):
 
 def test_llama_factory_reads_single_messages_after_an_odd_number_of_turns(folder):
     entries = json.loads((folder / "llamafactory/dataset_info.json").read_text())
+    assert {entry["file_name"].partition("-")[0] for entry in entries.values()} == {"preference", "sft", "unpaired"}
     assert all((folder / "llamafactory" / entry["file_name"]).exists() for entry in entries.values())
     pairs = lines(folder, "llamafactory/preference-*.jsonl")
     assert pairs
@@ -89,11 +91,23 @@ def test_llama_factory_reads_single_messages_after_an_odd_number_of_turns(folder
         assert sum(turn["role"] != "system" for turn in pair["messages"]) % 2 == 1
 
 
-def test_openai_takes_one_assistant_message_on_each_side(folder):
-    pairs = lines(folder, "openai_dpo/*.jsonl")
-    assert pairs
-    for pair in pairs:
-        assert pair["input"]["messages"][-1]["role"] == "user"
-        for side in ("preferred_output", "non_preferred_output"):
-            assert [turn["role"] for turn in pair[side]] == ["assistant"]
-    assert all(row["messages"][-1]["role"] == "assistant" for row in lines(folder, "openai_sft/*.jsonl"))
+def test_openais_shapes_are_as_their_documentation_has_them(folder):
+    """`openai_fine_tuning.schema.json` holds what it says of the two kinds of training files."""
+    schema = json.loads(Path(__file__).with_name("openai_fine_tuning.schema.json").read_text())
+    for kind, name in (("preference", "openai_dpo"), ("supervised", "openai_sft")):
+        takes = Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+        rows = lines(folder, f"{name}/*.jsonl")
+        assert rows
+        for row in rows:
+            takes.validate(row)
+        # What was hand-made wrong is told: an answer too many, none, or by somebody else.
+        row = rows[0]
+        if kind == "preference":
+            wrong = [{**row, "preferred_output": row["preferred_output"] * 2}, {**row, "preferred_output": []}]
+            wrong.append({**row, "non_preferred_output": [{"role": "user", "content": "Hello."}]})
+        else:
+            wrong = [
+                {"messages": [turn for turn in row["messages"] if turn["role"] != "assistant"]},
+                {**row, "id": "1"},
+            ]
+        assert not any(takes.is_valid(one) for one in wrong)

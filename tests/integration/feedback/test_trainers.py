@@ -1,15 +1,19 @@
 """The trainers of TRL take a release as it is: one real optimiser step each, on a tiny model."""
 
-import json
+import math
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import torch
 from datasets import Dataset, load_dataset
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+from trl.scripts.dpo import make_parser
 
 from accounts.models import User
 from feedback.release import store
+from tests.integration.feedback.test_comparisons_in_releases import compared
 from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -25,6 +29,7 @@ ARGUMENTS = {
     "use_cpu": True,
     "save_strategy": "no",
     "bf16": False,
+    "learning_rate": 1e-3,
 }
 
 
@@ -63,6 +68,8 @@ def model_folder(tmp_path_factory):
 @pytest.fixture
 def folder(storage):  # noqa: F811 - the fixture of the module above
     some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 4)
+    compared("right")
+    compared("tie")
     return store.location(sealed().folder)
 
 
@@ -76,7 +83,11 @@ def tokenizer_of(model_folder):
 
 
 def trained(trainer):
-    return trainer.train().training_loss >= 0
+    """Whether one step was made, of a loss that is a number, and weights moved by it."""
+    weights = trainer.model.model.layers[-1].mlp.down_proj.weight
+    before = weights.detach().clone()
+    done = trainer.train()
+    return done.global_step == 1 and math.isfinite(done.training_loss) and not torch.equal(before, weights)
 
 
 def test_dpo_trains_on_preference(folder, model_folder, tmp_path):
@@ -120,12 +131,34 @@ def test_a_reward_model_trains_on_preference(folder, model_folder, tmp_path):
     assert trained(trainer)
 
 
-def test_dpo_streams_the_release(folder, model_folder, tmp_path):
-    split = "train" if Path(folder, "preference").joinpath("train-00000-of-00001.parquet").exists() else "test"
-    trainer = DPOTrainer(
+@pytest.mark.parametrize(
+    ("trainer", "arguments", "config"),
+    [(DPOTrainer, DPOConfig, "preference"), (KTOTrainer, KTOConfig, "unpaired"), (SFTTrainer, SFTConfig, "sft")],
+    ids=["dpo", "kto", "sft"],
+)
+def test_the_release_is_streamed(folder, model_folder, tmp_path, trainer, arguments, config):
+    split = "train" if list(Path(folder, config).glob("train-*")) else "test"
+    streaming = trainer(
         model=model_folder,
-        args=DPOConfig(output_dir=str(tmp_path), **ARGUMENTS),
-        train_dataset=load_dataset(folder, "preference", split=split, streaming=True),
+        args=arguments(output_dir=str(tmp_path), **ARGUMENTS),
+        train_dataset=load_dataset(folder, config, split=split, streaming=True),
+        processing_class=tokenizer_of(model_folder),
+    )
+    assert trained(streaming)
+
+
+def test_trls_command_line_takes_the_recipe_of_the_release(folder, model_folder, tmp_path, monkeypatch):
+    """Read by the parser of `trl dpo`, from the folder that the release lies in, and a step made as it says."""
+    monkeypatch.chdir(Path(folder).parent)
+    here = ["--config", f"{folder}/train_trl.yaml", "--output_dir", str(tmp_path), "--model_name_or_path", model_folder]
+    little = ["--max_steps", "1", "--use_cpu", "--bf16", "false", "--save_strategy", "no", "--learning_rate", "1e-3"]
+    script, training, model, _mixture = make_parser().parse_args_and_config([*here, *little])
+    assert (training.loss_type, training.loss_weights) == (["sigmoid", "sft"], [1.0, 1.0])
+    rows = load_dataset(script.dataset_name, name=script.dataset_config)[script.dataset_train_split]
+    trainer = DPOTrainer(
+        model=model.model_name_or_path,
+        args=training,
+        train_dataset=rows,
         processing_class=tokenizer_of(model_folder),
     )
     assert trained(trainer)
@@ -138,13 +171,19 @@ RESERVED = {
 }
 
 
-@pytest.mark.parametrize("config", ["preference", "unpaired", "sft", "prompts"])
+def nulls_in(array: pa.Array) -> int:
+    """How many there are at any depth."""
+    nested = array.flatten() if pa.types.is_struct(array.type) or pa.types.is_list(array.type) else []
+    return array.null_count + sum(nulls_in(part) for part in (nested if isinstance(nested, list) else [nested]))
+
+
+@pytest.mark.parametrize("config", ["preference", "unpaired", "sft", "prompts", "comparisons"])
 def test_no_column_has_a_name_or_a_gap_that_trips_a_trainer(folder, config):
-    """Names that TRL takes for something else, nulls inside messages, and labels that are no booleans."""
+    """Names that TRL takes for something else, nulls at any depth, and labels that are no booleans."""
     rows: Dataset = train_split(folder, config)
     assert not RESERVED & set(rows.column_names)
+    assert [name for name in rows.column_names if nulls_in(rows.data.column(name).combine_chunks())] == []
     for row in rows:
-        assert "null" not in json.dumps(row)
         assert all(set(message) == {"role", "content"} for message in row["prompt"])
         assert row["prompt"][-1]["role"] == "user"
     if config == "unpaired":
