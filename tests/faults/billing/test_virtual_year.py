@@ -175,8 +175,14 @@ class Person:
         self.books.is_cancelled = False
 
     def mend_card(self, now: datetime) -> None:
+        self._give_card(PAID, now)
+
+    def lose_card(self, now: datetime) -> None:
+        self._give_card(FAILS_WHEN_CHARGED, now)
+
+    def _give_card(self, number: str, now: datetime) -> None:
         address = checkout.portal(user=self.user, wish_id=uuid.uuid4(), flow="payment_method_update", now=now)
-        card = {"action": "card", "number": PAID, "expiry": "12/40", "cvc": "123"}
+        card = {"action": "card", "number": number, "expiry": "12/40", "cvc": "123"}
         assert httpx.post(address, data=card, timeout=60).status_code < 400
 
     def look(self, now: datetime) -> None:
@@ -220,8 +226,13 @@ def script(person: Person, number: int, ends: datetime) -> None:
     kind = number % 8
     if kind == 3:
         year.plan(first_end + MENDED_AFTER, person.mend_card)
+    third_end = later(first_end, 2)
+    if kind == 0 and third_end + MENDED_AFTER < ends:
+        year.plan(third_end - timedelta(days=1), person.lose_card)
+        year.plan(third_end + MENDED_AFTER, person.mend_card)
     if inside and kind in (0, 1, 2):
         year.plan(inside, person.upgrade)
+        year.plan(inside + timedelta(seconds=1), person.look)
     if kind == 4:
         year.plan(books.starts + timedelta(days=chance.uniform(1, 25)), person.downgrade)
     if kind == 5:
