@@ -105,19 +105,43 @@ def test_what_was_read_once_comes_first_where_that_is_wanted(two_readers):
     assert second.event_id == begun
 
 
+# Of what somebody was given: who holds it, who has decided it, and what they hold. One statement, so one moment.
+_HELD = """
+SELECT (SELECT count(*) FROM feedback_reviewlease WHERE event_id = %(event)s AND until >= now()),
+    (SELECT count(*) FROM feedback_reviewdecision WHERE event_id = %(event)s),
+    (SELECT count(*) FROM feedback_reviewlease WHERE reviewer_id = %(reader)s AND until >= now())
+"""
+
+
+def held(rating, reader):
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, {"event": rating.event_id, "reader": reader.pk})
+        return cursor.fetchone()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_fifty_readers_at_once_are_never_too_many_for_one_rating(two_readers):
-    """Simulated people, in threads of their own: each reads what it is given until nothing is left."""
+    """Simulated people, in threads of their own: each reads what it is given until nothing is left.
+
+    Whoever is given one looks at once how many hold it: two, one where one has decided, one where two are divided.
+    """
     rated(30)
     readers = [factories.UserFactory() for _number in range(50)]
-    failures = []
+    failures, seen = [], []
+    all_there, idle = threading.Barrier(len(readers)), threading.Event()
 
     def work(reader, seed):
         generator = random.Random(seed)
         try:
-            for _turn in range(60):
-                if read(reader, generator.choice(["approved", "approved", "rejected"])) is None:
-                    return
+            all_there.wait(60)
+            while not failures and Rating.objects.filter(verdict="").exists():
+                rating = review.next_rating(reviewer=reader, now=timezone.now())
+                if rating is None:  # others hold what is left, and might be divided about it
+                    idle.wait(0.05)
+                    continue
+                seen.append(held(rating, reader))
+                verdict = generator.choice(["approved", "approved", "rejected"])
+                review.decide(rating_id=rating.pk, reviewer=reader, verdict=verdict, now=timezone.now())
         except Exception as error:
             failures.append(error)
         finally:
@@ -129,6 +153,10 @@ def test_fifty_readers_at_once_are_never_too_many_for_one_rating(two_readers):
     for thread in threads:
         thread.join(120)
     assert failures == []
+    assert not any(thread.is_alive() for thread in threads)
+    assert [one for one in seen if one[0] > max(2 - one[1], 1) or one[2] != 1] == []
+    assert {one[0] for one in seen} == {1, 2}
+    assert len(seen) == ReviewDecision.objects.count()
     assert not Rating.objects.filter(verdict="").exists()
     for rating in Rating.objects.all():
         verdicts = list(ReviewDecision.objects.filter(event=rating.event).values_list("verdict", flat=True))
