@@ -22,6 +22,8 @@ INT4_PRODUCT = re.compile(
 )
 """A product that reads weights of 4 bits itself."""
 LAYER = re.compile(r"^Name: (?P<name>.+?), LayerType: (?P<type>\w+),", re.MULTILINE)
+LAYER_LINE = re.compile(r"^Name: \S+?_myl(?P<profile>\d+)_\d+, LayerType: (?P<tensors>.*)$", re.MULTILINE)
+TENSOR_OF_LAYER = re.compile(r"\{ Name: ([^,\s]+)")
 TENSOR = re.compile(
     r"Name: (?P<name>\S+), IOMode: (?P<mode>Input|Output), DataType: (?P<dtype>\w+), Dimensions: \[(?P<shape>[-\d,]*)\]"
 )
@@ -65,6 +67,8 @@ class LayerReport:
     tensors: tuple[TensorLine, ...]
     errors: tuple[str, ...]
     unused: tuple[str, ...]
+    in_place: tuple[str, ...] = ()
+    """Outputs that a kernel of every profile reads where it writes them: a cache that is not copied."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,6 +86,8 @@ class LayerReport:
         found = self.mistakes
         if len(self.profiles) != PROFILES:  # a log that is written otherwise would pass for one without faults
             found.append(f"the compiler's log tells of {len(self.profiles)} profiles instead of {PROFILES}")
+        if len(self.in_place) != 2 * layers:
+            found.append(f"{len(self.in_place)} of {2 * layers} caches are updated in place")
         expected = products_of(layers, weights)
         for index, profile in enumerate(self.profiles):
             if profile.attention != layers:
@@ -117,7 +123,18 @@ def read(lines: Sequence[tuple[str, str]]) -> LayerReport:
         tensors=tuple(sorted(tensors.values(), key=lambda line: line.name)),
         errors=tuple(text for severity, text in lines if severity in ("ERROR", "INTERNAL_ERROR")),
         unused=tuple(text for _, text in lines if "Unused Input" in text),
+        in_place=_in_place(lines, [line.name for line in tensors.values() if line.mode == "Output"]),
     )
+
+
+def _in_place(lines: Sequence[tuple[str, str]], outputs: Iterable[str]) -> tuple[str, ...]:
+    found: list[set[str]] = [set() for _ in range(PROFILES)]
+    for _, text in lines:
+        for layer in LAYER_LINE.finditer(text):
+            taken, _, given = layer["tensors"].partition("Outputs: [")
+            both = {*TENSOR_OF_LAYER.findall(taken)} & {*TENSOR_OF_LAYER.findall(given)}
+            found[min(int(layer["profile"]), PROFILES - 1)] |= both
+    return tuple(sorted(set.intersection(*found).intersection(outputs)))
 
 
 def _tensor(match: re.Match[str]) -> TensorLine:

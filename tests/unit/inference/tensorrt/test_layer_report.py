@@ -13,6 +13,7 @@ from inference.tensorrt.plan import PlanError, PlanRequest, build_plan
 from tests.unit.inference.tensorrt.test_plans import LIMITS, SMALL
 
 LAYERS = 2
+CACHES = [f"layers.{layer}.{kind}_cache.updated" for layer in range(LAYERS) for kind in ("key", "value")]
 Log = list[tuple[str, str]]
 
 
@@ -21,8 +22,18 @@ def log(*, products: int = 4 * LAYERS + 1, attention: int = LAYERS, profiles: in
     return [("VERBOSE", line) for profile in range(profiles) for line in lines(profile, products, attention)]
 
 
+def copied(cache: str) -> Log:
+    """In the second profile, a kernel reads the cache elsewhere than it writes it."""
+    old, new = f"Inputs: [ {{ Name: {cache}", "Inputs: [ { Name: elsewhere"
+    return [(kind, text.replace(old, new) if "_myl1_" in text else text) for kind, text in log()]
+
+
 def lines(profile: int, products: int, attention: int) -> Iterator[str]:
     yield f"[MemUsage] Total Activation Memory: {1000 + profile} bytes"
+    for name in CACHES:
+        yield f"Name: {name}, IOMode: Output, DataType: Half, Dimensions: [-1,3,1024,64], Location: Device"
+        both = f"{{ Name: {name}, Dimensions: [-1,3,1024,64] }}"
+        yield f"Name: scatter_myl{profile}_50, LayerType: kgen, Inputs: [ {both}], Outputs: [ {both}], TacticName: x"
     kernel = ("_gemv_mha_v1", "_gemm_mha_v2")[profile]
     for number in range(attention):
         yield f"Name: {kernel}_myl{profile}_{number}, LayerType: kgen, Inputs: [ {{ Name: q }} ]"
@@ -46,6 +57,7 @@ def test_a_good_log_has_no_problems() -> None:
         ([(kind, text.replace("Name: gemm", "Layer: gemm")) for kind, text in log()], "0 matrix products instead of 9"),
         (log(products=8), "8 matrix products instead of 9"),
         (log(products=10), "10 matrix products instead of 9"),
+        (copied("layers.1.key_cache.updated"), "3 of 4 caches are updated in place"),
         (log(attention=1), "attention is fused in 1 of 2 layers"),
         ([*log(), ("ERROR", "no kernel")], "no kernel"),
         ([*log(), ("WARNING", "Unused Input: lm_head")], "Unused Input: lm_head"),
