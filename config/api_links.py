@@ -13,7 +13,7 @@ WEBHOOK = (
     *("webhooks_retrieve", "webhooks_partial_update", "webhooks_destroy"),
     *("webhooks_secret_create", "webhooks_test_create", "webhooks_deliveries_list"),
 )
-RELEASE = ("releases_retrieve", "releases_cancel_create")
+RELEASE = ("releases_retrieve", "releases_cancel_create", "releases_retry_create")
 COMPARISON = ("comparisons_retrieve", "comparisons_create")
 V1_COMPARISON = tuple(f"v1_feedback_{name}" for name in COMPARISON)
 # The parameter of the address that each group of operations is about.

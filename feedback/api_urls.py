@@ -11,6 +11,7 @@ urlpatterns = [
     path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
     path("releases/<uuid:release_id>/verify", releases_api.VerifyRelease.as_view(), name="api-release-verify"),
     path("releases/<uuid:release_id>/diff", releases_api.CompareReleases.as_view(), name="api-release-diff"),
+    path("releases/<uuid:release_id>/retry", releases_api.RetryRelease.as_view(), name="api-release-retry"),
     path("releases/<uuid:release_id>/cancel", releases_api.CancelRelease.as_view(), name="api-release-cancel"),
     path("comparisons", api.OpenComparisons.as_view(), name="api-comparisons"),
     path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),

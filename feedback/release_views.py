@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from http import HTTPStatus
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
@@ -19,7 +21,7 @@ from feedback import releasing
 from feedback.release import downloads, funnel
 from feedback.release.freezing import NothingToRelease
 from feedback.release.models import MAY_RELEASE, Release
-from feedback.release.specification import Specification
+from feedback.release.specification import BadSpecification, specification
 
 SHOWN = 50
 
@@ -28,6 +30,11 @@ SHOWN = 50
 @permission_required(MAY_RELEASE, raise_exception=True)
 @require_GET
 def releases(request: HttpRequest) -> HttpResponse:
+    return _page(request)
+
+
+def _page(request: HttpRequest, *, wished: str = "", refusal: str = "") -> HttpResponse:
+    """What was made, and the choices that were refused, if some were, with the reason."""
     made = list(Release.objects.data_sets()[:SHOWN])
     counted = Release.objects.filter(is_dry_run=True).first()
     context = {
@@ -36,8 +43,11 @@ def releases(request: HttpRequest) -> HttpResponse:
         "counting": releasing.progress(counted) if counted else None,
         "funnel": funnel.labelled(counted.counts) if counted else [],
         "is_busy": any(release.is_unfinished for release in [*made, *([counted] if counted else [])]),
+        "wished": wished,
+        "refusal": refusal,
     }
-    return render(request, "feedback/releases.html", context)
+    status = HTTPStatus.BAD_REQUEST if refusal else HTTPStatus.OK
+    return render(request, "feedback/releases.html", context, status=status)
 
 
 @login_required
@@ -64,11 +74,14 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
 @permission_required(MAY_RELEASE, raise_exception=True)
 @require_POST
 def make_release(request: HttpRequest) -> HttpResponse:
-    """Make a release, or with `dry_run` only count what would be in it."""
-    is_dry_run = "dry_run" in request.POST
+    """Make a release, or with `dry_run` only count what would be in it; `specification` is JSON, or empty."""
+    is_dry_run, wished = "dry_run" in request.POST, request.POST.get("specification", "").strip()
     try:
         frozen = releasing.make_release(
-            specification=Specification(), made_by=_person(request), now=timezone.now(), is_dry_run=is_dry_run
+            specification=specification(json.loads(wished or "{}")),
+            made_by=_person(request),
+            now=timezone.now(),
+            is_dry_run=is_dry_run,
         )
     except NothingToRelease:
         messages.warning(
@@ -76,6 +89,8 @@ def make_release(request: HttpRequest) -> HttpResponse:
             _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent."),
         )
         return redirect("releases")
+    except (BadSpecification, json.JSONDecodeError) as bad:
+        return _page(request, wished=wished, refusal=str(bad))
     if is_dry_run:
         return redirect("releases")
     if not frozen.is_new:

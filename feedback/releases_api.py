@@ -210,6 +210,22 @@ class CompareReleases(APIView):
         return Response(DifferenceSerializer(verify.differences(old=old, new=new), many=True).data)
 
 
+class RetryRelease(APIView):
+    required_scope = ApiKey.Scope.RELEASES
+    permission_classes = PERMISSIONS
+
+    @extend_schema(request=None, responses=ReleaseSerializer)
+    def post(self, request: Request, release_id: uuid.UUID) -> Response:
+        """Go on with one that failed, from the step that did."""
+        release = get_object_or_404(Release, pk=release_id)
+        try:
+            releasing.retry(release, now=timezone.now())
+        except releasing.NotNow as refusal:
+            raise NotNow(str(refusal)) from refusal
+        release.refresh_from_db()
+        return Response(ReleaseSerializer(release).data)
+
+
 class CancelRelease(APIView):
     required_scope = ApiKey.Scope.RELEASES
     permission_classes = PERMISSIONS

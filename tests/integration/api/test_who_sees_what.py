@@ -49,6 +49,7 @@ STAFF_ONLY = {
     "retry-release": ENGINEERS,
     "api-release": ENGINEERS,
     "api-release-cancel": ENGINEERS,
+    "api-release-retry": ENGINEERS,
     "api-release-diff": ENGINEERS,
     "api-release-verify": ENGINEERS,
     "support-conversation": {"support", "admin"},

@@ -1,6 +1,7 @@
 """Releases: who is in, what the files are, and that the trainers people use take them as they are."""
 
 import hashlib
+import html
 import json
 import uuid
 
@@ -195,6 +196,28 @@ def test_export_without_ratings_says_so_and_makes_nothing(reviewer):
     assert not Release.objects.exists()
     with pytest.raises(CommandError, match="nothing to release"):
         call_command("release", "make")
+
+
+def test_the_page_takes_the_choices_that_the_api_takes(reviewer):
+    some_ratings(reviewer, 2)
+    client = Client()
+    client.force_login(reviewer)
+
+    def make(wish, **more):
+        return client.post(reverse("make-release"), {"specification": wish, **more})
+
+    for wrong, why in (("{", "Expecting property name"), ('{"colour": 1}', "unknown settings"), ("[]", "an object")):
+        answer = make(wrong)
+        assert answer.status_code == 400
+        page = html.unescape(answer.content.decode())
+        assert why in page
+        assert f">{wrong}</textarea>" in page
+    assert not Release.objects.exists()
+    assert make('{"configs": ["preference"], "test_share": 0.0}').status_code == 302
+    assert make("", dry_run="1").status_code == 302
+    made, counted = Release.objects.get(is_dry_run=False), Release.objects.get(is_dry_run=True)
+    assert (made.specification["configs"], made.specification["test_share"]) == (["preference"], 0.0)
+    assert counted.specification == Specification().as_json()
 
 
 def test_files_are_downloaded_by_signed_links(reviewer):

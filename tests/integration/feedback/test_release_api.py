@@ -81,6 +81,18 @@ def test_a_dry_run_counts_and_a_release_under_way_can_be_cancelled(reviewer):
     assert client.post(address).status_code == 409
 
 
+def test_one_that_failed_is_tried_again_with_a_key(reviewer):
+    some_ratings(reviewer, 1)
+    client = caller(reviewer, "releases")
+    release = Release.objects.get(pk=make(client).json()["id"])
+    address = f"/api/releases/{release.pk}/retry"
+    assert client.post(address).status_code == 409
+    Release.objects.update(state=Release.State.FAILED, error="OSError: no space left")
+    assert (client.post(address).json()["state"], client.post(address).status_code) == ("building", 409)
+    assert building.work_off(release.pk).state == "sealed"
+    assert caller(factories.UserFactory(), "releases").post(address).status_code == 403
+
+
 def test_what_cannot_be_made_is_refused_with_the_reason(reviewer):
     client = caller(reviewer, "releases")
     nothing = make(client)
