@@ -68,7 +68,7 @@ def work_off(release_id: uuid.UUID, *, clock: Callable[[], datetime] = timezone.
     while True:
         work(release_id, clock=clock)
         release = Release.objects.get(pk=release_id)
-        successor = release.children.filter(lineage=release, state__in=Release.UNFINISHED).first()
+        successor = release.children.filter(lineage=release.origin, state__in=Release.UNFINISHED).first()
         if successor:  # somebody withdrew while it was made
             release_id = successor.pk
         elif not release.is_unfinished:
@@ -194,7 +194,7 @@ def _seal(step: Step) -> Commit:
         _end(release, Release.State.SEALED)
         if release.lineage_id:
             erasing.conclude(release, now=timezone.now())
-        elif erasing.succeed_at_once(release, now=timezone.now()):
+        if erasing.succeed_at_once(release, now=timezone.now()):
             return
         tell_of_release(release, now=timezone.now())
 

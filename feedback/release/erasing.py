@@ -232,9 +232,9 @@ def succeed_at_once(release: Release, *, now: datetime) -> bool:
 
     Call it while `hold` is in force.
     """
-    if not release.rows.filter(erasure__isnull=False, erased_in=None).exists():
+    if not release.origin.rows.filter(erasure__isnull=False, erased_in=None).exists():
         return False
-    _succeed(Release.objects.get(pk=release.pk), release, now)
+    _succeed(Release.objects.get(pk=release.pk), release.origin, now)
     return True
 
 
