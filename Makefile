@@ -65,7 +65,8 @@ faults: export DROPS_TOKENS ?= 512
 faults: develop ## Kill every process in the middle of its work, long, and see that nothing is lost
 	@"$(BIN)/python" -m inference fetch
 	@"$(BIN)/python" -m pytest tests/faults
-	@CONSENT_HISTORIES=10000 "$(BIN)/python" -m pytest tests/integration/feedback/test_consent_in_releases.py
+	@CONSENT_HISTORIES=10000 CONSENT_WALKS=1000 "$(BIN)/python" -m pytest tests/integration/feedback/test_consent_in_releases.py \
+	  tests/integration/feedback/test_consent_histories.py
 
 audit: develop ## Look for known holes in packages, in the code and in the settings of a site behind https
 	@mkdir -p build
