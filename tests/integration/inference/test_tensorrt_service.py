@@ -8,8 +8,9 @@ from typing import Any
 
 import openai
 import pytest
+import torch
 
-from tests.integration.inference.conftest import Server, start_server
+from tests.integration.inference.conftest import ROOT, Server, start_server
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for x86-64 Linux and Windows only")
 MODEL = "smollm2-135m-instruct"
@@ -39,6 +40,50 @@ def asking(interpreted: Server) -> Iterator[openai.OpenAI]:
         yield made
 
 
+CARD = """
+import torch
+
+torch.backends.cuda.is_built = torch.cuda.is_available = lambda: True
+torch.cuda.get_device_capability = lambda: (8, 9)
+torch.cuda.get_device_name = lambda: "NVIDIA L4"
+torch.cuda.mem_get_info = lambda: (500_000_000, 24_000_000_000)
+"""
+"""Python reads it first: a card that torch sees, where no plan fits. Torch is without CUDA, so that fails, too."""
+
+
+@pytest.fixture(scope="module")
+def on_a_full_gpu(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("full-gpu")
+    (folder / "sitecustomize.py").write_text(CARD)
+    running = start_server(folder, default_model, PYTHONPATH=f"{folder}:{ROOT}", INFERENCE_DEVICE="auto")
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.mark.skipif(torch.backends.cuda.is_built(), reason="torch on CUDA would take the place")
+def test_a_gpu_that_fails_is_left_for_the_cpu_and_the_log_and_both_addresses_say_why(on_a_full_gpu: Server) -> None:
+    described = on_a_full_gpu.client.get(f"/v1/models/{MODEL}").json()
+    reason = described["device_reason"]
+    assert described["device"] == "cpu"
+    for part in ("NVIDIA L4, compute capability 8.9", "tensorrt failed: ", "0.5 GB are free", "cuda failed: "):
+        assert part in reason
+    assert on_a_full_gpu.client.get("/readyz").json()["devices"][MODEL] == f"cpu: {reason}"
+
+    lines = on_a_full_gpu.lines()
+    (loaded,) = [line for line in lines if line["event"] == "model loaded" and line.get("model") == MODEL]
+    assert (loaded["device"], loaded["reason"]) == ("cpu", reason)
+    failed = [line for line in lines if line["event"] == "this way to use the GPU failed"]
+    assert [line["way"] for line in failed] == ["tensorrt", "cuda"]
+    assert all(line["level"] == "error" and line["reasons"] for line in failed)
+    assert [line["level"] for line in lines if line["event"].startswith("the GPU cannot be used")] == ["error"]
+
+    with openai.OpenAI(base_url=f"{on_a_full_gpu.url}/v1", api_key="unused", max_retries=0) as client:
+        assert "Paris" in ask(client, FRANCE).choices[0].message.content
+
+
 def ask(client: openai.OpenAI, messages: list[Any], **more: Any) -> Any:
     return client.chat.completions.create(
         model=MODEL, messages=messages, **{"max_tokens": 12, "temperature": 0, **more}
@@ -51,7 +96,10 @@ def test_it_answers_and_says_what_it_runs_on(asking: openai.OpenAI, interpreted:
     assert described["precision"] == "float32-interpreted"
     assert described["device"] == "cpu"
     assert described["device_reason"]
-    assert interpreted.client.get("/readyz").json()["devices"][MODEL].startswith("cpu: ")
+    assert interpreted.client.get("/readyz").json()["devices"][MODEL] == f"cpu: {described['device_reason']}"
+    (loaded,) = [line for line in interpreted.lines() if line["event"] == "model loaded"]
+    assert (loaded["device"], loaded["reason"]) == ("cpu", described["device_reason"])
+    assert loaded["precision"] == "float32-interpreted"
 
 
 def test_a_later_turn_reuses_its_slot_and_a_stranger_does_not_disturb_it(asking: openai.OpenAI) -> None:
