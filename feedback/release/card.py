@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ BIAS = (
     " preferred. Lengths are in bytes; of two their difference by their sum, to the nearest twentieth. `manifest.json`"
     " has all of it under `measures`."
 )
+OWN_LICENCE = "the operator's own; for internal training only unless they say otherwise"
 _METADATA = {
     **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
     "rule_version": "int32",
@@ -62,7 +64,13 @@ def _by_config(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
 
 
 def card(
-    *, name: str, folder: str, files: Sequence[File], counts: Mapping[str, int], measured: Mapping[str, Any]
+    *,
+    name: str,
+    folder: str,
+    licence: str,
+    files: Sequence[File],
+    counts: Mapping[str, int],
+    measured: Mapping[str, Any],
 ) -> str:
     """README.md of a release."""
     shards = shards_of(files)
@@ -75,7 +83,7 @@ def card(
         *_configs(shards, default),
         *_dataset_info(shards),
         "license: other",
-        "license_name: operator-internal",
+        f"license_name: {json.dumps(licence, ensure_ascii=False) if licence else 'operator-internal'}",
         *(["language:", *(f"- {language}" for language in languages)] if languages else []),
         f"size_categories: [{_size(sum(rows.values()))}]",
         "task_categories: [text-generation, reinforcement-learning]",
@@ -85,8 +93,7 @@ def card(
         "",
         f"# Parley preference data {name}",
         "",
-        "What people said about replies, reviewed, with their consent. Licence: the operator's own; for internal"
-        " training only unless they say otherwise.",
+        f"What people said about replies, reviewed, with their consent. Licence: {licence or OWN_LICENCE}.",
         "",
         "| config | rows | for |",
         "|---|---|---|",

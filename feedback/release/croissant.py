@@ -55,6 +55,7 @@ def croissant(
     name: str,
     folder: str,
     published: str,
+    licence: str,
     shards: Mapping[str, Mapping[str, list[File]]],
     trees: Mapping[str, list[File]],
 ) -> str:
@@ -67,7 +68,7 @@ def croissant(
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": folder,
         "description": f"Parley preference data {name}: what people said about replies, reviewed, with their consent.",
-        "license": "https://schema.org/LicenseUnspecified",
+        "license": licence or "https://schema.org/LicenseUnspecified",
         "url": f"file:{folder}",
         "version": f"{int(name.removeprefix('v'))}.0.0",
         "datePublished": published,

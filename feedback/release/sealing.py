@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from feedback.release import store
+from feedback.release import store, tables
 from feedback.release.card import SPLIT_RULE, card, shards_of, trees_of
 from feedback.release.croissant import croissant
 from feedback.release.measures import COMPARED, biases
@@ -36,14 +36,21 @@ def measured(release: Release, files: Sequence[File]) -> dict[str, Any]:
 def seal(release: Release, files: Sequence[File], *, tombstones: Sequence[str] = ()) -> str:
     """Write what describes the files, and the manifest last; returns the manifest's SHA-256. Twice gives the same."""
     folder, shards = release.folder, shards_of(files)
+    licence = release.specification.get("licence", "")
     about = {
         "README.md": card(
-            name=release.name, folder=folder, files=files, counts=release.counts, measured=measured(release, files)
+            name=release.name,
+            folder=folder,
+            licence=licence,
+            files=files,
+            counts=release.counts,
+            measured=measured(release, files),
         ),
         "croissant.json": croissant(
             name=release.name,
             folder=folder,
             published=f"{release.created_at:%Y-%m-%d}",
+            licence=licence,
             shards=shards,
             trees=trees_of(files),
         ),
@@ -83,6 +90,7 @@ def _manifest(release: Release, files: Sequence[File], tombstones: Sequence[str]
         "funnel": release.counts,
         "measures": measured(release, files),
         "splits": {"rule": SPLIT_RULE, "never_in_two": ["person", "near-duplicate prompt", "near-duplicate row"]},
+        "schemas": {config: tables.fingerprint(config) for config in shards_of(files)},
         "files": [file.listed for file in files],
         "tombstones": list(tombstones),
     }

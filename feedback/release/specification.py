@@ -18,6 +18,7 @@ class BadSpecification(ValueError):  # noqa: N818
 
 # More of anything than there can be; and no number that is none.
 MOST = 2**31 - 1
+MOST_LICENCE_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Specification:
     validation_share: float = 0.05
     test_share: float = 0.05
     shard_rows: int = 50_000
+    # Under which licence it is given away; empty where it is for training in the house alone.
+    licence: str = ""
 
     def __post_init__(self) -> None:
         if not self.configs or len(set(self.configs)) < len(self.configs) or set(self.configs) - set(CONFIGS):
@@ -62,6 +65,8 @@ class Specification:
             raise BadSpecification("evaluation_prompts is drop or keep")
         if self.personal_data not in ("drop", "mask", "keep"):
             raise BadSpecification("personal_data is drop, mask or keep")
+        if len(self.licence) > MOST_LICENCE_CHARACTERS or not self.licence.isprintable():
+            raise BadSpecification(f"licence is a name of at most {MOST_LICENCE_CHARACTERS} characters on one line")
         if not 0 <= self.validation_share + self.test_share < 1:
             raise BadSpecification("validation_share and test_share together must leave something to train on")
         if self.shard_rows < 1 or not 0.3 <= self.near_duplicate_similarity <= 1:
@@ -74,7 +79,10 @@ class Specification:
                 raise BadSpecification(f"{name} can only be {only} here")
 
     def as_json(self) -> dict[str, Any]:
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        given = asdict(self)
+        if not self.licence:  # what was made before there was a choice stays the same specification
+            del given["licence"]
+        return json.loads(json.dumps(given))  # type: ignore[no-any-return]
 
     @property
     def sha256(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 
@@ -68,6 +70,13 @@ def schema(config: str) -> pa.Schema:
     columns = [(name, KINDS.get(name, MESSAGES)) for name in COLUMNS[config]]
     every = [("id", pa.string()), *columns, ("metadata", METADATA)]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in every])
+
+
+def fingerprint(config: str) -> str:
+    """SHA-256 of the names and kinds of a config's columns, a line each: two files with it can be read as one."""
+    # What is in a list is called as Parquet calls it, and so as whoever opens the files finds it.
+    lines = [f"{field.name}: {field.type}\n".replace("list<item: ", "list<element: ") for field in schema(config)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 # Flat rows, as `feedback.release.columns` makes them of what the database sends.

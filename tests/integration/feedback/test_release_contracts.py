@@ -1,11 +1,13 @@
 """What other programs ask of a release: sha256sum, mlcroissant, LLaMA-Factory's and OpenAI's shapes."""
 
+import hashlib
 import json
 import subprocess
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from django.utils import timezone
@@ -16,6 +18,7 @@ from feedback import comparing
 from feedback.models import Comparison
 from feedback.release import store, verify
 from feedback.release.rules import CONFIGS
+from feedback.release.specification import BadSpecification, Specification
 from tests import factories
 from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
 
@@ -77,6 +80,31 @@ def test_croissant_opens_every_row_of_every_file(reviewer):
     assert {name.partition("-")[0] for name in written} == set(CONFIGS)
     for name, rows in opened.items():
         assert len({row[f"{name}/id"] for row in rows}) == len(rows)
+
+
+def test_the_licence_that_was_chosen_stands_wherever_one_is_asked_for(reviewer):
+    some_ratings(reviewer, 1)
+    with pytest.raises(BadSpecification, match="on one line"):
+        sealed(licence="CC-BY-4.0\nlanguage: xx")
+    assert "licence" not in Specification().as_json()  # what was made before is the same specification
+    release = sealed(licence='"Ours": CC-BY-4.0')
+    folder = Path(store.location(release.folder))
+    _nothing, head, text = (folder / "README.md").read_text().split("---\n", 2)
+    assert (yaml.safe_load(head)["license"], yaml.safe_load(head)["license_name"]) == ("other", '"Ours": CC-BY-4.0')
+    assert 'Licence: "Ours": CC-BY-4.0.' in text
+    assert json.loads((folder / "croissant.json").read_text())["license"] == '"Ours": CC-BY-4.0'
+    assert verify.manifest_of(release)["specification"]["licence"] == '"Ours": CC-BY-4.0'
+    assert verify.problems(release) == []
+
+
+def test_the_manifest_says_of_which_shape_the_files_of_each_config_are(folder):
+    said = json.loads((folder / "manifest.json").read_text())["schemas"]
+    assert set(said) == {"preference", "unpaired", "sft", "prompts"}
+    for config, digest in said.items():
+        [file, *_more] = sorted((folder / config).glob("*.parquet"))
+        columns = pq.read_schema(file)
+        listed = "".join(f"{name}: {kind}\n" for name, kind in zip(columns.names, columns.types, strict=True))
+        assert hashlib.sha256(listed.encode()).hexdigest() == digest
 
 
 def test_llama_factory_reads_single_messages_after_an_odd_number_of_turns(folder):
