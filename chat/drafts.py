@@ -28,7 +28,10 @@ class Draft:
     left_a_loop: bool
     queued_at: datetime
     started_at: datetime
+    is_stop_requested: bool
     prompt: list[dict[str, str]] = field(default_factory=list)
+    # Whether all was looked up that the reply is made from: the model's tokenizer may have been away.
+    is_complete: bool = False
     failure: str = ""
     # The request, where a question may come first, and the question that an earlier attempt came to.
     request: clarifying.Request | None = None
@@ -51,6 +54,7 @@ class Draft:
             left_a_loop=bool(reply.timings.get("left_a_loop")),
             queued_at=reply.queued_at,
             started_at=reply.started_at or reply.queued_at,
+            is_stop_requested=reply.stop_requested_at is not None,
         )
 
     @property

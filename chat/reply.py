@@ -35,7 +35,7 @@ def write(reply_id: uuid.UUID) -> None:
     if draft is None:
         return
     try:
-        outcome = background.run(Writer(draft, heartbeat=_heartbeat, keep=_keep).write())
+        outcome = background.run(Writer(draft, complete=_complete, heartbeat=_heartbeat, keep=_keep).write())
     except streams.LeaseLost:
         logger.warning("Reply %s was taken over by another worker", reply_id)
         return
@@ -73,19 +73,32 @@ def _draft(reply: Reply) -> Draft:
         draft.failure = "too_many_attempts"
         return draft
     try:
-        if reply.ask_threshold is not None:
-            draft.asked = clarifying.kept(reply)
-            draft.request = None if draft.asked else clarifying.request_of(reply)
-        draft.prompt = prompt.build(reply)
+        _look_up(draft, reply)
     except inference.PromptTooLong as error:
         draft.failure = error.code
     except inference.ModelUnavailable:
-        draft.failure = "model_unavailable"
+        logger.info("The model is away; reply %s looks up its prompt when it is back", reply.pk)
     return draft
 
 
+def _look_up(draft: Draft, reply: Reply) -> None:
+    """What the reply is made from. Raises `inference.ModelUnavailable` and `PromptTooLong`."""
+    if reply.ask_threshold is not None:
+        draft.asked = clarifying.kept(reply)
+        draft.request = None if draft.asked else clarifying.request_of(reply)
+    draft.prompt = prompt.build(reply)
+    draft.is_complete = True
+
+
+def _complete(draft: Draft) -> None:
+    try:
+        _look_up(draft, Reply.objects.get(pk=draft.reply_id))
+    finally:
+        give_back()
+
+
 def _heartbeat(draft: Draft, text: str) -> None:
-    """Keep the lease and remember the text and whether a loop was cut off it.
+    """Keep the lease, remember the text and whether a loop was cut off it, and hear of a stop.
 
     Raises `LeaseLost` when another worker has the reply.
     """
@@ -95,6 +108,7 @@ def _heartbeat(draft: Draft, text: str) -> None:
         kept = {"checkpoint": text, "timings": {"left_a_loop": draft.left_a_loop}}
         if not mine.update(lease_until=now + _lease(), **kept):
             raise streams.LeaseLost
+        draft.is_stop_requested |= mine.exclude(stop_requested_at=None).exists()
         quota.extend(request_id=draft.reply_id, now=now)
     finally:
         give_back()  # back to the pool: the thread of a heartbeat has no request whose end would do it
@@ -152,9 +166,9 @@ def _record(reply: Reply, draft: Draft, outcome: Outcome, now: datetime) -> None
 
 
 def _settle(reply: Reply, outcome: Outcome, now: datetime) -> None:
-    """What was not delivered is not charged, and what a continued reply began with was charged there."""
+    """What failed or was not delivered is not charged, and what a continued reply began with was charged there."""
     written = (outcome.completion_tokens or 0) - reply.continued_tokens
-    if outcome.text and (written > 0 or not reply.continues_id):
+    if outcome.text and outcome.state != Reply.State.FAILED and (written > 0 or not reply.continues_id):
         quota.settle(
             request_id=reply.pk,
             prompt_tokens=outcome.prompt_tokens or 0,

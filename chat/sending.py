@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import redis
 from celery import current_app
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -21,6 +23,8 @@ from chat import ahead, choices, inference, offer, prompt, streams, tree
 from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
 from chat.signals import conversations_deleted, person_acted, reply_queued
+
+logger = logging.getLogger(__name__)
 
 TITLE_CHARACTERS = 60
 # Spaces, ends of lines, controls, and what only joins or turns its neighbours: a message of these alone says nothing.
@@ -204,10 +208,17 @@ def queue_like(
 
 
 def request_stop(*, reply: Reply, now: datetime) -> None:
-    """Ask whoever writes the reply to stop; harmless when it is finished, and when asked twice."""
-    waiting = Reply.objects.unfinished().filter(pk=reply.pk, stop_requested_at=None).update(stop_requested_at=now)
-    if waiting:
-        streams.request_stop(reply.pk)
+    """Ask whoever writes the reply to stop; harmless when it is finished, and when asked twice.
+
+    Written down first: whoever writes the reply reads it with the next heartbeat where Valkey does not tell of it.
+    """
+    unfinished = Reply.objects.unfinished().filter(pk=reply.pk)
+    unfinished.filter(stop_requested_at=None).update(stop_requested_at=now)
+    if unfinished.exists():
+        try:
+            streams.request_stop(reply.pk)
+        except redis.RedisError:
+            logger.warning("Valkey is away; the stop of reply %s is told by the database", reply.pk)
 
 
 def rename_conversation(*, conversation: Conversation, title: str) -> None:

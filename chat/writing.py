@@ -64,18 +64,20 @@ def _connected() -> redis.asyncio.Redis:
 class Writer:
     """Writes one reply for one attempt.
 
-    Called in threads: `heartbeat(draft, text)` every third of a lease and when a loop was cut off, `keep(draft, asked)`
-    before a question is shown.
+    Called in threads: `complete(draft)` where the model was away when the draft was made, `heartbeat(draft, text)`
+    every third of a lease and when a loop was cut off, `keep(draft, asked)` before a question is shown.
     """
 
     def __init__(
         self,
         draft: Draft,
         *,
+        complete: Callable[[Draft], None],
         heartbeat: Callable[[Draft, str], None],
         keep: Callable[[Draft, clarifying.Asked], None],
     ) -> None:
         self._draft = draft
+        self._complete = complete
         self._heartbeat = heartbeat
         self._keep = keep
         self._text = ""
@@ -90,7 +92,6 @@ class Writer:
         self._usage: dict[str, Any] = {}
         self._receipt: dict[str, Any] = {}
         self._is_lost = False
-        self._is_stop_requested = False
         self._was_resumed = False
         self._certainty = certainty.Recorder()
         self._ambiguity: float | None = None
@@ -98,7 +99,8 @@ class Writer:
     async def write(self) -> Outcome:
         """Stream until the reply ends. Raises `streams.LeaseLost` when another worker has it."""
         self._publisher = Publisher(_connected(), reply_id=self._draft.reply_id, attempt=self._draft.attempt)
-        self._text, self._is_stop_requested = await self._publisher.take(self._draft.checkpoint)
+        self._text, is_stop_requested = await self._publisher.take(self._draft.checkpoint)
+        self._draft.is_stop_requested |= is_stop_requested
         self._published_characters = len(self._text)
         self._was_resumed = bool(self._text) and self._draft.attempt > 1
         beat = asyncio.create_task(self._beat())
@@ -118,8 +120,9 @@ class Writer:
                 return Reply.State.COMPLETE, ""
             if self._draft.failure:
                 return Reply.State.FAILED, self._draft.failure
-            if self._is_stop_requested:
+            if self._draft.is_stop_requested:
                 raise _Stopped
+            await self._patiently(self._look_up)
             if await self._asks_first():
                 return Reply.State.COMPLETE, ""
             await self._resume()
@@ -132,6 +135,10 @@ class Writer:
         except inference.ModelUnavailable:
             return Reply.State.FAILED, "model_unavailable"
         return (Reply.State.COMPLETE, "") if self._text else (Reply.State.FAILED, "empty_reply")
+
+    async def _look_up(self) -> None:
+        if not self._draft.is_complete:
+            await asyncio.to_thread(self._complete, self._draft)
 
     async def _resume(self) -> None:
         """Show again what an earlier attempt showed; a browser that has it already sees no change."""
@@ -276,7 +283,7 @@ class Writer:
     async def _check_stop(self) -> None:
         if self._is_lost:
             raise streams.LeaseLost
-        if await self._with_valkey(self._publisher.is_stop_requested):
+        if self._draft.is_stop_requested or await self._with_valkey(self._publisher.is_stop_requested):
             raise _Stopped
 
     async def _publish_state(self, state: str, queue_position: int | None) -> None:
@@ -313,7 +320,7 @@ class Writer:
             )
         )
         self._published_characters = len(text)
-        if is_stop_requested:
+        if is_stop_requested or self._draft.is_stop_requested:
             raise _Stopped
 
     def _every_block(self) -> list[streams.Event]:

@@ -6,9 +6,12 @@ import uuid
 
 import httpx
 import pytest
+import redis
 
 from accounts.models import User
 from billing import quota
+from billing.models import Reservation
+from chat import streams
 from chat.models import Clarification, Message, Reply
 from chat.rendering import render_blocks
 from tests.signing_in import headers_of
@@ -100,18 +103,56 @@ def assert_whole_and_metered_once(reader):
     assert Message.objects.filter(conversation=reply.message.conversation, role="assistant").count() == 1
     allowance = quota.allowance_of(reply.user, now=reply.finished_at)
     assert allowance.used == 1
+    (paid,) = Reservation.objects.filter(user=reply.user)
+    assert (paid.state, paid.request_id) == ("settled", reply.pk)
+    return reply
 
 
 @pytest.mark.parametrize("victim", ["worker", "inference", "web"])
 def test_a_reply_survives_the_death_of(stack, reader, long_replies, victim):
-    reader.ask(LONG)
+    reply_id = reader.ask(LONG)
     reader.follow(until=some_text)
-    shown = "".join(reader.html)
+    shown = stream_of(stack, reply_id)
+    assert Reply.objects.get(pk=reply_id).state == "running"
     stack.kill(victim)
     stack.restart(victim)
     reader.follow()
+    reply = assert_whole_and_metered_once(reader)
+    assert shown
+    assert reply.message.content.startswith(shown), "it began anew"
+    assert reply.attempts == (2 if victim == "worker" else 1)
+    # At the seam, where the text was cut into tokens anew, and for the one that ends it.
+    assert abs(reply.completion_tokens - tokens_of(stack, reply)) <= 3, "a part was counted twice"
+
+
+def stream_of(stack, reply_id):
+    """The text that was shown so far."""
+    with redis.Redis.from_url(stack.env["VALKEY_URL"], decode_responses=True) as valkey:
+        return valkey.get(streams.Keys(uuid.UUID(reply_id))["text"])
+
+
+def tokens_of(stack, reply):
+    wanted = {"model": reply.model, "prompt": reply.message.content}
+    return httpx.post(f"{stack.inference_url}/tokenize", json=wanted, timeout=30).raise_for_status().json()["count"]
+
+
+def test_a_long_question_waits_for_a_model_that_is_away_when_its_turn_comes(stack, reader):
+    """Whether it fits, and with how many turns, only the model's tokenizer can tell."""
+    stack.kill("inference")
+    reader.ask("Are you there? " * 600)
+    stack.restart("inference")
+    reader.follow()
     assert_whole_and_metered_once(reader)
-    assert shown  # something was on the screen before, and the end of it is one whole reply
+
+
+def test_a_stop_that_valkey_did_not_hear_is_heard_from_the_database(stack, reader, endless_replies):
+    reply_id = reader.ask(LONG)
+    reader.follow(until=some_text)
+    stack.kill("valkey")
+    assert reader.client.post(f"/api/replies/{reply_id}/stop").status_code == 202
+    stack.restart("valkey")
+    reader.follow()
+    assert Reply.objects.get(pk=reply_id).state == "stopped"
 
 
 @pytest.mark.parametrize("victim", ["worker", "inference"])
