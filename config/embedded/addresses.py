@@ -91,7 +91,19 @@ def _inference(environment: dict[str, str]) -> list[str]:
     port = environment.setdefault("INFERENCE_PORT", "8001")
     host = environment.setdefault("INFERENCE_HOST", LOOPBACK)
     environment["INFERENCE_URL"] = f"http://{reachable(host)}:{port}"
+    if "MODEL" in environment:
+        environment.setdefault("INFERENCE_MODEL_NAME", environment.get("CHAT_MODEL") or _named(environment["MODEL"]))
+    if "INFERENCE_MODEL_NAME" in environment:
+        environment.setdefault("CHAT_MODEL", environment["INFERENCE_MODEL_NAME"])
     return ["inference"]
+
+
+def _named(model: str) -> str:
+    """What a model is called by its file's name, or its folder's: the chat asks for it by that."""
+    path = Path(model).resolve()
+    if path.name == "model.gguf":
+        return path.parent.name
+    return path.stem if path.suffix == ".gguf" else path.name
 
 
 def _stripe(var: Path, environment: dict[str, str]) -> list[str]:

@@ -91,8 +91,8 @@ def load(package: str = "", *, capability: int | None = None) -> TensorRT:
     if found:
         return found[0]
     raise TensorRTUnavailableError(
-        "TensorRT is not installed. Run `pip install 'parley[tensorrt]'` on a machine with a data-centre GPU, or "
-        f"`pip install 'parley[tensorrt-rtx]'` for any other. ({'; '.join(reasons)})"
+        "TensorRT is not installed. Run `.venv/bin/pip install '.[tensorrt]'` on a machine with a data-centre GPU, or "
+        f"`.venv/bin/pip install '.[tensorrt-rtx]'` for any other. ({'; '.join(reasons)})"
     )
 
 

@@ -107,12 +107,12 @@ def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
     if not tensorrt.capabilities.builds_for_other_gpus:
         raise PlanError(
             "The package `tensorrt` builds only on the GPU that will run the plan: leave --sm out, there. "
-            "`pip install 'parley[tensorrt-rtx]'` builds for other GPUs."
+            "`.venv/bin/pip install '.[tensorrt-rtx]'` builds for other GPUs."
         )
     if request.target not in targets:
         raise PlanError(
             f"{tensorrt.name} {tensorrt.version} builds for SM {', '.join(map(str, targets))}, not {request.target}. "
-            "Hopper and data-centre Blackwell (SM 90, 100) take `pip install 'parley[tensorrt]'`, on that GPU."
+            "Hopper and data-centre Blackwell (SM 90, 100) take `.venv/bin/pip install '.[tensorrt]'`, on that GPU."
         )
     if request.precision.startswith("bfloat16") and request.target < OLDEST_BFLOAT16:
         raise PlanError(f"SM {request.target} has no bfloat16; choose float16.")

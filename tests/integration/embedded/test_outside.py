@@ -56,6 +56,24 @@ def test_half_of_a_stripe_account_is_refused(tmp_path: Path, present: str) -> No
         install(tmp_path, {**outside, present: "something"})
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"MODEL": "/srv/models/Qwen3-0.6B"}, "Qwen3-0.6B"),
+        ({"MODEL": "/srv/models/qwen3/model.gguf"}, "qwen3"),
+        ({"MODEL": "/srv/models/qwen3-q4.gguf"}, "qwen3-q4"),
+        ({"MODEL": "/srv/models/1", "CHAT_MODEL": "ours"}, "ours"),
+        ({"MODEL": "/srv/models/1", "INFERENCE_MODEL_NAME": "ours"}, "ours"),
+    ],
+)
+def test_the_chat_asks_for_another_model_by_the_name_that_it_is_served_under(
+    tmp_path: Path, given: dict[str, str], named: str
+) -> None:
+    outside = {"DATABASE_URL": "postgresql://db/parley", "VALKEY_URL": "redis://valkey"}
+    environment = install(tmp_path, {**outside, **given}).environment
+    assert (environment["INFERENCE_MODEL_NAME"], environment["CHAT_MODEL"]) == (named, named)
+
+
 class _Models(BaseHTTPRequestHandler):
     """Answers as a model service that wants the key 'right'."""
 
