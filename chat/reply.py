@@ -8,11 +8,12 @@ end in the database.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from billing import quota
@@ -27,6 +28,10 @@ from chat.writing import Writer
 
 logger = logging.getLogger(__name__)
 
+# How long the end of a reply waits for a database that is away, asking again after each pause.
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 0.5
+
 
 def write(reply_id: uuid.UUID) -> None:
     """Do all the work of one reply, or nothing when it is finished or somebody else has it."""
@@ -39,8 +44,22 @@ def write(reply_id: uuid.UUID) -> None:
     except streams.LeaseLost:
         logger.warning("Reply %s was taken over by another worker", reply_id)
         return
-    citing.mark(reply_id=reply_id, text=outcome.text)
-    _finish(draft, outcome, now=timezone.now())
+    _end(draft, outcome)
+
+
+def _end(draft: Draft, outcome: Outcome) -> None:
+    """Store how it ended, once the database is there: another worker would have the model go on from a whole reply."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            citing.mark(reply_id=draft.reply_id, text=outcome.text)
+            return _finish(draft, outcome, now=timezone.now())
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > give_up_at:
+                raise
+            logger.warning("The database is away; reply %s is stored when it is back", draft.reply_id)
+            give_back()
+            time.sleep(PAUSE_SECONDS)
 
 
 # One statement: it takes the reply if it waits, or if whoever had it let the lease run out, unless the reply above it

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -84,6 +84,22 @@ def test_who_lost_the_lease_settles_nothing_and_the_other_settles_once(reply):
     assert Message.objects.get(pk=reply.pk).content == "new"
     (paid,) = Reservation.objects.all()
     assert (paid.state, paid.completion_tokens) == ("settled", 2)
+
+
+def test_the_end_waits_for_a_database_that_is_away(reply, monkeypatch):
+    draft, real, tried = replies._claim(reply.pk, now=timezone.now()), replies._record, []
+
+    def record(*given):
+        tried.append(1)
+        if len(tried) < 3:
+            raise OperationalError("the server closed the connection unexpectedly")
+        real(*given)
+
+    monkeypatch.setattr(replies, "_record", record)
+    monkeypatch.setattr(replies, "PAUSE_SECONDS", 0)
+    replies._end(draft, Outcome(state=Reply.State.COMPLETE, text="All of it", completion_tokens=3))
+    assert Message.objects.get(pk=reply.pk).content == "All of it"
+    assert Reservation.objects.get().state == "settled"
 
 
 def test_who_lost_the_lease_shows_nothing_any_more(reply):
