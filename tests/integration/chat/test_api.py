@@ -69,6 +69,22 @@ def test_nobody_sees_or_touches_what_belongs_to_somebody_else(ann, bob):
     assert Message.objects.count() == 2
 
 
+def test_nothing_goes_on_below_a_message_of_somebody_elses_conversation(ann, bob):
+    hers, his = start(ann).json(), start(bob).json()
+    wish = {"client_id": str(uuid.uuid4()), "content": "And then?", "parent": hers["id"]}
+    by_api = post(bob, reverse("api-messages", args=[his["conversation"]]), **wish)
+    by_page = bob.post(reverse("send", args=[his["conversation"]]), wish)
+    assert {by_api.status_code, by_page.status_code} <= {400, 404}
+    assert Message.objects.count() == 4
+
+
+def test_half_a_character_in_a_form_is_stored_as_what_stands_for_it(ann):
+    """A browser cannot send one; whoever does has it replaced before it comes to us."""
+    body = f"client_id={uuid.uuid4()}&content=Hi%ED%A0%80"
+    assert ann.post("/chat", body, content_type="application/x-www-form-urlencoded").status_code in (200, 302)
+    assert Message.objects.get(role="user").content.startswith("Hi\N{REPLACEMENT CHARACTER}")
+
+
 def test_a_stranger_is_asked_to_sign_in(ann):
     reply = start(ann).json()
     stranger = Client()
