@@ -18,6 +18,8 @@ import httpx
 
 # The free plan's limit is not what is measured here: another person goes on before it is reached.
 MESSAGES_A_PERSON = 10
+# Of which nothing is told: they warm caches and connections.
+WARM_UP = 5
 
 
 def signed_in_client(site: str) -> httpx.Client:
@@ -74,18 +76,15 @@ def straight(model: httpx.Client, body: dict[str, object], text: str) -> float:
     raise RuntimeError("the completion ended without text")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200)
-    options = parser.parse_args()
-    site = os.environ.get("SITE_URL", "http://127.0.0.1:8000")
+def table(site: str, model_service: str, *, count: int) -> str:
+    """Medians and p95 of `count` messages and of as many prompts, in turns."""
     client = signed_in_client(site)
     from django.conf import settings
 
-    model = httpx.Client(base_url=settings.INFERENCE_URL, timeout=60)
+    model = httpx.Client(base_url=model_service, timeout=60)
     body = {"system": settings.CHAT_SYSTEM_PROMPT, "sampling": settings.CHAT_SAMPLING, "model": settings.CHAT_MODEL}
     with_site, without = [], []
-    for number in range(options.count + 5):
+    for number in range(count + WARM_UP):
         if number % MESSAGES_A_PERSON == 0:
             client = signed_in_client(site)
         # Not the same words twice: the second of the two would find its prompt computed already.
@@ -96,14 +95,23 @@ def main() -> None:
         site_ms = through_the_site(client, text)
         wait_for_idle(model)
         sample = site_ms, straight(model, body, twin)
-        if number >= 5:  # the first ones warm caches and connections
+        if number >= WARM_UP:
             with_site.append(sample[0])
             without.append(sample[1])
     added = [site_ms - model_ms for site_ms, model_ms in zip(with_site, without, strict=True)]
-    print(f"{'milliseconds to the first token':34}{'median':>9}{'p95':>9}")
+    lines = [f"{'milliseconds to the first token':34}{'median':>9}{'p95':>9}"]
     for name, values in (("through the site", with_site), ("straight to the model", without), ("added", added)):
         p95 = statistics.quantiles(values, n=20)[-1]
-        print(f"{name:34}{statistics.median(values):9.1f}{p95:9.1f}")
+        lines.append(f"{name:34}{statistics.median(values):9.1f}{p95:9.1f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=200)
+    count = parser.parse_args().count
+    site = os.environ.get("SITE_URL", "http://127.0.0.1:8000")
+    print(table(site, os.environ.get("INFERENCE_URL", "http://127.0.0.1:8001"), count=count))
 
 
 if __name__ == "__main__":
