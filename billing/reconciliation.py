@@ -55,7 +55,9 @@ def _customers(now: datetime) -> list[Drift]:
     seen: set[str] = set()
     for facts in stripe.customers():
         seen.add(facts.id)
-        if facts.id in known and facts.currency not in ("", known[facts.id].currency):
+        ours = known[facts.id].currency if facts.id in known else ""
+        # Not to know it yet is not wrong: Stripe refuses another one by itself.
+        if ours and facts.currency not in ("", ours):
             mirror.save_customer(facts, fetch)
             drifts.append(Drift(facts.id, "currency"))
     missing = sorted(known.keys() - seen)

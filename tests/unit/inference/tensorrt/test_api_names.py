@@ -153,5 +153,5 @@ def test_what_is_recorded_waits_for_its_own_kernels(trt: Any) -> None:
 
 
 def test_a_missing_package_is_told_with_what_to_install() -> None:
-    with pytest.raises(api.TensorRTUnavailableError, match=r"parley\[tensorrt\]"):
+    with pytest.raises(api.TensorRTUnavailableError, match=r"pip install '\.\[tensorrt\]'"):
         api.load("no_such_tensorrt")
