@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
@@ -217,13 +218,7 @@ class RetryRelease(APIView):
     @extend_schema(request=None, responses=ReleaseSerializer)
     def post(self, request: Request, release_id: uuid.UUID) -> Response:
         """Go on with one that failed, from the step that did."""
-        release = get_object_or_404(Release, pk=release_id)
-        try:
-            releasing.retry(release, now=timezone.now())
-        except releasing.NotNow as refusal:
-            raise NotNow(str(refusal)) from refusal
-        release.refresh_from_db()
-        return Response(ReleaseSerializer(release).data)
+        return _changed(release_id, releasing.retry)
 
 
 class CancelRelease(APIView):
@@ -233,10 +228,15 @@ class CancelRelease(APIView):
     @extend_schema(request=None, responses=ReleaseSerializer)
     def post(self, request: Request, release_id: uuid.UUID) -> Response:
         """Stop one that is being made."""
-        release = get_object_or_404(Release, pk=release_id)
-        try:
-            releasing.cancel(release, now=timezone.now())
-        except releasing.NotNow as refusal:
-            raise NotNow(str(refusal)) from refusal
-        release.refresh_from_db()
-        return Response(ReleaseSerializer(release).data)
+        return _changed(release_id, releasing.cancel)
+
+
+def _changed(release_id: uuid.UUID, change: Callable[..., None]) -> Response:
+    """The release after `change`; raises `NotNow` where it cannot be now."""
+    release = get_object_or_404(Release, pk=release_id)
+    try:
+        change(release, now=timezone.now())
+    except releasing.NotNow as refusal:
+        raise NotNow(str(refusal)) from refusal
+    release.refresh_from_db()
+    return Response(ReleaseSerializer(release).data)

@@ -9,9 +9,15 @@ from collections.abc import Callable
 PAUSE_SECONDS = 0.05
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 30, what: str = "it did not happen") -> None:
+def wait_until(
+    condition: Callable[[], bool],
+    *,
+    seconds: float = 30,
+    what: str = "it did not happen",
+    pause: float = PAUSE_SECONDS,
+) -> None:
     """Return as soon as `condition` holds; raises AssertionError with `what` when it does not within `seconds`."""
     give_up_at = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up_at, what
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)

@@ -18,23 +18,12 @@ from inference.fetch import fetch
 from inference.tensorrt import api
 from inference.tensorrt.plan import PlanRequest, build_plan
 from inference.tensorrt.precision import PRECISIONS, precision_named
+from tests.unit.inference.tensorrt.test_commands import SHAPE
 from tests.unit.inference.tensorrt.test_plans import CASES, LIMITS, NoiseSource
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for x86-64 Linux and Windows only")
 ROOT = Path(__file__).parents[3]
-DEFAULT = {
-    "model_type": "llama",
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": 49152,
-    "max_position_embeddings": 8192,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 100000.0,
-    "tie_word_embeddings": True,
-}
+DEFAULT = {**SHAPE, "num_hidden_layers": 30}
 EIGHT_BILLION = {
     "model_type": "llama",
     "hidden_size": 4096,

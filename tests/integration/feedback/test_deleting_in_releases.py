@@ -14,7 +14,12 @@ from feedback.models import Erasure, Release
 from feedback.release import building, verify
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import shown
-from tests.integration.feedback.test_erasure_in_releases import everything_in, released, worked_off
+from tests.integration.feedback.test_erasure_in_releases import (
+    everything_in,
+    released,
+    somebody_among_others,
+    worked_off,
+)
 from tests.integration.feedback.test_release import frozen, rated, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +34,7 @@ def reviewer():
 @pytest.fixture
 def reply(reviewer):
     """A rated reply that says SECRET, of somebody whose other chat is in releases as well."""
-    user = factories.consenting_user()
-    for number, person in enumerate([user, factories.consenting_user(), factories.consenting_user()]):
-        rated(factories.conversation(person, ("Hi", f"Hello {number}.")), 1, reviewer)
+    user = somebody_among_others(reviewer)
     reply = factories.conversation(user, ("Name a sweet.", f"{SECRET}, of almonds."))
     rated(reply, 1, reviewer)
     return reply

@@ -74,6 +74,14 @@ def withdraw_by_the_settings_page(user):
 
 
 @pytest.mark.parametrize("door", ["consent", "account"])
+def somebody_among_others(reviewer):
+    """A person with an approved reply in the next release, as two others have."""
+    people = [factories.consenting_user() for _number in range(3)]
+    for number, user in enumerate(people):
+        rated(factories.conversation(user, ("Hi", f"Hello {number}.")), 1, reviewer)
+    return people[0]
+
+
 def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):  # noqa: F811 - the fixture
     first = released()
     assert SECRET in everything_in(storage)

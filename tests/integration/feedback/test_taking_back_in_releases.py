@@ -13,7 +13,12 @@ from feedback.release import building, verify
 from tests import factories
 from tests.integration.feedback.test_better_answers_in_releases import approve
 from tests.integration.feedback.test_comparisons_in_releases import corrected
-from tests.integration.feedback.test_erasure_in_releases import everything_in, released, worked_off
+from tests.integration.feedback.test_erasure_in_releases import (
+    everything_in,
+    released,
+    somebody_among_others,
+    worked_off,
+)
 from tests.integration.feedback.test_release import frozen, rated, storage  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +34,7 @@ def reviewer():
 @pytest.fixture
 def reply(reviewer):
     """A reply that says SECRET, of somebody whose other replies are approved like those of others."""
-    user = factories.consenting_user()
-    for number, person in enumerate([user, factories.consenting_user(), factories.consenting_user()]):
-        rated(factories.conversation(person, ("Hi", f"Hello {number}.")), 1, reviewer)
+    user = somebody_among_others(reviewer)
     return factories.conversation(user, ("Name a sweet.", f"{SECRET}, of almonds."))
 
 

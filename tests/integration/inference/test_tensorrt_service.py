@@ -48,7 +48,7 @@ torch.cuda.get_device_capability = lambda: (8, 9)
 torch.cuda.get_device_name = lambda: "NVIDIA L4"
 torch.cuda.mem_get_info = lambda: (500_000_000, 24_000_000_000)
 """
-"""Python reads it first: a card that torch sees, where no plan fits. Torch is without CUDA, so that fails, too."""
+"""Python reads it first: a card that torch sees, where no plan fits. There is none, so torch on CUDA fails, too."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def on_a_full_gpu(tmp_path_factory: pytest.TempPathFactory, default_model: Path)
         running.stop()
 
 
-@pytest.mark.skipif(torch.backends.cuda.is_built(), reason="torch on CUDA would take the place")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a real GPU torch would take the place")
 def test_a_gpu_that_fails_is_left_for_the_cpu_and_the_log_and_both_addresses_say_why(on_a_full_gpu: Server) -> None:
     described = on_a_full_gpu.client.get(f"/v1/models/{MODEL}").json()
     reason = described["device_reason"]

@@ -67,7 +67,7 @@ from tests.unit.inference.tensorrt.test_plan_cache import REPORT
 def build():
     with Path("built").open("a") as file:
         file.write(f"{os.getpid()} ")
-    time.sleep(1)
+    time.sleep(1)  # until the other one has asked as well, which would build beside this one if nothing held it
     return BuiltPlan(os.urandom(100), REPORT, 1.0)
 
 print("ready", flush=True)
