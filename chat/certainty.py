@@ -12,6 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from chat.characters import storable
 from chat.models import Certainty
 
 # What a reply asks the model service for, in OpenAI's words.
@@ -52,7 +53,10 @@ def _token(entry: dict[str, Any]) -> Token:
         alternatives=[
             (text, round(probability, 3))
             for text, probability in others
-            if text != entry["token"] and probability >= LEAST_ALTERNATIVE and "\ufffd" not in text
+            if text != entry["token"]
+            and probability >= LEAST_ALTERNATIVE
+            and "\ufffd" not in text
+            and text == storable(text)
         ],
     )
 

@@ -22,6 +22,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from chat.characters import storable
 from chat.models import Conversation, Message, Reply
 
 LARGEST_UPLOAD = 30_000_000
@@ -232,7 +233,7 @@ def _part(part: Any) -> str:
 def _clean(value: Any, longest: int) -> str:
     """Text that the database takes: no NUL, no half of a character, not too long."""
     text = value if isinstance(value, str) else ""
-    return text.replace("\0", "").encode(errors="ignore").decode()[:longest].strip()
+    return storable(text)[:longest].strip()
 
 
 def _time(value: Any, now: datetime) -> datetime:

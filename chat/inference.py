@@ -17,6 +17,7 @@ import httpx
 from django.conf import settings
 
 from chat.certainty import Token, tokens_of
+from chat.characters import storable
 
 CONNECT_SECONDS = 2.0
 # The service sends a comment at least this often while a request waits in its queue.
@@ -110,7 +111,7 @@ def complete(body: dict[str, Any], *, seconds: float = 60.0) -> str:
     if response.status_code != httpx.codes.OK:
         raise _error(response.status_code, response.headers, response.content)
     try:
-        return str(response.json()["choices"][0]["message"]["content"] or "")
+        return storable(str(response.json()["choices"][0]["message"]["content"] or ""))
     except (ValueError, LookupError, TypeError) as error:
         raise ModelUnavailable("the model service answered in another shape") from error
 
@@ -228,7 +229,7 @@ def _chunk(line: str) -> Chunk | None:
         raise ModelUnavailable(str(data["error"].get("code") or "error in the stream"))
     choice = data["choices"][0] if data.get("choices") else {}
     return Chunk(
-        text=choice.get("delta", {}).get("content") or "",
+        text=storable(choice.get("delta", {}).get("content") or ""),
         finish_reason=choice.get("finish_reason"),
         usage=data.get("usage") or {},
         receipt=data.get("parley") or {},

@@ -7,9 +7,11 @@ were already shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +32,8 @@ from pygments.util import ClassNotFound
 
 # Highlighting costs more than all else; a block longer than this stays plain, so that streaming it stays quick.
 HIGHLIGHT_CHARACTERS = 20_000
+# What ends a line: https://spec.commonmark.org/0.31.2/#line-ending
+_LINE_END = re.compile(r"\r\n?|\n")
 
 _MATHML_TAGS = {
     "math", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub", "msup", "msubsup",
@@ -212,7 +216,7 @@ class BlockRenderer:
         Not while the last block's first line may still grow: `***` after a paragraph is a rule, `***so***` is text.
         """
         start = _offset_of_line(tail, last_block_line)
-        if "\n" not in tail[start:]:
+        if not _LINE_END.search(tail, start):
             return
         self._closed_characters += start
         self._closed_blocks += count
@@ -244,7 +248,5 @@ def _top_level_blocks(text: str) -> list[tuple[int, list[Token]]]:
 
 
 def _offset_of_line(text: str, line: int) -> int:
-    offset = 0
-    for _number in range(line):
-        offset = text.index("\n", offset) + 1
-    return offset
+    ends = islice(_LINE_END.finditer(text), line)
+    return max((end.end() for end in ends), default=0)

@@ -20,6 +20,7 @@ from accounts.models import ApiKey, User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
 from chat import ahead, choices, inference, offer, prompt, streams, tree
+from chat.characters import storable
 from chat.documents import attaching
 from chat.models import MAX_MESSAGE_CHARACTERS, Clarification, Conversation, Message, Reply
 from chat.signals import conversations_deleted, person_acted, reply_queued
@@ -252,7 +253,7 @@ def checked(content: str) -> str:
             _("This message has %(count)s characters; at most %(limit)s can be sent at once. Shorten it or split it.")
             % {"count": f"{len(content):,}", "limit": f"{MAX_MESSAGE_CHARACTERS:,}"},
         )
-    if "\0" in content or any("\ud800" <= character <= "\udfff" for character in content):
+    if content != storable(content):
         raise BadMessage(
             "bad_characters",
             _("This message has characters that are not text (NUL or half a character). Remove them and send again."),

@@ -111,7 +111,7 @@ def _left_alone(now: datetime) -> QuerySet[Message]:
 
 def _is_first(answer: Message) -> bool:
     beside = Message.objects.filter(parent=answer.parent_id).order_by("created_at", "id")
-    return bool(beside.values_list("pk", flat=True)[0] == answer.pk)
+    return bool(beside.values_list("pk", flat=True).first() == answer.pk)
 
 
 def _asked_before(question: Message) -> Message | None:

@@ -1,4 +1,4 @@
-"""A reply that runs into a loop, with the real model: it is noticed, cut, written on once, and said so."""
+"""Replies that go wrong, with the real model: a loop is cut and written on once; odd characters harm nothing."""
 
 import uuid
 
@@ -9,6 +9,9 @@ from django.utils import timezone
 from accounts.models import User
 from chat import repetition, sending
 from chat.models import Reply
+from inference.fetch import CHAT_MODEL
+from inference.tokenizer import load_tokenizer
+from inference.weights import open_weights
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -60,3 +63,14 @@ def test_whoever_goes_on_after_a_crash_keeps_the_penalties(begun):
     assert reply.timings["left_a_loop"]
     assert reply.message.content.startswith(BEGUN), "it was cut once more"
     assert " ship" * 10 not in reply.message.content.removeprefix(BEGUN)
+
+
+def test_a_reply_of_odd_characters_ends_as_any_other(begun):
+    tokenizer = load_tokenizer(open_weights(CHAT_MODEL.path()))
+    odd = ["\r", "\0", " a", "#"]
+    biases = {str(tokenizer.encode_text(text)[0]): 90 for text in odd}
+    sampling = {"temperature": 1.0, "frequency_penalty": 2.0, "logit_bias": biases}
+    reply = ended(begun(checkpoint="", sampling=sampling, max_tokens=80, keeps_certainty=True))
+    assert (reply.state, reply.attempts) == ("complete", 1)
+    assert "\r" in reply.message.content, repr(reply.message.content)
+    assert "\0" not in reply.message.content

@@ -73,7 +73,6 @@ def withdraw_by_the_settings_page(user):
     assert client.post(reverse("change_consent"), {}).status_code == 302
 
 
-@pytest.mark.parametrize("door", ["consent", "account"])
 def somebody_among_others(reviewer):
     """A person with an approved reply in the next release, as two others have."""
     people = [factories.consenting_user() for _number in range(3)]
@@ -82,6 +81,7 @@ def somebody_among_others(reviewer):
     return people[0]
 
 
+@pytest.mark.parametrize("door", ["consent", "account"])
 def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):  # noqa: F811 - the fixture
     first = released()
     assert SECRET in everything_in(storage)

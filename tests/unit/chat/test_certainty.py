@@ -34,6 +34,12 @@ def test_places_are_counted_in_characters() -> None:
     assert [(span["start"], span["end"]) for span in recorder.spans("湖水🙂")] == [(1, 2), (2, 3)]
 
 
+def test_what_no_database_stores_is_no_alternative() -> None:
+    others = [{"token": text, "logprob": -1.0} for text in ("sea", "\0", "\ud83d", "\ufffd")]
+    entry = {"token": "lake", "logprob": -2.0, "bytes": list(b"lake"), "top_logprobs": others}
+    assert [text for text, _probability in tokens_of({"content": [entry]})[0].alternatives] == ["sea"]
+
+
 def test_tokens_beyond_a_cut_and_a_new_stream_after_it() -> None:
     recorder = recorded(token("one ", 0.1), token("two ", 0.1), token("two ", 0.1))
     recorder.begin(8)

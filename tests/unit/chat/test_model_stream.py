@@ -38,6 +38,12 @@ async def read(parts: Sequence[bytes], told: list[str]) -> None:
                 told.extend(chunk.text for chunk in together)
 
 
+async def test_what_no_database_stores_is_left_out() -> None:
+    told: list[str] = []
+    await read([b'data: {"choices": [{"delta": {"content": "a\\u0000b\\ud83dc\\r"}}]}\n\n', DONE], told)
+    assert told == ["abc\r"]
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 50, 10_000])
 async def test_the_words_come_whole_and_in_order_wherever_they_are_cut(size: int) -> None:
     told: list[str] = []

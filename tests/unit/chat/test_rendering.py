@@ -4,6 +4,8 @@ import random
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat.rendering import BlockRenderer, render, render_blocks
 
@@ -52,6 +54,13 @@ last
 """
 
 
+PIECES = [
+    *("\n", "\n\n", "\r", "\r\n", "\x00", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\t", " ", "    "),
+    *("# ", "- ", "* ", "***", "> ", "1. ", "```", "```py", "~~~", "---", "===", "`", "[a](", "<b>", "\\", "&amp;"),
+    *("a", "b ", "中", "🙂"),
+]
+
+
 def streamed(text: str, cuts: list[int]) -> list[str]:
     renderer = BlockRenderer()
     shown: dict[int, str] = {}
@@ -69,6 +78,16 @@ def test_a_streamed_reply_ends_up_as_the_same_blocks_as_a_whole_one(seed):
 
 def test_every_single_character_step_ends_the_same():
     assert streamed(SAMPLE, list(range(len(SAMPLE)))) == render_blocks(SAMPLE)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_whatever_ends_lines_and_begins_blocks_ends_up_as_the_same_blocks(text):
+    assert streamed(text, list(range(len(text)))) == render_blocks(text)
+
+
+@given(st.text(max_size=40))
+def test_no_text_is_too_odd_to_be_streamed(text):
+    streamed(text, list(range(len(text))))
 
 
 def test_only_the_last_blocks_are_rendered_again():
