@@ -50,6 +50,7 @@ _PARTICULARS = {
     "language": "en",
     "prompt_form": "shown",
     "n_reviews": 1,
+    "agreement": 1.0,
     "strength": 0,
     "confidence": 0.7,
     "winner": "",

@@ -39,6 +39,7 @@ _METADATA = {
     "rule_version": "int32",
     "confidence": "float32",
     "n_reviews": "int32",
+    "agreement": "float32",
     "weight": "float32",
     "strength": "int32",
 }

@@ -138,6 +138,6 @@ def _fields(record_set: str, files: str, column: str, tree: Mapping[str, str]) -
         source: dict[str, Any] = {"fileSet": {"@id": files}, "extract": {"column": column}}
         if part:
             source["transform"] = {"jsonPath": f"$.{part}"}
-        kind = {"label": "sc:Boolean", "turn": "sc:Integer"}.get(column, "sc:Text")
+        kind = {"label": "sc:Boolean", "turn": "sc:Integer", "margin": "sc:Float"}.get(column, "sc:Text")
         found.append({"@type": "cr:Field", "@id": name, "name": name, "dataType": kind, "source": source})
     return found

@@ -99,14 +99,15 @@ offered AS (
     END AS refusal
     FROM offered CROSS JOIN moment
 ), reviews AS (
-    SELECT event_id, count(*) AS n FROM feedback_reviewdecision GROUP BY event_id
+    SELECT event_id, count(*) AS n, avg((verdict = 'approved')::int) AS agreement
+    FROM feedback_reviewdecision GROUP BY event_id
 ), taken AS (
     INSERT INTO feedback_releasemember
-        (release_id, batch, kind, event_id, ideal_text, ideal_from, corrections, n_reviews, weight)
+        (release_id, batch, kind, event_id, ideal_text, ideal_from, corrections, n_reviews, agreement, weight)
     SELECT %(release)s,
         (dense_rank() OVER (ORDER BY placed.user_id, placed.conversation_id) - 1) / %(per_batch)s,
         placed.kind, placed.event_id, placed.ideal_text, placed.ideal_from, placed.corrections,
-        COALESCE(reviews.n, 0), COALESCE(doubted.weight, 1)
+        COALESCE(reviews.n, 0), COALESCE(reviews.agreement, 1), COALESCE(doubted.weight, 1)
     FROM placed LEFT JOIN reviews ON reviews.event_id = placed.event_id
     LEFT JOIN unnest(%(doubted)s::uuid[], %(weights)s::float8[]) AS doubted (user_id, weight)
         ON doubted.user_id = placed.user_id

@@ -138,6 +138,8 @@ class ReleaseMember(models.Model):
     # Corrections of the rated reply that its reviewers saw and the person had not taken back.
     corrections = ArrayField(models.UUIDField(), default=list)
     n_reviews = models.PositiveIntegerField()
+    # The share of its readers who approved of it; 1 where nobody had to read it.
+    agreement = models.FloatField(default=1.0)
     # How far the rater was believed when the release was frozen: between 0 and 1.
     weight = models.FloatField(default=1.0)
 

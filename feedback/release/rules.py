@@ -76,6 +76,7 @@ class Member:
     locale: str
     model_version: str
     n_reviews: int
+    agreement: float
     ideal_text: str
     content: str
     weight: float = 1.0
@@ -179,6 +180,7 @@ class Candidate:
     other_model: str = ""
     winner: str = ""
     strength: int = 0
+    agreement: float = 1.0
     weight: float = 1.0
     # Of a tree what is known of each message beside its text, as JSON; the texts are in `prompt`, in the same order.
     nodes: str = ""
@@ -188,7 +190,14 @@ class Candidate:
         """Names the row by its content alone."""
         said = [self.config, self.prompt, self.chosen, self.rejected, self.label]
         about = [self.rule, RULES_VERSION, self.confidence, self.model_version, self.locale, self.language]
-        more = [self.n_reviews, self.reasons, self.prompt_form, self.weight, *([self.nodes] if self.nodes else [])]
+        more = [
+            self.n_reviews,
+            self.agreement,
+            self.reasons,
+            self.prompt_form,
+            self.weight,
+            *([self.nodes] if self.nodes else []),
+        ]
         # Two people who vote alike on the same words are two votes.
         vote = [self.other_model, self.winner, self.strength, *map(str, self.source_events if self.winner else ())]
         return _sha256(json.dumps([said, about, more, vote], ensure_ascii=False))
@@ -352,6 +361,7 @@ def _row(
         locale=first.locale,
         language="",
         n_reviews=sum(member.n_reviews for member in members),
+        agreement=min(member.agreement for member in members),
         reasons=tuple(sorted({reason for member in members for reason in member.reasons})),
         prompt_form=prompt.form,
         weight=min(member.weight for member in members),

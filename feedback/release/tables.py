@@ -21,6 +21,7 @@ METADATA = pa.struct(
         pa.field("locale", pa.string(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
         pa.field("n_reviews", pa.int32(), nullable=False),
+        pa.field("agreement", pa.float32(), nullable=False),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),
         pa.field("prompt_form", pa.string(), nullable=False),
         pa.field("weight", pa.float32(), nullable=False),
@@ -29,7 +30,7 @@ METADATA = pa.struct(
 )
 # Of each config the columns beside `id` and `metadata`, and the flat column each is made of.
 COLUMNS: dict[str, dict[str, str]] = {
-    "preference": {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
+    "preference": {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected", "margin": "margin"},
     "unpaired": {"prompt": "prompt", "completion": "chosen", "label": "label"},
     "sft": {"prompt": "prompt", "completion": "chosen"},
     "prompts": {"prompt": "prompt"},
@@ -46,11 +47,14 @@ COLUMNS: dict[str, dict[str, str]] = {
 # The kinds of those columns that are not messages.
 KINDS: dict[str, pa.DataType] = {
     "label": pa.bool_(),
+    "margin": pa.float32(),
     "model_a": pa.string(),
     "model_b": pa.string(),
     "winner": pa.string(),
     "turn": pa.int32(),
 }
+# The highest `strength` that a preference can have.
+STRONGEST = 3
 # What a reader gains from a dictionary of: few different values. Everything else is written as it is.
 DICTIONARIES = [
     "prompt.list.element.role",
@@ -95,6 +99,7 @@ FLAT = pa.schema(
         ("locale", pa.string()),
         ("language", pa.string()),
         ("n_reviews", pa.int32()),
+        ("agreement", pa.float32()),
         ("reasons", pa.list_(pa.string())),
         ("prompt_form", pa.string()),
         ("weight", pa.float32()),
@@ -115,6 +120,7 @@ PARTICULARS = (
     "language",
     "prompt_form",
     "n_reviews",
+    "agreement",
     "strength",
     "confidence",
     "winner",
@@ -132,6 +138,7 @@ def nested(config: str, flat: pa.RecordBatch) -> pa.Table:
         "conversation_a": lambda: _conversation(flat, "chosen"),
         "conversation_b": lambda: _conversation(flat, "rejected"),
         "turn": lambda: _turn(flat),
+        "margin": lambda: _margin(flat),
     }
     wanted = schema(config)
     metadata = pa.StructArray.from_arrays([flat.column(field.name) for field in METADATA], fields=list(METADATA))
@@ -157,6 +164,11 @@ def _conversation(flat: pa.RecordBatch, answer: str) -> pa.Array:
 def _turn(flat: pa.RecordBatch) -> pa.Array:
     """How many questions were asked."""
     return pa.array([roles.count("user") for roles in flat.column("prompt_roles").to_pylist()], pa.int32())
+
+
+def _margin(flat: pa.RecordBatch) -> pa.Array:
+    """By how much the reward of `chosen` should be the higher: thirds, as Llama 2 was trained (arXiv 2307.09288)."""
+    return pa.compute.divide(flat.column("strength").cast(pa.float32()), pa.scalar(STRONGEST, pa.float32()))
 
 
 def _answer(texts: pa.Array) -> pa.Array:

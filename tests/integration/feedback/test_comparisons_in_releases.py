@@ -70,6 +70,7 @@ def test_a_preferred_reply_is_a_vote_and_a_pair(storage):  # noqa: F811 - the fi
     (pair,) = rows(release, "preference")
     assert pair["chosen"][0]["content"] == "Blue, like the sea."
     assert pair["rejected"][0]["content"] == "Red, like a rose."
+    assert pair["margin"] == 1.0
     about = pair["metadata"]
     assert (about["rule"], about["confidence"], about["strength"], about["reasons"]) == ("pairwise", 1.0, 3, ["clear"])
     assert set(release.rows.values_list("source_events", flat=True).distinct()[0]) == {comparison.pk}

@@ -12,7 +12,7 @@ from feedback import capture, comparing, review
 from feedback.models import Rating, Release
 from feedback.release import measures, store, verify
 from tests import factories, reviewing
-from tests.integration.feedback.test_comparisons_in_releases import shown
+from tests.integration.feedback.test_comparisons_in_releases import rows, shown
 from tests.integration.feedback.test_erasure_in_releases import worked_off
 from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
 
@@ -46,6 +46,14 @@ def choose(number, choice, left, right):
     comparing.answer(
         comparison_id=one.pk, user=user, choice=choice, exposure={"left_ms": 900, "right_ms": 900}, now=timezone.now()
     )
+
+
+def test_a_row_says_which_share_of_its_readers_approved(read_by_two):
+    read = {
+        row["completion"][0]["content"][-2]: (row["metadata"]["n_reviews"], round(row["metadata"]["agreement"], 3))
+        for row in rows(sealed(**UNSPLIT), "sft")
+    }
+    assert read == {"0": (2, 1.0), "1": (2, 1.0), "3": (3, 0.667)}
 
 
 def test_the_card_says_how_far_reviewers_agreed_rejected_ratings_too(read_by_two):

@@ -17,6 +17,7 @@ SAID = {
     "language": "zh",
     "prompt_form": "shown",
     "n_reviews": 2,
+    "agreement": 0.75,
     "strength": 1,
     "confidence": 0.7,
     "winner": "model_a",

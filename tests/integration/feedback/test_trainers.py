@@ -128,6 +128,7 @@ def test_a_reward_model_trains_on_preference(folder, model_folder, tmp_path):
         train_dataset=train_split(folder, "preference"),
         processing_class=tokenizer_of(model_folder),
     )
+    assert "margin" in next(iter(trainer.get_train_dataloader()))
     assert trained(trainer)
 
 
@@ -181,7 +182,8 @@ def nulls_in(array: pa.Array) -> int:
 def test_no_column_has_a_name_or_a_gap_that_trips_a_trainer(folder, config):
     """Names that TRL takes for something else, nulls at any depth, and labels that are no booleans."""
     rows: Dataset = train_split(folder, config)
-    assert not RESERVED & set(rows.column_names)
+    # A margin means what TRL's reward trainer takes it for; it wants a number in every row.
+    assert RESERVED & set(rows.column_names) == ({"margin"} if config == "preference" else set())
     assert [name for name in rows.column_names if nulls_in(rows.data.column(name).combine_chunks())] == []
     for row in rows:
         assert all(set(message) == {"role", "content"} for message in row["prompt"])
