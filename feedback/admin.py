@@ -96,7 +96,7 @@ class ReleaseAdmin(ReadOnly):
     list_display = ["name", "state", "progress", "rows_done", "created_at", "finished_at"]
     list_filter = ["state", "is_dry_run"]
     readonly_fields = ["progress"]
-    actions = ["cancel", "retry", "verify"]
+    actions = ["cancel", "retry", "verify", "check_loading"]
 
     class Media:
         js = (Script("feedback/admin_progress.js", type="module"),)
@@ -153,3 +153,15 @@ class ReleaseAdmin(ReadOnly):
                 )
             else:
                 self.message_user(request, _("Whole: %(release)s.") % {"release": release})
+
+    @admin.action(description=_("Open the files with `datasets`"), permissions=["release"])
+    def check_loading(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        for release in chosen:
+            try:
+                releasing.check_loading(release, now=timezone.now())
+            except releasing.NotNow:
+                text = _("Not opened, as it has no files: %(release)s.")
+                self.message_user(request, text % {"release": release}, messages.WARNING)
+            else:
+                text = _("Being opened, its page will say what came of it: %(release)s.")
+                self.message_user(request, text % {"release": release})

@@ -10,6 +10,7 @@ urlpatterns = [
     path("releases", releases_api.Releases.as_view(), name="api-releases"),
     path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
     path("releases/<uuid:release_id>/verify", releases_api.VerifyRelease.as_view(), name="api-release-verify"),
+    path("releases/<uuid:release_id>/load-check", releases_api.LoadRelease.as_view(), name="api-release-load-check"),
     path("releases/<uuid:release_id>/diff", releases_api.CompareReleases.as_view(), name="api-release-diff"),
     path("releases/<uuid:release_id>/retry", releases_api.RetryRelease.as_view(), name="api-release-retry"),
     path("releases/<uuid:release_id>/cancel", releases_api.CancelRelease.as_view(), name="api-release-cancel"),

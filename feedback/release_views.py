@@ -20,7 +20,7 @@ from accounts.sending_files import SentFile
 from feedback import releasing
 from feedback.release import downloads, funnel
 from feedback.release.freezing import NothingToRelease
-from feedback.release.models import MAY_RELEASE, Release
+from feedback.release.models import MAY_RELEASE, LoadCheck, Release
 from feedback.release.specification import BadSpecification, specification
 
 SHOWN = 50
@@ -57,6 +57,7 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     release = get_object_or_404(Release.objects.data_sets().select_related("parent", "made_by"), pk=release_id)
     is_sealed = release.state == Release.State.SEALED
     links = downloads.links(release, user=_person(request)) if is_sealed else []
+    load_check = LoadCheck.objects.filter(release=release).first() if is_sealed else None
     context = {
         "release": release,
         "progress": releasing.progress(release),
@@ -64,7 +65,8 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
         "links": links,
         "is_broken": is_sealed and not links,
         "taken": release.downloads.select_related("user").order_by("-at")[:SHOWN],
-        "is_busy": release.is_unfinished,
+        "load_check": load_check,
+        "is_busy": release.is_unfinished or (load_check is not None and load_check.checked_at is None),
         "successor": release.children.first(),
     }
     return render(request, "feedback/release.html", context)
@@ -119,6 +121,18 @@ def retry_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
         releasing.retry(release, now=timezone.now())
     except releasing.NotNow:
         messages.info(request, _("There is nothing to try again."))
+    return redirect("release", release.pk)
+
+
+@login_required
+@permission_required(MAY_RELEASE, raise_exception=True)
+@require_POST
+def load_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
+    release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
+    try:
+        releasing.check_loading(release, now=timezone.now())
+    except releasing.NotNow:
+        messages.info(request, _("There are no files to open."))
     return redirect("release", release.pk)
 
 

@@ -25,7 +25,7 @@ from rest_framework.views import APIView
 from accounts.api_pages import NewestFirst
 from accounts.models import ApiKey, User
 from feedback import releasing
-from feedback.models import Release
+from feedback.models import LoadCheck, Release
 from feedback.release import downloads, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.models import MAY_RELEASE
@@ -189,6 +189,35 @@ class VerifyRelease(APIView):
         """Read every file of a release and hold it against the manifest."""
         found = verify.problems(get_object_or_404(Release.objects.data_sets(), pk=release_id))
         return Response(VerdictSerializer({"is_whole": not found, "problems": found}).data)
+
+
+class LoadCheckSerializer(serializers.ModelSerializer[LoadCheck]):
+    class Meta:
+        model = LoadCheck
+        fields = ["asked_at", "checked_at", "rows", "error"]
+
+
+class LoadRelease(APIView):
+    throttle_classes = [VerifyThrottle]
+
+    required_scope = ApiKey.Scope.RELEASES
+    permission_classes = PERMISSIONS
+
+    @extend_schema(request=None, responses={202: LoadCheckSerializer})
+    def post(self, request: Request, release_id: uuid.UUID) -> Response:
+        """Have a worker open every config of a release with `datasets`, and count its rows."""
+        release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
+        try:
+            asked = releasing.check_loading(release, now=timezone.now())
+        except releasing.NotNow as refusal:
+            raise NotNow(str(refusal)) from refusal
+        return Response(LoadCheckSerializer(asked).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=LoadCheckSerializer)
+    def get(self, request: Request, release_id: uuid.UUID) -> Response:
+        """What came of it; `checked_at` is null until a worker has done it."""
+        asked = LoadCheck.objects.filter(release__is_dry_run=False)
+        return Response(LoadCheckSerializer(get_object_or_404(asked, pk=release_id)).data)
 
 
 class CompareReleases(APIView):

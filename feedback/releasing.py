@@ -13,9 +13,9 @@ from django.db.models import Count, Q
 from accounts.models import User
 from feedback.release import erasing
 from feedback.release.freezing import Frozen, freeze
-from feedback.release.models import Release, ReleaseChunk
+from feedback.release.models import LoadCheck, Release, ReleaseChunk
 from feedback.release.specification import Specification
-from feedback.release.waking import enqueue
+from feedback.release.waking import enqueue, enqueue_load_check
 
 
 class NotNow(ValueError):  # noqa: N818
@@ -66,6 +66,18 @@ def retry(release: Release, *, now: datetime) -> None:
             raise NotNow(f"{release.name} has not failed.")
         release.chunks.filter(done_at=None).update(failures=0, lease_until=None)
         transaction.on_commit(lambda: enqueue(release), robust=True)
+
+
+def check_loading(release: Release, *, now: datetime) -> LoadCheck:
+    """Have a worker open the files with `datasets`; the outcome is in the row. Raises `NotNow`."""
+    if release.is_dry_run or release.state != Release.State.SEALED:
+        raise NotNow(f"{release.name} has no files to open: it is {release.state}.")
+    with transaction.atomic():
+        asked, _is_new = LoadCheck.objects.update_or_create(
+            release=release, defaults={"asked_at": now, "checked_at": None, "rows": {}, "error": ""}
+        )
+        transaction.on_commit(lambda: enqueue_load_check(release), robust=True)
+    return asked
 
 
 def sweep(*, now: datetime) -> int:

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from feedback import releasing, signals
+from feedback.models import Release
 from feedback.release import erasing
 
 
@@ -14,6 +15,13 @@ def build_release(release_id: str) -> None:
     from feedback.release import building  # Arrow with it, which workers that write replies never need
 
     building.work(uuid.UUID(release_id))
+
+
+@shared_task(name="feedback.tasks.load_check", acks_late=True)
+def load_check(release_id: str) -> None:
+    from feedback.release import loading  # Arrow, as above
+
+    loading.check_apart(Release.objects.get(pk=release_id))
 
 
 @shared_task(name="feedback.tasks.erase", acks_late=True)

@@ -34,5 +34,6 @@ urlpatterns = [
     path("releases/<uuid:release_id>", release_views.release_detail, name="release"),
     path("releases/<uuid:release_id>/cancel", release_views.cancel_release, name="cancel-release"),
     path("releases/<uuid:release_id>/retry", release_views.retry_release, name="retry-release"),
+    path("releases/<uuid:release_id>/load-check", release_views.load_release, name="load-release"),
     path("releases/files/<str:token>", release_views.download, name="release-file"),
 ]

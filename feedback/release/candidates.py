@@ -33,8 +33,8 @@ from feedback.release.trees import trees
 
 _MEMBERS = """
 SELECT member.event_id, event.user_id, message.id, message.parent_id, event.value > 0, event.reasons, event.locale,
-    COALESCE(event.snapshot ->> 'model_version', ''), member.n_reviews, member.agreement, member.ideal_text, message.content,
-    member.weight, ARRAY(
+    COALESCE(event.snapshot ->> 'model_version', ''), member.n_reviews, member.agreement, member.ideal_text,
+    message.content, member.weight, ARRAY(
         SELECT ARRAY[correction.quote, correction.right_text] FROM feedback_correction correction
         WHERE correction.id = ANY(member.corrections) ORDER BY correction.created_at, correction.id
     ), member.corrections, member.ideal_from, reply.system_prompt, reply.prompt_turns, reply.max_tokens

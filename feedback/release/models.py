@@ -319,6 +319,20 @@ class TrainedModel(models.Model):
         return self.model_version
 
 
+class LoadCheck(models.Model):
+    """Whether a release opens with `datasets`: what came of it when somebody asked last."""
+
+    release = models.OneToOneField(Release, primary_key=True, on_delete=models.CASCADE, related_name="load_check")
+    asked_at = models.DateTimeField()
+    # Nothing where it is still to be done.
+    checked_at = models.DateTimeField(null=True, blank=True)
+    rows = models.JSONField(default=dict, help_text="By config and split, as they were opened.")
+    error = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return self.error or str(self.rows)
+
+
 class ReleaseDownload(models.Model):
     """Somebody took a file of a release."""
 

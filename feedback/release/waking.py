@@ -13,6 +13,11 @@ def enqueue_erasing() -> None:
     current_app.send_task("feedback.tasks.erase")
 
 
+def enqueue_load_check(release: Release) -> None:
+    """A worker is told that somebody wants to know whether a release opens."""
+    current_app.send_task("feedback.tasks.load_check", [str(release.pk)])
+
+
 def enqueue(release: Release) -> None:
     """As many workers as one release may have are told that it has steps to do."""
     for _worker in range(settings.RELEASE_WORKERS):

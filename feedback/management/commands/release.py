@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from feedback import releasing
 from feedback.models import Release, TrainedModel
-from feedback.release import building, evaluations, funnel, shards, store, verify
+from feedback.release import building, evaluations, funnel, loading, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import BadSpecification, specification
 
@@ -112,17 +112,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{changed.config:12} +{changed.added:,} -{changed.removed:,} ={changed.kept:,}")
 
     def _load(self, release: Release) -> None:
-        try:
-            from datasets import load_dataset
-        except ImportError as missing:
-            raise CommandError("This needs the `train` extra: pip install parley[train]") from missing
-        if found := verify.problems(release):
-            raise CommandError("; ".join(found))
-        written = release.chunks.filter(rows__gt=0).exclude(config=shards.TREES)
-        with store.local(release.folder) as folder:
-            for config in sorted(set(written.values_list("config", flat=True))):
-                opened = load_dataset(folder, config)  # a folder of our own  # nosec B615
-                self.stdout.write(f"{config}: {opened}")
+        found = loading.check(release, now=timezone.now())
+        if found.error:
+            raise CommandError(found.error)
+        for config, splits in found.rows.items():
+            self.stdout.write(f"{config}: {', '.join(f'{count:,} rows of {split}' for split, count in splits.items())}")
 
 
 def _release(version: int) -> Release:

@@ -181,6 +181,18 @@ def test_the_page_of_a_release_follows_it_to_its_end(new_page: NewPage, reviewer
     expect(state).to_contain_text("The disk is full")
 
 
+def test_a_release_is_opened_by_a_worker_as_trainers_do(new_page: NewPage, stack: Stack, reviewer: User) -> None:
+    rating = rate(factories.consenting_user(), "How tall is the tower?", "330 m.", 1)
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    page = new_page(reviewer)
+    page.goto("/feedback/releases/")
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("button", name="Open the files with datasets").click(timeout=60_000)
+    expect(page.get_by_text("are being opened with datasets")).to_be_visible()
+    opened = page.locator("dd", has_text="unpaired: ")
+    expect(opened).to_contain_text(re.compile(r"sft: \w+ 1prompts: \w+ 1unpaired: \w+ 1"), timeout=60_000)
+
+
 def test_the_page_of_a_release_asks_again_where_no_answer_comes(new_page: NewPage, reviewer: User) -> None:
     release = being_made(904)
     page = new_page(reviewer)

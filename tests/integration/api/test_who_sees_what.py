@@ -47,11 +47,13 @@ STAFF_ONLY = {
     "release": ENGINEERS,
     "cancel-release": ENGINEERS,
     "retry-release": ENGINEERS,
+    "load-release": ENGINEERS,
     "api-release": ENGINEERS,
     "api-release-cancel": ENGINEERS,
     "api-release-retry": ENGINEERS,
     "api-release-diff": ENGINEERS,
     "api-release-verify": ENGINEERS,
+    "api-release-load-check": ENGINEERS,
     "support-conversation": {"support", "admin"},
 }
 REFUSED = {302, 401, 403, 404, 405}

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+import tempfile
 import uuid
 
 import pytest
@@ -17,8 +19,8 @@ from accounts.webhooks import endpoints
 from billing.models import Plan
 from billing.plans import seed_plans
 from feedback import releasing
-from feedback.models import Release
-from feedback.release import building, store
+from feedback.models import LoadCheck, Release
+from feedback.release import building, loading, store
 from feedback.release.specification import BadSpecification, specification
 from tests import factories
 from tests.integration.feedback.test_release import frozen, sealed, some_ratings, storage  # noqa: F401 - a fixture
@@ -168,6 +170,58 @@ def test_releases_are_verified_and_compared_with_a_key_and_by_command(reviewer, 
     assert client.get(f"/api/releases/{uuid.uuid4()}/verify").status_code == 404
 
 
+def test_a_release_is_opened_as_trainers_do_and_nothing_is_left_behind(reviewer, tmp_path, monkeypatch, capsys):
+    some_ratings(reviewer, 2)
+    release = sealed(test_share=0.0, validation_share=0.0)
+    client, address = caller(reviewer, "releases"), f"/api/releases/{release.pk}/load-check"
+    assert client.get(address).status_code == 404
+    asked = client.post(address)
+    assert asked.status_code == 202
+    assert (asked.json()["checked_at"], client.get(address).json()) == (None, asked.json())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "kept")
+    call_command("release", "load-check", "1")
+    told = client.get(address).json()
+    assert told["rows"] == {
+        "preference": {"train": 4},
+        "prompts": {"train": 2},
+        "sft": {"train": 4},
+        "unpaired": {"train": 4},
+    }
+    assert "preference: 4 rows of train" in capsys.readouterr().out
+    assert (told["error"], told["checked_at"] is not None) == ("", True)
+    assert list(tmp_path.rglob("*.arrow")) == []
+    page = Client()
+    page.force_login(reviewer)
+    assert "Opened with datasets" in page.get(reverse("release", args=[release.pk])).content.decode()
+    store.write(f"{release.folder}/README.md", b"changed")
+    with pytest.raises(CommandError, match=r"README\.md was changed"):
+        call_command("release", "load-check", "1")
+    assert client.get(address).json()["error"] == "README.md was changed"
+
+
+def test_what_has_no_files_is_not_opened(reviewer):
+    some_ratings(reviewer, 1)
+    release = frozen()
+    address = f"/api/releases/{release.pk}/load-check"
+    refused = caller(reviewer, "releases").post(address)
+    assert refused.status_code == 409
+    assert "has no files to open" in refused.content.decode()
+    page = Client()
+    page.force_login(reviewer)
+    page.post(reverse("load-release", args=[release.pk]))
+    assert "There are no files to open." in page.get(reverse("release", args=[release.pk])).content.decode()
+
+
+def test_a_process_that_dies_while_it_opens_a_release_says_so(reviewer, monkeypatch):
+    some_ratings(reviewer, 1)
+    release = sealed()
+    releasing.check_loading(release, now=timezone.now())
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    loading.check_apart(release)
+    assert "was killed" in LoadCheck.objects.get(release=release).error
+
+
 def test_nobody_else_gets_in(reviewer):
     some_ratings(reviewer, 1)
     release_id = make(caller(reviewer, "releases")).json()["id"]
@@ -175,7 +229,7 @@ def test_nobody_else_gets_in(reviewer):
     for client in strangers:
         assert make(client).status_code == 403
         assert client.get("/api/releases").status_code == 403
-        for address in ("", "/verify", f"/diff?other={release_id}"):
+        for address in ("", "/verify", "/load-check", f"/diff?other={release_id}"):
             assert client.get(f"/api/releases/{release_id}{address}").status_code == 403
         assert client.post(f"/api/releases/{release_id}/cancel").status_code == 403
     assert make(Client()).status_code in (401, 403)
