@@ -49,8 +49,9 @@ class Keys:
 # Appends text and events at once if this attempt still owns the reply and the text is where the writer thinks it is.
 # Returns 'lost' (another attempt owns it), 'gap' (the stream was lost: publish everything again), 'stop' or 'ok'.
 _APPEND = """
-local owner = redis.call('GET', KEYS[3])
-if owner and tonumber(owner) > tonumber(ARGV[1]) then return 'lost' end
+local owner, mine = tonumber(redis.call('GET', KEYS[3]) or 0), tonumber(ARGV[1])
+if owner > mine then return 'lost' end
+if owner < mine then redis.call('SET', KEYS[3], mine) end
 if redis.call('STRLEN', KEYS[2]) ~= tonumber(ARGV[2]) then return 'gap' end
 if ARGV[3] ~= '' then redis.call('APPEND', KEYS[2], ARGV[3]) end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]

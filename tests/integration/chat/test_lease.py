@@ -122,6 +122,25 @@ def test_who_lost_the_lease_shows_nothing_any_more(reply):
     assert background.run(write_in_turns()) == "One two"
 
 
+def test_who_lost_the_lease_shows_nothing_after_valkey_has_lost_all_either(reply):
+    async def write_in_turns():
+        client = streams.async_connection()
+        try:
+            first, second = (Publisher(client, reply_id=reply.pk, attempt=attempt) for attempt in (1, 2))
+            await first.take("")
+            await second.take("")
+            await client.flushdb()
+            await first.append("One", shown=0, events=[], everything=list)
+            await second.append("One two", shown=3, events=[], everything=list)
+            with pytest.raises(LeaseLost):
+                await first.append("One three", shown=3, events=[], everything=list)
+            return await client.get(streams.Keys(reply.pk)["text"])
+        finally:
+            await client.aclose()
+
+    assert background.run(write_in_turns()) == "One two"
+
+
 def test_a_wake_up_that_was_lost_is_made_good_after_a_lease_and_not_before(reply, woken):
     queued_at = Reply.objects.get(pk=reply.pk).enqueued_at
     assert replies.sweep(now=queued_at + LEASE) == 0
