@@ -245,6 +245,16 @@ def test_what_is_too_long_or_empty_cannot_be_sent(chat: ChatPage) -> None:
     expect(send).to_be_enabled()
 
 
+def test_what_the_model_cannot_read_whole_stays_in_the_box_with_the_numbers(new_page: NewPage, user: User) -> None:
+    chat = ChatPage(new_page(user, allowing=("status of 400",))).open()
+    long = "号 ½ " * 6_000
+    chat.say(long)
+    expect(chat.notice).to_have_text(re.compile(r"This message has [\d,]+ tokens; the model reads at most 8,128\. Shorten"))
+    expect(chat.box).to_have_value(long)
+    expect(chat.questions).to_have_count(0)
+    assert not Conversation.objects.filter(user=user).exists()
+
+
 def test_it_works_without_scripts(new_page: NewPage, user: User, written: Conversation, endless_replies: None) -> None:
     chat = ChatPage(new_page(user, javascript=False)).open(f"/c/{written.pk}")
     expect(chat.replies.last.get_by_role("button", name="Copy")).to_be_hidden()
