@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS
 
@@ -190,7 +192,16 @@ def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]]) -> list[str]:
 
 
 def _plain(column: str) -> list[str]:
-    return [f"    dtype: {KINDS[column]}"]
+    kind = KINDS[column]
+    if not pa.types.is_struct(kind):
+        return [f"    dtype: {_dtype(kind)}"]
+    parts = [line for part in kind for line in (f"    - name: {part.name}", f"      dtype: {_dtype(part.type)}")]
+    return ["    struct:", *parts]
+
+
+def _dtype(kind: pa.DataType) -> str:
+    """As `datasets` calls it."""
+    return "float32" if kind == pa.float32() else str(kind)
 
 
 def _messages() -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.release.shards import TREES, File
-from feedback.release.tables import COLUMNS, KINDS
+from feedback.release.tables import COLUMNS, KINDS, STYLE
 
 _CONTEXT = {
     "@language": "en",
@@ -129,7 +129,7 @@ def _record_set(config: str, split: str, parts: list[File]) -> dict[str, Any]:
 
 def _fields(record_set: str, files: str, column: str, tree: Mapping[str, str]) -> list[dict[str, Any]]:
     """A plain column is a field; of a nested one each text in it is, for Croissant casts every value it reads."""
-    plain: dict[str, tuple[str, ...]] = dict.fromkeys(("id", *KINDS), ())
+    plain: dict[str, tuple[str, ...]] = {**dict.fromkeys(("id", *KINDS), ()), "style": tuple(STYLE)}
     parts = {**plain, "metadata": ("rule", "model_version", "locale", "language", "prompt_form")}
     parts |= {name: (part,) for name, part in tree.items()}
     found = []
@@ -138,6 +138,8 @@ def _fields(record_set: str, files: str, column: str, tree: Mapping[str, str]) -
         source: dict[str, Any] = {"fileSet": {"@id": files}, "extract": {"column": column}}
         if part:
             source["transform"] = {"jsonPath": f"$.{part}"}
-        kind = {"label": "sc:Boolean", "turn": "sc:Integer", "margin": "sc:Float"}.get(column, "sc:Text")
+        kind = {"label": "sc:Boolean", "turn": "sc:Integer", "margin": "sc:Float", "style": "sc:Float"}.get(
+            column, "sc:Text"
+        )
         found.append({"@type": "cr:Field", "@id": name, "name": name, "dataType": kind, "source": source})
     return found

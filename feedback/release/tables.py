@@ -28,6 +28,15 @@ METADATA = pa.struct(
         pa.field("strength", pa.int32(), nullable=False),
     ]
 )
+# What of the look of two replies makes people prefer one, whatever they say: features of style control
+# (https://lmsys.org/blog/2024-08-28-style-control/), each (a - b) / (a + b), 0 where neither has any.
+STYLE = {
+    "length": "",
+    "headings": r"(?m)^ {0,3}#{1,6} ",
+    "list_items": r"(?m)^\s*(?:[-*+]|\d{1,9}[.)]) ",
+    "bold": r"\*\*[^*\n]+\*\*|__[^_\n]+__",
+}
+_CODE = r"(?s)```.*?(?:```|\z)"
 # Of each config the columns beside `id` and `metadata`, and the flat column each is made of.
 COLUMNS: dict[str, dict[str, str]] = {
     "preference": {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected", "margin": "margin"},
@@ -42,6 +51,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "model_b": "other_model",
         "winner": "winner",
         "turn": "turn",
+        "style": "style",
     },
 }
 # The kinds of those columns that are not messages.
@@ -52,6 +62,7 @@ KINDS: dict[str, pa.DataType] = {
     "model_b": pa.string(),
     "winner": pa.string(),
     "turn": pa.int32(),
+    "style": pa.struct([pa.field(name, pa.float32(), nullable=False) for name in STYLE]),
 }
 # The highest `strength` that a preference can have.
 STRONGEST = 3
@@ -139,6 +150,7 @@ def nested(config: str, flat: pa.RecordBatch) -> pa.Table:
         "conversation_b": lambda: _conversation(flat, "rejected"),
         "turn": lambda: _turn(flat),
         "margin": lambda: _margin(flat),
+        "style": lambda: _style(flat),
     }
     wanted = schema(config)
     metadata = pa.StructArray.from_arrays([flat.column(field.name) for field in METADATA], fields=list(METADATA))
@@ -164,6 +176,26 @@ def _conversation(flat: pa.RecordBatch, answer: str) -> pa.Array:
 def _turn(flat: pa.RecordBatch) -> pa.Array:
     """How many questions were asked."""
     return pa.array([roles.count("user") for roles in flat.column("prompt_roles").to_pylist()], pa.int32())
+
+
+def _style(flat: pa.RecordBatch) -> pa.Array:
+    counted = [_counts(flat.column(name)) for name in ("chosen", "rejected")]
+    deltas = [_delta(first, second) for first, second in zip(*counted, strict=True)]
+    return pa.StructArray.from_arrays(deltas, fields=list(KINDS["style"]))
+
+
+def _counts(texts: pa.Array) -> list[pa.Array]:
+    """Of each text how often it has what `STYLE` names; code has none of it."""
+    prose = pa.compute.replace_substring_regex(texts, _CODE, "")
+    return [
+        pa.compute.count_substring_regex(prose, pattern) if pattern else pa.compute.utf8_length(texts)
+        for pattern in STYLE.values()
+    ]
+
+
+def _delta(first: pa.Array, second: pa.Array) -> pa.Array:
+    one, other = (np.asarray(counts, np.float32) for counts in (first, second))
+    return pa.array((one - other) / np.maximum(one + other, 1), pa.float32())
 
 
 def _margin(flat: pa.RecordBatch) -> pa.Array:

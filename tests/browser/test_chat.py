@@ -249,7 +249,9 @@ def test_what_the_model_cannot_read_whole_stays_in_the_box_with_the_numbers(new_
     chat = ChatPage(new_page(user, allowing=("status of 400",))).open()
     long = "号 ½ " * 6_000
     chat.say(long)
-    expect(chat.notice).to_have_text(re.compile(r"This message has [\d,]+ tokens; the model reads at most 8,128\. Shorten"))
+    expect(chat.notice).to_have_text(
+        re.compile(r"This message has [\d,]+ tokens; the model reads at most 8,128\. Shorten")
+    )
     expect(chat.box).to_have_value(long)
     expect(chat.questions).to_have_count(0)
     assert not Conversation.objects.filter(user=user).exists()

@@ -77,6 +77,19 @@ def test_a_preferred_reply_is_a_vote_and_a_pair(storage):  # noqa: F811 - the fi
     assert (release.counts["comparisons"], release.counts["comparisons used"]) == (1, 1)
 
 
+def test_a_vote_tells_how_the_looks_of_the_two_differ():
+    one = compared("tie")
+    one.left.content = "# One\n\n- a\n- **b**\n* c\n\n```\n# no heading\n- no item\n```\n"
+    one.right.content = "1. a\n\n__b__ and **c**, ###nothing\n\n```\n- left open"
+    for side in (one.left, one.right):
+        side.save()
+    (vote,) = rows(sealed(), "comparisons")
+    lengths = len(one.left.content), len(one.right.content)
+    assert vote["style"] == pytest.approx(
+        {"length": (lengths[0] - lengths[1]) / sum(lengths), "headings": 1.0, "list_items": 0.5, "bold": -1 / 3}
+    )
+
+
 def test_ties_are_votes_alone_and_both_bad_labels_both():
     compared("tie")
     compared("neither")
