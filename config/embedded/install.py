@@ -30,6 +30,8 @@ POLL_SECONDS = 0.1
 NO_NETWORK = re.compile(
     r"NewConnectionError|Name or service not known|Temporary failure in name resolution|Network is unreachable"
     r"|Connection refused|ConnectTimeoutError|ReadTimeoutError|ProxyError"
+    # All that pip says where it is told not to try again.
+    r"|from versions: none"
 )
 
 
