@@ -1,6 +1,7 @@
 """A worker, PostgreSQL or Valkey dies at a random point of a release while twenty people rate: it is the same release.
 
-Beside each release another of the same members is made undisturbed, and the two must agree file by file.
+Beside each release another of the same members is made undisturbed, and the two must agree file by file. Where they die
+while somebody's words are taken out of one, the words go all the same.
 `RELEASE_KILLS` says how many are made so, `RELEASE_KILLS_SEED` repeats a run's points.
 """
 
@@ -25,12 +26,15 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 from psycopg_pool import PoolTimeout
 
-from feedback import releasing
-from feedback.models import Rating, Release
+from accounts import consent
+from feedback import comparing, releasing
+from feedback.models import Comparison, Erasure, Rating, Release
 from feedback.release import building, freezing, store, verify
 from feedback.release.specification import Specification
 from feedback.release.waking import enqueue
 from tests import factories
+from tests.integration.feedback.test_comparisons_in_releases import LOOKED, shown
+from tests.integration.feedback.test_erasure_in_releases import everything_in
 from tests.integration.feedback.test_release import sums
 from tests.integration.feedback.test_release_steps import rated_up
 from tests.stack.processes import Stack, environment_of_processes
@@ -42,7 +46,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 KILLS = int(os.environ.get("RELEASE_KILLS", "3"))
 SEED = int(os.environ.get("RELEASE_KILLS_SEED", random.randrange(10**6)))
 VICTIMS = ("worker", "postgres", "valkey")
-PEOPLE, WRITERS = 40, 20
+PEOPLE, COMPARING, WRITERS = 40, 6, 20
 # Many small steps, so that there are many places to die at.
 CHOICES = {"shard_rows": 12, "near_duplicate_similarity": 1.0, "person_rows": 1_000}
 
@@ -143,11 +147,47 @@ def assert_nothing_is_half_published(folder, whole):
 
 
 def assert_each_row_once(release):
-    for config in ("preference", "unpaired", "sft", "prompts"):
+    for config in ("preference", "unpaired", "sft", "prompts", "comparisons"):
         files = Path(store.location(release.folder), config).glob("*.parquet")
         found = Counter(row for file in files for row in pq.read_table(file, columns=["id"])["id"].to_pylist())
         assert set(found.values()) <= {1}
-        assert set(found) == set(release.rows.filter(config=config).values_list("row_id", flat=True))
+        kept = release.origin.rows.filter(config=config, erased_in=None)
+        assert set(found) == set(kept.values_list("row_id", flat=True))
+        assert found
+
+
+def opinions():
+    """The events of all ratings, and all comparisons."""
+    return {*Rating.objects.values_list("event_id", flat=True), *Comparison.objects.values_list("pk", flat=True)}
+
+
+def people_say_what_they_think():
+    """Returns one of those who rate, and words of theirs that nobody else has."""
+    for _person in range(COMPARING):
+        left = factories.conversation(factories.consenting_user(), (f"Name {uuid.uuid4()}.", f"{uuid.uuid4()} left."))
+        one = shown(left, factories.reply_to(left.parent, f"{uuid.uuid4()} right.", model_version="other@test"))
+        comparing.answer(comparison_id=one.pk, user=one.user, choice="right", exposure=LOOKED, now=timezone.now())
+    for _person in range(PEOPLE):
+        person, words = factories.consenting_user(), str(uuid.uuid4())
+        rated_up(factories.conversation(person, (f"Is {uuid.uuid4()} even?", f"{words} it is.")))
+    return person, words
+
+
+def dies_at(stack, chance, victim, release, step):
+    """`victim` is killed soon after so many steps of the release are done; returns how many were."""
+    what = f"the release stood still before step {step}"
+    wait_until(lambda: steps_done(release) >= step, seconds=300, what=what, pause=0.002)
+    time.sleep(chance.uniform(0, 0.05))
+    done = steps_done(release)
+    kill(stack, victim)
+    return done
+
+
+def comes_back(stack, victim):
+    """A supervisor would do as much."""
+    stack.start(victim, "worker", "scheduler")
+    if victim == "postgres":
+        reconnect()
 
 
 def made_under_fire(stack, chance, victim, after):
@@ -155,10 +195,8 @@ def made_under_fire(stack, chance, victim, after):
 
     Returns the release that follows and has the late ones, how many steps were done by the death, and of how many.
     """
-    before = set(Rating.objects.values_list("event_id", flat=True))
-    for _person in range(PEOPLE):
-        asked = f"Is {uuid.uuid4()} even?"
-        rated_up(factories.conversation(factories.consenting_user(), (asked, f"{uuid.uuid4()} it is.")))
+    before = opinions()
+    people_say_what_they_think()
     writers = [LateWriter(chance.uniform(0, 2)) for _writer in range(WRITERS)]
     for writer in writers:
         writer.start()
@@ -171,16 +209,10 @@ def made_under_fire(stack, chance, victim, after):
     at = chance.randrange(steps)
     enqueue(release)
     Release.objects.filter(pk=release.pk).update(enqueued_at=timezone.now())
-    wait_until(lambda: steps_done(release) >= at, seconds=300, what=f"the release stood still before step {at}")
-    time.sleep(chance.uniform(0, 0.2))
-    done = steps_done(release)
-    kill(stack, victim)
+    done = dies_at(stack, chance, victim, release, at)
     folder = f"chatpref-{release.name}-{twin.content_sha256[:12]}"
     assert_nothing_is_half_published(folder, expected)
-    # A supervisor would do as much.
-    stack.start(victim, "worker", "scheduler")
-    if victim == "postgres":
-        reconnect()
+    comes_back(stack, victim)
     wait_until(lambda: not Release.objects.get(pk=release.pk).is_unfinished, seconds=300, what="it was never made")
     release.refresh_from_db()
     assert (release.state, release.error, verify.problems(release)) == ("sealed", "", [])
@@ -195,7 +227,7 @@ def made_under_fire(stack, chance, victim, after):
     members = [set(one.members.values_list("event_id", flat=True)) for one in (release, following)]
     assert len(members[1]) == WRITERS
     assert not members[0] & members[1]
-    assert members[0] | members[1] == set(Rating.objects.values_list("event_id", flat=True)) - before
+    assert members[0] | members[1] == opinions() - before
     return following, done, steps
 
 
@@ -209,3 +241,26 @@ def test_a_release_is_the_same_whoever_dies_while_it_is_made(stack, monkeypatch)
         print(f"{number + 1} of {KILLS}: {victim} died after {done} of {steps} steps; seed {SEED}", flush=True)  # noqa: T201
     assert not Release.objects.exclude(state=Release.State.SEALED).exists()
     assert releasing.sweep(now=timezone.now() + timedelta(minutes=5)) == 0
+
+
+@pytest.mark.parametrize("victim", VICTIMS if KILLS > len(VICTIMS) else VICTIMS[:1])
+def test_words_leave_a_release_whoever_dies_meanwhile(stack, monkeypatch, victim):
+    monkeypatch.setattr(freezing, "CONVERSATIONS_PER_BATCH", 10)
+    chance = random.Random(SEED)
+    person, words = people_say_what_they_think()
+    first = building.work_off(frozen(**CHOICES).pk)
+    stored = Path(store.location(first.folder)).parent
+    assert words in everything_in(stored)
+    consent.say(person, is_granted=False, now=timezone.now())
+    following = Release.objects.filter(parent=first)
+    wait_until(following.exists, seconds=60, what="nobody began to take the words out", pause=0.002)
+    successor = following.get()
+    done = dies_at(stack, chance, victim, successor, chance.randrange(successor.chunks.count()))
+    comes_back(stack, victim)
+    wait_until(lambda: Erasure.objects.exclude(finished_at=None).exists(), seconds=300, what="the words never went")
+    print(f"{victim} died after {done} of {successor.chunks.count()} steps; seed {SEED}", flush=True)  # noqa: T201
+    successor.refresh_from_db()
+    assert (successor.state, verify.problems(successor)) == ("sealed", [])
+    assert Release.objects.get(pk=first.pk).state == "superseded"
+    assert words not in everything_in(stored)
+    assert_each_row_once(successor)
