@@ -243,7 +243,7 @@ def test_a_release_is_the_same_whoever_dies_while_it_is_made(stack, monkeypatch)
     assert releasing.sweep(now=timezone.now() + timedelta(minutes=5)) == 0
 
 
-@pytest.mark.parametrize("victim", VICTIMS if KILLS > len(VICTIMS) else VICTIMS[:1])
+@pytest.mark.parametrize("victim", VICTIMS if len(VICTIMS) < KILLS else VICTIMS[:1])
 def test_words_leave_a_release_whoever_dies_meanwhile(stack, monkeypatch, victim):
     monkeypatch.setattr(freezing, "CONVERSATIONS_PER_BATCH", 10)
     chance = random.Random(SEED)
