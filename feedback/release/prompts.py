@@ -18,7 +18,8 @@ from django.db import connection
 
 from chat.prompt import at_most_tokens
 
-SHAPE_VERSION = 1
+# Of prompts, and of the columns of files: another one makes another release of the same ratings.
+SHAPE_VERSION = 2
 
 Messages = list[dict[str, str]]
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-DETECTOR_VERSION = 2
+DETECTOR_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ _HIDDEN_EMAIL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _HIDDEN_AT = re.compile(r"[\[(（【]\s*(?:at|@|艾特)\s*[\])）】]", re.IGNORECASE)
+_BRACKETS = "([（【"
 # Runs of digits as people write numbers down; what each is, its digits decide.
 _NUMBER = re.compile(r"(?<![\w.])[+(]{0,2}\d(?:[ \-().\u2010-\u2015/]{0,2}\d){6,22}(?:[ \-]?[Xx])?(?!\w)", re.ASCII)
 _BETWEEN_DIGITS = dict.fromkeys(map(ord, "+ -()./\u2010\u2011\u2012\u2013\u2014\u2015"))
@@ -53,8 +54,12 @@ _KEYS = re.compile(
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:[^-]{0,8000}-----END (?:[A-Z]+ )*PRIVATE KEY-----)?"
 )
-# Every key above has one of these, which most texts have none of: asking costs a tenth of looking for long words.
-_KEY_HINTS = ("_", "sk-", "glpat-", "AKIA", "ASIA", "LTAI", "AKID", "AIza", "xox", "pypi-", "SG.", "eyJ")
+# Every key above has "_" or one of these, which most texts have none of. A letter is found in a tenth of the time that
+# a word takes: for each word one of its letters, the rarest, is looked for first.
+_KEY_HINTS = (
+    *(("-", "sk-"), ("-", "glpat-"), ("-", "pypi-"), ("K", "AKIA"), ("K", "AKID"), ("L", "LTAI"), ("z", "AIza")),
+    *(("I", "ASIA"), ("x", "xox"), ("G", "SG."), ("J", "eyJ")),
+)
 # Keys are long words.
 _LONG_WORD = re.compile(r"(?<![\w\-])[\w.\-]{16,}", re.ASCII)
 _SECRETS = re.compile(
@@ -66,9 +71,14 @@ _BETWEEN_NAME_AND_SECRET = (":", "=", "：", " is ", "是", "为")
 _SECRET_HINTS = ("passw", "key", "token", "密", "口令")
 # Stretches of digits; what has to do with numbers is looked for around them alone.
 _STRETCH = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){5,}")
+_DIGIT, _NO_DIGIT = b"0", b" "
+_DIGITS_APART = bytes(ord(_DIGIT if chr(code) in "0123456789" else _NO_DIGIT) for code in range(256))
 AROUND = 40
+SHORT = 400
 _WIDE = re.compile(r"[\uff01-\uff5e]")
 
+# Of a digit in every second place the double, with its two digits added up.
+_DOUBLED = {str(digit): sum(map(int, str(2 * digit))) for digit in range(10)}
 _CHINA_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHINA_LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d{2})\d{7,8}")
 _CHINA_MOBILE = re.compile(r"(?:\+?86|0086)?1[3-9]\d{9}")
@@ -117,9 +127,9 @@ def _all(text: str) -> Iterator[Finding]:
     if "@" in text:
         yield from _emails(text)
     # Most texts have no brackets, and few of those that do hide an address in them.
-    if ("(" in text or "[" in text or not text.isascii()) and _HIDDEN_AT.search(text):
+    if _any_in(_BRACKETS, text) and _HIDDEN_AT.search(text):
         yield from (Finding("email", *match.span()) for match in _HIDDEN_EMAIL.finditer(text))
-    if _any_in(_KEY_HINTS, text):
+    if "_" in text or _may_hold_a_key(text):
         for word in _LONG_WORD.finditer(text):
             if match := _KEYS.search(text, *word.span()):
                 yield Finding("key", *match.span())
@@ -127,8 +137,15 @@ def _all(text: str) -> Iterator[Finding]:
         yield from (Finding("key", *match.span()) for match in _PRIVATE_KEY.finditer(text))
     if _any_in(_BETWEEN_NAME_AND_SECRET, text) and _any_in(_SECRET_HINTS, text.lower()):
         yield from (Finding("key", *match.span(1)) for match in _SECRETS.finditer(text) if _looks_random(match[1]))
-    for stretch in _STRETCH.finditer(text):
-        yield from _numbers(text, max(0, stretch.start() - AROUND), stretch.end() + AROUND)
+    for stretch in _stretches(text):
+        yield from _numbers(text, stretch)
+
+
+def _may_hold_a_key(text: str) -> bool:
+    for letter, hint in _KEY_HINTS:  # noqa: SIM110 - as below
+        if letter in text and hint in text:
+            return True
+    return False
 
 
 def _any_in(hints: Sequence[str], text: str) -> bool:
@@ -148,13 +165,33 @@ def _emails(text: str) -> Iterator[Finding]:
         at = text.find("@", at + 1)
 
 
-def _numbers(text: str, first: int, last: int) -> Iterator[Finding]:
-    yield from (Finding("id_number", *match.span()) for match in _US_SOCIAL.finditer(text, first, last))
+def _stretches(text: str) -> Iterator[re.Match[str]]:
+    """What `_STRETCH.finditer` finds, which goes from character to character: of long texts from number to number."""
+    if len(text) < SHORT:
+        yield from _STRETCH.finditer(text)
+        return
+    digits = text.encode("latin-1", "replace").translate(_DIGITS_APART)
+    at = digits.find(_DIGIT)
+    while at >= 0:
+        if match := _STRETCH.match(text, at):
+            yield match
+            at = match.end()
+        else:  # from the middle of the number there are still fewer digits
+            at = max(at, digits.find(_NO_DIGIT, at))
+        at = digits.find(_DIGIT, at + 1)
+
+
+def _numbers(text: str, stretch: re.Match[str]) -> Iterator[Finding]:
+    (begin, end), written = stretch.span(), stretch[0]
+    first, last = max(0, begin - AROUND), end + AROUND
+    if "-" in written or " " in written:
+        yield from (Finding("id_number", *match.span()) for match in _US_SOCIAL.finditer(text, begin, end + 1))
     if _LETTERS_FIRST.search(text, first, last):
         yield from (Finding("id_number", *match.span()) for match in _UK_INSURANCE.finditer(text, first, last))
         yield from (Finding("id_number", *match.span(1)) for match in _PASSPORT.finditer(text, first, last))
         yield from (Finding("iban", *match.span()) for match in _IBAN.finditer(text, first, last) if _is_iban(match[0]))
-    for match in _NUMBER.finditer(text, first, last):
+    # A number is within its stretch, but for a sign and bracket before it and a last X.
+    for match in _NUMBER.finditer(text, max(0, begin - 2), end + 3):
         kind = _kind_of(match[0], text[max(0, match.start() - AROUND) : match.start()])
         if kind:
             yield Finding(kind, *match.span())
@@ -207,10 +244,7 @@ def _is_chinese_identity(digits: str) -> bool:
 
 
 def _passes_luhn(digits: str) -> bool:
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if place % 2 else 1)
-        total += value - 9 if value > 9 else value
+    total = sum(map(int, digits[::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))
     return total % 10 == 0
 
 

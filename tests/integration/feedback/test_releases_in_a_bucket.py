@@ -91,8 +91,8 @@ def test_a_release_in_a_bucket_is_opened_with_datasets_by_the_command(bucket, re
     told = capsys.readouterr().out
     for config in ("comparisons", "preference", "prompts", "sft", "unpaired"):
         if rows := release.counts.get(f"rows: {config}"):
-            assert f"num_rows: {rows}" in told.split(f"{config}: ")[1]
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith("parley-release-")]
+            assert f"{config}: {rows:,} rows of train" in told
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("parley-")]
 
 
 def test_whoever_leaves_is_in_no_object_of_the_bucket_any_more(bucket, reviewer):
