@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -26,6 +26,7 @@ from inference.tokenizer import TextTokenizer, load_tokenizer
 from inference.weights import WeightSource, open_weights
 
 logger = logging.getLogger(__name__)
+GPU_PRECISIONS = ("float16", "fp8", "int4")
 TORCH_ADVANTAGE = 1.1
 """Torch is taken only when it is this much faster: with the kernels a seed gives the same reply in any company."""
 PROBE_ROWS = 16
@@ -99,12 +100,14 @@ def place(source: WeightSource, settings: Settings, *, positions: int) -> tuple[
         if settings.device != "auto":
             raise
         logger.error("the GPU cannot be used, the CPU takes its place", extra={"reason": str(error)})
+        if settings.precision in GPU_PRECISIONS:
+            settings = replace(settings, precision="auto")
         return make_executor(source, settings, positions=positions), Choice("cpu", f"{choice.reason}; {error}")
 
 
 def make_executor(source: WeightSource, settings: Settings, *, positions: int) -> Executor:
     """The executor that `settings.engine` names; `auto` takes the kernels and, where they cannot be had, torch."""
-    if settings.precision in ("float16", "fp8", "int4") and settings.engine != "interpreter":
+    if settings.precision in GPU_PRECISIONS and settings.engine != "interpreter":
         raise InferenceError(
             f"INFERENCE_PRECISION={settings.precision} is for GPUs; on a CPU, choose bfloat16 or float32."
         )

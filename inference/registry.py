@@ -64,7 +64,7 @@ class ModelRegistry:
         """
         if any(engine.name == name for engine in self._loading):
             raise RequestError(f"A model named {name} is being loaded already.", code="model_loading", param="name")
-        engine = self._make_engine(replace(self.settings, model=path, name=name))
+        engine = self._make_engine(replace(self.settings, model=path, name=name, device=self._device_for(name)))
         self._loading.add(engine)
         engine.start()
         try:
@@ -81,6 +81,13 @@ class ModelRegistry:
             self._retire(replaced)
         logger.info("model on offer", extra={"model": name, "version": engine.model.version})
         return engine
+
+    def _device_for(self, name: str) -> str:
+        """Where the GPU that a model is served on has no room for its successor, that must not end up on the CPU."""
+        serving = self._engines.get(name)
+        if serving is None or serving.phase is not Phase.READY or serving.model.device.device == "cpu":
+            return self.settings.device
+        return serving.model.device.device
 
     def unload(self, name: str) -> None:
         """Take a model off the offer; replies in the making are finished. Raises RequestError for the last one."""

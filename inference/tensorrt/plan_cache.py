@@ -37,7 +37,7 @@ class CachedPlan:
     last_used: float
     details: dict[str, Any]
     content: bytes = field(default=b"", repr=False)
-    """The plan itself, read and checked while nobody could remove it; a list of plans has none."""
+    """The plan itself, read at once and checked; a list of plans has none."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -52,15 +52,17 @@ class PlanCache:
         self.limit = limit
 
     def get_or_build(self, key: str, description: dict[str, Any], build: Callable[[], BuiltPlan]) -> CachedPlan:
-        """The plan `key`, built now if it is not there or damaged. A second builder of it waits for the first."""
+        """The plan `key`, built now if it is not there or damaged. A second builder of it waits for the first.
+
+        One that is there is taken by whoever may read it. One that cannot be written down is good for once.
+        """
+        if found := self.find(key):
+            return found
         self.root.mkdir(parents=True, exist_ok=True)
         with self._locked(key):
             found = self.find(key)
             if found is None:
-                self._write(key, description, build())
-                found = self.find(key)
-        if found is None:
-            raise OSError(f"{self.root}: the plan that was just written cannot be read back")
+                found = self._keep(key, description, build())
         self.prune(keep=key)
         return found
 
@@ -69,11 +71,15 @@ class PlanCache:
         plan = self._read(key)
         if plan is None:
             return None
-        content = plan.path.read_bytes()
+        try:
+            content = plan.path.read_bytes()
+        except OSError:  # pruned this moment, or not for us to read
+            return None
         if hashlib.sha256(content).hexdigest() != plan.details["sha256"]:
             logger.warning("plan is damaged and will be built again", extra={"plan": key})
             return None
-        os.utime(plan.path)
+        with contextlib.suppress(OSError):  # somebody else's, who prunes it by their own use
+            os.utime(plan.path)
         return replace(plan, content=content)
 
     def plans(self) -> list[CachedPlan]:
@@ -93,7 +99,7 @@ class PlanCache:
         for plan in plans:
             if excess <= 0 or plan.key == keep:
                 continue
-            with contextlib.suppress(BlockingIOError), self._locked(plan.key, wait=False):
+            with contextlib.suppress(OSError), self._locked(plan.key, wait=False):
                 self._json(plan.key).unlink(missing_ok=True)
                 plan.path.unlink(missing_ok=True)
                 excess -= plan.size
@@ -107,7 +113,7 @@ class PlanCache:
             key = path.name.lstrip(".").split(".")[0]
             if path.name == f"{key}.plan" and key in whole:
                 continue
-            with contextlib.suppress(BlockingIOError), self._locked(key, wait=False):  # else it is being written
+            with contextlib.suppress(OSError), self._locked(key, wait=False):  # else it is being written, or not ours
                 if path.name != f"{key}.plan" or not self._json(key).exists():
                     path.unlink(missing_ok=True)
 
@@ -122,7 +128,7 @@ class PlanCache:
             return None
         return CachedPlan(key, path, status.st_size, status.st_mtime, details)
 
-    def _write(self, key: str, description: dict[str, Any], built: BuiltPlan) -> None:
+    def _keep(self, key: str, description: dict[str, Any], built: BuiltPlan) -> CachedPlan:
         details = {
             "description": description,
             "sha256": hashlib.sha256(built.content).hexdigest(),
@@ -130,8 +136,22 @@ class PlanCache:
             "seconds": round(built.seconds, 2),
             "report": built.report.as_json(),
         }
-        replace_file(self.root / f"{key}.plan", built.content)
-        replace_file(self._json(key), json.dumps(details, indent=1).encode())
+        plan = CachedPlan(key, self.root / f"{key}.plan", len(built.content), time.time(), details, built.content)
+        try:
+            self._write(plan)
+        except OSError:
+            logger.warning("a plan finds no room, others make way", extra={"plan": key, "bytes": plan.size})
+            there = sum(other.size for other in self.plans())
+            self.prune(keep=key, limit=max(0, there - plan.size))
+            try:
+                self._write(plan)
+            except OSError as error:
+                logger.error("a plan cannot be kept: every start will build it", extra={"plan": key, "why": str(error)})
+        return plan
+
+    def _write(self, plan: CachedPlan) -> None:
+        replace_file(plan.path, plan.content)
+        replace_file(self._json(plan.key), json.dumps(plan.details, indent=1).encode())
 
     def _json(self, key: str) -> Path:
         return self.root / f"{key}.json"

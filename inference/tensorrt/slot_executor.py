@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import repeat
 from math import prod
 from operator import itemgetter, or_
@@ -55,6 +55,33 @@ class PlanRunner(Protocol):
         ...
 
 
+class Spoilt:
+    """The slots in which no token could be chosen, since whoever has them began.
+
+    Of a step that was launched ahead, tokens are read when a slot may have its next owner: what was drawn for the last
+    one says nothing of it. So each launch is dated by how many had begun.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.begins = 0
+        self._begun = [0] * slots
+        self._slots: set[int] = set()
+
+    def begin(self, slot: int) -> None:
+        self.begins += 1
+        self._begun[slot] = self.begins
+
+    def note(self, slot: int, *, launched: int) -> None:
+        if self._begun[slot] <= launched:
+            self._slots.add(slot)
+
+    def take(self, slot: int) -> bool:
+        """Whether it was spoilt; it is no more."""
+        found = slot in self._slots
+        self._slots.discard(slot)
+        return found
+
+
 class Drawing(NamedTuple):
     """What one launch draws: the choices of `rows`, which are first those of the segments `indices`, then those fed."""
 
@@ -64,15 +91,17 @@ class Drawing(NamedTuple):
     counts: Sequence[int | None] | None
     """How many alternatives each row's report holds, or None for no report. Without any reports there are no counts."""
 
-    def read(self, choices: Choices, spoilt: set[int]) -> list[Drawn | None]:
-        """A token for each row. Slots in which none could be chosen are noted in `spoilt`."""
+    def read(self, choices: Choices, note: Callable[[int], None]) -> list[Drawn | None]:
+        """A token for each row. `note` is called with each slot in which none could be chosen."""
         tokens = choices.tokens.tolist()
         drawn: list[Drawn | None] = list(zip(map(tokens.__getitem__, self.rows), repeat(None)))
         if self.counts is not None:
             reports = map(choices.report, self.rows, self.counts)
             drawn = [(tokens[row], report) for row, report in zip(self.rows, reports, strict=True)]
         if UNUSABLE in tokens:
-            spoilt.update(self.first_slot + row for row in self.rows if tokens[row] == UNUSABLE)
+            for row in self.rows:
+                if tokens[row] == UNUSABLE:
+                    note(self.first_slot + row)
             drawn = [None if one is None or one[0] == UNUSABLE else one for one in drawn]
         return drawn
 
@@ -83,16 +112,18 @@ class LaunchedStep:
 
     arrival: Arrival
     drawings: Sequence[Drawing]
-    spoilt: set[int]
-    """Where slots are noted in which no token could be chosen."""
+    spoilt: Spoilt
+    launched: int
+    """How many had begun in slots by then."""
 
     def read(self) -> list[Drawn | None]:
+        note = partial(self.spoilt.note, launched=self.launched)
         tensors = iter(self.arrival.wait())
         of_segments: list[tuple[int, Drawn | None]] = []
         of_fed: list[Drawn | None] = []
         for drawing in self.drawings:
             reports = () if drawing.counts is None else (next(tensors), next(tensors))
-            drawn = drawing.read(Choices(next(tensors), *reports), self.spoilt)
+            drawn = drawing.read(Choices(next(tensors), *reports), note)
             of_segments += zip(drawing.indices, drawn, strict=False)
             of_fed += drawn[len(drawing.indices) :]
         of_segments.sort(key=itemgetter(0))
@@ -132,7 +163,7 @@ class SlotExecutor:
         self._drawn = torch.zeros(self.slots, dtype=torch.int32, device=runner.device)
         self._sampling = [SamplingParameters()] * self.slots
         self._needs = [Needs()] * self.slots
-        self._spoilt: set[int] = set()
+        self._spoilt = Spoilt(self.slots)
         self.caches: Tensors = {
             spec.name: torch.zeros(spec.sized(rows=self.slots), dtype=spec.dtype, device=runner.device)
             for spec in tensors.caches
@@ -155,6 +186,7 @@ class SlotExecutor:
 
     def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
         self._wipe(slot)
+        self._spoilt.begin(slot)
         self._sampling[slot] = parameters
         self._needs[slot] = needs_of(parameters)
         with torch.inference_mode():
@@ -178,7 +210,7 @@ class SlotExecutor:
                     counts = [self._sampling[slot].logprobs for slot in slots]
                 tensors.append(choices.tokens)
                 drawings.append(Drawing(launch.first_slot, indices, rows, counts))
-        return LaunchedStep(self._transfer.back(tensors), drawings, self._spoilt)
+        return LaunchedStep(self._transfer.back(tensors), drawings, self._spoilt, self._spoilt.begins)
 
     def _choose(
         self,
@@ -282,8 +314,7 @@ class SlotExecutor:
     @torch.inference_mode()
     def _wipe(self, slot: int) -> None:
         """Keys and values that are not numbers may reach past a row's length: nought times NaN is NaN in a kernel."""
-        if slot in self._spoilt:
-            self._spoilt.discard(slot)
+        if self._spoilt.take(slot):
             for cache in self.caches.values():
                 cache[slot].zero_()
 

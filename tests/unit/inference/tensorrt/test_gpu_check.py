@@ -260,6 +260,23 @@ def test_what_is_no_number_does_not_outlive_its_reply(checkpoint: Path, trt: Any
     assert not cache[1, :, 2:].any()
 
 
+def test_what_was_launched_ahead_for_the_last_reply_says_nothing_of_the_next_one(checkpoint: Path, trt: Any) -> None:
+    candidate = interpreted(checkpoint)
+    cache = candidate.caches["layers.0.value_cache"]
+    cache[1] = torch.nan
+    candidate.begin(1, SamplingParameters(), [1])
+    step = candidate.launch([Segment(1, 1, [2])], Fed(), {})
+    ahead = candidate.launch([], Fed([1], [2]), {})
+    assert step.read() == [None]
+    candidate.begin(1, SamplingParameters(), [4, 5])
+    candidate.forward([Segment(1, 0, [4, 5])])
+    assert ahead.read() == [None]
+    computed = cache[1].clone()
+    assert computed.any()
+    candidate.begin(1, SamplingParameters(), [4, 5, 6])  # the next turn goes on from what is there
+    assert torch.equal(cache[1], computed)
+
+
 def test_a_device_that_draws_otherwise_is_caught(checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = interpreted(checkpoint)
     assert "choosing" not in failed(candidate, checkpoint)

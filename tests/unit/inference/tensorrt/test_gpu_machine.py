@@ -128,12 +128,13 @@ def test_what_does_not_fit_is_left_for_torch_with_the_numbers(
     assert re.search(numbers, choice.reason)
 
 
+@pytest.mark.parametrize("precision", ["auto", "float16", "fp8", "int4", "bfloat16"])
 def test_a_gpu_that_computes_nothing_right_is_left_for_the_cpu_and_the_log_says_why(
-    source: WeightSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    precision: str, source: WeightSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """There is no CUDA in the torch of these tests, so what asks for it fails."""
     simulated_machine(monkeypatch, source, precision="float16", positions=POSITIONS, free=500_000_000)
-    automatic = Settings(precision="auto", slots=3, chunk=16)
+    automatic = Settings(precision=precision, slots=3, chunk=16)
     executor, choice = place(source, automatic, positions=POSITIONS)
     assert choice.device == "cpu"
     assert executor.forward([Segment(0, 0, [1])]).shape == (1, source.config.vocabulary)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inference.tensorrt import plan_cache
+from inference.tensorrt.files import replace_file
 from inference.tensorrt.layer_report import LayerReport
 from inference.tensorrt.plan import BuiltPlan, PlanError
 from inference.tensorrt.plan_cache import PlanCache
@@ -45,6 +50,65 @@ def test_it_is_built_once_and_then_found(tmp_path: Path) -> None:
 def test_a_service_under_another_account_can_read_what_was_built(tmp_path: Path) -> None:
     plan = PlanCache(tmp_path).get_or_build("a", {}, Builder())
     assert {path.stat().st_mode & 0o777 for path in (plan.path, plan.path.with_suffix(".json"))} == {0o644}
+
+
+TAKING = """
+import os, sys
+from pathlib import Path
+from inference.tensorrt.plan_cache import PlanCache
+if not os.geteuid():
+    os.seteuid(65534)
+print(len(PlanCache(Path(sys.argv[1]), limit=1).get_or_build("a", {}, None).content))
+"""
+
+
+@pytest.fixture
+def for_everybody() -> Iterator[Path]:
+    """A folder that other accounts may look into, as those of pytest are not."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
+def test_who_may_only_read_it_takes_it_and_prunes_nothing(for_everybody: Path) -> None:
+    plan = PlanCache(for_everybody).get_or_build("a", {}, Builder())
+    for path in for_everybody.iterdir():
+        path.chmod(0o444)
+    for_everybody.chmod(0o555)
+    taking = subprocess.run(
+        [sys.executable, "-c", TAKING, str(for_everybody)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (taking.returncode, taking.stdout) == (0, "100\n"), taking.stderr
+    assert plan.path.exists()
+
+
+def test_on_a_full_disk_the_longest_unused_make_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = PlanCache(tmp_path)
+    for key in ("old", "new"):
+        os.utime(cache.get_or_build(key, {}, Builder()).path, (1, 1) if key == "old" else None)
+
+    def write(path: Path, content: bytes) -> None:
+        if sum(plan.size for plan in cache.plans()) >= 200:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace_file(path, content)
+
+    monkeypatch.setattr(plan_cache, "replace_file", write)
+    cache.get_or_build("third", {}, Builder())
+    assert {plan.key for plan in cache.plans()} == {"new", "third"}
+
+
+def test_where_nothing_can_be_written_a_plan_is_good_for_once_and_the_log_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(plan_cache, "replace_file", write)
+    assert len(PlanCache(tmp_path).get_or_build("a", {}, Builder()).content) == 100
+    assert "every start will build it" in caplog.text
+    assert PlanCache(tmp_path).plans() == []
 
 
 def test_threads_that_want_one_plan_build_it_once(tmp_path: Path) -> None:
