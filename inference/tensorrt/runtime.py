@@ -98,6 +98,7 @@ class PlanRuntime:
         return logits
 
     def forget(self) -> None:
+        self._stream.synchronize()  # a step that nobody read may still run
         self._graphs.clear()
         self._pool = torch.cuda.graph_pool_handle()  # one for all graphs, and gone with the last of them
 

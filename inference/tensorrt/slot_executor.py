@@ -328,10 +328,12 @@ class SlotExecutor:
         """Slots are laid out once; there is nothing to give back before `close`."""
 
     def close(self) -> None:
-        self._runner.close()
-        self.caches.clear()
-        self._decode_places.clear()
-        self.weights = {}
+        try:
+            self._runner.close()  # waits for what still runs on the buffers
+        finally:
+            self.caches.clear()
+            self._decode_places.clear()
+            self.weights = {}
 
 
 def _rows_of(x: torch.Tensor, rows: list[int]) -> torch.Tensor:

@@ -6,6 +6,7 @@ It knows of a launch what the real one knows: addresses and shapes. What was not
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -36,8 +37,10 @@ class SimulatedGraph:
 
     def __init__(self) -> None:
         self.launches: list[Callable[[], None]] = []
+        self.log: list[str] = []
 
     def replay(self) -> None:
+        self.log.append("replay")
         for launch in self.launches:
             launch()
 
@@ -69,21 +72,41 @@ def tensors_of(value: Any) -> list[torch.Tensor]:
     return [each for each in values if isinstance(each, torch.Tensor)]
 
 
+class SimulatedStream:
+    """Runs everything at once; `log` tells what waits for what."""
+
+    cuda_stream = 1
+
+    def __init__(self, name: str, cuda: SimulatedCuda) -> None:
+        self.name, self._cuda = name, cuda
+
+    def wait_stream(self, other: SimulatedStream) -> None:
+        self._cuda.log.append(f"{self.name} waits for {other.name}")
+
+    def synchronize(self) -> None:
+        self._cuda.synchronize()
+
+
 class SimulatedCuda:
-    """The part of torch.cuda that we call. `pools` are those in which graphs were recorded, `waits` the host's."""
+    """The part of torch.cuda that we call. `pools` are those in which graphs were recorded, `waits` the host's.
+
+    `log` is the order in which plans run or are replayed, streams wait for each other and the host for them.
+    """
 
     CUDAGraph = SimulatedGraph
 
     def __init__(self, *, free: int = 22_000_000_000) -> None:
         self.pools: list[object] = []
+        self.log: list[str] = []
         self.waits = 0
         self.free = free
 
     def Event(self) -> SimpleNamespace:  # noqa: N802 - its name in torch
-        return SimpleNamespace(record=lambda: None, synchronize=self.synchronize)
+        return SimpleNamespace(record=lambda: self.log.append("event recorded"), synchronize=self.synchronize)
 
     def synchronize(self) -> None:
         self.waits += 1
+        self.log.append("host waits")
 
     def mem_get_info(self) -> tuple[int, int]:
         return self.free, 24_000_000_000
@@ -119,15 +142,15 @@ class SimulatedCuda:
         monkeypatch.setattr(PlanRuntime, "device", torch.device("cpu"))
         monkeypatch.setattr(Transfer, "is_far", True)
 
-    def Stream(self) -> SimpleNamespace:  # noqa: N802 - its name in torch
-        return SimpleNamespace(cuda_stream=1, synchronize=self.synchronize, wait_stream=lambda _stream: None)
+    def Stream(self) -> SimulatedStream:  # noqa: N802 - its name in torch
+        return SimulatedStream("the plan's", self)
 
     @staticmethod
     def stream(_stream: Any) -> Any:
         return nullcontext()
 
-    def current_stream(self) -> SimpleNamespace:
-        return self.Stream()
+    def current_stream(self) -> SimulatedStream:
+        return SimulatedStream("torch's", self)
 
     @staticmethod
     def graph_pool_handle() -> object:
@@ -137,6 +160,7 @@ class SimulatedCuda:
     def graph(self, graph: SimulatedGraph, pool: object, _stream: Any, *, capture_error_mode: str) -> Iterator[None]:
         assert capture_error_mode == "thread_local"
         self.pools.append(pool)
+        graph.log = self.log
         SimulatedGraph.recording = graph
         with Recording(graph):
             yield
@@ -146,8 +170,9 @@ class SimulatedCuda:
 class SimulatedContext:
     """Runs the network on tensors of which it knows the addresses alone."""
 
-    def __init__(self, runner: InterpretingRunner, tensors: Contract, scratch: int) -> None:
-        self._runner, self._tensors, self._scratch = runner, tensors, scratch
+    def __init__(self, runner: InterpretingRunner, tensors: Contract, scratch: int, log: list[str]) -> None:
+        self._runner, self._tensors, self._scratch, self._log = runner, tensors, scratch, log
+        weakref.finalize(self, log.append, "context gone")
         self.addresses: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
@@ -172,6 +197,7 @@ class SimulatedContext:
         if SimulatedGraph.recording:
             SimulatedGraph.recording.launches.append(lambda: self._run(addresses, shapes))
         else:
+            self._log.append("run")
             self._run(addresses, shapes)
         return True
 
@@ -202,7 +228,7 @@ def simulated_runtime(
     cuda.take_the_place(monkeypatch)
     trt: Any = SimpleNamespace(
         Logger=type("Logger", (), {"WARNING": 0, "__init__": lambda _self, _severity: None}),
-        Runtime=lambda _logger: SimulatedRuntime(runner, tensors),
+        Runtime=lambda _logger: SimulatedRuntime(runner, tensors, cuda.log),
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED=2),
     )
     capabilities: Any = SimpleNamespace(compiles_at_run_time=False)
@@ -223,7 +249,7 @@ def simulated_machine(
     runner = InterpretingRunner(source, precision=precision, positions=positions)
     tensors = contract(source.config, precision_named(precision), positions=positions)
     rtx = api.load("tensorrt_rtx")
-    runtime = SimulatedRuntime(runner, tensors, scratch=scratch)
+    runtime = SimulatedRuntime(runner, tensors, cuda.log, scratch=scratch)
     loaded = replace(rtx, trt=WithRuntime(rtx.trt, runtime))
     monkeypatch.setattr(api, "load", lambda *_arguments, **_options: loaded)
     return cuda
@@ -243,8 +269,10 @@ class WithRuntime:
 class SimulatedRuntime:
     """Loads plans, and is the engine of each: they all run the one network."""
 
-    def __init__(self, runner: InterpretingRunner, tensors: Contract, *, scratch: int = SCRATCH_BYTES) -> None:
-        self._runner, self._tensors, self.device_memory_size_v2 = runner, tensors, scratch
+    def __init__(
+        self, runner: InterpretingRunner, tensors: Contract, log: list[str], *, scratch: int = SCRATCH_BYTES
+    ) -> None:
+        self._runner, self._tensors, self._log, self.device_memory_size_v2 = runner, tensors, log, scratch
 
     def deserialize_cuda_engine(self, plan: bytes) -> SimulatedRuntime | None:
         return self if plan else None
@@ -256,4 +284,4 @@ class SimulatedRuntime:
         return SimpleNamespace(set_execution_context_allocation_strategy=lambda _strategy: None)
 
     def create_execution_context(self, _strategy: Any) -> SimulatedContext:
-        return SimulatedContext(self._runner, self._tensors, self.device_memory_size_v2)
+        return SimulatedContext(self._runner, self._tensors, self.device_memory_size_v2, self._log)

@@ -6,9 +6,11 @@ That proves its Python: addresses, shapes, what is recorded when. It says nothin
 from __future__ import annotations
 
 import ast
+import gc
 import io
 import re
 import tokenize
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from inference.tensorrt.profiles import Limits
 from inference.tensorrt.slot_executor import SlotExecutor
 from inference.tensorrt.transfer import Arrival, Transfer
 from inference.weights import open_weights
-from tests.unit.inference.tensorrt.simulated_gpu import SimulatedContext, simulated_runtime
+from tests.unit.inference.tensorrt.simulated_gpu import SimulatedContext, SimulatedCuda, simulated_runtime
 from tests.unit.inference.test_model_agreement import save_random_checkpoint
 
 CODE = Path(inference.__file__).parent
@@ -97,17 +99,24 @@ def test_whatever_gives_a_gpu_work_says_that_it_has_never_run_there() -> None:
         assert calling <= unproven(path), path
 
 
+def on_a_simulated_gpu(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[SlotExecutor, SlotExecutor, SimulatedCuda]:
+    """An interpreted network, the same through runtime.py, and the simulated GPU that this runs on."""
+    save_random_checkpoint(folder, "Llama", {})
+    source = open_weights(folder)
+    interpreted = make_interpreter_executor(source, slots=4, positions=60, precision="float32", max_chunk=8)
+    runner = InterpretingRunner(source, precision="float32", positions=60)
+    gpu, cuda = simulated_runtime(monkeypatch, runner, interpreted.contract)
+    limits = Limits(max_batch=4, max_chunk=8, positions=60)
+    weights = dict(interpreted.weights)
+    return interpreted, SlotExecutor(gpu, interpreted.contract, weights, limits=limits, precision="float32"), cuda
+
+
 def test_on_a_simulated_gpu_it_runs_records_replays_and_swaps_as_the_interpreter_does(
     tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_random_checkpoint(tmp_path, "Llama", {})
-    source = open_weights(tmp_path)
-    options: dict[str, Any] = {"slots": 4, "positions": 60, "precision": "float32", "max_chunk": 8}
-    expected = make_interpreter_executor(source, **options)
-    runner = InterpretingRunner(source, precision="float32", positions=60)
-    gpu, cuda = simulated_runtime(monkeypatch, runner, expected.contract)
-    limits = Limits(max_batch=4, max_chunk=8, positions=60)
-    simulated = SlotExecutor(gpu, expected.contract, dict(expected.weights), limits=limits, precision="float32")
+    expected, simulated, cuda = on_a_simulated_gpu(tmp_path, monkeypatch)
 
     def both(*segments: Segment) -> None:
         torch.testing.assert_close(simulated.forward(segments), expected.forward(segments))
@@ -128,6 +137,47 @@ def test_on_a_simulated_gpu_it_runs_records_replays_and_swaps_as_the_interpreter
     with simulated.without_graphs():
         both(Segment(0, 26, [6]), Segment(2, 9, [7]))
     simulated.close()
+
+
+def test_streams_wait_for_each_other_around_every_step_and_the_host_where_it_reads(
+    tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan's stream for the step's numbers, torch's for the logits and tokens, the host for both."""
+    _, executor, cuda = on_a_simulated_gpu(tmp_path, monkeypatch)
+    executor.begin(0, SamplingParameters(), [1])
+    executor.launch([Segment(0, 0, [1])], NOBODY_FED, {}).read()
+    cuda.log.clear()
+    replayed = ["the plan's waits for torch's", "replay", "torch's waits for the plan's"]
+    launched = executor.launch([], Fed([0], [1]), {})
+    assert cuda.log == [*replayed, *replayed, "event recorded"]  # the step's logits, and what is drawn from them
+    launched.read()
+    assert cuda.log[-1] == "host waits"
+    cuda.log.clear()
+    executor.forward([Segment(0, 0, [1, 2])])
+    assert cuda.log.count("run") == 1
+    assert (cuda.log[0], cuda.log[-1]) == ("the plan's waits for torch's", "torch's waits for the plan's")
+
+
+@pytest.mark.parametrize("ending", ["close", "swap"])
+def test_what_a_step_may_still_run_on_goes_when_it_is_through(
+    ending: str, tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step ahead that nobody will read is on its way when an engine stops, or weights are swapped."""
+    _, executor, cuda = on_a_simulated_gpu(tmp_path, monkeypatch)
+    executor.begin(0, SamplingParameters(), [1])
+    executor.launch([Segment(0, 0, [1])], NOBODY_FED, {}).read()
+    executor.launch([], Fed([0], [1]), {})
+    graphs = [weakref.finalize(graph, cuda.log.append, "graph gone") for graph, _ in executor._runner._graphs.values()]
+    cuda.log.clear()
+    if ending == "swap":
+        executor.swap_weights(dict(executor.weights))
+    else:
+        executor.close()
+    del executor
+    gc.collect()
+    assert cuda.log[0] == "host waits"
+    assert cuda.log.count("graph gone") == len(graphs) == 2
+    assert "context gone" in cuda.log
 
 
 def test_a_plan_that_cannot_be_loaded_and_a_step_that_is_refused_say_so(
