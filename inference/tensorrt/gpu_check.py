@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -162,25 +162,35 @@ def swap(subject: Subject) -> tuple[bool, str]:
 
 
 def repeatability(subject: Subject) -> tuple[bool, str]:
-    """The same step again gives the same, logits and tokens: run, and on a GPU replayed from each size's CUDA graph."""
+    """The same step again gives the same, logits and tokens: run, and on a GPU replayed from each size's CUDA graph.
+
+    Each is replayed after steps of other sizes, run and replayed: what these leave behind must not reach it.
+    """
     candidate = subject.candidate
     tokens = text(PROMPT, candidate.vocabulary, seed=6)
-    sizes = candidate.recorded_sizes if isinstance(candidate, SlotExecutor) else ()
-    spread, of, changed = 0.0, 0, set[int]()
-    for rows in sizes or (min(2, candidate.slots),):
-        slot = rows - 1  # the last of them takes part, so the step is of this size
+    recorded = candidate.recorded_sizes if isinstance(candidate, SlotExecutor) else ()
+    sizes = recorded or (min(2, candidate.slots),)
+    slots = [rows - 1 for rows in sizes]  # the last of them takes part, so the step is of this size
+    for slot in slots:
         candidate.forward([Segment(slot, 0, tokens[:-1], logits=0)])
-        last = [Segment(slot, PROMPT - 1, tokens[-1:])]
-        with candidate.without_graphs() if isinstance(candidate, SlotExecutor) else nullcontext():
-            first = candidate.forward(last)
-            said = _drawn_once(candidate, last, tokens) if sizes else []
-        for _ in range(2):
-            spread = max(spread, float((candidate.forward(last) - first).abs().max() / first.abs().max()))
-            if sizes and _drawn_once(candidate, last, tokens) != said:
-                changed.add(rows)
-        of += 1
-    detail = f"runs of {of} sizes differ by {spread:.2g} of the largest logit"
+    steps = {rows: [Segment(slot, PROMPT - 1, tokens[-1:])] for rows, slot in zip(sizes, slots, strict=True)}
+    with _run_anew(candidate):
+        first = {rows: candidate.forward(step) for rows, step in steps.items()}
+        said = {rows: _drawn_once(candidate, step, tokens) for rows, step in steps.items() if recorded}
+    spread, changed = 0.0, set[int]()
+    for rows, other in zip([*sizes, *reversed(sizes)], [*sizes[1:], *sizes[:1], *sizes], strict=True):
+        with _run_anew(candidate):
+            candidate.forward(steps[other])
+        difference = (candidate.forward(steps[rows]) - first[rows]).abs().max()
+        spread = max(spread, float(difference / first[rows].abs().max()))
+        if recorded and _drawn_once(candidate, steps[rows], tokens) != said[rows]:
+            changed.add(rows)
+    detail = f"runs of {len(sizes)} sizes differ by {spread:.2g} of the largest logit"
     return spread <= 1e-3 and not changed, detail + (f"; other tokens with {sorted(changed)} rows" if changed else "")
+
+
+def _run_anew(candidate: Executor) -> AbstractContextManager[None]:
+    return candidate.without_graphs() if isinstance(candidate, SlotExecutor) else nullcontext()
 
 
 def _drawn_once(candidate: Executor, last: list[Segment], prompt: list[int]) -> list[Sequence[Drawn | None]]:

@@ -6,7 +6,8 @@ The short form of `python -m inference gpu-check` compares it with the torch mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import threading
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from inference.tensorrt.device import GPU
 from inference.tensorrt.profiles import DECODE, PREFILL
 from inference.tensorrt.slot_executor import Tensors
 
+EVERY_SIZE = 0
+RECORDING = threading.Lock()
+"""torch takes one recording at a time in a process, and a model may be loaded while another one works."""
 RequireMemory = Callable[[int], None]
 """Raises InferenceError when there are not so many bytes of scratch beside all else."""
 
@@ -33,7 +37,7 @@ class PlanRuntime:
     device = GPU
 
     def __init__(self, tensorrt: TensorRT, plan: bytes, tensors: Contract, require_memory: RequireMemory) -> None:
-        self._tensors = tensors
+        self._tensorrt, self._tensors = tensorrt, tensors
         self.uses_graphs = True
         self._logger = tensorrt.trt.Logger(tensorrt.trt.Logger.WARNING)
         self._runtime = tensorrt.trt.Runtime(self._logger)
@@ -45,16 +49,21 @@ class PlanRuntime:
         require_memory(size)
         self._scratch = torch.empty(size, dtype=torch.uint8, device=self.device)
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._contexts = [self._make_context(tensorrt, profile) for profile in (DECODE, PREFILL)]
+        self._contexts: dict[tuple[int, int], Any] = {}
         self._graphs: dict[Hashable, tuple[Any, Any]] = {}
         self.forget()
 
-    def _make_context(self, tensorrt: TensorRT, profile: int) -> Any:
-        context = tensorrt.create_context(self._engine, is_recorded=profile == DECODE)
-        require(context.set_optimization_profile_async(profile, self._stream.cuda_stream), f"profile {profile}")
-        self._stream.synchronize()
-        context.set_device_memory(self._scratch.data_ptr(), self._scratch.numel())
-        return context
+    def _context(self, launch: Launch) -> Any:
+        """One for each recorded size, as NVIDIA asks for, and one a profile for all else. They share the scratch."""
+        key = launch.profile, launch.rows if self.uses_graphs and launch.profile == DECODE else EVERY_SIZE
+        if key not in self._contexts:
+            context = self._tensorrt.create_context(self._engine, is_recorded=launch.profile == DECODE)
+            is_set = context.set_optimization_profile_async(launch.profile, self._stream.cuda_stream)
+            require(is_set, f"profile {launch.profile}")
+            self._stream.synchronize()
+            context.set_device_memory(self._scratch.data_ptr(), self._scratch.numel())
+            self._contexts[key] = context
+        return self._contexts[key]
 
     def run(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
         key = launch.rows if launch.profile == DECODE else None
@@ -77,19 +86,17 @@ class PlanRuntime:
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads may load another model meanwhile: what they ask of CUDA must not void the recording.
-            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+            with RECORDING, torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 result = function()
             self._graphs[key] = graph, result
         self._graphs[key][0].replay()
         return self._graphs[key][1]
 
     def _enqueue(self, launch: Launch, tensors: Tensors) -> torch.Tensor:
-        context = self._contexts[launch.profile]
+        context = self._context(launch)
         output = self._tensors.outputs[0]
         logits = torch.empty(output.sized(**launch.sizes), dtype=output.dtype, device=self.device)
-        addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()} | {output.name: logits.data_ptr()}
-        addresses |= {spec.name: addresses[spec.alias] for spec in self._tensors.outputs[1:]}
-        for name, address in addresses.items():
+        for name, address in _addresses(self._tensors, {**tensors, output.name: logits}):
             require(context.set_tensor_address(name, address), f"the address of {name}")
         for spec in (*self._tensors.step, *self._tensors.caches):
             shape = tuple(tensors[spec.name].shape)
@@ -104,4 +111,10 @@ class PlanRuntime:
 
     def close(self) -> None:
         self.forget()
-        self._contexts, self._engine, self._scratch = [], None, torch.empty(0)
+        self._contexts, self._engine, self._scratch = {}, None, torch.empty(0)
+
+
+def _addresses(contract: Contract, tensors: Tensors) -> Iterator[tuple[str, int]]:
+    """Where each tensor of the plan lies; a cache's update lies where the cache does."""
+    yield from ((name, tensor.data_ptr()) for name, tensor in tensors.items())
+    yield from ((spec.name, tensors[spec.alias].data_ptr()) for spec in contract.outputs[1:])

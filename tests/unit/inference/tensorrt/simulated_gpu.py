@@ -6,6 +6,8 @@ It knows of a launch what the real one knows: addresses and shapes. What was not
 from __future__ import annotations
 
 import ctypes
+import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -33,8 +35,6 @@ SCRATCH_BYTES = 4096
 class SimulatedGraph:
     """What was launched while it was being recorded, to be launched again."""
 
-    recording: SimulatedGraph | None = None
-
     def __init__(self) -> None:
         self.launches: list[Callable[[], None]] = []
         self.log: list[str] = []
@@ -43,6 +43,15 @@ class SimulatedGraph:
         self.log.append("replay")
         for launch in self.launches:
             launch()
+
+
+class Capture(threading.local):
+    """The graph that this thread is recording: what other threads launch meanwhile is not in it."""
+
+    graph: SimulatedGraph | None = None
+
+
+CAPTURE = Capture()
 
 
 class Recording(TorchDispatchMode):
@@ -98,6 +107,8 @@ class SimulatedCuda:
     def __init__(self, *, free: int = 22_000_000_000) -> None:
         self.pools: list[object] = []
         self.log: list[str] = []
+        self.capture_seconds = 0.0
+        self._capturing = threading.Lock()
         self.waits = 0
         self.free = free
 
@@ -159,16 +170,26 @@ class SimulatedCuda:
     @contextmanager
     def graph(self, graph: SimulatedGraph, pool: object, _stream: Any, *, capture_error_mode: str) -> Iterator[None]:
         assert capture_error_mode == "thread_local"
+        if not self._capturing.acquire(blocking=False):
+            raise RuntimeError("only one capture may be underway at a time in the process")  # as torch has it
         self.pools.append(pool)
         graph.log = self.log
-        SimulatedGraph.recording = graph
-        with Recording(graph):
-            yield
-        SimulatedGraph.recording = None
+        CAPTURE.graph = graph
+        try:
+            time.sleep(self.capture_seconds)
+            with Recording(graph):
+                yield
+        finally:
+            CAPTURE.graph = None
+            self._capturing.release()
 
 
 class SimulatedContext:
-    """Runs the network on tensors of which it knows the addresses alone."""
+    """Runs the network on tensors of which it knows the addresses alone.
+
+    A recorded step lives on what its context holds, which is laid out for one set of shapes: replayed after the context
+    was given others, it computes something else.
+    """
 
     def __init__(self, runner: InterpretingRunner, tensors: Contract, scratch: int, log: list[str]) -> None:
         self._runner, self._tensors, self._scratch, self._log = runner, tensors, scratch, log
@@ -194,14 +215,14 @@ class SimulatedContext:
     def execute_async_v3(self, stream: int) -> bool:
         addresses, shapes = dict(self.addresses), dict(self.shapes)
         assert stream == 1
-        if SimulatedGraph.recording:
-            SimulatedGraph.recording.launches.append(lambda: self._run(addresses, shapes))
+        if CAPTURE.graph:
+            CAPTURE.graph.launches.append(lambda: self._run(addresses, shapes, is_spoilt=self.shapes != shapes))
         else:
             self._log.append("run")
             self._run(addresses, shapes)
         return True
 
-    def _run(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
+    def _run(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]], *, is_spoilt: bool = False) -> None:
         assert addresses.keys() == {spec.name for spec in (*self._tensors.inputs, *self._tensors.outputs)}
         fixed = {spec.name: spec.sized() for spec in self._tensors.weights}
         there = {
@@ -210,7 +231,7 @@ class SimulatedContext:
         }
         assert all(addresses[spec.name] == addresses[spec.alias] for spec in self._tensors.outputs[1:])
         logits = self._runner.run(None, there)  # type: ignore[arg-type]  # the interpreter looks at the tensors alone
-        seen(addresses["logits"], tuple(logits.shape), torch.float32).copy_(logits)
+        seen(addresses["logits"], tuple(logits.shape), torch.float32).copy_(logits + 1 if is_spoilt else logits)
 
 
 def seen(address: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
@@ -221,10 +242,11 @@ def seen(address: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tens
 
 
 def simulated_runtime(
-    monkeypatch: pytest.MonkeyPatch, runner: InterpretingRunner, tensors: Contract
+    monkeypatch: pytest.MonkeyPatch, runner: InterpretingRunner, tensors: Contract, cuda: SimulatedCuda | None = None
 ) -> tuple[PlanRuntime, SimulatedCuda]:
     """runtime.py over a plan that is interpreted."""
-    cuda = SimulatedCuda()
+    if cuda is None:
+        cuda = SimulatedCuda()
     cuda.take_the_place(monkeypatch)
     trt: Any = SimpleNamespace(
         Logger=type("Logger", (), {"WARNING": 0, "__init__": lambda _self, _severity: None}),

@@ -202,6 +202,28 @@ def test_a_recorded_step_that_differs_from_the_same_step_run_is_caught(
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
+def test_a_recorded_step_that_steps_of_other_sizes_spoil_is_caught(
+    rows: int, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that shares its execution context with them."""
+    candidate = interpreted(checkpoint)
+    runner: Any = candidate._runner
+    runner.uses_graphs = True
+    run, last = runner.run, 0
+
+    def shared(launch: Launch, tensors: Any) -> torch.Tensor:
+        nonlocal last
+        if launch.profile != DECODE:
+            return run(launch, tensors)
+        if not runner.uses_graphs:
+            last = launch.rows
+        return run(launch, tensors) * (1.01 if runner.uses_graphs and launch.rows == rows != last else 1)
+
+    monkeypatch.setattr(runner, "run", shared)
+    assert "repeatability" in failed(candidate, checkpoint, [gpu_check.repeatability])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
 def test_every_recorded_size_is_compared_with_the_same_step_run(
     rows: int, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import re
 import tokenize
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +101,14 @@ def test_whatever_gives_a_gpu_work_says_that_it_has_never_run_there() -> None:
 
 
 def on_a_simulated_gpu(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cuda: SimulatedCuda | None = None
 ) -> tuple[SlotExecutor, SlotExecutor, SimulatedCuda]:
     """An interpreted network, the same through runtime.py, and the simulated GPU that this runs on."""
     save_random_checkpoint(folder, "Llama", {})
     source = open_weights(folder)
     interpreted = make_interpreter_executor(source, slots=4, positions=60, precision="float32", max_chunk=8)
     runner = InterpretingRunner(source, precision="float32", positions=60)
-    gpu, cuda = simulated_runtime(monkeypatch, runner, interpreted.contract)
+    gpu, cuda = simulated_runtime(monkeypatch, runner, interpreted.contract, cuda)
     limits = Limits(max_batch=4, max_chunk=8, positions=60)
     weights = dict(interpreted.weights)
     return interpreted, SlotExecutor(gpu, interpreted.contract, weights, limits=limits, precision="float32"), cuda
@@ -137,6 +138,31 @@ def test_on_a_simulated_gpu_it_runs_records_replays_and_swaps_as_the_interpreter
     with simulated.without_graphs():
         both(Segment(0, 26, [6]), Segment(2, 9, [7]))
     simulated.close()
+
+
+def test_a_recorded_step_is_right_after_steps_of_all_other_sizes(
+    tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has an execution context of its own, as NVIDIA asks for."""
+    expected, simulated, cuda = on_a_simulated_gpu(tmp_path, monkeypatch)
+    for round_ in range(3):  # recorded, and replayed twice
+        for slot in (3, 0, 1, 3):
+            step = [Segment(slot, round_, [1 + slot])]
+            torch.testing.assert_close(simulated.forward(step), expected.forward(step))
+            with simulated.without_graphs():
+                torch.testing.assert_close(simulated.forward(step), expected.forward(step))
+    assert len(cuda.pools) == 3
+
+
+def test_two_models_record_one_after_the_other(tmp_path: Path, trt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is loaded while another works, and torch takes one recording at a time in a process."""
+    cuda = SimulatedCuda()
+    made = [on_a_simulated_gpu(tmp_path, monkeypatch, cuda)[1] for _ in range(2)]
+    cuda.capture_seconds = 0.1
+    with ThreadPoolExecutor(2) as threads:
+        for _ in threads.map(lambda executor: executor.forward([Segment(0, 0, [1])]), made):
+            pass
+    assert len(cuda.pools) == 2
 
 
 def test_streams_wait_for_each_other_around_every_step_and_the_host_where_it_reads(
@@ -195,8 +221,8 @@ def test_a_plan_that_cannot_be_loaded_and_a_step_that_is_refused_say_so(
     with pytest.raises(InferenceError, match="refused to run the step"):
         executor.forward([Segment(0, 0, [1])])
     monkeypatch.setattr(SimulatedContext, "set_optimization_profile_async", lambda *_arguments: False)
-    with pytest.raises(InferenceError, match="refused profile 0"):
-        simulated_runtime(monkeypatch, runner, expected.contract)
+    with pytest.raises(InferenceError, match="refused profile 1"):
+        executor.forward([Segment(0, 0, [1, 2])])
 
 
 def test_choosing_tokens_never_leaves_the_device_so_that_it_can_be_recorded() -> None:
