@@ -21,6 +21,8 @@ from inference.weights import WeightSource
 
 logger = logging.getLogger(__name__)
 REFERENCE_POSITIONS = 64
+LARGEST_IN_FLOAT32 = 2e9
+"""Parameters of a model that the machine's own memory holds in float32 beside all else."""
 Make = Callable[[], Executor]
 
 
@@ -94,11 +96,10 @@ def check(executor: Executor, reference: Make) -> list[str]:
     return [f"{result.name}: {result.detail}" for result in results if not result.is_good]
 
 
-def make_reference(source: WeightSource) -> Executor:
+def make_reference(source: WeightSource, *, positions: int = REFERENCE_POSITIONS) -> Executor:
     """The model on the CPU, in float32 where that is small."""
-    elements = source.config.parameters
-    precision = "float32" if elements < 2e9 else "bfloat16"
-    return TorchExecutor(source, slots=2, positions=REFERENCE_POSITIONS, precision=precision)
+    precision = "float32" if source.config.parameters < LARGEST_IN_FLOAT32 else "bfloat16"
+    return TorchExecutor(source, slots=2, positions=positions, precision=precision)
 
 
 def gpu_precision(wanted: str) -> str:

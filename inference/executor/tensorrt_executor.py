@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 
-import torch
-
 from inference.tensorrt import api, device
 from inference.tensorrt.contract import contract
-from inference.tensorrt.memory import budget
+from inference.tensorrt.memory import Promise, budget
 from inference.tensorrt.plan import PlanRequest, build_plan, target_at_hand
 from inference.tensorrt.plan_cache import PlanCache
 from inference.tensorrt.precision import precision_named
@@ -29,23 +27,24 @@ def make_tensorrt_executor(
     tensorrt = api.load(capability=machine.capability)
     limits = Limits(max_batch=slots, max_chunk=min(max_chunk, positions), positions=positions)
     tensors = contract(source.config, precision_named(precision), positions=positions)
-    torch.cuda.empty_cache()  # what torch keeps of a model that was closed counts as taken
-    free = torch.cuda.mem_get_info()[0]
-    budget(tensors, limits, scratch=0).require(free, limits)
+    promise = Promise()
+    promise.require(budget(tensors, limits, scratch=0), limits)
     target, gpu = target_at_hand(tensorrt, machine)
-    request = PlanRequest(source.config, precision, limits, target, source, gpu)
+    request = PlanRequest(source.config, precision, limits, target, source, gpu, machine.capability)
     plan = PlanCache().get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, _log_progress)
     )
 
     def require_memory(scratch: int) -> None:
-        budget(tensors, limits, scratch=scratch).require(free, limits)
+        promise.require(budget(tensors, limits, scratch=scratch), limits)
 
     # The package `tensorrt` may say nothing of it in its log; its runtime says it when the plan is loaded.
     require_memory(max((profile["scratch_bytes"] for profile in plan.details["report"]["profiles"]), default=0))
     runtime = PlanRuntime(tensorrt, plan.content, tensors, require_memory)
     weights = load_weight_set(source, tensors, device=runtime.device)
-    executor = SlotExecutor(runtime, tensors, weights, limits=limits, precision=f"{precision}-{tensorrt.name}")
+    executor = SlotExecutor(
+        runtime, tensors, weights, limits=limits, precision=f"{precision}-{tensorrt.name}", promise=promise
+    )
     executor.warm_up()
     return executor
 

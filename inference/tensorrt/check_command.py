@@ -13,6 +13,7 @@ import torch
 
 from inference.errors import InferenceError
 from inference.executor.base import Executor
+from inference.executor.gpu import gpu_precision, make_reference
 from inference.executor.torch_executor import TorchExecutor
 from inference.fetch import CHAT_MODEL
 from inference.tensorrt import device
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     source = open_weights(options.model or CHAT_MODEL.path())
     candidate = make_candidate(source, options)
     positions = min(options.max_len, source.config.window)
-    reference = TorchExecutor(source, slots=2, positions=positions, precision="float32")
+    reference = make_reference(source, positions=positions)
     results = []
     for result in examine(Subject(candidate, reference), SHORT if options.short else FULL):
         _show(result)
@@ -57,8 +58,6 @@ def make_candidate(source: WeightSource, options: argparse.Namespace) -> Executo
 
         precision = precision_for(options.precision, "bfloat16")
         return make_interpreter_executor(source, precision=precision, max_chunk=256, **sizes)
-    from inference.executor.gpu import gpu_precision
-
     device.choose(options.way, device.look())
     precision = gpu_precision(options.precision)
     if options.way == "cuda":

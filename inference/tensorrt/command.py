@@ -57,7 +57,7 @@ def _build(options: argparse.Namespace, cache: PlanCache) -> CachedPlan:
     has_weights = precision_named(options.precision).holds_the_checkpoint
     source = open_weights(options.model) if has_weights else None
     config = source.config if source else read_config(options.model)
-    request = PlanRequest(config, options.precision, limits, target, source, gpu)
+    request = PlanRequest(config, options.precision, limits, target, source, gpu, machine.capability)
     shown = _Shown()
     return cache.get_or_build(
         request.key(tensorrt), request.describe(tensorrt), lambda: build_plan(request, tensorrt, shown)

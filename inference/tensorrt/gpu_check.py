@@ -133,14 +133,15 @@ def ragged_decode(subject: Subject) -> tuple[bool, str]:
 
 def long_context(subject: Subject) -> tuple[bool, str]:
     """As long a text as fits, in chunks, then one token more."""
-    length = min(subject.candidate.positions, subject.reference.positions, 4096) - 1
+    length = min(subject.candidate.positions, subject.reference.positions) - 1
     tokens = text(length + 1, subject.candidate.vocabulary, seed=4)
     rounds = []
     for start in range(0, length, 256):
         piece = [Segment(0, start, tokens[start : min(start + 256, length)], logits=int(start + 256 >= length))]
         rounds.append((piece, piece))
     last = [Segment(0, length, tokens[length:])]
-    return subject.compare([*rounds, (last, last)])
+    is_good, detail = subject.compare([*rounds, (last, last)])
+    return is_good, f"{length + 1} tokens: {detail}"
 
 
 def swap(subject: Subject) -> tuple[bool, str]:

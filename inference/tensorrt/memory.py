@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
+from weakref import WeakSet
+
+import torch
 
 from inference.errors import InferenceError
 from inference.tensorrt.bindings import batch_sizes
@@ -50,6 +54,31 @@ class Budget:
                 f"sampling {self.sampling / GIGABYTE:.2f}, runtime {self.runtime / GIGABYTE:.1f}. "
                 "Set INFERENCE_SLOTS or INFERENCE_CONTEXT lower."
             )
+
+
+@dataclass(eq=False)
+class Promise:
+    """Memory that a plan in this process may take, and has taken in part. It is given back with the last reference.
+
+    Between steps torch gives back what choosing tokens needs, and what rare kinds of reply need is taken when they come
+    for the first time: what is free then is not free for the next plan.
+    """
+
+    bytes: int = 0
+
+    def require(self, needed: Budget, limits: Limits) -> None:
+        """Make it `needed`. Raises OutOfMemoryError when the GPU has not that much which is not promised to others."""
+        with _PROMISING:
+            torch.cuda.empty_cache()  # what torch keeps of a model that was closed counts as taken
+            others = sum(promise.bytes for promise in _PROMISES if promise is not self)
+            not_taken = max(0, others - torch.cuda.memory_allocated())
+            needed.require(torch.cuda.mem_get_info()[0] - not_taken, limits)
+            self.bytes = needed.total - needed.runtime
+            _PROMISES.add(self)
+
+
+_PROMISES: WeakSet[Promise] = WeakSet()
+_PROMISING = threading.Lock()
 
 
 def budget(tensors: Contract, limits: Limits, *, scratch: int) -> Budget:

@@ -43,7 +43,8 @@ class PlanError(InferenceError):
 class PlanRequest:
     """All that a plan depends on, but for the package that builds it.
 
-    `target` is a compute capability, or None where the package builds for the GPU at hand alone, whose name is `gpu`.
+    `target` is a compute capability, or None where the package builds for the GPU at hand alone, whose name is `gpu`;
+    `capability` is that of the GPU at hand, and says what cannot be built for it.
 
     `source` is the checkpoint, which a precision whose plan holds weights itself takes, and others do not look at.
     """
@@ -54,6 +55,7 @@ class PlanRequest:
     target: int | None = None
     source: WeightSource | None = field(default=None, compare=False)
     gpu: str = ""
+    capability: int = field(default=0, compare=False)
 
     @property
     def held(self) -> WeightSource | None:
@@ -102,22 +104,21 @@ def check_request(request: PlanRequest, tensorrt: TensorRT) -> None:
     targets = tensorrt.capabilities.targets
     if precision_named(request.precision).is_for_checking_only:
         raise PlanError("TensorRT has no fused attention in float32; choose float16 or bfloat16.")
-    if request.target is None:
-        return
-    if not tensorrt.capabilities.builds_for_other_gpus:
+    if request.target is not None and not tensorrt.capabilities.builds_for_other_gpus:
         raise PlanError(
             "The package `tensorrt` builds only on the GPU that will run the plan: leave --sm out, there. "
             "`.venv/bin/pip install '.[tensorrt-rtx]'` builds for other GPUs."
         )
-    if request.target not in targets:
+    if request.target is not None and request.target not in targets:
         raise PlanError(
             f"{tensorrt.name} {tensorrt.version} builds for SM {', '.join(map(str, targets))}, not {request.target}. "
             "Hopper and data-centre Blackwell (SM 90, 100) take `.venv/bin/pip install '.[tensorrt]'`, on that GPU."
         )
-    if request.precision.startswith("bfloat16") and request.target < OLDEST_BFLOAT16:
-        raise PlanError(f"SM {request.target} has no bfloat16; choose float16.")
-    if precision_named(request.precision).weights == "fp8" and request.target < OLDEST_FP8:
-        raise PlanError(f"SM {request.target} has no FP8, which starts at SM {OLDEST_FP8}; choose -int8 instead.")
+    capability = request.target or request.capability
+    if request.precision.startswith("bfloat16") and 0 < capability < OLDEST_BFLOAT16:
+        raise PlanError(f"SM {capability} has no bfloat16; choose float16.")
+    if precision_named(request.precision).weights == "fp8" and 0 < capability < OLDEST_FP8:
+        raise PlanError(f"SM {capability} has no FP8, which starts at SM {OLDEST_FP8}; choose -int8 instead.")
 
 
 def check_limits(request: PlanRequest) -> None:

@@ -18,6 +18,7 @@ from inference.sampling import Mask, SamplingParameters
 from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
 from inference.tensorrt.bindings import LAST_DRAWN, Launch, Layout, batch_sizes, launches, layout, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
+from inference.tensorrt.memory import Promise
 from inference.tensorrt.profiles import DECODE, Limits
 from inference.tensorrt.transfer import Arrival, Transfer
 from inference.tensorrt.weight_set import WeightSet
@@ -142,13 +143,21 @@ class SlotExecutor:
     """A DrawingExecutor. torch owns all buffers: `weights`, the caches, and the small inputs of each step."""
 
     def __init__(
-        self, runner: PlanRunner, tensors: Contract, weights: WeightSet, *, limits: Limits, precision: str
+        self,
+        runner: PlanRunner,
+        tensors: Contract,
+        weights: WeightSet,
+        *,
+        limits: Limits,
+        precision: str,
+        promise: Promise | None = None,
     ) -> None:
         self.slots = limits.max_batch
         self.positions = limits.positions
         self.vocabulary = int(tensors.outputs[0].shape[1])
         self.precision = precision
         self._runner = runner
+        self._promise = promise
         self.contract = tensors
         self._limits = limits
         self.weights = weights
@@ -334,6 +343,7 @@ class SlotExecutor:
             self.caches.clear()
             self._decode_places.clear()
             self.weights = {}
+            self._promise = None
 
 
 def _rows_of(x: torch.Tensor, rows: list[int]) -> torch.Tensor:

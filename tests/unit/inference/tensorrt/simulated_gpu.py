@@ -110,7 +110,7 @@ class SimulatedCuda:
         self.capture_seconds = 0.0
         self._capturing = threading.Lock()
         self.waits = 0
-        self.free = free
+        self.free, self.allocated = free, 0
 
     def Event(self) -> SimpleNamespace:  # noqa: N802 - its name in torch
         return SimpleNamespace(record=lambda: self.log.append("event recorded"), synchronize=self.synchronize)
@@ -121,6 +121,9 @@ class SimulatedCuda:
 
     def mem_get_info(self) -> tuple[int, int]:
         return self.free, 24_000_000_000
+
+    def memory_allocated(self) -> int:
+        return self.allocated
 
     @staticmethod
     def is_available() -> bool:

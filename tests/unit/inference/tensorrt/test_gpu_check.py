@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inference.errors import InferenceError
+from inference.executor import gpu
 from inference.executor.base import Executor, Fed, Segment
 from inference.executor.gpu import first_right
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.sampling import SamplingParameters
 from inference.slot_sampler import Choices
-from inference.tensorrt import device, gpu_check
+from inference.tensorrt import check_command, device, gpu_check
 from inference.tensorrt.bindings import Launch
 from inference.tensorrt.device import Machine
 from inference.tensorrt.gpu_check import SHORT, Subject, examine, throughput
@@ -132,6 +134,32 @@ def test_what_is_forgotten_late_in_a_slot_shows_in_a_long_text_alone(
 
     monkeypatch.setattr(candidate._runner, "run", forgetting)
     assert failed(candidate, checkpoint, gpu_check.FULL) == {"long context"}
+
+
+def test_a_long_text_reaches_the_end_of_the_slot_whatever_its_length(tmp_path: Path, trt: Any) -> None:
+    save_random_checkpoint(tmp_path, "Llama", {"num_hidden_layers": 1})
+    sizes = {"slots": 2, "positions": 4300, "precision": "float32"}
+    candidate = make_interpreter_executor(open_weights(tmp_path), max_chunk=256, **sizes)
+    subject = Subject(candidate, TorchExecutor(open_weights(tmp_path), **sizes))
+    is_good, detail = gpu_check.long_context(subject)
+    assert is_good
+    assert detail.startswith("4300 tokens")
+    assert candidate.caches["layers.0.key_cache"][0, :, 4299].any()
+    assert not candidate.caches["layers.0.key_cache"][0, :, 4300].any()
+
+
+@pytest.mark.parametrize(("largest", "precision"), [(2e9, "float32"), (0, "bfloat16")])
+def test_the_command_holds_large_models_against_a_reference_in_16_bits(
+    largest: float, precision: str, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the service does, in the memory that the documentation promises."""
+    subjects: list[Subject] = []
+    monkeypatch.setattr(gpu, "LARGEST_IN_FLOAT32", largest)
+    monkeypatch.setattr(check_command, "examine", lambda subject, _questions: subjects.append(subject) or [])
+    sizes = {"max_batch": 2, "max_len": 100, "short": True, "report": None}
+    options = argparse.Namespace(model=checkpoint, way="interpreter", precision="float16", **sizes)
+    assert check_command.run(options) == 0
+    assert (subjects[0].reference.precision, subjects[0].reference.positions) == (precision, 100)
 
 
 def test_weights_that_are_not_taken_from_where_they_now_lie_are_caught(

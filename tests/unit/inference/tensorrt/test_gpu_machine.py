@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from inference.errors import InferenceError
+from inference.executor import tensorrt_executor
 from inference.executor.base import NOBODY_FED, Fed, Segment
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
@@ -24,7 +25,11 @@ from inference.loading import place
 from inference.sampling import SamplingParameters
 from inference.settings import Settings
 from inference.tensorrt import check_command, device
+from inference.tensorrt.contract import contract
+from inference.tensorrt.memory import budget
 from inference.tensorrt.plan_cache import PlanCache
+from inference.tensorrt.precision import precision_named
+from inference.tensorrt.profiles import Limits
 from inference.tensorrt.slot_executor import SlotExecutor
 from inference.weights import WeightSource, open_weights
 from tests.unit.inference.tensorrt.simulated_gpu import simulated_machine
@@ -141,6 +146,40 @@ def test_a_gpu_that_computes_nothing_right_is_left_for_the_cpu_and_the_log_says_
     for reason in ("NVIDIA L4", "tensorrt failed: 0.", "GB are free", "cuda failed: "):
         assert reason in choice.reason
     assert "the GPU cannot be used, the CPU takes its place" in caplog.text
+
+
+def test_what_a_model_was_promised_and_has_not_taken_is_not_given_to_the_next_one(
+    source: WeightSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory for choosing tokens is idle between steps, and some is taken when a kind of reply first comes."""
+    scratch = 50_000_000  # more than the compiler says, so that the loaded plan has the last word
+    cuda = simulated_machine(monkeypatch, source, precision=PRECISION, positions=POSITIONS, scratch=scratch)
+    first, _ = place(source, settings("tensorrt"), positions=POSITIONS)
+    contracted = contract(source.config, precision_named(PRECISION), positions=POSITIONS)
+    needed = budget(contracted, Limits(3, 16, POSITIONS), scratch=scratch)
+    cuda.allocated = needed.total - needed.runtime - needed.sampling  # what it holds for good
+    cuda.free = needed.total + needed.sampling // 2
+    with pytest.raises(InferenceError, match=r"GB are needed and 0\.\d GB are free"):
+        place(source, settings("tensorrt"), positions=POSITIONS)
+    cuda.free = needed.total + needed.sampling
+    place(source, settings("tensorrt"), positions=POSITIONS)[0].close()
+    first.close()
+    cuda.allocated, cuda.free = 0, needed.total
+    place(source, settings("tensorrt"), positions=POSITIONS)
+
+
+def test_the_memory_is_asked_for_again_after_a_build(source: WeightSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build takes a minute, and others on the GPU do not wait."""
+    cuda = simulated_machine(monkeypatch, source, precision=PRECISION, positions=POSITIONS)
+    build = tensorrt_executor.build_plan
+
+    def slow(*arguments: Any) -> Any:
+        cuda.free = 500_000_000
+        return build(*arguments)
+
+    monkeypatch.setattr(tensorrt_executor, "build_plan", slow)
+    with pytest.raises(InferenceError, match=r"0\.5 GB are free"):
+        place(source, settings("tensorrt"), positions=POSITIONS)
 
 
 @pytest.mark.parametrize("wanted", ["tensorrt", "cuda"])

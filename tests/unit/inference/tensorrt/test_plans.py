@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from inference.config import ModelConfig
-from inference.tensorrt import api, plan
+from inference.tensorrt import api, command, plan
 from inference.tensorrt.contract import contract
 from inference.tensorrt.device import Machine
 from inference.tensorrt.graph import define
@@ -196,6 +197,31 @@ def test_inputs_outputs_and_aliases_are_those_of_the_contract(precision: str, tr
 def test_what_cannot_be_built_is_refused_with_the_reason(precision: str, target: int, reason: str, trt: Any) -> None:
     with pytest.raises(PlanError, match=reason):
         build_plan(PlanRequest(SMALL, precision, LIMITS, target), api.load("tensorrt_rtx"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "machine", "reason"),
+    [
+        ("bfloat16", Machine(gpu="Tesla T4", capability=75), "SM 75 has no bfloat16"),
+        ("float16-fp8", Machine(gpu="NVIDIA A100", capability=80), "SM 80 has no FP8"),
+    ],
+)
+def test_the_package_that_builds_on_the_spot_refuses_what_its_gpu_has_not(
+    precision: str, machine: Machine, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trt: Any
+) -> None:
+    """By the door of `build` without --sm: the compiler is not asked."""
+    rtx = api.load("tensorrt_rtx")
+    on_the_spot = replace(rtx, name="tensorrt", capabilities=replace(rtx.capabilities, builds_for_other_gpus=False))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "load", lambda *_arguments, **_options: on_the_spot)
+    monkeypatch.setattr(command.device, "look", lambda: machine)
+    monkeypatch.setattr(command, "read_config", lambda _path: SMALL)
+    sizes = {"max_batch": 2, "max_len": 60, "max_chunk": 16, "sm": None, "package": ""}
+    options = argparse.Namespace(
+        model=tmp_path, plans=tmp_path / "plans", list=False, prune=None, precision=precision, **sizes
+    )
+    with pytest.raises(PlanError, match=reason):
+        command.run(options)
 
 
 @pytest.mark.parametrize(
