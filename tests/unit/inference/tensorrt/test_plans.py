@@ -91,8 +91,10 @@ CASES = [
     ("small", SMALL, "float16", 120),
     ("8 B", EIGHT_BILLION, "bfloat16", 89),
     ("small, int8", SMALL, "float16-int8", 86),
+    ("small, int8", SMALL, "bfloat16-int8", 89),
     ("8 B, int8", EIGHT_BILLION, "bfloat16-int8", 89),
     ("small, fp8", SMALL, "float16-fp8", 120),
+    ("small, fp8", SMALL, "bfloat16-fp8", 89),
     ("8 B, fp8", EIGHT_BILLION, "bfloat16-fp8", 89),
     ("small, int4", SMALL, "float16-int4", 86),
     ("small, int4", SMALL, "bfloat16-int4", 89),
@@ -142,8 +144,12 @@ def test_every_layer_is_fused_and_nothing_is_wasted(
     assert [profile.int4_products for profile in report.profiles] == [4 * config.layers * (weights == "int4")] * 2
     most = 18 if weights == "int4" else 10  # sums of blocks, and the product of those, besides
     assert report.profiles[0].kernels <= most * config.layers + 4
-    if config is SMALL:
-        check_tensors(report, contracted[precision])
+    if not name.startswith("8 B"):
+        check_tensors(report, contracted[contract_name(config, precision)])
+
+
+def contract_name(config: ModelConfig, precision: str) -> str:
+    return precision if config is SMALL else f"{config.family}, {precision}"
 
 
 def check_tensors(report: LayerReport, expected: dict[str, Any]) -> None:
@@ -179,9 +185,17 @@ def contract_of(trt: Any, config: ModelConfig, precision: str) -> dict[str, Any]
     }
 
 
-@pytest.mark.parametrize("precision", [name for name in PRECISIONS if name != "float32"])
-def test_inputs_outputs_and_aliases_are_those_of_the_contract(precision: str, trt: Any) -> None:
-    assert contract_of(trt, SMALL, precision) == json.loads(CONTRACT.read_text())[precision]
+@pytest.mark.parametrize(
+    ("config", "precision"),
+    [
+        *((SMALL, name) for name in PRECISIONS if name != "float32"),
+        (QWEN3, "bfloat16"),  # with norms of queries and keys
+        (QWEN2, "float16"),  # with biases
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_inputs_outputs_and_aliases_are_those_of_the_contract(config: ModelConfig, precision: str, trt: Any) -> None:
+    assert contract_of(trt, config, precision) == json.loads(CONTRACT.read_text())[contract_name(config, precision)]
 
 
 @pytest.mark.parametrize(
