@@ -55,6 +55,10 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["name", "key", "messages_per_window", "window", "tokens_per_month", "is_offered", "version"]
     inlines = [PriceInline, RevisionInline]
 
+    def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
+        """People have them, and without Free nobody could do anything: not offered is what a plan can be."""
+        return False
+
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         obj.revise(by=str(request.user))
 

@@ -106,7 +106,9 @@ def ensure_customer(user: User, *, now: datetime) -> Customer:
     known = Customer.objects.filter(user=user, is_deleted=False).first()
     if known:
         return known
-    generation = Customer.objects.filter(user=user).count()
+    # One more for each that was deleted at Stripe: its key would only give the deleted one again.
+    made_before = commands.made_for(user, kind="create_customer")
+    generation = Customer.objects.filter(stripe_id__in=made_before, is_deleted=True).count()
     made = commands.run(
         kind="create_customer",
         key=f"customer:{user.pk}:{generation}",

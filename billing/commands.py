@@ -8,7 +8,7 @@ day. `run_waiting` ends what a crash left open.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,12 +98,15 @@ def delete_customer(stripe_id: str, *, now: datetime) -> None:
 def retry_deletions(*, now: datetime) -> int:
     """Ask again for customers to be deleted where that was given up: nobody else asks for somebody who has left, and
     their card would go on being charged. Returns how many there are."""
-    return _revive(StripeCommand.objects.filter(kind__in=[DELETION, UNHEARD]), now)
+    refused = StripeCommand.objects.filter(kind__in=[DELETION, UNHEARD])
+    return _revive(refused, now, ended=(StripeCommand.State.DEAD, StripeCommand.State.REFUSED))
 
 
-def _revive(commands: QuerySet[StripeCommand], at: datetime) -> int:
+def _revive(
+    commands: QuerySet[StripeCommand], at: datetime, *, ended: Sequence[str] = (StripeCommand.State.DEAD,)
+) -> int:
     """Let those wait again that were given up. What they may have made is looked for first, as always."""
-    dead = commands.filter(state=StripeCommand.State.DEAD)
+    dead = commands.filter(state__in=ended)
     return dead.update(state=StripeCommand.State.WAITING, finished_at=None, next_attempt_at=at)
 
 
@@ -123,10 +126,15 @@ def end_for(user: User, *, now: datetime) -> None:
     forget(StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING))
 
 
+def made_for(user: User, *, kind: str) -> set[str]:
+    """The ids of what commands of this kind made for the person."""
+    made = StripeCommand.objects.filter(user=user, kind=kind, state=StripeCommand.State.DONE)
+    return {command.result["id"] for command in made if command.result.get("id")}
+
+
 def _unknown_customers(user: User) -> list[str]:
     """Those that were made, and of which a crash kept no row."""
-    made = StripeCommand.objects.filter(user=user, kind="create_customer", state=StripeCommand.State.DONE)
-    ids = {command.result["id"] for command in made if command.result.get("id")}
+    ids = made_for(user, kind="create_customer")
     return sorted(ids.difference(Customer.objects.filter(stripe_id__in=ids).values_list("stripe_id", flat=True)))
 
 

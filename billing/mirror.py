@@ -243,9 +243,17 @@ def _past_due_since(subscription: Subscription) -> datetime | None:
         return None
     renewals = Invoice.objects.filter(subscription_id=subscription.pk, billing_reason="subscription_cycle")
     paid = renewals.filter(status=Invoice.Status.PAID).aggregate(at=Max("created_at"))["at"]
-    unpaid = renewals.filter(status=Invoice.Status.OPEN, created_at__gt=paid or subscription.started_at)
+    unpaid = _oldest(renewals.filter(status=Invoice.Status.OPEN, created_at__gt=paid or subscription.started_at))
     began = subscription.period_start or subscription.started_at
-    return min(unpaid.aggregate(at=Min("created_at"))["at"] or began, began) + FIRST_ATTEMPT_AFTER
+    if unpaid is None:  # the renewal is not heard of yet, or what is owed was billed in the middle of a paid period
+        owed = Invoice.objects.filter(subscription_id=subscription.pk, status=Invoice.Status.OPEN)
+        return (_oldest(owed) or began) + FIRST_ATTEMPT_AFTER
+    return min(unpaid, began) + FIRST_ATTEMPT_AFTER
+
+
+def _oldest(invoices: QuerySet[Invoice]) -> datetime | None:
+    found: datetime | None = invoices.aggregate(at=Min("created_at"))["at"]
+    return found
 
 
 def _grace_of(invoice: Invoice) -> None:

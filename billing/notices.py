@@ -11,13 +11,17 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import letters
 from billing.entitlements import GRACE
-from billing.models import Invoice, Notice
+from billing.models import Invoice, Notice, Subscription
 from billing.money import money
 
 
 def of_invoice(invoice: Invoice, *, now: datetime) -> None:
-    """Tell the payer when a payment failed or needs them. Inside the transaction that saved the invoice."""
-    if invoice.status == Invoice.Status.OPEN and invoice.attempt_count > 0:
+    """Tell the payer when a renewal was not paid. Inside the transaction that saved the invoice.
+
+    Whoever goes up and is declined sees it at once, and keeps what they have.
+    """
+    is_renewal = invoice.billing_reason == "subscription_cycle"
+    if is_renewal and invoice.status == Invoice.Status.OPEN and invoice.attempt_count > 0:
         _send_once(invoice, Notice.Kind.PAYMENT_FAILED, now)
 
 
@@ -41,7 +45,13 @@ def _send(invoice: Invoice, kind: Notice.Kind, now: datetime) -> None:
         template=f"billing/mail/{kind}.txt",
         context=lambda: {
             "amount": money(invoice.amount_due, invoice.currency),
-            "until": now + GRACE,
+            "until": _grace_began(invoice, now) + GRACE,
             "update_url": settings.SITE_URL + reverse("billing-portal"),
         },
     )
+
+
+def _grace_began(invoice: Invoice, now: datetime) -> datetime:
+    """As the pages say it; heard of late, it is no longer now."""
+    subscription = Subscription.objects.filter(pk=invoice.subscription_id).first()
+    return (subscription.past_due_since if subscription else None) or now

@@ -124,6 +124,8 @@ def _action(plan: Plan, price: Price | None, user: User | None, subscription: Su
         return "current" if plan.key == current else "buy" if price else ""
     if plan.key == subscription.plan_id and price.interval == subscription.interval:
         return "current"  # whatever its id: who pays a retired price has this plan all the same
+    if subscription.cancels_at:
+        return ""
     is_next = bool(subscription.next_price_id) and price.stripe_price_id == subscription.next_price_id
     return "next" if is_next else "change"
 

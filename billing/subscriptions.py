@@ -17,7 +17,7 @@ from billing.models import Price, Subscription
 
 
 class CannotChange(Exception):  # noqa: N818 - reads as what it is at the place that raises it
-    """`code` is `same`, `currency`, `not_open`, `given_back`, `not_paid` or Stripe's own."""
+    """`code` is `same`, `currency`, `not_open`, `given_back`, `cancelled`, `not_paid` or Stripe's own."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -35,6 +35,10 @@ class CancelReason(models.TextChoices):
     TOO_COMPLEX = "too_complex", _("It is too hard to use")
     CUSTOMER_SERVICE = "customer_service", _("I was not helped well")
     OTHER = "other", _("Something else")
+
+
+# Of which the bill for the present period is open.
+UNPAID = (Subscription.Status.PAST_DUE, Subscription.Status.UNPAID)
 
 
 class Direction(StrEnum):
@@ -126,11 +130,11 @@ def change(
 def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uuid.UUID, now: datetime) -> None:
     """End it when what was paid for ends, and tell Stripe why. Raises `CannotChange`, `stripe.StripeUnavailable`.
 
-    Where the money went back nothing is paid for, and it ends at once.
+    Where nothing is paid for, as the money went back or never came, it ends at once: Stripe would try the card again.
     """
     details = {"feedback": reason} | ({"comment": comment[:500]} if comment else {})
     _begin_wish(subscription, str(wish_id), now)
-    if entitlements.money_was_given_back(subscription):
+    if ends_at_once(subscription):
         end_now(subscription=subscription, why="cancelled by the customer", details=details, now=now)
         return
     _release_schedule(subscription, wish_id, now)
@@ -139,12 +143,17 @@ def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uu
     _refresh(subscription, "cancelled by the customer", now)
 
 
+def ends_at_once(subscription: Subscription) -> bool:
+    """Whether cancelling takes nothing away that was paid for."""
+    return subscription.status in UNPAID or entitlements.money_was_given_back(subscription)
+
+
 def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:
     """Take back a cancellation or a downgrade that has not begun. Raises `CannotChange`, `stripe.StripeUnavailable`."""
     _begin_wish(subscription, str(wish_id), now)
     if subscription.next_price_id:
         _release_schedule(subscription, wish_id, now)
-    else:
+    if subscription.cancels_at or not subscription.next_price_id:
         _run(subscription, "update_subscription", {"change": {"cancel_at_period_end": False}}, wish_id, now)
     _refresh(subscription, "resumed by the customer", now)
 
@@ -184,6 +193,8 @@ def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[P
         raise CannotChange("not_open")
     if entitlements.money_was_given_back(subscription):
         raise CannotChange("given_back")
+    if subscription.cancels_at:  # what is paid for now would end with the rest
+        raise CannotChange("cancelled")
     if price.currency != subscription.currency:
         raise CannotChange("currency")
     price = catalogue.ensure_at_stripe(price)
@@ -194,7 +205,10 @@ def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[P
 
 
 def _direction(subscription: Subscription, price: Price, quantity: int) -> Direction:
-    """Up when the plan, the seats or the paid period grow; whatever gives less waits for the end of the period."""
+    """Up when the plan, the seats or the paid period grow; whatever gives less waits for the end of the period, and so
+    does what takes a seat from somebody whose seat is paid for."""
+    if quantity < subscription.quantity:
+        return Direction.DOWN
     position = subscription.plan.position if subscription.plan else 0
     if price.plan.position != position:
         return Direction.UP if price.plan.position > position else Direction.DOWN

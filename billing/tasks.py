@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 from django.utils import timezone
 
 from billing import commands, draining, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -43,4 +47,7 @@ def reconcile() -> int:
     and ask again for customers to be deleted."""
     trials.forget_old(now=timezone.now())
     commands.retry_deletions(now=timezone.now())
-    return len(reconciliation.reconcile(now=timezone.now())) if stripe.is_configured() else 0
+    found = reconciliation.reconcile(now=timezone.now()) if stripe.is_configured() else []
+    if found:
+        logger.warning("Reconciliation repaired what differed from Stripe: %s", reconciliation.by_kind(found))
+    return len(found)

@@ -70,7 +70,8 @@ def asked(call: Callable[P, T]) -> Callable[P, T]:
             raise StripeUnavailable(str(error)) from error
         except stripe.StripeError as error:
             status = error.http_status or 500
-            if status >= 500 or status == 409:
+            # A key that is being exchanged is no answer to what was asked: it is asked again with the next one.
+            if status >= 500 or status in (401, 403, 409):
                 raise StripeUnavailable(str(error), is_server_error=status >= 500) from error
             raise StripeRefused(str(error), code=error.code or type(error).__name__) from error
 

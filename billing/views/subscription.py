@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from billing import checkout, stripe, subscriptions
-from billing.entitlements import entitlement_of, money_was_given_back
+from billing.entitlements import entitlement_of
 from billing.forms import CancelForm, ChangeForm, PriceForm, WishForm
 from billing.models import Subscription
 from billing.money import money
@@ -31,6 +31,7 @@ def _problem(request: HttpRequest, problem: subscriptions.CannotChange) -> HttpR
         "same": _("That is the plan you have."),
         "currency": _("A running plan keeps its currency. Cancel it first to change the currency."),
         "not_open": _("Your plan has an open payment. Settle that first."),
+        "cancelled": _("Your plan is cancelled. Keep it first, then change it."),
         "given_back": _("The payment for this period went back, so the plan is at rest. Cancel it to choose anew."),
     }
     text = texts.get(problem.code, _("The payment did not go through, so nothing was changed. Check your card."))
@@ -129,8 +130,8 @@ def cancel(request: HttpRequest) -> HttpResponse:
         return redirect("plans")
     form = CancelForm(request.POST or None, initial={"wish": uuid.uuid4()})
     if request.method != "POST" or not form.is_valid():
-        is_at_rest = money_was_given_back(subscription)
-        context = {"form": form, "subscription": subscription, "is_at_rest": is_at_rest}
+        ends_at_once = subscriptions.ends_at_once(subscription)
+        context = {"form": form, "subscription": subscription, "ends_at_once": ends_at_once}
         return render(request, "billing/cancel.html", context)
     try:
         subscriptions.cancel(

@@ -222,6 +222,10 @@ def end(account: Account, subscription: Document, *, reason: str, details: Docum
         }
     )
     account.events.emit("customer.subscription.deleted", ended)
+    for invoice in account.store.all("invoice", lambda one: one["status"] == "open", customer=ended["customer"]):
+        of_it = invoices.subscription_of(account, invoice)
+        if of_it and of_it["id"] == ended["id"]:  # nobody's card is tried again after the end
+            account.store.save({**invoice, "next_payment_attempt": None, "auto_advance": False})
     return ended
 
 

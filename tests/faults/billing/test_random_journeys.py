@@ -306,7 +306,7 @@ class Journey(RuleBasedStateMachine):
             code = refused.code
         else:
             self._is_billed_as_shown(shown, before)
-        assert code in ("", "same", "card_declined", "given_back")
+        assert code in ("", "same", "card_declined", "given_back", "cancelled")
         self.nothing_differs()
         self.hears(order)
 

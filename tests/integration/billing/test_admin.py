@@ -70,3 +70,21 @@ def test_a_failed_payment_is_told_once_in_the_payers_language_with_the_way_to_th
     assert "¥1,400.00" in letter.body
     assert "/billing/portal?flow=card" in letter.body
     assert Notice.objects.get().kind == "payment_failed"
+
+
+def test_who_goes_up_and_is_declined_keeps_the_plan_and_gets_no_letter(
+    ann, subscribe, now, django_capture_on_commit_callbacks
+):
+    subscription = subscribe(ann, "plus")
+    facts = stripe.InvoiceFacts(
+        id="in_up", customer_id=subscription.customer.stripe_id, subscription_id=subscription.pk, number="A-2",
+        status="open", billing_reason="subscription_update", currency="usd", total=900, amount_due=900,
+        amount_paid=0, attempt_count=1, next_attempt_at=None, created_at=now, period_end=now, page_url="", pdf_url="",
+    )  # fmt: skip
+    with django_capture_on_commit_callbacks(execute=True):
+        mirror.save_invoice(facts, mirror.begin_fetch(cause="test", now=now))
+    assert mail.outbox == []
+
+
+def test_no_plan_can_be_deleted(admin_client):
+    assert admin_client.post(reverse("admin:billing_plan_delete", args=["free"]), {"post": "yes"}).status_code == 403

@@ -8,7 +8,7 @@ from django.db import DatabaseError, transaction
 
 from billing import mirror
 from billing.entitlements import GRACE, RENEWAL_SLACK, entitlement_of, record_changes_by_time
-from billing.models import Customer, EntitlementChange, Subscription
+from billing.models import Customer, EntitlementChange, Invoice, Subscription
 from tests.integration.billing.conftest import facts_of
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +45,21 @@ def test_a_failed_payment_leaves_a_grace_of_a_week_then_free(ann, now, subscribe
     entitlement = entitlement_of(ann, now=failed + GRACE - timedelta(seconds=1))
     assert (entitlement.plan_key, entitlement.reason, entitlement.grace_until) == ("plus", "grace", failed + GRACE)
     assert plan_of(ann, failed + GRACE) == "free"
+
+
+def test_what_is_billed_in_a_paid_period_and_not_paid_has_a_grace_of_its_own(ann, now, subscribe):
+    eight_months_ago = now - timedelta(days=240)
+    paid = {"period_start": eight_months_ago, "period_end": eight_months_ago + timedelta(days=365)}
+    subscription = subscribe(ann, "team", started_at=eight_months_ago, interval="year", **paid)
+    Invoice.objects.create(
+        stripe_id="in_seat", customer=subscription.customer, subscription_id=subscription.pk, status="open",
+        billing_reason="subscription_update", currency="usd", total=2000, amount_due=2000, amount_paid=0,
+        created_at=now,
+    )  # fmt: skip
+    subscribe(ann, "team", started_at=eight_months_ago, interval="year", status="past_due", **paid)
+    entitlement = entitlement_of(ann, now=now + timedelta(days=6))
+    assert (entitlement.plan_key, entitlement.reason) == ("team", "grace")
+    assert plan_of(ann, now + GRACE + timedelta(hours=2)) == "free"
 
 
 def test_a_renewal_never_interrupts_paid_access(ann, now, subscribe):

@@ -231,6 +231,16 @@ def test_a_downgrade_waits_for_the_end_of_the_period_and_can_be_taken_back(ann):
     assert (subscription.next_price_id, subscription.schedule_id) == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("offer", "seats", "direction"),
+    [(("team", "year"), 2, "down"), (("team", "year"), 3, "up"), (("pro", "year"), 1, "down")],
+)
+def test_no_seat_that_is_paid_for_goes_before_the_end_of_the_period(ann, offer, seats, direction):
+    subscription = buy(ann, price=price("team"), quantity=3)
+    shown = subscriptions.preview(subscription=subscription, price=price(*offer), quantity=seats, now=timezone.now())
+    assert shown.direction == direction
+
+
 def test_a_cancelled_plan_stays_until_it_runs_out_and_can_be_resumed(ann):
     subscription = buy(ann)
     now = timezone.now()
@@ -239,9 +249,16 @@ def test_a_cancelled_plan_stays_until_it_runs_out_and_can_be_resumed(ann):
     assert subscription.cancels_at == subscription.period_end
     assert plan_of(ann) == "plus"
     assert entitlement_of(ann, now=subscription.period_end).plan_key == "free"
+    # A year that is paid for now would end with the month.
+    yearly = {"subscription": subscription, "price": price("plus", "year"), "quantity": 1}
+    with pytest.raises(subscriptions.CannotChange, match="cancelled"):
+        subscriptions.preview(**yearly, now=now)
+    with pytest.raises(subscriptions.CannotChange, match="cancelled"):
+        subscriptions.change(**yearly, wish_id=uuid.uuid4(), at=now, now=now)
     subscriptions.resume(subscription=subscription, wish_id=uuid.uuid4(), now=now)
     subscription.refresh_from_db()
     assert subscription.cancels_at is None
+    assert subscriptions.preview(**yearly, now=now).due > 0
 
 
 def test_a_full_refund_ends_what_it_paid_for_and_is_made_once(ann):

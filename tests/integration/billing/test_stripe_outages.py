@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import erasure
-from billing import checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
+from billing import checkout, commands, mirror, reconciliation, stripe, subscriptions, tasks, webhooks
 from billing.models import Customer, EntitlementChange, Invoice, StripeCommand, StripeEvent, Subscription
 from billing.stripe import client as sdk
 from tests.stack.customers import buy, newcomer, open_checkout, pay, plan_of, price
@@ -96,12 +96,40 @@ def test_what_would_have_followed_on_a_plan_that_has_ended_is_no_difference(ann)
 
 @only_simulated
 def test_who_was_deleted_in_stripes_dashboard_unheard_can_buy_again(ann):
-    customer_id = buy(ann).customer.stripe_id
-    sdk.api().customers.delete(customer_id)
-    assert reconciliation.Drift(customer_id, "deleted") in reconciliation.reconcile(now=timezone.now())
-    assert plan_of(ann) == "free"
-    assert reconciliation.reconcile(now=timezone.now()) == []
+    for _time in range(3):
+        customer_id = buy(ann).customer.stripe_id
+        sdk.api().customers.delete(customer_id)
+        assert reconciliation.Drift(customer_id, "deleted") in reconciliation.reconcile(now=timezone.now())
+        assert plan_of(ann) == "free"
+        assert reconciliation.reconcile(now=timezone.now()) == []
     assert buy(ann).status == "active"
+
+
+@only_simulated
+def test_a_key_that_is_being_exchanged_refuses_nothing_for_ever(ann, settings, caplog):
+    customer_id = buy(ann).customer.stripe_id
+    commands.delete_customer(customer_id, now=timezone.now())
+    key, settings.STRIPE_API_KEY = settings.STRIPE_API_KEY, "sk_live_exchanged"
+    assert commands.run_waiting(now=timezone.now()) == 0
+    settings.STRIPE_API_KEY = key
+    assert commands.run_waiting(now=timezone.now() + timedelta(hours=1)) == 1
+    assert sdk.api().customers.retrieve(customer_id).deleted
+
+
+@only_simulated
+def test_a_deletion_that_was_refused_is_asked_for_again_at_night(ann):
+    commands.delete_customer(buy(ann).customer.stripe_id, now=timezone.now())
+    StripeCommand.objects.filter(kind=commands.DELETION).update(state="refused", finished_at=timezone.now())
+    assert commands.retry_deletions(now=timezone.now()) == 1
+    assert commands.run_waiting(now=timezone.now()) == 1
+
+
+def test_what_reconciliation_repairs_stands_in_the_log(ann, caplog):
+    buy(ann)
+    assert tasks.reconcile() == 0
+    Subscription.objects.update(quantity=7)
+    assert tasks.reconcile() == 1
+    assert "Reconciliation repaired what differed from Stripe: {'quantity': 1}" in caplog.text
 
 
 def test_a_key_of_another_account_ends_nobodys_plan(ann, caplog):

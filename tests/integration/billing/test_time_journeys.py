@@ -105,6 +105,18 @@ def test_a_failed_payment_is_told_once_and_costs_the_plan_only_after_the_grace(a
     assert len(mailoutbox) == 1
 
 
+def test_who_cancels_what_is_not_paid_is_not_charged_any_more(ann, time):
+    subscription = buy_with_a_card_that_fails_later(ann)
+    time.passes(days=14, hours=2)
+    assert entitlement(ann, time).reason == Reason.GRACE
+    subscription.refresh_from_db()
+    subscriptions.cancel(subscription=subscription, reason="unused", comment="", wish_id=uuid.uuid4(), now=time.now)
+    subscription.refresh_from_db()
+    assert (subscription.status, entitlement(ann, time).plan_key) == ("canceled", "free")
+    time.passes(days=12)
+    assert {invoice.attempt_count for invoice in Invoice.objects.filter(status="open")} == {1}
+
+
 def test_an_account_that_never_ends_what_is_unpaid_gives_one_grace_and_no_more(ann, time, at_simulated_stripe):
     """Stripe's settings may leave a subscription past due for ever."""
     httpx.post(f"{at_simulated_stripe}/_ctl/after_retries", json={"status": "past_due"}).raise_for_status()
