@@ -105,7 +105,8 @@ def _offer(
     *,
     may_try: bool,
 ) -> Offer:
-    per_month = price.unit_amount // 12 if price and price.interval == Price.Interval.YEAR else 0
+    # To the nearest cent, as people reckon.
+    per_month = (price.unit_amount + 6) // 12 if price and price.interval == Price.Interval.YEAR else 0
     return Offer(
         plan=plan,
         price=price,

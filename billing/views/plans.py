@@ -61,10 +61,12 @@ def plans(request: HttpRequest) -> HttpResponse:
         interval=request.GET.get("interval", ""),
         language=get_language() or "",
     )
+    offered = offers.offers_for(user, choice, now=now)
     context = {
         "choice": choice,
         "intervals": [("month", _("Monthly")), ("year", _("Yearly"))],
-        "offers": offers.offers_for(user, choice, now=now),
+        "offers": offered,
+        "is_current_shown": any(offer.action == "current" and not offer.plan.is_free for offer in offered),
         "wish_id": uuid.uuid4(),
         "allowance": quota.allowance_of(user, now=now) if user else None,
         "entitlement": entitlement_of(user, now=now) if user else None,

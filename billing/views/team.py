@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from billing import checkout, teams
 from billing.forms import InviteForm
-from billing.models import Price, Team
+from billing.models import Price, Subscription, Team
 from billing.views.plans import person
 
 
@@ -63,9 +63,16 @@ def team_page(request: HttpRequest) -> HttpResponse:
         "members": team.memberships.select_related("user"),
         "invitations": teams.open_invitations(team, now=now) if is_owner else [],
         "subscription": subscription,
-        "price": Price.objects.filter(stripe_price_id=subscription.price_id).first() if subscription else None,
+        "price": _price_of(subscription) if subscription else None,
     }
     return render(request, "billing/team.html", context)
+
+
+def _price_of(subscription: Subscription) -> Price | None:
+    """What another seat costs: a price that was replaced is not sold any more."""
+    known = Price.objects.filter(stripe_price_id=subscription.price_id).first()
+    today = {"plan": subscription.plan, "interval": subscription.interval, "currency": subscription.currency}
+    return known or Price.objects.offered().filter(**today).first()
 
 
 @require_POST

@@ -114,6 +114,25 @@ def test_a_cancelled_plan_can_be_kept_from_the_same_page(client, ann, subscribe)
     assert "Keep my plan" in client.get("/billing/plans").content.decode()
 
 
+@pytest.mark.parametrize("withdrawn", ["nothing", "the plan", "its price"])
+def test_every_plan_can_be_cancelled_from_the_page_whether_it_is_still_offered_or_not(
+    client, ann, subscribe, withdrawn
+):
+    subscribe(ann, "plus", at=timezone.now())
+    if withdrawn == "the plan":
+        Plan.objects.filter(key="plus").update(is_offered=False)
+    elif withdrawn == "its price":
+        Price.objects.filter(plan="plus").update(is_offered=False)
+    for interval in ("month", "year"):
+        page = client.get("/billing/plans", {"interval": interval}).content.decode()
+        assert page.count('href="/billing/cancel"') == 1
+
+
+def test_a_team_whose_price_was_replaced_can_still_have_other_seats(client, ann, subscribe):
+    subscribe(ann, "team", at=timezone.now(), quantity=3, price_id="price_of_last_year")
+    assert "See what it costs" in client.get("/billing/team").content.decode()
+
+
 def test_a_failed_payment_shows_until_when_the_plan_stays_and_how_to_pay(client, ann, subscribe):
     subscribe(ann, "plus", at=timezone.now(), status="past_due")
     for address in ("/billing/plans", "/chat"):
