@@ -16,6 +16,7 @@ CONTROL_TOKENS = range(17)
 NO_END = {"logit_bias": {str(token): -100 for token in CONTROL_TOKENS}}
 # Without an end a small model goes round in circles, which the worker would notice and stop.
 NO_CIRCLES = {"frequency_penalty": 0.3}
+LIKELIEST = {**NO_END, **NO_CIRCLES, "temperature": 0}
 # More than any test waits for; who asks for such replies stops them, or loses them with the tables.
 ENDLESS_TOKENS = 4000
 
@@ -37,6 +38,13 @@ def long_replies(stack: Stack) -> Iterator[int]:
     yield Plan.objects.values_list("max_output_tokens", flat=True)[0]
     with connection.cursor() as cursor:
         cursor.execute("DROP FUNCTION tests_write_on CASCADE")
+
+
+@pytest.fixture
+def likeliest_replies(long_replies: int) -> None:
+    """Long ones of the likeliest tokens: those are cut as the tokenizer cuts the text, so that it counts as many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TRIGGER.replace("CREATE ", "CREATE OR REPLACE "), [json.dumps(LIKELIEST)])
 
 
 @pytest.fixture
