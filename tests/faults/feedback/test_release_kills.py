@@ -177,6 +177,7 @@ def dies_at(stack, chance, victim, release, step):
     """`victim` is killed soon after so many steps of the release are done; returns how many were."""
     what = f"the release stood still before step {step}"
     wait_until(lambda: steps_done(release) >= step, seconds=300, what=what, pause=0.002)
+    # Not where a step has just ended, but in the middle of whatever is done next.
     time.sleep(chance.uniform(0, 0.05))
     done = steps_done(release)
     kill(stack, victim)

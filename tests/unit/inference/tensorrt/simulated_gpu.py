@@ -179,7 +179,7 @@ class SimulatedCuda:
         graph.log = self.log
         CAPTURE.graph = graph
         try:
-            time.sleep(self.capture_seconds)
+            time.sleep(self.capture_seconds)  # so that another thread, if nothing holds it, begins one beside it
             with Recording(graph):
                 yield
         finally:
