@@ -4,7 +4,7 @@ Texts are read by review, with the consent that is in force at that moment.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -122,25 +122,15 @@ class ReleaseAdmin(ReadOnly):
 
     @admin.action(description=_("Cancel what is being made"), permissions=["release"])
     def cancel(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
-        for release in chosen:
-            try:
-                releasing.cancel(release, now=timezone.now())
-            except releasing.NotNow:
-                text = _("Not cancelled, as it is not being made or takes out what people withdrew: %(release)s.")
-                self.message_user(request, text % {"release": release}, messages.WARNING)
-            else:
-                self.message_user(request, _("Cancelled: %(release)s.") % {"release": release})
+        refused = _("Not cancelled, as it is not being made or takes out what people withdrew: %(release)s.")
+        done = _("Cancelled: %(release)s.")
+        self._each(request, chosen, releasing.cancel, refused=refused, done=done)
 
     @admin.action(description=_("Try again what failed"), permissions=["release"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
-        for release in chosen:
-            try:
-                releasing.retry(release, now=timezone.now())
-            except releasing.NotNow:
-                text = _("Nothing to try again, as it has not failed: %(release)s.")
-                self.message_user(request, text % {"release": release}, messages.WARNING)
-            else:
-                self.message_user(request, _("Goes on from the step that failed: %(release)s.") % {"release": release})
+        refused = _("Nothing to try again, as it has not failed: %(release)s.")
+        done = _("Goes on from the step that failed: %(release)s.")
+        self._each(request, chosen, releasing.retry, refused=refused, done=done)
 
     @admin.action(description=_("Hold the files against the manifest"), permissions=["release"])
     def verify(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
@@ -156,12 +146,24 @@ class ReleaseAdmin(ReadOnly):
 
     @admin.action(description=_("Open the files with `datasets`"), permissions=["release"])
     def check_loading(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        refused = _("Not opened, as it has no files: %(release)s.")
+        done = _("Being opened, its page will say what came of it: %(release)s.")
+        self._each(request, chosen, releasing.check_loading, refused=refused, done=done)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[Release],
+        change: Callable[..., object],
+        *,
+        refused: Any,
+        done: Any,
+    ) -> None:
+        """Change each that can be changed now, and say of each what became of it, in texts that are translated late."""
         for release in chosen:
             try:
-                releasing.check_loading(release, now=timezone.now())
+                change(release, now=timezone.now())
             except releasing.NotNow:
-                text = _("Not opened, as it has no files: %(release)s.")
-                self.message_user(request, text % {"release": release}, messages.WARNING)
+                self.message_user(request, refused % {"release": release}, messages.WARNING)
             else:
-                text = _("Being opened, its page will say what came of it: %(release)s.")
-                self.message_user(request, text % {"release": release})
+                self.message_user(request, done % {"release": release})

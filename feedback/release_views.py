@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 
 from django.contrib import messages
@@ -112,28 +113,30 @@ def cancel_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     return redirect("releases") if release.is_dry_run else redirect("release", release.pk)
 
 
+def _changed(
+    request: HttpRequest, release_id: uuid.UUID, change: Callable[..., object], *, refusal: str
+) -> HttpResponse:
+    """The page of the release after `change`, or with the refusal where it cannot be now."""
+    release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
+    try:
+        change(release, now=timezone.now())
+    except releasing.NotNow:
+        messages.info(request, refusal)
+    return redirect("release", release.pk)
+
+
 @login_required
 @permission_required(MAY_RELEASE, raise_exception=True)
 @require_POST
 def retry_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
-    release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
-    try:
-        releasing.retry(release, now=timezone.now())
-    except releasing.NotNow:
-        messages.info(request, _("There is nothing to try again."))
-    return redirect("release", release.pk)
+    return _changed(request, release_id, releasing.retry, refusal=_("There is nothing to try again."))
 
 
 @login_required
 @permission_required(MAY_RELEASE, raise_exception=True)
 @require_POST
 def load_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
-    release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
-    try:
-        releasing.check_loading(release, now=timezone.now())
-    except releasing.NotNow:
-        messages.info(request, _("There are no files to open."))
-    return redirect("release", release.pk)
+    return _changed(request, release_id, releasing.check_loading, refusal=_("There are no files to open."))
 
 
 @require_GET
