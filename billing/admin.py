@@ -24,6 +24,7 @@ from billing.models import (
     Subscription,
     Team,
 )
+from billing.money import money
 
 
 class ReadOnly:
@@ -122,7 +123,7 @@ class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["number", "customer", "status", "total", "currency", "amount_refunded", "created_at"]
+    list_display = ["number", "customer", "status", "amount", "refunded", "created_at"]
     list_filter = ["status", "currency"]
     search_fields = ["number", "stripe_id", "customer__user__email"]
     actions = ["refund"]
@@ -142,6 +143,14 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
                 )
             except (subscriptions.CannotChange, stripe.StripeUnavailable, stripe.StripeRefused) as problem:
                 self.message_user(request, f"{invoice}: {problem}", messages.ERROR)
+
+    @admin.display(description=_("amount"), ordering="total")
+    def amount(self, invoice: Invoice) -> str:
+        return money(invoice.total, invoice.currency)
+
+    @admin.display(description=_("refunded"), ordering="amount_refunded")
+    def refunded(self, invoice: Invoice) -> str:
+        return money(invoice.amount_refunded, invoice.currency) if invoice.amount_refunded else "–"
 
     def has_refund_permission(self, request: HttpRequest) -> bool:
         return bool(getattr(request.user, "is_superuser", False))

@@ -14,6 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from billing.money import smallest_step
+
 FREE = "free"
 ANY_MODEL = "*"
 
@@ -172,6 +174,10 @@ class Price(models.Model):
     def clean(self) -> None:
         if self.plan_id == FREE:
             raise ValidationError(_("The free plan has no price."))
+        step = smallest_step(self.currency)
+        if self.unit_amount and self.unit_amount % step:
+            text = _("In %(currency)s an amount is a multiple of %(step)s, or no card can be charged.")
+            raise ValidationError({"unit_amount": text % {"currency": self.currency.upper(), "step": step}})
 
     @property
     def lookup_key(self) -> str:

@@ -144,6 +144,11 @@ class Invoice(Mirrored):
         return self.number or self.stripe_id
 
     @property
+    def is_partly_refunded(self) -> bool:
+        """Whether some of the money went back, and some of it stayed."""
+        return 0 < self.amount_refunded < self.amount_paid
+
+    @property
     def is_given_back(self) -> bool:
         """Whether the money is with the payer again, all of it, or held by their bank."""
         return self.is_disputed or (self.amount_paid > 0 and self.amount_refunded >= self.amount_paid)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from billing.sandbox.currencies import money
+
 
 def render(
     invoice: dict[str, Any],
@@ -13,7 +15,7 @@ def render(
     tax_id_names: dict[str, str],
 ) -> bytes:
     """A valid PDF 1.4 with the invoice's number, customer, lines, discounts (name, amount) and total."""
-    currency = invoice["currency"].upper()
+    currency = invoice["currency"]
     lines = [
         "SIMULATED STRIPE - NO MONEY MOVES",
         "",
@@ -22,15 +24,15 @@ def render(
         *([invoice["customer_name"]] if invoice["customer_name"] else []),
         *(f"{tax_id_names.get(one['type'], one['type'])} {one['value']}" for one in invoice["customer_tax_ids"]),
         "",
-        *(f"{line['description']}: {line['amount'] / 100:.2f} {currency}" for line in invoice["lines"]["data"]),
-        *(f"Discount {name}: -{amount / 100:.2f} {currency}" for name, amount in taken),
+        *(f"{line['description']}: {money(line['amount'], currency)}" for line in invoice["lines"]["data"]),
+        *(f"Discount {name}: -{money(amount, currency)}" for name, amount in taken),
         *(
-            f"{name}{' (included)' if is_included else ''}: {amount / 100:.2f} {currency}"
+            f"{name}{' (included)' if is_included else ''}: {money(amount, currency)}"
             for name, amount, is_included in taxes
         ),
         "",
-        f"Total: {invoice['total'] / 100:.2f} {currency}",
-        f"Paid: {invoice['amount_paid'] / 100:.2f} {currency}",
+        f"Total: {money(invoice['total'], currency)}",
+        f"Paid: {money(invoice['amount_paid'], currency)}",
     ]
     text = "\n".join(f"({_escaped(line)}) Tj T*" for line in lines)
     content = f"BT /F1 12 Tf 56 780 Td 18 TL\n{text}\nET".encode("latin-1", "replace")

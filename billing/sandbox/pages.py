@@ -12,6 +12,7 @@ from starlette.templating import Jinja2Templates
 
 from billing.sandbox import invoice_pdf
 from billing.sandbox.account import Account
+from billing.sandbox.currencies import money
 from billing.sandbox.errors import APIError
 from billing.sandbox.resources import (
     cards,
@@ -307,11 +308,6 @@ class Pages:
         translate: Callable[[str], str] = translator(language)
         everything = {"_": translate, "language": language, "money": money, **context}
         return self._templates.TemplateResponse(request, template, everything, status_code=status, headers=HEADERS)
-
-
-def money(amount: int, currency: str) -> str:
-    """Minor units as people read them: 2000, "usd" -> "20.00 USD"."""
-    return f"{amount / 100:.2f} {currency.upper()}"
 
 
 def _code_of(refusal: APIError, otherwise: str = "card_declined") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from billing.sandbox.account import Account
+from billing.sandbox.currencies import money
 from billing.sandbox.resources import discounts, invoices
 from billing.sandbox.resources.periods import period_end
 from billing.sandbox.store import Document
@@ -68,5 +69,5 @@ def share(amount: int, part: int, whole: int) -> int:
 
 def description(account: Account, price: Document, quantity: int) -> str:
     name = account.store.get("product", price["product"])["name"]
-    amount, per = price["unit_amount"] / 100, price["recurring"]["interval"]
-    return f"{quantity} × {name} (at {amount:.2f} {price['currency'].upper()} / {per})"
+    amount, per = money(price["unit_amount"], price["currency"]), price["recurring"]["interval"]
+    return f"{quantity} × {name} (at {amount} / {per})"

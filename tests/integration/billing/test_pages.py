@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
@@ -153,6 +154,39 @@ def test_a_plan_whose_money_went_back_says_so_and_can_be_cancelled(client, ann, 
     assert "Plus is at rest: the payment for this period went back." in page
     assert 'href="/billing/cancel"' in page
     assert "It ends at once" in client.get("/billing/cancel").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("given_back", "currency", "text"),
+    [(500, "usd", "$5.00 refunded"), (500, "jpy", "JP¥500 refunded"), (500, "kwd", "KWD 0.500 refunded"),
+     (2000, "usd", ">refunded<"), (0, "usd", ">paid<")],
+)  # fmt: skip
+def test_a_bill_of_which_a_part_went_back_says_which_part(client, ann, subscribe, given_back, currency, text):
+    amounts = {"total": 2000, "amount_due": 2000, "amount_paid": 2000, "amount_refunded": given_back}
+    Invoice.objects.create(
+        stripe_id="in_1", customer=subscribe(ann).customer, status="paid", currency=currency,
+        created_at=timezone.now(), **amounts,
+    )  # fmt: skip
+    page = client.get("/billing/invoices").content.decode()
+    assert text in page
+    assert (">refunded<" in page) == (given_back == 2000)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "texts"),
+    [("jpy", 29_000, ["JP¥29,000", "JP¥2,417"]), ("kwd", 61_500, ["KWD 61.500", "KWD 5.125"])],
+)
+def test_prices_of_currencies_without_hundredths_are_written_as_they_are(plans, currency, amount, texts):
+    Price.objects.create(plan_id="plus", interval="year", currency=currency, unit_amount=amount)
+    page = Client().get(f"/billing/plans?currency={currency}&interval=year").content.decode()
+    assert [text for text in texts if text not in page] == []
+
+
+@pytest.mark.parametrize(("currency", "amount", "step"), [("kwd", 6_125, 10), ("ugx", 7_450, 100)])
+def test_a_price_that_no_card_can_be_charged_is_refused_with_what_can(plans, currency, amount, step):
+    with pytest.raises(ValidationError, match=f"In {currency.upper()} an amount is a multiple of {step}"):
+        Price(plan_id="plus", interval="year", currency=currency, unit_amount=amount).full_clean()
+    Price(plan_id="plus", interval="year", currency=currency, unit_amount=amount // step * step).full_clean()
 
 
 def test_whoever_has_a_seat_is_not_asked_for_a_card_when_the_payment_for_it_failed(client, ann, bob, subscribe):

@@ -51,6 +51,24 @@ def test_an_invoice_whose_bank_asks_is_paid_on_its_page(api: Any, prices: list[A
     assert api.invoices.retrieve(subscription.latest_invoice.id).attempt_count == 2
 
 
+@pytest.mark.parametrize(
+    ("currency", "amount", "text"), [("jpy", 3000, "3000 JPY"), ("kwd", 6120, "6.120 KWD"), ("usd", 2000, "20.00 USD")]
+)
+def test_every_page_writes_an_amount_in_the_units_of_its_currency(
+    api: Any, currency: str, amount: int, text: str
+) -> None:
+    given = {"currency": currency, "unit_amount": amount, "recurring": {"interval": "month"}}
+    price = api.prices.create({"product": api.products.create({"name": "Plus"}).id, **given})
+    subscription = subscribed(api, price, "pm_card_visa")
+    invoice, back = subscription.latest_invoice, "http://127.0.0.1/"
+    sold = {"mode": "subscription", "line_items": [{"price": price.id, "quantity": 1}], "success_url": back}
+    checkout = api.checkout.sessions.create({"customer": subscription.customer, **sold})
+    portal = api.billing_portal.sessions.create({"customer": subscription.customer, "return_url": back})
+    for url in (invoice.hosted_invoice_url, invoice.invoice_pdf, checkout.url, portal.url):
+        assert text in httpx.get(url).text.replace("\\", ""), url
+    assert invoice.lines.data[0].description == f"1 × Plus (at {text} / month)"
+
+
 def test_an_overdue_invoice_paid_on_its_page_heals_the_plan_and_a_decline_leaves_the_retries(
     api: Any, prices: list[Any], stripe_url: str
 ) -> None:

@@ -25,6 +25,9 @@ anchors = st.datetimes(**bounds, timezones=st.just(UTC))
         (-5, "usd", "−$0.05"),
         (1500, "jpy", "JP¥1,500"),
         (999, "sek", "SEK 9.99"),
+        (12_345_670, "kwd", "KWD 12,345.670"),
+        (50, "kwd", "KWD 0.050"),
+        (500, "ugx", "UGX 5.00"),
     ],
 )
 def test_an_amount_reads_as_people_write_it(amount, currency, text):
