@@ -6,19 +6,26 @@ language there, for eyes.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
 from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from playwright.sync_api import Page
 
 from accounts.models import User
+from billing import checkout, mirror, stripe, teams
+from billing.models import Invoice, Subscription, TeamInvitation
+from billing.stripe import client as sdk
 from chat import sharing
 from chat.consistency import asking, measuring, proposing
 from chat.models import ConsistencyCheck, Message
@@ -26,6 +33,7 @@ from feedback import capture
 from feedback.models import Release
 from tests import factories
 from tests.stack.browser import NewPage
+from tests.stack.customers import buy, newcomer, open_checkout, price
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -55,6 +63,30 @@ def addresses(patterns: list[URLPattern | URLResolver] | None = None, prefix: st
             yield f"/{address}"
 
 
+TOKEN = "a-token-of-an-invitation-that-is-open"
+
+
+def pay_for_a_team(owner: User) -> None:
+    """A plan with seats, of which one is taken and one offered, and bills: one paid, one of which a part went back."""
+    now = timezone.now()
+    subscription = buy(owner, price=price("team"), quantity=3)
+    payment = stripe.payment_of_invoice(subscription.latest_invoice_id)
+    sdk.api().refunds.create({"payment_intent": payment, "amount": 1250})
+    mirror.refresh_money(payment, cause="test", now=now)
+    assert Invoice.objects.get(pk=subscription.latest_invoice_id).is_partly_refunded
+    Invoice.objects.create(
+        stripe_id="in_of_earlier", customer=subscription.customer, number="PARLEY-0001", status="open", currency="usd",
+        total=2500, amount_due=2500, amount_paid=0, created_at=now - timedelta(days=31),
+    )  # fmt: skip
+    team = teams.team_of(owner)
+    assert team is not None
+    team.memberships.create(user=newcomer("bob"), joined_at=now)
+    TeamInvitation.objects.create(
+        team=team, email="a.person.with.a.very.long.name@department.of.a.company.example.org", created_at=now,
+        token_hash=hashlib.sha256(TOKEN.encode()).hexdigest(), expires_at=now + timedelta(days=7),
+    )  # fmt: skip
+
+
 @pytest.fixture
 def talk(stack: object) -> Message:
     call_command("sync_plans")
@@ -62,6 +94,7 @@ def talk(stack: object) -> Message:
     for number in range(3):
         factories.conversation(admin, (f"Recipes with lentils, part {number}", "Gladly."))
     talk: Message = factories.conversation(admin, ("Show me a quick sort, and say how fast it is.", REPLY))
+    pay_for_a_team(admin)
     rated = factories.conversation(factories.consenting_user(), ("How tall is the tower?", REPLY))
     given = {"client_event_id": uuid.uuid4(), "now": timezone.now()}
     capture.rate(user=rated.conversation.user, message=rated, value=-1, comment="Too tall.", **given)
@@ -94,6 +127,8 @@ def drafted(talk: Message) -> ConsistencyCheck:
 
 def with_ids(talk: Message) -> Iterator[str]:
     """Pages of one thing each."""
+    yield f"/billing/team/join/{TOKEN}"
+    yield from (f"/billing/change?price={price(plan, 'year').pk}&seats=4" for plan in ("pro", "team"))
     release = Release.objects.create(version=902, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3})
     share = sharing.share(
         conversation=talk.conversation,
@@ -113,6 +148,15 @@ def with_ids(talk: Message) -> Iterator[str]:
     yield f"/feedback/releases/{release.pk}"
 
 
+def of_payment(payer: User) -> Iterator[str]:
+    """Where a person pays at the simulated Stripe, and looks at cards and bills."""
+    owed = {"wish_id": uuid.uuid4(), "now": timezone.now()}
+    yield open_checkout(newcomer("carl"))
+    yield checkout.portal(user=payer, flow="", **owed)
+    paid = Subscription.objects.get(customer__user=payer).latest_invoice_id
+    yield stripe.retrieve_invoice(paid).page_url
+
+
 def look(page: Page, address: str, *, language: str, dark: bool, axe: bool) -> list[str]:
     """What is wrong with the page that is open."""
     theme = "dark" if dark else "light"
@@ -125,7 +169,7 @@ def look(page: Page, address: str, *, language: str, dark: bool, axe: bool) -> l
         if page.evaluate(HIDES_WHERE_ONE_IS):
             wrong.append(f"{address} does not show which place is open at {width} px ({language})")
         if folder := os.environ.get("SHOTS"):
-            name = address.strip("/").replace("/", "_") or "home"
+            name = re.sub(r"\W+", "_", address.removeprefix(settings.SITE_URL)).strip("_") or "home"
             page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}-{language}.png", full_page=True)
     if axe:
         page.set_viewport_size({"width": WIDTHS[0] if dark else WIDTHS[-1], "height": 900})
@@ -149,7 +193,7 @@ def open_pages(page: Page, wanted: list[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
 def test_every_page_fits_every_screen_and_reads_well(new_page: NewPage, talk: Message, signed_in: bool) -> None:
-    wanted = [*addresses(), *with_ids(talk)]
+    wanted = [*addresses(), *with_ids(talk), *of_payment(talk.conversation.user)]
     user = talk.conversation.user if signed_in else None
     english, chinese = (new_page(user, locale=locale) for locale in ("en-GB", "zh-CN"))
     wrong, seen = [], []
@@ -162,4 +206,33 @@ def test_every_page_fits_every_screen_and_reads_well(new_page: NewPage, talk: Me
         for dark in (False, True) if "SHOTS" in os.environ else (False,):
             wrong += look(chinese, address, language="zh", dark=dark, axe=False)
     assert not wrong, "\n".join(wrong)
-    assert len(seen) > (30 if signed_in else 6), seen
+    assert len(seen) > (40 if signed_in else 6), seen
+
+
+STANDINGS = {
+    "to be confirmed": {"status": "incomplete"},
+    "trial": {"status": "trialing", "trial_end": True},
+    "grace": {"status": "past_due", "past_due_since": True},
+    "unpaid": {"status": "unpaid"},
+    "cancelled": {"cancels_at": True},
+    "goes down": {"next_price_id": "price_of_plus"},
+}
+
+
+def test_the_plans_fit_and_read_well_however_one_stands_with_them(new_page: NewPage, talk: Message) -> None:
+    pages = [new_page(talk.conversation.user, locale=locale) for locale in ("en-GB", "zh-CN")]
+    wrong = []
+    for standing, changes in STANDINGS.items():
+        values = {
+            name: timezone.now() + timedelta(hours=1) if value is True else value for name, value in changes.items()
+        }
+        mine = Subscription.objects.filter(customer__user=talk.conversation.user)
+        before = mine.values(*values).get()
+        mine.update(**values)
+        for page, language in zip(pages, ("en", "zh"), strict=True):
+            for address in ("/billing/plans", "/billing/cancel", "/billing/return"):
+                page.goto(address)
+                told = look(page, address, language=language, dark=False, axe=language == "en")
+                wrong += [f"{standing}: {line}" for line in told]
+        mine.update(**before)
+    assert not wrong, "\n".join(wrong)
