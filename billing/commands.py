@@ -314,12 +314,16 @@ def _find_cancelled(values: Values, _command_id: str) -> Values | None:
 def _schedule_price(values: Values, key: str) -> Values:
     made = stripe.schedule_price(
         subscription_id=values["subscription"],
-        schedule_id=values["schedule"],
         price_id=values["price"],
         quantity=values["quantity"],
         key=key,
     )
     return {"id": made}
+
+
+def _find_scheduled(values: Values, _command_id: str) -> Values | None:
+    is_there = stripe.is_scheduled(values["subscription"], price_id=values["price"], quantity=values["quantity"])
+    return {"id": values["subscription"]} if is_there else None
 
 
 def _release_schedule(values: Values, key: str) -> Values:
@@ -362,7 +366,7 @@ OPERATIONS = {
     "create_portal": Operation(_create_portal),
     "update_subscription": Operation(_update_subscription, _find_updated),
     "cancel_subscription": Operation(_cancel_subscription, _find_cancelled),
-    "schedule_price": Operation(_schedule_price),
+    "schedule_price": Operation(_schedule_price, _find_scheduled),
     "release_schedule": Operation(_release_schedule, _find_released),
     DELETION: Operation(_delete_customer),
     UNHEARD: Operation(_delete_unheard_customer),

@@ -151,8 +151,7 @@ def ends_at_once(subscription: Subscription) -> bool:
 def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:
     """Take back a cancellation or a downgrade that has not begun. Raises `CannotChange`, `stripe.StripeUnavailable`."""
     _begin_wish(subscription, str(wish_id), now)
-    if subscription.next_price_id:
-        _release_schedule(subscription, wish_id, now)
+    _release_schedule(subscription, wish_id, now)
     if subscription.cancels_at or not subscription.next_price_id:
         _run(subscription, "update_subscription", {"change": {"cancel_at_period_end": False}}, wish_id, now)
     _refresh(subscription, "resumed by the customer", now)
@@ -222,12 +221,7 @@ def _is_trial(subscription: Subscription) -> bool:
 
 
 def _schedule(subscription: Subscription, price: Price, quantity: int, wish_id: uuid.UUID, now: datetime) -> None:
-    parameters = {
-        "schedule": subscription.schedule_id,
-        "price": price.stripe_price_id,
-        "quantity": quantity,
-    }
-    _run(subscription, "schedule_price", parameters, wish_id, now)
+    _run(subscription, "schedule_price", {"price": price.stripe_price_id, "quantity": quantity}, wish_id, now)
 
 
 def _release_schedule(subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from billing.stripe import phases
 from billing.stripe.client import Parameters, api, asked, pages
 from billing.stripe.facts import (
     ChargeFacts,
@@ -69,6 +70,17 @@ def next_price_of_schedule(schedule_id: str, *, now: datetime) -> str:
         return ""
     following = [phase for phase in schedule.phases if phase.start_date > now.timestamp()]
     return id_of(following[0]["items"][0].price) if following else ""
+
+
+def is_scheduled(subscription_id: str, *, price_id: str, quantity: int) -> bool:
+    """Whether the subscription goes on with that after its present phase."""
+    schedule_id = id_of(asked(api().subscriptions.retrieve)(subscription_id).schedule)
+    if not schedule_id:
+        return False
+    schedule = asked(api().subscription_schedules.retrieve)(schedule_id)
+    ends = phases.present_of(schedule)["end_date"]
+    following = [phase["items"][0] for phase in schedule.phases if phase.start_date == ends]
+    return any((id_of(item.price), item.quantity) == (price_id, quantity) for item in following)
 
 
 def invoice_of_payment(payment_intent_id: str) -> str:

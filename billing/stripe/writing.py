@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from billing.stripe import phases
 from billing.stripe.client import Parameters, StripeRefused, api, asked, pages, untyped
 from billing.stripe.facts import (
     CheckoutFacts,
@@ -76,23 +77,18 @@ def cancel_subscription(subscription_id: str, parameters: Parameters, *, key: st
     return subscription_of(asked(api().subscriptions.cancel)(subscription_id, untyped(parameters), options))
 
 
-def schedule_price(*, subscription_id: str, schedule_id: str, price_id: str, quantity: int, key: str) -> str:
-    """Let the present period run out at its price and go on with `price_id`; returns the schedule."""
+def schedule_price(*, subscription_id: str, price_id: str, quantity: int, key: str) -> str:
+    """Let the present period run out as it is and go on with `price_id`; returns the schedule."""
     schedules = api().subscription_schedules
-    # An attempt whose answer was lost may have made it already.
-    schedule_id = schedule_id or id_of(asked(api().subscriptions.retrieve)(subscription_id).schedule)
+    # There is one already where the last change has not run out, or the answer of an attempt was lost.
+    schedule_id = id_of(asked(api().subscriptions.retrieve)(subscription_id).schedule)
     if not schedule_id:
         schedule = asked(schedules.create)({"from_subscription": subscription_id}, {"idempotency_key": f"{key}:new"})
     else:
         schedule = asked(schedules.retrieve)(schedule_id)
-    now = schedule.phases[0]
-    present = {
-        "items": [{"price": id_of(item.price), "quantity": item.quantity} for item in now["items"]],
-        "start_date": now.start_date,
-        "end_date": now.end_date,
-    }
-    following = {"items": [{"price": price_id, "quantity": quantity}], "proration_behavior": "none"}
-    parameters = {"end_behavior": "release", "phases": [present, following]}
+    present = phases.present_of(schedule)
+    wanted = [phases.repeated(present), phases.followed_by(present, price_id=price_id, quantity=quantity)]
+    parameters = {"end_behavior": "release", "proration_behavior": "none", "phases": wanted}
     return str(asked(schedules.update)(schedule.id, untyped(parameters), {"idempotency_key": f"{key}:phases"}).id)
 
 

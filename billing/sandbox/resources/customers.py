@@ -65,7 +65,8 @@ def update(account: Account, params: Params, customer_id: str) -> Document:
     changes = {name: params[name] for name in _FIELDS if name in params}
     if "metadata" in changes:
         changes["metadata"] = p.merged(customer["metadata"], changes["metadata"])
-    if default := (params.get("invoice_settings") or {}).get("default_payment_method"):
+    if "default_payment_method" in (given := params.get("invoice_settings") or {}):
+        default = given["default_payment_method"] or None
         changes["invoice_settings"] = {**customer["invoice_settings"], "default_payment_method": default}
     if "coupon" in params:
         changes["discount"] = discounts.set_on_customer(account, customer, params["coupon"])

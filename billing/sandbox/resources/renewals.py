@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from billing.sandbox.account import Account
-from billing.sandbox.resources import catalogue, discounts, invoices, meters, schedules, subscriptions
+from billing.sandbox.resources import catalogue, discounts, invoices, meters, phases, schedules, subscriptions
 from billing.sandbox.resources.periods import next_period_end
 from billing.sandbox.resources.proration import description
 from billing.sandbox.store import Document
@@ -103,9 +103,10 @@ def _renew(account: Account, subscription: Document) -> None:
     """The next period, with a draft of its invoice that is opened and paid in an hour."""
     before = subscription["items"]["data"][0]
     start = before["current_period_end"]
-    price_id, quantity, schedule = schedules.terms_from(account, subscription, start)
-    price = account.store.get("price", price_id) if price_id else before["price"]
-    quantity = quantity or before["quantity"]
+    phase = schedules.phase_from(account, subscription, start)
+    if phase:
+        subscription = phases.begin(account, subscription, phase)
+    price, quantity = phases.terms(account, phase) if phase else (before["price"], before["quantity"])
     is_other_interval = price["recurring"] != before["price"]["recurring"]
     anchor = start if is_other_interval else subscription["billing_cycle_anchor"]
     end = next_period_end(anchor, price["recurring"], after=start)
@@ -138,7 +139,6 @@ def _renew(account: Account, subscription: Document) -> None:
         billing_cycle_anchor=anchor,
         discounts=discounts.going_on(account, subscription, invoice),
         latest_invoice=invoice["id"],
-        schedule=schedule,
         status="active" if subscription["status"] == "trialing" else subscription["status"],
     )
 

@@ -8,8 +8,7 @@ from billing.sandbox import params as p
 from billing.sandbox.account import Account
 from billing.sandbox.errors import invalid
 from billing.sandbox.params import Params
-from billing.sandbox.resources import customers
-from billing.sandbox.resources.periods import period_end
+from billing.sandbox.resources import customers, phases
 from billing.sandbox.store import Document, new_id
 
 
@@ -22,8 +21,8 @@ def create(account: Account, params: Params) -> Document:
     now = account.now()
     begins = p.required(params, "start_date")
     start = now if begins == "now" else int(begins)
-    phases = _phases(account, params.get("phases") or [], start=start)
-    schedule = _schedule(account, params, customer=customer["id"], phases=phases)
+    planned = phases.given(account, params.get("phases") or [], start=start)
+    schedule = _schedule(account, params, customer=customer["id"], planned=planned)
     if start > now:
         return account.create({**schedule, "status": "not_started"}, event="subscription_schedule.created")
     schedule = account.create(schedule, event="subscription_schedule.created")
@@ -47,16 +46,29 @@ def _start(account: Account, schedule: Document) -> Document:
 
 
 def due_times(schedule: Document) -> Iterator[int]:
-    """When a schedule that was made for later begins."""
+    """When a schedule that was made for later begins, and when the last phase of one that goes on is over."""
     if schedule["status"] == "not_started":
         yield schedule["phases"][0]["start_date"]
+    elif schedule["status"] == "active":
+        yield schedule["phases"][-1]["end_date"]
 
 
 def turn(account: Account, schedule: Document) -> None:
-    _start(account, schedule)
+    from billing.sandbox.resources import subscriptions
+
+    if schedule["status"] == "not_started":
+        _start(account, schedule)
+        return
+    subscription = account.store.find("subscription", schedule["subscription"])
+    if subscription is None or subscription["status"] in subscriptions.ENDED:
+        changes = {"status": "canceled", "canceled_at": account.now(), "current_phase": None}
+        account.update(schedule, event="subscription_schedule.canceled", **changes)
+        return
+    account.update(subscription, event="customer.subscription.updated", schedule=None)
+    _finish(account, schedule)
 
 
-def _schedule(account: Account, params: Params, *, customer: str, phases: list[Document]) -> Document:
+def _schedule(account: Account, params: Params, *, customer: str, planned: list[Document]) -> Document:
     return {
         "id": new_id("sub_sched"),
         "object": "subscription_schedule",
@@ -64,7 +76,7 @@ def _schedule(account: Account, params: Params, *, customer: str, phases: list[D
         "customer": customer,
         "end_behavior": params.get("end_behavior") or "release",
         "metadata": params.get("metadata") or {},
-        "phases": phases,
+        "phases": planned,
         "test_clock": account.store.get("customer", customer)["test_clock"],
     }
 
@@ -73,41 +85,13 @@ def _from_subscription(account: Account, params: Params) -> Document:
     subscription = account.store.get("subscription", params["from_subscription"])
     if subscription["schedule"]:
         raise invalid("The subscription already has a schedule attached.", param="from_subscription")
-    item = subscription["items"]["data"][0]
-    start, end = item["current_period_start"], item["current_period_end"]
-    phase = _phase(item["price"]["id"], item["quantity"], start, end, subscription["currency"])
-    schedule = _schedule(account, params, customer=subscription["customer"], phases=[phase])
-    current = {"start_date": start, "end_date": end}
+    phase = phases.of_subscription(subscription)
+    schedule = _schedule(account, params, customer=subscription["customer"], planned=[phase])
+    current = {"start_date": phase["start_date"], "end_date": phase["end_date"]}
     schedule = account.store.insert({**schedule, "current_phase": current, "subscription": subscription["id"]})
     account.update(subscription, event="customer.subscription.updated", schedule=schedule["id"])
     account.events.emit("subscription_schedule.created", schedule)
     return schedule
-
-
-def _phase(price: str, quantity: int, start: int, end: int, currency: str) -> Document:
-    item = {"price": price, "plan": price, "quantity": quantity, "billing_thresholds": None}
-    return {
-        "add_invoice_items": [],
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": None,
-        "billing_thresholds": None,
-        "collection_method": None,
-        "currency": currency,
-        "default_payment_method": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "end_date": end,
-        "invoice_settings": None,
-        "items": [{**item, "discounts": [], "metadata": {}, "tax_rates": []}],
-        "metadata": {},
-        "on_behalf_of": None,
-        "proration_behavior": "none",
-        "start_date": start,
-        "transfer_data": None,
-        "trial_end": None,
-    }
 
 
 def retrieve(account: Account, _params: Params, schedule_id: str) -> Document:
@@ -121,27 +105,37 @@ def listed(account: Account, params: Params) -> Document:
 
 
 def update(account: Account, params: Params, schedule_id: str) -> Document:
-    """Replace the phases; one without a start begins where the one before it ends."""
+    """Replace the phases from the present one on, which begins when it began; one without a start begins where the one
+    before it ends. The present one holds at once, with what it leaves out unset."""
     p.known(params, "phases", "end_behavior", "metadata", "proration_behavior")
     schedule = _active(account, schedule_id)
     changes: Document = {"metadata": p.merged(schedule["metadata"], params.get("metadata"))}
-    if params.get("phases"):
-        changes["phases"] = _phases(account, params["phases"], start=schedule["phases"][0]["start_date"])
     if params.get("end_behavior"):
         changes["end_behavior"] = params["end_behavior"]
-    return account.update(schedule, event="subscription_schedule.updated", **changes)
+    current, given = schedule["current_phase"], []
+    if params.get("phases"):
+        start = (current or schedule["phases"][0])["start_date"]
+        given = changes["phases"] = phases.given(account, params["phases"], start=start)
+        if current and given[0]["start_date"] != start:
+            raise invalid("You can not modify the start date of the current phase.", param="phases[0][start_date]")
+    if current and given:
+        changes["current_phase"] = {name: given[0][name] for name in ("start_date", "end_date")}
+    schedule = account.update(schedule, event="subscription_schedule.updated", **changes)
+    if current and given:
+        _begin_anew(account, schedule)
+    return account.store.get("subscription_schedule", schedule_id)
 
 
-def _phases(account: Account, given: list[Params], *, start: int) -> list[Document]:
-    phases: list[Document] = []
-    for one in given:
-        entry = p.required(one, "items")[0]
-        price = account.store.get("price", p.required(entry, "price"))
-        begins = int(one.get("start_date") or (phases[-1]["end_date"] if phases else start))
-        times = p.integer(one.get("iterations"), param="iterations", default=1)
-        ends = int(one.get("end_date") or period_end(begins, price["recurring"], count=times))
-        phases.append(_phase(price["id"], int(entry.get("quantity", 1)), begins, ends, price["currency"]))
-    return phases
+def _begin_anew(account: Account, schedule: Document) -> None:
+    """The present phase holds as it is now."""
+    from billing.sandbox.resources import subscription_changes
+
+    present = schedule["phases"][0]
+    subscription = account.store.get("subscription", schedule["subscription"])
+    subscription = phases.begin(account, subscription, present)
+    account.store.save(schedule)  # with the discounts that it has redeemed
+    if subscription["status"] == "trialing" and not present["trial_end"]:
+        subscription_changes.end_trial(account, subscription)
 
 
 def release(account: Account, params: Params, schedule_id: str) -> Document:
@@ -183,23 +177,16 @@ def _active(account: Account, schedule_id: str) -> Document:
     return schedule
 
 
-def terms_from(account: Account, subscription: Document, start: int) -> tuple[str, int, str | None]:
-    """(price, quantity, schedule) of the period that begins at `start`: of the phase that begins there, if any.
-
-    Empty and 0 mean: as before. A schedule without further phases is released, and the subscription goes on.
-    """
+def phase_from(account: Account, subscription: Document, start: int) -> Document | None:
+    """The phase that the period beginning at `start` is, if the subscription is scheduled; the schedule knows then."""
     schedule = account.store.find("subscription_schedule", subscription["schedule"])
     if schedule is None or schedule["status"] != "active":
-        return "", 0, subscription["schedule"]
+        return None
     phase = next((one for one in schedule["phases"] if one["start_date"] <= start < one["end_date"]), None)
-    last = schedule["phases"][-1]
-    if phase is None or phase is last:
-        _finish(account, schedule)
-    else:
+    if phase:
         current = {"start_date": phase["start_date"], "end_date": phase["end_date"]}
         account.update(schedule, event="subscription_schedule.updated", current_phase=current)
-    entry = (phase or last)["items"][0]
-    return entry["price"], entry["quantity"], None if phase is None or phase is last else schedule["id"]
+    return phase
 
 
 def _finish(account: Account, schedule: Document) -> None:

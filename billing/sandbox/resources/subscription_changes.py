@@ -43,7 +43,7 @@ def update(account: Account, params: Params, subscription_id: str) -> Document:
         changes |= {"cancel_at": p.amount(params, "cancel_at"), "canceled_at": account.now()}
     subscription = account.update(subscription, event="customer.subscription.updated", **changes)
     if params.get("trial_end") == "now" and subscription["status"] == "trialing" and not params.get("items"):
-        subscription = _end_trial(account, subscription)
+        subscription = end_trial(account, subscription)
     return subscription
 
 
@@ -84,7 +84,7 @@ def _change_discounts(account: Account, subscription: Document, given: Any) -> D
     return account.update(subscription, event="customer.subscription.updated", discounts=fresh)
 
 
-def _end_trial(account: Account, subscription: Document) -> Document:
+def end_trial(account: Account, subscription: Document) -> Document:
     """The first paid period begins now."""
     from billing.sandbox.resources import renewals
 
@@ -175,6 +175,6 @@ def resume(account: Account, params: Params, subscription_id: str) -> Document:
         raise invalid("Only a paused subscription can be resumed.")
     if method_of(account, subscription) is None:
         raise invalid("This customer has no default payment method.", code="resource_missing")
-    after = _end_trial(account, {**subscription, "status": "active"})
+    after = end_trial(account, {**subscription, "status": "active"})
     account.events.emit("customer.subscription.resumed", after)
     return after

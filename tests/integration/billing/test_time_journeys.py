@@ -9,6 +9,7 @@ import pytest
 from billing import checkout, subscriptions, webhooks
 from billing.entitlements import GRACE, Reason, entitlement_of
 from billing.models import Invoice, Plan, Subscription
+from billing.stripe import client as sdk
 from tests.stack.customers import PAID, buy, come_back, newcomer, open_checkout, pay, price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,3 +173,68 @@ def test_a_downgrade_comes_with_the_next_period(ann, time):
     assert entitlement(ann, time).plan_key == "plus"
     paid = Invoice.objects.order_by("created_at").values_list("amount_paid", flat=True)
     assert list(paid) == [price("pro").unit_amount, price("plus").unit_amount]
+
+
+def go_down(subscription, wanted, time):
+    wish = {"price": wanted, "quantity": 1, "wish_id": uuid.uuid4(), "at": time.now, "now": time.now}
+    assert subscriptions.change(subscription=subscription, **wish) == "down"
+    subscription.refresh_from_db()
+
+
+def till_renewed(subscription, time):
+    time.passes(seconds=(subscription.period_end - time.now).total_seconds() + 7200)
+    subscription.refresh_from_db()
+
+
+def bills():
+    return list(Invoice.objects.order_by("created_at", "number").values_list("amount_paid", flat=True))
+
+
+def promotion_code(**terms):
+    coupon = sdk.api().coupons.create(terms)
+    code = f"OURS{uuid.uuid4().hex[:6]}"
+    sdk.api().promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}, "code": code})
+    return code
+
+
+def test_a_promotion_code_of_some_months_goes_on_counting_after_a_downgrade(ann, time):
+    code = promotion_code(percent_off=50, duration="repeating", duration_in_months=3)
+    subscription = come_back(ann, pay(open_checkout(ann, price=price("pro")), promotion_code=code))
+    go_down(subscription, price("plus"), time)
+    for _month in range(3):
+        till_renewed(subscription, time)
+    assert (entitlement(ann, time).plan_key, bills()) == ("plus", [10_000, 1000, 1000, 2000])
+    assert sdk.api().coupons.list().data[0].times_redeemed == 1
+
+
+def test_a_downgrade_in_the_trial_neither_ends_it_nor_charges_before_its_end(ann, time):
+    Plan.objects.filter(key="pro").update(trial_days=14)
+    subscription = buy(ann, price=price("pro"))
+    ends = subscription.trial_end
+    go_down(subscription, price("plus"), time)
+    time.passes(days=13)
+    subscription.refresh_from_db()
+    assert (subscription.status, subscription.trial_end, bills()) == ("trialing", ends, [0])
+    assert entitlement(ann, time).plan_key == "pro"
+    till_renewed(subscription, time)
+    assert (subscription.status, entitlement(ann, time).plan_key, bills()) == ("active", "plus", [0, 2000])
+
+
+def test_who_goes_down_twice_one_month_after_the_other_gets_the_lower_plan_each_time(ann, time):
+    subscription = buy(ann, price=price("pro"))
+    for lower in ("team", "plus"):
+        go_down(subscription, price(lower), time)
+        till_renewed(subscription, time)
+        assert entitlement(ann, time).plan_key == lower
+    assert bills() == [20_000, 3000, 2000]
+    till_renewed(subscription, time)
+    assert (entitlement(ann, time).plan_key, subscription.schedule_id) == ("plus", "")
+
+
+def test_the_card_of_the_subscription_pays_after_a_downgrade_too(ann, time):
+    subscription = buy(ann, price=price("pro"))
+    nothing = {"invoice_settings": {"default_payment_method": ""}}
+    sdk.api().customers.update(subscription.customer.stripe_id, nothing)
+    go_down(subscription, price("plus"), time)
+    till_renewed(subscription, time)
+    assert (subscription.status, bills()) == ("active", [20_000, 2000])

@@ -12,6 +12,7 @@ from billing.sandbox.resources import (
     cards,
     catalogue,
     checkout,
+    coupons,
     customers,
     invoice_actions,
     schedules,
@@ -181,17 +182,45 @@ def test_a_scheduled_downgrade_takes_over_at_the_end_of_the_period(account, pric
     cheap = make_price(account, 500)
     schedule = schedules.create(account, {"from_subscription": subscription["id"]})
     end = subscription["items"]["data"][0]["current_period_end"]
+    card = {"default_payment_method": subscription["default_payment_method"]}
     phases = [
-        {"items": [{"price": price["id"]}], "start_date": subscription["created"], "end_date": end},
-        {"items": [{"price": cheap["id"]}]},
+        {"items": [{"price": price["id"]}], "start_date": subscription["created"], "end_date": end, **card},
+        {"items": [{"price": cheap["id"]}], **card},
     ]
     schedules.update(account, {"phases": phases}, schedule["id"])
     move(account, end + 2 * 3600)
     after = fresh(account, subscription)
     assert after["items"]["data"][0]["price"]["id"] == cheap["id"]
-    assert after["schedule"] is None
-    assert account.store.get("subscription_schedule", schedule["id"])["status"] == "released"
+    assert after["schedule"] == schedule["id"]
     assert invoices_of(account)[-1]["amount_paid"] == 500
+    move(account, after["items"]["data"][0]["current_period_end"])
+    assert fresh(account, subscription)["schedule"] is None
+    assert account.store.get("subscription_schedule", schedule["id"])["status"] == "released"
+
+
+@pytest.mark.parametrize("is_said", [True, False], ids=["repeated", "left out"])
+def test_what_a_phase_leaves_out_is_unset_on_the_subscription(account, price, is_said):
+    coupon = coupons.create(account, {"percent_off": "50", "duration": "forever"})
+    redeem = {"discounts": [{"coupon": coupon["id"]}], "trial_period_days": "7", "description": "Ours"}
+    customer = customers.create(account, {"email": "ann@example.org"})["id"]
+    card = cards.create_card(account, number=GOOD, month=12, year=2040, customer=customer)["id"]
+    wanted = {"customer": customer, "default_payment_method": card, "items": [{"price": price["id"]}], **redeem}
+    subscription = subscriptions.create(account, wanted)
+    schedule = schedules.create(account, {"from_subscription": subscription["id"]})
+    present = schedule["phases"][0]
+    said = {"items": [{"price": price["id"]}], "start_date": present["start_date"], "end_date": present["end_date"]}
+    kept = {name: present[name] for name in ("discounts", "trial_end", "default_payment_method", "description")}
+    schedules.update(account, {"phases": [said | kept if is_said else said]}, schedule["id"])
+    after = fresh(account, subscription)
+    assert (len(after["discounts"]), after["description"]) == ((1, "Ours") if is_said else (0, None))
+    assert (after["status"], after["default_payment_method"]) == (("trialing", card) if is_said else ("active", None))
+
+
+def test_the_present_phase_begins_when_it_began(account, price):
+    schedule = schedules.create(account, {"from_subscription": subscribe(account, price)["id"]})
+    late = {"items": [{"price": price["id"]}], "start_date": schedule["phases"][0]["start_date"] + 60}
+    with pytest.raises(APIError, match="start date of the current phase"):
+        schedules.update(account, {"phases": [late]}, schedule["id"])
 
 
 def test_prorations_wait_for_the_next_invoice(account, price):
