@@ -16,7 +16,9 @@ from billing import catalogue, commands, mirror, stripe, trials
 from billing.models import Customer, Price, Subscription
 
 MAX_SEATS = 500
+# The names that Stripe's pages have for our languages, and those that its letters and bills have.
 STRIPE_LOCALES = {"en": "en", "zh-hans": "zh"}
+CUSTOMER_LOCALES = {"en": "en", "zh-hans": "zh-CN"}
 
 
 class CannotCheckOut(Exception):  # noqa: N818 - reads as what it is at the place that raises it
@@ -32,7 +34,7 @@ def start(*, user: User, price: Price, quantity: int, wish_id: uuid.UUID, langua
 
     `wish_id` names the click: sending it twice opens one page. Raises `CannotCheckOut` and `stripe.StripeUnavailable`.
     """
-    customer = ensure_customer(user, now=now)
+    customer = ensure_customer(user, language=language, now=now)
     if open_subscription(user) is not None:
         raise CannotCheckOut("subscribed")
     if customer.currency and customer.currency != price.currency and customer.subscriptions.exists():
@@ -88,11 +90,14 @@ def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subsc
     return subscription
 
 
-def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime) -> str:
+def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime, language: str = "") -> str:
     """The address of the hosted page for cards, tax ids and invoices; `flow` may be `payment_method_update`."""
-    customer = ensure_customer(user, now=now)
-    back = settings.SITE_URL + reverse("plans")
-    session: dict[str, Any] = {"customer": customer.stripe_id, "return_url": back}
+    customer = ensure_customer(user, language=language, now=now)
+    session: dict[str, Any] = {
+        "customer": customer.stripe_id,
+        "return_url": settings.SITE_URL + reverse("plans"),
+        "locale": STRIPE_LOCALES.get(language, "auto"),
+    }
     if flow:
         session["flow_data"] = {"type": flow}
     made = commands.run(
@@ -101,10 +106,16 @@ def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime) -> str:
     return str(made["url"])
 
 
-def ensure_customer(user: User, *, now: datetime) -> Customer:
-    """The person's customer at Stripe, made when they have none. Raises `stripe.StripeUnavailable`."""
+def ensure_customer(user: User, *, now: datetime, language: str = "") -> Customer:
+    """The person's customer at Stripe, made when they have none. Raises `stripe.StripeUnavailable`.
+
+    Stripe writes its letters and bills in the `language` from then on.
+    """
+    locale = CUSTOMER_LOCALES.get(language or user.language, "")
     known = Customer.objects.filter(user=user, is_deleted=False).first()
     if known:
+        if locale not in ("", known.locale):
+            commands.set_locale(known, locale, now=now)
         return known
     # One more for each that was deleted at Stripe: its key would only give the deleted one again.
     made_before = commands.made_for(user, kind="create_customer")
@@ -113,16 +124,28 @@ def ensure_customer(user: User, *, now: datetime) -> Customer:
         kind="create_customer",
         key=f"customer:{user.pk}:{generation}",
         user=user,
-        parameters={"user": str(user.pk), "email": user.email, "name": user.name},
+        parameters={"user": str(user.pk), "email": user.email, "name": user.name, "locale": locale},
         now=now,
     )
     with transaction.atomic():
         earlier = Customer.objects.filter(user=user, is_deleted=True)
         trial_used_at = earlier.aggregate(first=Min("trial_used_at"))["first"]
         earlier.update(user=None)
-        defaults = {"user": user, "trial_used_at": trial_used_at}
+        defaults = {"user": user, "trial_used_at": trial_used_at, "locale": locale}
         customer, _is_new = Customer.objects.get_or_create(stripe_id=made["id"], defaults=defaults)
     return customer
+
+
+def tell_languages(*, now: datetime) -> int:
+    """Have Stripe write to those who pay in the language that they have chosen here; returns how many changed it."""
+    payers = Customer.objects.filter(is_deleted=False, subscriptions__in=Subscription.objects.open())
+    told = 0
+    for customer in payers.exclude(user__language="").select_related("user").distinct():
+        locale = CUSTOMER_LOCALES.get(customer.user.language, "") if customer.user else ""
+        if locale not in ("", customer.locale):
+            commands.set_locale(customer, locale, now=now)
+            told += 1
+    return told
 
 
 def open_subscription(user: User) -> Subscription | None:

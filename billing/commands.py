@@ -95,6 +95,19 @@ def delete_customer(stripe_id: str, *, now: datetime) -> None:
     StripeCommand.objects.get_or_create(key=f"delete-customer:{stripe_id}", defaults=values)
 
 
+def set_locale(customer: Customer, locale: str, *, now: datetime) -> None:
+    """Have Stripe write to the customer in another language, by the clock; asked once for what we know of them."""
+    values = {
+        "kind": "update_customer",
+        "user": customer.user,
+        "parameters": {"customer": customer.stripe_id, "change": {"preferred_locales": [locale]}},
+        "created_at": now,
+        "next_attempt_at": now,
+    }
+    key = f"locale:{customer.stripe_id}:{customer.fence}:{locale}"
+    StripeCommand.objects.get_or_create(key=key, defaults=values)
+
+
 def retry_deletions(*, now: datetime) -> int:
     """Ask again for customers to be deleted where that was given up: nobody else asks for somebody who has left, and
     their card would go on being charged. Returns how many there are."""
@@ -262,13 +275,20 @@ def _finish(
 
 def _create_customer(values: Values, key: str) -> Values:
     metadata = {"user": values["user"], "command": values["command"]}
-    made = stripe.create_customer({"email": values["email"], "name": values["name"], "metadata": metadata}, key=key)
-    return {"id": made}
+    wanted = {"email": values["email"], "name": values["name"], "metadata": metadata}
+    if locale := values.get("locale"):
+        wanted["preferred_locales"] = [locale]
+    return {"id": stripe.create_customer(wanted, key=key)}
 
 
 def _find_customer(values: Values, command_id: str) -> Values | None:
     found = stripe.find_customer(email=values["email"], command_id=command_id)
     return {"id": found} if found else None
+
+
+def _update_customer(values: Values, key: str) -> Values:
+    stripe.update_customer(values["customer"], values["change"], key=key)
+    return {"id": values["customer"]}
 
 
 def _create_checkout(values: Values, key: str) -> Values:
@@ -362,6 +382,7 @@ def _delete_unheard_customer(values: Values, _key: str) -> Values:
 
 OPERATIONS = {
     "create_customer": Operation(_create_customer, _find_customer),
+    "update_customer": Operation(_update_customer),
     "create_checkout": Operation(_create_checkout, _find_checkout),
     "create_portal": Operation(_create_portal),
     "update_subscription": Operation(_update_subscription, _find_updated),

@@ -128,6 +128,7 @@ def save_customer(facts: stripe.CustomerFacts, fetch: Fetch) -> Customer | None:
     customer.fetched_at = fetch.now
     customer.is_deleted = customer.is_deleted or facts.is_deleted
     customer.currency = facts.currency or customer.currency
+    customer.locale = facts.locale
     customer.save()
     _entitlements_changed(customer, fetch)
     return customer

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from billing import commands, draining, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
+from billing import checkout, commands, draining, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,10 @@ def backfill_events() -> int:
 @shared_task
 def reconcile() -> int:
     """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials,
-    and ask again for customers to be deleted."""
+    ask again for customers to be deleted, and tell Stripe who has chosen another language."""
     trials.forget_old(now=timezone.now())
     commands.retry_deletions(now=timezone.now())
+    checkout.tell_languages(now=timezone.now())
     found = reconciliation.reconcile(now=timezone.now()) if stripe.is_configured() else []
     if found:
         logger.warning("Reconciliation repaired what differed from Stripe: %s", reconciliation.by_kind(found))

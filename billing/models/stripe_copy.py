@@ -33,6 +33,7 @@ class Customer(Mirrored):
     )
     stripe_id = models.CharField(max_length=64, unique=True)
     currency = models.CharField(max_length=3, blank=True)
+    locale = models.CharField(max_length=20, blank=True)  # of the letters and bills that Stripe writes
     trial_used_at = models.DateTimeField(null=True, blank=True)
     is_deleted = models.BooleanField(default=False)
 

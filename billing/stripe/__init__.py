@@ -70,6 +70,7 @@ from billing.stripe.writing import (
     find_refund,
     release_schedule,
     schedule_price,
+    update_customer,
     update_subscription,
 )
 
@@ -127,6 +128,7 @@ __all__ = [
     "schedule_price",
     "subscription_of_schedule",
     "subscriptions",
+    "update_customer",
     "update_subscription",
     "verify",
 ]

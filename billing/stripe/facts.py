@@ -14,6 +14,8 @@ class CustomerFacts:
     is_deleted: bool
     user_id: str
     currency: str
+    locale: str = ""
+    """Of the letters and bills that Stripe writes to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def customer_of(customer: Any) -> CustomerFacts:
         is_deleted=bool(getattr(customer, "deleted", False)),
         user_id=metadata_of(customer).get("user", ""),
         currency=getattr(customer, "currency", None) or "",
+        locale=next(iter(getattr(customer, "preferred_locales", None) or []), ""),
     )
 
 

@@ -22,6 +22,11 @@ def create_customer(parameters: Parameters, *, key: str) -> str:
     return str(asked(api().customers.create)(untyped(parameters), {"idempotency_key": key}).id)
 
 
+def update_customer(customer_id: str, parameters: Parameters, *, key: str) -> None:
+    options: Any = {"idempotency_key": key}
+    asked(api().customers.update)(customer_id, untyped(parameters), options)
+
+
 def delete_customer(customer_id: str) -> None:
     """Whoever is gone already counts as deleted."""
     try:

@@ -135,6 +135,7 @@ def portal(request: HttpRequest) -> HttpResponse:
             user=person(request),
             wish_id=values.get("wish") or uuid.uuid4(),
             flow="payment_method_update" if values.get("flow") == "card" else "",
+            language=get_language() or "",
             now=timezone.now(),
         )
     except (stripe.StripeUnavailable, stripe.StripeRefused, commands.CommandRefused):

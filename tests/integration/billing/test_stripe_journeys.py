@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing import catalogue, checkout, mirror, reconciliation, stripe, subscriptions, webhooks
+from billing import catalogue, checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
 from billing.entitlements import entitlement_of
 from billing.models import Customer, EntitlementChange, Invoice, Plan, Price
 from billing.stripe import client as sdk
@@ -92,6 +92,29 @@ def test_an_old_purchase_heard_again_leaves_the_page_open_on_which_one_buys_anew
     anew = open_checkout(ann)
     hear()
     assert come_back(ann, pay(anew)).status == "active"
+
+
+def stripes_language_for(user):
+    return list(sdk.api().customers.retrieve(user.customer.stripe_id).preferred_locales)
+
+
+@only_simulated
+def test_stripes_pages_letters_and_bills_are_in_the_language_that_a_person_chose_here(ann, client):
+    User.objects.filter(pk=ann.pk).update(language="zh-hans")
+    ann.refresh_from_db()
+    client.force_login(ann)
+    plus = {"price": price().pk, "wish": uuid.uuid4()}
+    assert "订阅 Plus" in httpx.get(client.post("/billing/checkout", plus).url).text
+    assert "您的套餐" in httpx.get(client.post("/billing/portal").url).text
+    assert stripes_language_for(ann) == ["zh-CN"]
+    buy(ann)
+    assert checkout.tell_languages(now=timezone.now()) == 0
+    User.objects.filter(pk=ann.pk).update(language="en")
+    assert (checkout.tell_languages(now=timezone.now()), commands.run_waiting(now=timezone.now())) == (1, 1)
+    assert stripes_language_for(ann) == ["en"]
+    mirror.refresh_customer(ann.customer.stripe_id, cause="test", now=timezone.now())
+    assert checkout.tell_languages(now=timezone.now()) == 0
+    assert "Your plan" in httpx.get(client.post("/billing/portal").url).text
 
 
 def test_who_has_a_plan_cannot_buy_a_second_one(ann):
