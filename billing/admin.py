@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -49,6 +50,21 @@ class PriceInline(admin.TabularInline):  # type: ignore[type-arg]
 class RevisionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = PlanRevision
     extra = 0
+    fields = ["number", "changed_at", "changed_by", "what_changed"]
+    readonly_fields = ["what_changed"]
+
+    @admin.display(description=_("what changed"))
+    def what_changed(self, revision: PlanRevision) -> str:
+        lines = [(name, _said(name, then), _said(name, now)) for name, then, now in revision.changes()]
+        return format_html_join("", "<div>{}: {} → {}</div>", lines) or "–"
+
+
+def _said(name: str, value: Any) -> str:
+    """A value of a plan's history as staff read it; that of a price, whose name ends with its currency."""
+    if isinstance(value, dict):
+        text = money(value["unit_amount"], name.rpartition("_")[2])
+        return text if value["is_offered"] else _("%(price)s, not offered") % {"price": text}
+    return "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @admin.register(Plan)
@@ -60,8 +76,10 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """People have them, and without Free nobody could do anything: not offered is what a plan can be."""
         return False
 
-    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
-        obj.revise(by=str(request.user))
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The history has the prices too, which are saved after the plan."""
+        super().save_related(request, form, formsets, change)
+        form.instance.revise(by=str(request.user))
 
     def response_change(self, request: HttpRequest, obj: Plan) -> Any:
         self.message_user(request, _("Run “manage.py sync_plans” to push changed prices to Stripe."), messages.INFO)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from billing.models import Plan, PlanRevision, Price
+from billing.models import Plan, Price
 
 WINDOW = timedelta(hours=3)
 
@@ -80,12 +80,14 @@ PRICES: dict[tuple[str, str], dict[str, int]] = {
 @transaction.atomic
 def seed_plans() -> None:
     """Create the plans and prices that are absent. What exists, edited or not, stays as it is."""
+    made = []
     for key, values in PLANS.items():
         plan, is_new = Plan.objects.get_or_create(key=key, defaults={"window": WINDOW, **values})
-        if is_new:
-            PlanRevision.objects.create(plan=plan, number=plan.version, limits=plan.limits, changed_by="installation")
+        made += [plan] if is_new else []
     for (key, interval), amounts in PRICES.items():
         for currency, amount in amounts.items():
             Price.objects.get_or_create(
                 plan_id=key, interval=interval, currency=currency, defaults={"unit_amount": amount}
             )
+    for plan in made:
+        plan.revise(by="installation")

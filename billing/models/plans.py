@@ -30,7 +30,8 @@ class PlanQuerySet(models.QuerySet["Plan"]):
 
 
 class Plan(models.Model):
-    """What a person may use. Limits act on the next message; a change of them is kept as a `PlanRevision`."""
+    """What a person may use, and how it is sold. Limits act on the next message; a change is kept as a
+    `PlanRevision`."""
 
     class Queue(models.TextChoices):
         PRO = "reply.pro", _("first")
@@ -50,6 +51,7 @@ class Plan(models.Model):
         "priority",
         "queue",
     )
+    TERMS = ("name", "position", "is_offered", "is_per_seat", "trial_days")
 
     key = models.SlugField(_("key"), primary_key=True, max_length=20)
     name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=40)
@@ -107,19 +109,28 @@ class Plan(models.Model):
 
     @transaction.atomic
     def revise(self, *, by: str) -> None:
-        """Save the edited plan as its next version and keep what it said."""
-        current = Plan.objects.select_for_update().filter(pk=self.pk).first()
-        self.version = current.version + 1 if current else 1
-        self.save()
-        PlanRevision.objects.create(plan=self, number=self.version, limits=self.limits, changed_by=by)
+        """Keep what the plan and its prices say now, after they were saved, as the next version."""
+        current = Plan.objects.select_for_update().get(pk=self.pk)
+        self.version = current.version + 1 if current.revisions.exists() else current.version
+        self.save(update_fields=["version"])
+        PlanRevision.objects.create(
+            plan=self,
+            number=self.version,
+            limits=self.limits,
+            terms={name: getattr(self, name) for name in self.TERMS},
+            prices={price.lookup_key: price.terms for price in self.prices.all()},
+            changed_by=by,
+        )
 
 
 class PlanRevision(models.Model):
-    """One version of a plan's limits, as they were."""
+    """One version of a plan, as it was: its limits, how it was sold, and its prices by their lookup keys."""
 
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
     limits = models.JSONField()
+    terms = models.JSONField(default=dict)
+    prices = models.JSONField(default=dict)
     changed_by = models.CharField(max_length=254)
     changed_at = models.DateTimeField(default=timezone.now)
 
@@ -131,6 +142,25 @@ class PlanRevision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan_id} v{self.number}"
+
+    @property
+    def before(self) -> PlanRevision | None:
+        return PlanRevision.objects.filter(plan_id=self.plan_id, number__lt=self.number).first()
+
+    def changes(self) -> list[tuple[str, Any, Any]]:
+        """What is otherwise than in the version before: (name, then, now), with None for what is not there."""
+        before = self.before
+        return _differences(before.everything, self.everything) if before else []
+
+    @property
+    def everything(self) -> dict[str, Any]:
+        return {**self.terms, **self.limits, **self.prices}
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    names = [*after, *(name for name in before if name not in after)]
+    pairs = [(name, before.get(name), after.get(name)) for name in names]
+    return [(name, then, now) for name, then, now in pairs if then != now]
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
@@ -183,3 +213,7 @@ class Price(models.Model):
     def lookup_key(self) -> str:
         """The name both sides know this price by, whatever its id at Stripe."""
         return f"{self.plan_id}_{self.interval}_{self.currency}"
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        return {"unit_amount": self.unit_amount, "is_offered": self.is_offered}

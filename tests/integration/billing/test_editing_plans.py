@@ -1,5 +1,6 @@
 """Staff edit a plan in the admin; `sync_plans` shows what that changes at Stripe, and pushes it."""
 
+import html
 import re
 from io import StringIO
 
@@ -36,6 +37,41 @@ def _posted(bound):
     if isinstance(value, bool):
         return {bound.html_name: "on"} if value else {}
     return {bound.html_name: bound.field.widget.format_value(value) or ""}
+
+
+def history_of(plan):
+    client = Client()
+    client.force_login(User.objects.get(email="boss@example.org"))
+    page = client.get(reverse("admin:billing_plan_change", args=[plan])).content.decode()
+    return html.unescape(page)
+
+
+def test_the_history_of_a_plan_says_which_price_was_changed_by_whom(plans):
+    address = reverse("admin:billing_plan_change", args=["plus"])
+    prices = list(Price.objects.filter(plan="plus"))
+    row = next(number for number, each in enumerate(prices) if each == price())
+    saved(address, **{f"prices-{row}-unit_amount": "2500", "trial_days": "3"})
+    first, second = Plan.objects.get(key="plus").revisions.order_by("number")
+    assert (first.prices["plus_month_usd"]["unit_amount"], first.changed_by) == (2000, "installation")
+    assert (second.number, second.changed_by) == (2, "boss@example.org")
+    assert [name for name, _then, _now in second.changes()] == ["trial_days", "plus_month_usd"]
+    page = history_of("plus")
+    assert "trial_days: 7 → 3" in page
+    assert "plus_month_usd: $20.00 → $25.00" in page
+
+
+def test_a_price_that_is_offered_no_more_and_a_new_plan_are_in_the_history(plans):
+    price(interval="year").delete()
+    Price.objects.filter(plan="plus", interval="month", currency="usd").update(is_offered=False)
+    plus = Plan.objects.get(key="plus")
+    plus.revise(by=User.objects.create_superuser("boss@example.org").email)
+    page = history_of("plus")
+    assert "plus_month_usd: $20.00 → $20.00, not offered" in page
+    assert "plus_year_usd: $200.00 → –" in page
+    other = Plan.objects.create(key="other", name="Other", position=90, messages_per_window=1, tokens_per_month=1,
+                                concurrent_replies=1, priority=1, queue="reply.plus")  # fmt: skip
+    other.revise(by="boss")
+    assert [(each.number, each.changes()) for each in other.revisions.all()] == [(1, [])]
 
 
 def synced(*options):
