@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from billing import mirror, reconciliation, stripe, subscriptions, waking
+from billing import commands, mirror, reconciliation, stripe, subscriptions, waking
 from billing.models import (
     Customer,
     EntitlementChange,
@@ -106,9 +106,24 @@ class StripeEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(StripeCommand)
 class StripeCommandAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["kind", "user", "state", "attempts", "created_at", "error_code"]
+    list_display = ["kind", "user", "state", "attempts", "created_at", "error_code", "error"]
     list_filter = ["state", "kind"]
     search_fields = ["key", "user__email"]
+    actions = ["replay"]
+
+    @admin.action(description=_("Ask Stripe again"), permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[StripeCommand]) -> None:
+        count = commands.replay(queryset, now=timezone.now())
+        left = queryset.count() - count
+        waits = ngettext("%d command waits again.", "%d commands wait again.", count) % count
+        self.message_user(request, waits)
+        if left:
+            text = _("%d stay as they are: done or waiting, replaced by a newer wish, or wanted by nobody any more.")
+            self.message_user(request, text % left, messages.WARNING)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """It may cost somebody money."""
+        return bool(getattr(request.user, "is_superuser", False))
 
 
 @admin.register(Customer)

@@ -8,7 +8,8 @@ day. `run_waiting` ends what a crash left open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from accounts.models import User
-from billing import stripe
+from billing import mirror, stripe, turns
 from billing.models import Customer, StripeCommand
 
 Values = dict[str, Any]
@@ -27,6 +28,9 @@ LONGEST_WAIT = timedelta(hours=1)
 KEY_IS_KEPT = timedelta(hours=23)
 # For how long a wish that costs money is tried again by itself. Who is told that there was no answer may think better.
 CHARGE_IS_WANTED = timedelta(minutes=10)
+SUPERSEDED, LEFT, UNWANTED = NEVER_AGAIN = ("superseded", "left", "unwanted")
+FORGOTTEN = "forgotten:"
+FAILED = (StripeCommand.State.DEAD, StripeCommand.State.REFUSED)
 DELETION, UNHEARD, REFUND = "delete_customer", "delete_unheard_customer", "create_refund"
 # A request that was on its way when the person left has been answered by then, and what it made is in Stripe's lists.
 ON_ITS_WAY = timedelta(minutes=5)
@@ -49,7 +53,8 @@ class Operation:
 
 
 def run(*, kind: str, key: str, user: User | None, parameters: Values, now: datetime) -> Values:
-    """Do it now and return what Stripe made; the same `key` returns the same, and one that was given up is tried again.
+    """Do it now and return what Stripe made; the same `key` returns the same, and what was given up or refused is tried
+    again, when what it may have made has been looked for.
 
     Raises `CommandRefused`, and `stripe.StripeUnavailable` when it stays in the queue to be tried again.
     """
@@ -63,7 +68,7 @@ def run(*, kind: str, key: str, user: User | None, parameters: Values, now: date
             "next_attempt_at": now + FIRST_RETRY,
         },
     )
-    if command.state == StripeCommand.State.DEAD:
+    if command.state in FAILED:
         if not _revive(StripeCommand.objects.filter(pk=command.pk), now + FIRST_RETRY):
             raise stripe.StripeUnavailable("Somebody else asks for the same at this moment.")
         command.refresh_from_db()
@@ -77,7 +82,8 @@ def run(*, kind: str, key: str, user: User | None, parameters: Values, now: date
 def supersede(subscription_id: str, *, wish: str, now: datetime) -> bool:
     """End what still waits of earlier wishes about the subscription: done late, it would undo the newest one.
 
-    Returns whether one of them may have been heard, so that more may have changed than we know.
+    Call it in the subscription's turn (`billing.turns`), in which none of them is under way. Returns whether one of
+    them may have been heard, so that more may have changed than we know.
     """
     with transaction.atomic():
         waiting = StripeCommand.objects.select_for_update().filter(
@@ -85,7 +91,7 @@ def supersede(subscription_id: str, *, wish: str, now: datetime) -> bool:
         )
         earlier = [command for command in waiting if not command.key.endswith(f":{wish}")]
         for command in earlier:
-            _finish(command, StripeCommand.State.DEAD, now, error="Another wish came after it.")
+            _finish(command, StripeCommand.State.DEAD, now, error="Another wish came after it.", code=SUPERSEDED)
     return any(command.attempts for command in earlier)
 
 
@@ -111,16 +117,27 @@ def set_locale(customer: Customer, locale: str, *, now: datetime) -> None:
 def retry_deletions(*, now: datetime) -> int:
     """Ask again for customers to be deleted where that was given up: nobody else asks for somebody who has left, and
     their card would go on being charged. Returns how many there are."""
-    refused = StripeCommand.objects.filter(kind__in=[DELETION, UNHEARD])
-    return _revive(refused, now, ended=(StripeCommand.State.DEAD, StripeCommand.State.REFUSED))
+    return _revive(StripeCommand.objects.filter(kind__in=[DELETION, UNHEARD]), now)
 
 
-def _revive(
-    commands: QuerySet[StripeCommand], at: datetime, *, ended: Sequence[str] = (StripeCommand.State.DEAD,)
-) -> int:
-    """Let those wait again that were given up. What they may have made is looked for first, as always."""
-    dead = commands.filter(state__in=ended)
-    return dead.update(state=StripeCommand.State.WAITING, finished_at=None, next_attempt_at=at)
+def replay(chosen: QuerySet[StripeCommand], *, now: datetime) -> int:
+    """Let those wait again that were given up or refused; returns how many. Not what a newer wish about the same
+    subscription has replaced, nor what nobody wants any more: it would come true after all."""
+    failed = chosen.filter(state__in=FAILED).exclude(error_code__in=NEVER_AGAIN).exclude(key__startswith=FORGOTTEN)
+    wanted = [command.pk for command in failed if not _is_replaced(command)]
+    return _revive(StripeCommand.objects.filter(pk__in=wanted), now)
+
+
+def _is_replaced(command: StripeCommand) -> bool:
+    subscription_id = command.parameters.get("subscription")
+    later = StripeCommand.objects.filter(parameters__subscription=subscription_id, created_at__gt=command.created_at)
+    return bool(subscription_id) and later.exists()
+
+
+def _revive(commands: QuerySet[StripeCommand], at: datetime) -> int:
+    """Let those wait again that were given up or refused. What they may have made is looked for first, as always."""
+    failed = commands.filter(state__in=FAILED)
+    return failed.update(state=StripeCommand.State.WAITING, finished_at=None, next_attempt_at=at)
 
 
 def end_for(user: User, *, now: datetime) -> None:
@@ -133,7 +150,7 @@ def end_for(user: User, *, now: datetime) -> None:
     for command in waiting.exclude(kind=REFUND):
         if command.kind == "create_customer" and command.attempts:
             _delete_unheard(command, now)
-        _finish(command, StripeCommand.State.DEAD, now, error="The person has left.")
+        _finish(command, StripeCommand.State.DEAD, now, error="The person has left.", code=LEFT)
     for customer_id in _unknown_customers(user):
         delete_customer(customer_id, now=now)
     forget(StripeCommand.objects.filter(user=user).exclude(state=StripeCommand.State.WAITING))
@@ -164,7 +181,7 @@ def _delete_unheard(command: StripeCommand, now: datetime) -> None:
 
 def forget(ended: QuerySet[StripeCommand]) -> None:
     """Leave of ended commands that there were some of their kind; most keys were made of a person's id."""
-    ended.update(key=Concat(Value("forgotten:"), Cast("id", CharField())), parameters={}, result={})
+    ended.update(key=Concat(Value(FORGOTTEN), Cast("id", CharField())), parameters={}, result={})
 
 
 def id_of(key: str) -> str:
@@ -180,7 +197,8 @@ def execute(command: StripeCommand, *, now: datetime, is_wanted: bool = True) ->
     try:
         found = operation.find(command.parameters, str(command.id)) if operation.find and command.attempts > 1 else None
         if not found and not is_wanted:
-            _finish(command, StripeCommand.State.DEAD, now, error="Nobody waits for it any more, and it costs money.")
+            why = "Nobody waits for it any more, and it costs money."
+            _finish(command, StripeCommand.State.DEAD, now, error=why, code=UNWANTED)
             return
         result = found or operation.perform(_signed(command), _key(command, now))
     except stripe.StripeRefused as refused:
@@ -205,11 +223,29 @@ def run_waiting(*, now: datetime, at_most: int = 100) -> int:
         if command is None:
             break
         try:
-            execute(command, now=now, is_wanted=_is_wanted(command, now))
+            ended += _try_again(command, now)
         except stripe.StripeUnavailable:
             continue
-        ended += 1
     return ended
+
+
+def _try_again(command: StripeCommand, now: datetime) -> bool:
+    """Whether it came to an end. What is about a subscription has its turn, and may be superseded until then."""
+    subscription_id = command.parameters.get("subscription")
+    if not subscription_id:
+        execute(command, now=now, is_wanted=_is_wanted(command, now))
+        return True
+    with turns.if_free(subscription_id) as has_turn:
+        if not has_turn:
+            return False
+        command.refresh_from_db()
+        if command.state != StripeCommand.State.WAITING:
+            return False
+        execute(command, now=now, is_wanted=_is_wanted(command, now))
+        # Whoever wishes something next goes by what is true now.
+        with suppress(stripe.StripeUnavailable, stripe.StripeRefused):
+            mirror.refresh_subscription(subscription_id, cause="a wish that had waited", now=now)
+    return True
 
 
 def _is_wanted(command: StripeCommand, now: datetime) -> bool:
@@ -235,8 +271,8 @@ def _count_attempt(command: StripeCommand, now: datetime) -> None:
 
 
 def _key(command: StripeCommand, now: datetime) -> str:
-    """The row's key, or a fresh one when the old one would only repeat a server error or has been forgotten."""
-    is_spent = command.error_code == "server_error" or now - command.created_at > KEY_IS_KEPT
+    """The row's key, or a fresh one when the old one would only repeat an error or has been forgotten."""
+    is_spent = command.error_code not in ("", "unreachable") or now - command.created_at > KEY_IS_KEPT
     return f"{command.key}:{command.attempts}" if is_spent else command.key
 
 
@@ -262,12 +298,13 @@ def _finish(
     error: str = "",
     code: str = "",
 ) -> None:
-    command.state = state
-    command.result = result or {}
-    command.error = error
-    command.error_code = code
-    command.finished_at = now
-    command.save()
+    """End what waits. What has ended meanwhile stays as it ended: its person has left, or somebody else was quicker."""
+    outcome = {"state": state, "result": result or {}, "error": error, "error_code": code, "finished_at": now}
+    if StripeCommand.objects.filter(pk=command.pk, state=StripeCommand.State.WAITING).update(**outcome):
+        for name, value in outcome.items():
+            setattr(command, name, value)
+    else:
+        command.refresh_from_db()
 
 
 # The kinds ----------------------------------------------------------------------------------------------------------

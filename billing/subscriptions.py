@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,12 +14,13 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing import catalogue, commands, entitlements, mirror, stripe
+from billing import catalogue, commands, entitlements, mirror, stripe, turns
 from billing.models import Price, Subscription
 
 
 class CannotChange(Exception):  # noqa: N818 - reads as what it is at the place that raises it
-    """`code` is `same`, `currency`, `not_open`, `given_back`, `cancelled`, `not_paid` or Stripe's own."""
+    """`code` is `same`, `currency`, `not_open`, `given_back`, `cancelled`, `not_paid`, `busy` (an earlier wish is still
+    under way) or Stripe's own."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -109,21 +112,21 @@ def change(
 
     Raises `CannotChange` and `stripe.StripeUnavailable`.
     """
-    _begin_wish(subscription, str(wish_id), now)
-    price, quantity = _checked(subscription, price, quantity)
-    direction = _direction(subscription, price, quantity)
-    if direction == Direction.DOWN:
-        _schedule(subscription, price, quantity, wish_id, now)
-    else:
-        _release_schedule(subscription, wish_id, now)
-        parameters = {
-            "items": [{"id": subscription.item_id, "price": price.stripe_price_id, "quantity": quantity}],
-            "proration_behavior": "always_invoice",
-            **stripe.moment_of_change(at, ends_trial=_is_trial(subscription)),
-            "payment_behavior": "pending_if_incomplete",
-        }
-        _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
-    _refresh(subscription, "change of plan", now)
+    with _wish(subscription, str(wish_id), now):
+        price, quantity = _checked(subscription, price, quantity)
+        direction = _direction(subscription, price, quantity)
+        if direction == Direction.DOWN:
+            _schedule(subscription, price, quantity, wish_id, now)
+        else:
+            _release_schedule(subscription, wish_id, now)
+            parameters = {
+                "items": [{"id": subscription.item_id, "price": price.stripe_price_id, "quantity": quantity}],
+                "proration_behavior": "always_invoice",
+                **stripe.moment_of_change(at, ends_trial=_is_trial(subscription)),
+                "payment_behavior": "pending_if_incomplete",
+            }
+            _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
+        _refresh(subscription, "change of plan", now)
     return direction
 
 
@@ -133,14 +136,14 @@ def cancel(*, subscription: Subscription, reason: str, comment: str, wish_id: uu
     Where nothing is paid for, as the money went back or never came, it ends at once: Stripe would try the card again.
     """
     details = {"feedback": reason} | ({"comment": comment[:500]} if comment else {})
-    _begin_wish(subscription, str(wish_id), now)
-    if ends_at_once(subscription):
-        end_now(subscription=subscription, why="cancelled by the customer", details=details, now=now)
-        return
-    _release_schedule(subscription, wish_id, now)
-    parameters = {"cancel_at_period_end": True, "cancellation_details": details}
-    _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
-    _refresh(subscription, "cancelled by the customer", now)
+    with _wish(subscription, str(wish_id), now):
+        if ends_at_once(subscription):
+            _end(subscription, "cancelled by the customer", now, details)
+            return
+        _release_schedule(subscription, wish_id, now)
+        parameters = {"cancel_at_period_end": True, "cancellation_details": details}
+        _run(subscription, "update_subscription", {"change": parameters}, wish_id, now)
+        _refresh(subscription, "cancelled by the customer", now)
 
 
 def ends_at_once(subscription: Subscription) -> bool:
@@ -150,20 +153,23 @@ def ends_at_once(subscription: Subscription) -> bool:
 
 def resume(*, subscription: Subscription, wish_id: uuid.UUID, now: datetime) -> None:
     """Take back a cancellation or a downgrade that has not begun. Raises `CannotChange`, `stripe.StripeUnavailable`."""
-    _begin_wish(subscription, str(wish_id), now)
-    _release_schedule(subscription, wish_id, now)
-    if subscription.cancels_at or not subscription.next_price_id:
-        _run(subscription, "update_subscription", {"change": {"cancel_at_period_end": False}}, wish_id, now)
-    _refresh(subscription, "resumed by the customer", now)
+    with _wish(subscription, str(wish_id), now):
+        _release_schedule(subscription, wish_id, now)
+        if subscription.cancels_at or not subscription.next_price_id:
+            _run(subscription, "update_subscription", {"change": {"cancel_at_period_end": False}}, wish_id, now)
+        _refresh(subscription, "resumed by the customer", now)
 
 
-def end_now(*, subscription: Subscription, why: str, now: datetime, details: dict[str, str] | None = None) -> None:
-    """Stop billing at once: what was paid for it went back."""
-    key = f"end:{subscription.stripe_id}"
-    _begin_wish(subscription, subscription.stripe_id, now)
+def end_now(*, subscription: Subscription, why: str, now: datetime) -> None:
+    """Stop billing at once. Raises `CannotChange`, `stripe.StripeUnavailable`."""
+    with _wish(subscription, subscription.stripe_id, now):
+        _end(subscription, why, now)
+
+
+def _end(subscription: Subscription, why: str, now: datetime, details: dict[str, str] | None = None) -> None:
     options = {"prorate": False, "invoice_now": False} | ({"cancellation_details": details} if details else {})
     parameters = {"subscription": subscription.stripe_id, "options": options}
-    _checked_run("cancel_subscription", key, subscription, parameters, now)
+    _checked_run("cancel_subscription", f"end:{subscription.stripe_id}", subscription, parameters, now)
     _refresh(subscription, why, now)
 
 
@@ -172,19 +178,39 @@ def refund(*, invoice_id: str, subscription: Subscription, why: str, now: dateti
     payment = stripe.payment_of_invoice(invoice_id)
     if not payment:
         raise CannotChange("not_paid")
-    parameters = {"payment_intent": payment, "why": why[:400]}
-    _checked_run("create_refund", f"refund:{invoice_id}", subscription, parameters, now)
-    mirror.refresh_money(payment, cause=f"refund: {why}"[:200], now=now)
-    still_open = Subscription.objects.open().filter(pk=subscription.pk, customer__is_deleted=False).first()
-    if still_open and entitlements.money_was_given_back(still_open):
-        end_now(subscription=still_open, why=f"refund: {why}"[:200], now=now)
+    cause = f"refund: {why}"[:200]
+    with _turn(subscription):
+        parameters = {"payment_intent": payment, "why": why[:400]}
+        _checked_run("create_refund", f"refund:{invoice_id}", subscription, parameters, now)
+        mirror.refresh_money(payment, cause=cause, now=now)
+        still_open = Subscription.objects.open().filter(pk=subscription.pk, customer__is_deleted=False).first()
+        if still_open and entitlements.money_was_given_back(still_open):
+            _begin_wish(still_open, still_open.stripe_id, now)
+            _end(still_open, cause, now)
+
+
+@contextmanager
+def _wish(subscription: Subscription, wish: str, now: datetime) -> Iterator[None]:
+    """The subscription's turn, with the row as it is by then."""
+    with _turn(subscription):
+        _begin_wish(subscription, wish, now)
+        yield
+
+
+@contextmanager
+def _turn(subscription: Subscription) -> Iterator[None]:
+    try:
+        with turns.newest(subscription.stripe_id):
+            yield
+    except turns.NotYourTurn as problem:
+        raise CannotChange("busy") from problem
 
 
 def _begin_wish(subscription: Subscription, wish: str, now: datetime) -> None:
     """What was wished before counts no more; what Stripe may have heard of it without our knowing is looked up."""
     if commands.supersede(subscription.stripe_id, wish=wish, now=now):
         _refresh(subscription, "an earlier wish had no answer", now)
-        subscription.refresh_from_db()
+    subscription.refresh_from_db()
 
 
 def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[Price, int]:

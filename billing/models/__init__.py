@@ -1,7 +1,7 @@
 """What you may use and what you paid for: plans, the copy of Stripe's objects, the work queue, usage, teams."""
 
 from billing.models.plans import Plan, PlanRevision, Price
-from billing.models.queue import Notice, StripeCommand, StripeEvent
+from billing.models.queue import Notice, StripeCommand, StripeEvent, Turn
 from billing.models.stripe_copy import Customer, Invoice, Subscription, TrialMemory
 from billing.models.teams import Team, TeamInvitation, TeamMembership
 from billing.models.usage import EntitlementChange, Reservation, UsageBucket
@@ -22,5 +22,6 @@ __all__ = [
     "TeamInvitation",
     "TeamMembership",
     "TrialMemory",
+    "Turn",
     "UsageBucket",
 ]

@@ -103,6 +103,18 @@ class StripeCommand(models.Model):
         return f"{self.kind} {self.key}"
 
 
+class Turn(models.Model):
+    """Who asks Stripe about a subscription or a customer's payment pages now; see `billing.turns`."""
+
+    subject = models.CharField(primary_key=True, max_length=100)
+    holder = models.UUIDField()
+    newest = models.UUIDField(help_text="Of those who wait, whose wish is the newest; else the holder.")
+    lapses_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.subject
+
+
 class Notice(models.Model):
     """A letter that was sent: one of a kind about one subject."""
 

@@ -30,6 +30,7 @@ REQUEST_KINDS = {
     "lock_timeout": "429 with the code lock_timeout, nothing is done",
     "key_in_use": "409 as for a key whose first request is still at work, nothing is done",
     "stale_read": "the answer is what a replica knows that has not heard of the object's last change",
+    "late": "it is done and answered `seconds` later: what is asked meanwhile is done before it",
     "slow_read": "the answer is from now and arrives `seconds` later",
 }
 # What can happen to a webhook on its way.
@@ -44,7 +45,9 @@ WEBHOOK_KINDS = {
     "future_timestamp": "signed `seconds` ahead; signed freshly at the next attempt",
     "other_version": "says that it is of another version of the API",
 }
-SECONDS = {"slow_read": 1.0, "reorder": 5.0, "delay": 2.0, "stale_timestamp": 600.0, "future_timestamp": 600.0}
+SECONDS = {
+    "late": 1.0, "slow_read": 1.0, "reorder": 5.0, "delay": 2.0, "stale_timestamp": 600.0, "future_timestamp": 600.0,
+}  # fmt: skip
 
 
 @dataclass
@@ -127,6 +130,9 @@ class FaultyRequests:
             await self._app({**scope, "fails_after_commit": True}, receive, send)
         elif fault.kind == "stale_read":
             await self._app({**scope, "reads_stale": True}, receive, send)
+        elif fault.kind == "late":
+            await asyncio.sleep(fault.seconds)
+            await self._app(scope, receive, send)
         elif fault.kind == "slow_read":
             await self._answer_late(scope, receive, send, fault.seconds)
         else:

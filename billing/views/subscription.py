@@ -32,6 +32,7 @@ def _problem(request: HttpRequest, problem: subscriptions.CannotChange) -> HttpR
         "currency": _("A running plan keeps its currency. Cancel it first to change the currency."),
         "not_open": _("Your plan has an open payment. Settle that first."),
         "cancelled": _("Your plan is cancelled. Keep it first, then change it."),
+        "busy": _("An earlier change of your plan is still being made. Try again in a minute or two."),
         "given_back": _("The payment for this period went back, so the plan is at rest. Cancel it to choose anew."),
     }
     text = texts.get(problem.code, _("The payment did not go through, so nothing was changed. Check your card."))

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import erasure
 from billing import checkout, commands, stripe, subscriptions
-from billing.models import Customer, Plan, StripeCommand
+from billing.models import Customer, Plan, StripeCommand, Turn
 from billing.stripe import client as sdk
 from tests.stack.customers import buy, come_back, newcomer, open_checkout, pay, price
 
@@ -201,6 +201,7 @@ def test_a_crash_at_any_step_leaves_one_of_everything_and_every_command_ends(at_
         user, wish, now = prepared(prepare), uuid.uuid4(), timezone.now()
         with pytest.raises(Crash), Steps(fatal=step):
             deed(user, wish, now)
+        Turn.objects.update(lapses_at=timezone.now())  # two minutes later
         if turn % 2:  # the clock comes first, or else the person who clicks again
             commands.run_waiting(now=now + timedelta(minutes=5))
         deed(user, wish, now)

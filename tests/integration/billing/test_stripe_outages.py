@@ -4,11 +4,13 @@ Over HTTP with the simulated Stripe; with `STRIPE_SANDBOX_KEY` what needs nothin
 """
 
 import dataclasses
+import html
 import uuid
 from datetime import timedelta
 
 import httpx
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import erasure
@@ -212,6 +214,47 @@ def test_what_was_given_up_in_a_long_outage_is_done_when_it_is_asked_for_again(a
     settings.STRIPE_API_BASE = stripe_url
     assert checkout.ensure_customer(ann, now=now + timedelta(days=2)).stripe_id
     assert len(list(sdk.pages(sdk.api().customers.list, {"email": ann.email}))) == 1
+
+
+@only_simulated
+def test_staff_have_stripe_asked_again_for_what_was_given_up_but_not_for_what_is_replaced(
+    ann, settings, stripe_url, admin_client
+):
+    subscription, now = buy(ann), timezone.now()
+    unheard(settings, stripe_url, resume, subscription, now)
+    settings.STRIPE_API_BASE = AWAY
+    give_up(now + timedelta(hours=7))
+    settings.STRIPE_API_BASE = stripe_url
+    given_up = StripeCommand.objects.latest("created_at")
+    address = reverse("admin:billing_stripecommand_changelist")
+    assert given_up.error in html.unescape(admin_client.get(f"{address}?state__exact=dead").content.decode())
+
+    def ask_again():
+        chosen = {"action": "replay", "_selected_action": [str(given_up.pk)]}
+        return admin_client.post(address, chosen, follow=True).content.decode()
+
+    assert "1 command waits again." in ask_again()
+    assert commands.run_waiting(now=timezone.now()) == 1
+    given_up.refresh_from_db()
+    assert (given_up.state, given_up.error) == ("done", "")
+    cancel(subscription, timezone.now())
+    StripeCommand.objects.filter(pk=given_up.pk).update(state="dead")
+    assert "1 stay as they are" in ask_again()
+    assert commands.run_waiting(now=timezone.now()) == 0
+    assert stripe.retrieve_subscription(subscription.pk).cancels_at is not None
+
+
+@only_simulated
+def test_what_stripe_refused_is_asked_anew_by_whoever_asks_again(ann, stripe_url):
+    subscription = buy(ann)
+    (charge,) = stripe.charges_of_payment(stripe.payment_of_invoice(subscription.latest_invoice_id))
+    dispute = httpx.post(f"{stripe_url}/_ctl/disputes/{charge.id}").json()
+    wanted = {"invoice_id": subscription.latest_invoice_id, "subscription": subscription, "why": "asked"}
+    with pytest.raises(subscriptions.CannotChange, match="charge_disputed"):
+        subscriptions.refund(**wanted, now=timezone.now())
+    httpx.post(f"{stripe_url}/_ctl/disputes/{dispute['id']}/decide", json={"won": True}).raise_for_status()
+    subscriptions.refund(**wanted, now=timezone.now())
+    assert Invoice.objects.get().amount_refunded == 2000
 
 
 @only_simulated

@@ -1,0 +1,164 @@
+"""What is wished about one subscription at the same time, while Stripe is slow: the newest wish comes true, last.
+
+Real threads with connections of their own, and a simulated Stripe that does late what it was asked early.
+"""
+
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts import erasure
+from billing import checkout, commands, stripe, subscriptions, turns
+from billing.models import StripeCommand, Turn
+from billing.stripe import client as sdk
+from tests.stack.customers import buy, newcomer
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def url(at_simulated_stripe):
+    yield at_simulated_stripe
+    httpx.delete(f"{at_simulated_stripe}/_ctl/faults").raise_for_status()
+
+
+@pytest.fixture
+def ann(url):
+    return newcomer("ann")
+
+
+@pytest.fixture
+def plus(ann):
+    return buy(ann)
+
+
+def is_late(url, path, seconds):
+    fault = {"kind": "late", "seconds": seconds, "path": path, "method": "POST"}
+    httpx.post(f"{url}/_ctl/faults", json=fault).raise_for_status()
+
+
+class Deed(threading.Thread):
+    """Somebody else's request, in a thread and a connection of its own; `problem` is what it was told."""
+
+    def __init__(self, what, **how):
+        super().__init__()
+        self.what, self.how, self.problem = what, how, None
+        self.start()
+
+    def run(self):
+        try:
+            self.what(**self.how)
+        except (
+            subscriptions.CannotChange,
+            checkout.CannotCheckOut,
+            stripe.StripeUnavailable,
+            commands.CommandRefused,
+        ) as problem:
+            self.problem = problem
+        finally:
+            connection.close()
+
+
+@contextmanager
+def under_way(url, path, seconds, what, **how):
+    """What `what` asks of Stripe is on its way for some seconds and not done yet."""
+    is_late(url, path, seconds)
+    deed = Deed(what, **how)
+    wait_until(lambda: not httpx.get(f"{url}/_ctl/faults").json()["armed"])
+    yield deed
+    deed.join(30)
+    assert not deed.is_alive()
+
+
+def cancellation(subscription):
+    return {"subscription": subscription, "reason": "unused", "comment": "", **wish()}
+
+
+def wish():
+    return {"wish_id": uuid.uuid4(), "now": timezone.now()}
+
+
+def test_what_is_taken_back_while_it_is_under_way_is_taken_back(url, plus):
+    with under_way(url, f"/v1/subscriptions/{plus.pk}", 1.5, subscriptions.cancel, **cancellation(plus)) as first:
+        subscriptions.resume(subscription=plus, **wish())
+    assert first.problem is None
+    assert stripe.retrieve_subscription(plus.pk).cancels_at is None
+    plus.refresh_from_db()
+    assert plus.cancels_at is None
+    assert set(StripeCommand.objects.filter(kind="update_subscription").values_list("state", flat=True)) == {"done"}
+    assert not Turn.objects.exists()
+
+
+def test_of_those_who_wait_the_newest_wish_comes_true_and_the_others_are_told(url, plus):
+    with under_way(url, f"/v1/subscriptions/{plus.pk}", 2.5, subscriptions.cancel, **cancellation(plus)):
+        older = Deed(subscriptions.resume, subscription=plus, **wish())
+        wait_until(lambda: newest_of(plus) not in (None, holder_of(plus)))
+        subscriptions.cancel(**cancellation(plus))
+        older.join(30)
+    assert str(older.problem) == "busy"
+    assert stripe.retrieve_subscription(plus.pk).cancels_at is not None
+
+
+def newest_of(subscription):
+    return Turn.objects.filter(pk=subscription.pk).values_list("newest", flat=True).first()
+
+
+def holder_of(subscription):
+    return Turn.objects.filter(pk=subscription.pk).values_list("holder", flat=True).first()
+
+
+def test_who_would_wait_too_long_is_told_to_try_again(url, ann, plus, client, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.3)
+    client.force_login(ann)
+    with under_way(url, f"/v1/subscriptions/{plus.pk}", 3, subscriptions.cancel, **cancellation(plus)):
+        began = time.monotonic()
+        answer = client.post("/billing/resume", {"wish": uuid.uuid4()}, follow=True)
+        assert time.monotonic() - began < 2
+    assert "An earlier change of your plan is still being made." in answer.content.decode()
+    assert stripe.retrieve_subscription(plus.pk).cancels_at is not None
+    assert StripeCommand.objects.filter(kind="update_subscription").count() == 1
+
+
+def test_a_worker_that_tries_an_old_wish_again_undoes_no_newer_one(url, settings, plus):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    with pytest.raises(stripe.StripeUnavailable):
+        subscriptions.cancel(**cancellation(plus))
+    settings.STRIPE_API_BASE = url
+    later = timezone.now() + commands.FIRST_RETRY
+    with under_way(url, f"/v1/subscriptions/{plus.pk}", 1.5, commands.run_waiting, now=later):
+        subscriptions.resume(subscription=plus, **wish())
+    assert stripe.retrieve_subscription(plus.pk).cancels_at is None
+
+
+def test_a_worker_leaves_alone_what_is_under_way(url, plus):
+    with under_way(url, f"/v1/subscriptions/{plus.pk}", 1.5, subscriptions.cancel, **cancellation(plus)):
+        assert commands.run_waiting(now=timezone.now() + commands.FIRST_RETRY) == 0
+    assert StripeCommand.objects.get(kind="update_subscription").attempts == 1
+
+
+def test_the_turn_of_a_process_that_died_lapses(plus, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0)
+    gone = uuid.uuid4()
+    Turn.objects.create(subject=plus.pk, holder=gone, newest=gone, lapses_at=timezone.now() + turns.LASTS)
+    with pytest.raises(subscriptions.CannotChange, match="busy"):
+        subscriptions.cancel(**cancellation(plus))
+    Turn.objects.update(lapses_at=timezone.now())
+    subscriptions.cancel(**cancellation(plus))
+    assert stripe.retrieve_subscription(plus.pk).cancels_at is not None
+
+
+def test_whoever_leaves_while_something_is_under_way_is_forgotten_all_the_same(url, ann, settings):
+    email, user_id = ann.email, str(ann.pk)
+    with under_way(url, "/v1/customers", 1.5, checkout.ensure_customer, user=ann, now=timezone.now()):
+        erasure.erase(ann.pk, now=timezone.now())
+    rows = list(StripeCommand.objects.values())
+    assert not [row for row in rows if email in str(row) or user_id in str(row)]
+    commands.run_waiting(now=timezone.now() + commands.ON_ITS_WAY * 2)
+    assert not list(sdk.pages(sdk.api().customers.list, {"email": email}))
