@@ -135,7 +135,7 @@ class CustomerAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["stripe_id", "customer", "plan", "status", "period_end", "cancels_at", "past_due_since"]
-    list_filter = ["status", "plan"]
+    list_filter = ["status", "trial_standing", "plan"]
     search_fields = ["stripe_id", "customer__user__email"]
     actions = ["refresh", "reconcile"]
 

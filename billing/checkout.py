@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -85,8 +86,18 @@ def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subsc
     What is heard late, of a subscription that has ended, must not close the page on which the person buys anew.
     """
     subscription = mirror.refresh_subscription(session.subscription_id, cause=cause, now=now)
+    if subscription is not None and subscription.is_trial_refused:
+        subscription = _end_refused_trial(subscription, now)
     if subscription is not None and session.customer_id and subscription.status in Subscription.OPEN:
         stripe.expire_open_checkouts(session.customer_id, but_of_command="")
+    return subscription
+
+
+def _end_refused_trial(subscription: Subscription, now: datetime) -> Subscription:
+    """At once rather than by the clock, so that the person can buy without a trial; else it gives nothing meanwhile."""
+    with suppress(stripe.StripeUnavailable):
+        commands.try_again(trials.end_refused(subscription, now=now), now)
+    subscription.refresh_from_db()
     return subscription
 
 

@@ -223,13 +223,13 @@ def run_waiting(*, now: datetime, at_most: int = 100) -> int:
         if command is None:
             break
         try:
-            ended += _try_again(command, now)
+            ended += try_again(command, now)
         except stripe.StripeUnavailable:
             continue
     return ended
 
 
-def _try_again(command: StripeCommand, now: datetime) -> bool:
+def try_again(command: StripeCommand, now: datetime) -> bool:
     """Whether it came to an end. What is about a subscription has its turn, and may be superseded until then."""
     subscription_id = command.parameters.get("subscription")
     if not subscription_id:

@@ -154,7 +154,7 @@ def _reason(subscription: Subscription, now: datetime) -> Reason | None:
     if subscription.cancels_at and now >= subscription.cancels_at:
         return None
     if subscription.status == Subscription.Status.TRIALING:
-        return Reason.TRIAL
+        return None if subscription.is_trial_refused else Reason.TRIAL
     return Reason.SUBSCRIBED if subscription.status == Subscription.Status.ACTIVE else None
 
 

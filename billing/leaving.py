@@ -17,8 +17,8 @@ from billing import commands, teams, trials
 from billing.models import Customer, Invoice, PlanRevision, Subscription, TeamInvitation
 
 KEPT_TRIAL = gettext_noop(
-    "That somebody with your e-mail address had a trial, for %(years)s years: a keyed hash from which nobody can "
-    "read the address. A trial is given once a person."
+    "That somebody with your e-mail address had a trial, and that somebody with your card had one, for %(years)s "
+    "years: keyed hashes from which nobody can read either. A trial is given once a person."
 )
 
 

@@ -10,6 +10,7 @@ What fetches raises `stripe.StripeUnavailable`, and `stripe.StripeRefused` where
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from billing import entitlements, notices, stripe, trials
 from billing.models import Customer, Invoice, Plan, Subscription
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 # A payment that failed is first tried about an hour after the period began.
 FIRST_ATTEMPT_AFTER = timedelta(hours=1)
@@ -58,7 +60,30 @@ def refresh_subscription(subscription_id: str, *, cause: str, now: datetime) -> 
     if facts.latest_invoice_id and not Invoice.objects.filter(pk=facts.latest_invoice_id).exists():
         _unless_missing(refresh_invoice, facts.latest_invoice_id, cause=cause, now=now)
     next_price = stripe.next_price_of_schedule(facts.schedule_id, now=now) if facts.schedule_id else ""
-    return save_subscription(facts, fetch, next_price_id=next_price)
+    return save_subscription(facts, fetch, next_price_id=next_price, trial_card=_card_of_new_trial(facts))
+
+
+def _card_of_new_trial(facts: stripe.SubscriptionFacts) -> str:
+    """The fingerprint of the card that a trial was begun with, until it is known whether it is the card's first.
+
+    Empty also where Stripe does not say it now: a trial goes on meanwhile, and is looked at again.
+    """
+    decided = Subscription.objects.filter(pk=facts.id).exclude(trial_standing="")
+    if facts.status != Subscription.Status.TRIALING or decided.exists():
+        return ""
+    try:
+        return stripe.fingerprint_of(facts)
+    except (stripe.StripeUnavailable, stripe.StripeRefused) as error:
+        logger.warning(
+            "The card of the trial %s is not known yet. May the key read payment methods? %s", facts.id, error
+        )
+        return ""
+
+
+def decide_trials(*, now: datetime) -> None:
+    """Look again at trials whose card was not known, and at refused ones that were to end and have not."""
+    for row in Subscription.objects.filter(status=Subscription.Status.TRIALING).exclude(trial_standing="given"):
+        _unless_missing(refresh_subscription, row.pk, cause="its trial was not decided", now=now)
 
 
 def refresh_invoice(invoice_id: str, *, cause: str, now: datetime) -> Invoice | None:
@@ -134,8 +159,13 @@ def save_customer(facts: stripe.CustomerFacts, fetch: Fetch) -> Customer | None:
     return customer
 
 
-def save_subscription(facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_price_id: str = "") -> Subscription | None:
-    """Save what was fetched unless a later fetch was saved; the entitlement log is written with it."""
+def save_subscription(
+    facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_price_id: str = "", trial_card: str = ""
+) -> Subscription | None:
+    """Save what was fetched unless a later fetch was saved; the entitlement log is written with it.
+
+    A trial that was begun with the card of an earlier one gives nothing, and Stripe is asked to end it.
+    """
     known = customer_of(facts.customer_id, cause=fetch.cause, now=fetch.now)
     if known is None:
         return None
@@ -151,7 +181,13 @@ def save_subscription(facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_pri
         subscription.next_price_id = next_price_id
         subscription.fence = fetch.fence
         subscription.fetched_at = fetch.now
+        if trial_card and not subscription.trial_standing:
+            is_first = trials.begin_with_card(trial_card, now=fetch.now)
+            standing = Subscription.TrialStanding
+            subscription.trial_standing = standing.GIVEN if is_first else standing.REFUSED
         subscription.save()
+        if subscription.is_trial_refused:
+            trials.end_refused(subscription, now=fetch.now)
         if facts.trial_end and not customer.trial_used_at:
             customer.trial_used_at = facts.started_at
             customer.save(update_fields=["trial_used_at"])

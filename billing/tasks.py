@@ -7,7 +7,19 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from billing import checkout, commands, draining, entitlements, quota, reconciliation, stripe, trials, waking, webhooks
+from billing import (
+    checkout,
+    commands,
+    draining,
+    entitlements,
+    mirror,
+    quota,
+    reconciliation,
+    stripe,
+    trials,
+    waking,
+    webhooks,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +60,8 @@ def reconcile() -> int:
     trials.forget_old(now=timezone.now())
     commands.retry_deletions(now=timezone.now())
     checkout.tell_languages(now=timezone.now())
+    if stripe.is_configured():
+        mirror.decide_trials(now=timezone.now())
     found = reconciliation.reconcile(now=timezone.now()) if stripe.is_configured() else []
     if found:
         logger.warning("Reconciliation repaired what differed from Stripe: %s", reconciliation.by_kind(found))

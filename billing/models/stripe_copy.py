@@ -64,6 +64,10 @@ class Subscription(Mirrored):
         PAUSED = "paused", _("paused")
         CANCELED = "canceled", _("ended")
 
+    class TrialStanding(models.TextChoices):
+        GIVEN = "given", _("given")
+        REFUSED = "refused", _("refused: its card had one")
+
     OPEN = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE, Status.UNPAID, Status.PAUSED)
 
     stripe_id = models.CharField(primary_key=True, max_length=64)
@@ -80,6 +84,7 @@ class Subscription(Mirrored):
     period_start = models.DateTimeField(null=True, blank=True)
     period_end = models.DateTimeField(null=True, blank=True)
     trial_end = models.DateTimeField(null=True, blank=True)
+    trial_standing = models.CharField(_("trial"), max_length=7, choices=TrialStanding.choices, blank=True)
     cancels_at = models.DateTimeField(null=True, blank=True, help_text=_("When it will end, if it was cancelled."))
     ended_at = models.DateTimeField(null=True, blank=True)
     past_due_since = models.DateTimeField(null=True, blank=True)
@@ -102,6 +107,11 @@ class Subscription(Mirrored):
 
     def __str__(self) -> str:
         return self.stripe_id
+
+    @property
+    def is_trial_refused(self) -> bool:
+        """Whether it is a trial that gives nothing, because its card had one before."""
+        return self.status == self.Status.TRIALING and self.trial_standing == self.TrialStanding.REFUSED
 
 
 class Invoice(Mirrored):
@@ -156,7 +166,7 @@ class Invoice(Mirrored):
 
 
 class TrialMemory(models.Model):
-    """That somebody had a trial, whatever became of the account: a keyed hash of their address, and nothing else."""
+    """That a mailbox or a card had a trial, whatever became of the account: a keyed hash of it, and nothing else."""
 
     digest = models.CharField(primary_key=True, max_length=64)
     kept_since = models.DateTimeField(db_index=True)

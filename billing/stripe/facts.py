@@ -40,6 +40,7 @@ class SubscriptionFacts:
     ended_at: datetime | None
     schedule_id: str
     latest_invoice_id: str
+    payment_method_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def subscription_of(subscription: Any) -> SubscriptionFacts:
         ended_at=time_of(subscription.ended_at),
         schedule_id=id_of(subscription.schedule),
         latest_invoice_id=id_of(subscription.latest_invoice),
+        payment_method_id=id_of(getattr(subscription, "default_payment_method", None)),
     )
 
 

@@ -34,6 +34,18 @@ def retrieve_subscription(subscription_id: str) -> SubscriptionFacts:
     return subscription_of(asked(api().subscriptions.retrieve)(subscription_id))
 
 
+def fingerprint_of(subscription: SubscriptionFacts) -> str:
+    """What is the same for every customer who pays with the same card or account; empty where nothing says it."""
+    method_id = subscription.payment_method_id
+    if not method_id:
+        customer = asked(api().customers.retrieve)(subscription.customer_id)
+        method_id = id_of(getattr(customer.invoice_settings, "default_payment_method", None))
+    if not method_id:
+        return ""
+    method = asked(api().payment_methods.retrieve)(method_id)
+    return getattr(getattr(method, method.type, None), "fingerprint", None) or ""
+
+
 def retrieve_invoice(invoice_id: str) -> InvoiceFacts:
     return invoice_of(asked(api().invoices.retrieve)(invoice_id))
 

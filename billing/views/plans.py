@@ -120,6 +120,7 @@ def returned(request: HttpRequest) -> HttpResponse:
         "entitlement": entitlement,
         "allowance": quota.allowance_of(user, now=now),
         "is_ready": entitlement.plan_key != "free",
+        "is_trial_refused": bool(subscription and subscription.trial_standing == "refused"),
     }
     return render(request, "billing/returned.html", context)
 

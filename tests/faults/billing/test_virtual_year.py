@@ -206,9 +206,10 @@ def people(year: Year) -> Iterator[Person]:
         Plan.objects.update(trial_days=TRIAL.days if trial else 0)
         session = open_checkout(user, price=price(plan, interval))
         number_on_card = FAILS_WHEN_CHARGED if fails else CHALLENGED if number % 8 == 2 else PAID
-        answer = pay(session, number_on_card)
+        own = {"expiry": f"{number % 12 + 1:02}/{35 + number // 12}"}  # a trial is given once a card
+        answer = pay(session, number_on_card, **own)
         if number_on_card == CHALLENGED:
-            answer = pay(session, number_on_card, challenge="complete")
+            answer = pay(session, number_on_card, challenge="complete", **own)
         bought = come_back(user, answer)
         assert bought is not None
         starts = bought.period_end - TRIAL if trial else later(bought.period_end, -12 if interval == "year" else -1)

@@ -160,6 +160,53 @@ def test_a_trial_is_given_once_in_a_life(ann):
     assert buy(ann).status == "active"
 
 
+@pytest.fixture
+def tried():
+    """Plus has a trial, and somebody has begun one with the usual card."""
+    Plan.objects.filter(key="plus").update(trial_days=7)
+    user = newcomer("tried")
+    assert buy(user).status == "trialing"
+    return user
+
+
+@only_simulated
+def test_a_second_trial_with_the_same_card_gives_nothing_and_costs_nothing(ann, tried, client):
+    client.force_login(ann)
+    page = client.get(pay(open_checkout(ann)).headers["location"])
+    assert "This card has had a trial here" in page.content.decode()
+    refused = ann.customer.subscriptions.get()
+    assert (refused.status, plan_of(ann), plan_of(tried)) == ("canceled", "free", "plus")
+    assert [bill.total for bill in sdk.api().invoices.list({"customer": ann.customer.stripe_id}).data] == [0]
+    assert not checkout.may_try(ann, price())
+    assert (buy(ann).status, plan_of(ann)) == ("active", "plus")
+    other = newcomer("other")
+    assert come_back(other, pay(open_checkout(other), expiry="11/35")).status == "trialing"
+
+
+@only_simulated
+def test_who_does_not_come_back_has_no_second_trial_either(ann, tried, stripe_url):
+    pay(open_checkout(ann))
+    [facts] = stripe.subscriptions(ann.customer.stripe_id)
+    for _time in range(2):
+        subscription = mirror.refresh_subscription(facts.id, cause="event", now=timezone.now())
+        assert (subscription.status, plan_of(ann)) == ("trialing", "free")
+    for _other_wish in range(2):
+        commands.supersede(facts.id, wish="another", now=timezone.now())
+        mirror.decide_trials(now=timezone.now())
+    assert commands.run_waiting(now=timezone.now()) == 1
+    assert mirror.refresh_subscription(facts.id, cause="event", now=timezone.now()).status == "canceled"
+
+
+@only_simulated
+def test_a_trial_whose_card_cannot_be_asked_for_goes_on_until_it_can(ann, tried, stripe_url):
+    away = {"kind": "unavailable", "path": "/v1/payment_methods", "method": "GET", "times": 3}
+    httpx.post(f"{stripe_url}/_ctl/faults", json=away).raise_for_status()
+    assert come_back(ann, pay(open_checkout(ann))).status == "trialing"
+    assert plan_of(ann) == "plus"
+    mirror.decide_trials(now=timezone.now())
+    assert (plan_of(ann), plan_of(tried)) == ("free", "plus")
+
+
 def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):
     subscription = buy(ann)
     now = timezone.now().replace(microsecond=0)

@@ -58,6 +58,17 @@ def test_what_is_kept_says_nothing_to_who_has_not_the_key(tried, now):
         assert trials.had_trial(again)
 
 
+def test_of_a_card_is_kept_that_it_had_a_trial_and_nothing_that_says_which_card(ann, now):
+    assert trials.begin_with_card("fingerprint-of-a-card", now=now)
+    assert not trials.begin_with_card("fingerprint-of-a-card", now=now)
+    assert trials.begin_with_card("another", now=now)
+    assert "fingerprint" not in "".join(TrialMemory.objects.values_list("digest", flat=True))
+    with override_settings(SECRET_KEY="another", SECRET_KEY_FALLBACKS=[trials.settings.SECRET_KEY]):
+        assert not trials.begin_with_card("fingerprint-of-a-card", now=now)
+    trials.forget_old(now=now + trials.KEPT_FOR + timedelta(seconds=1))
+    assert trials.begin_with_card("fingerprint-of-a-card", now=now)
+
+
 def test_nothing_is_kept_of_who_had_no_trial_and_all_is_forgotten_in_time(ann, tried, bob, now):
     assert erasure.erase(bob.pk, now=now).kept == []
     erasure.erase(tried.pk, now=now)
