@@ -45,6 +45,18 @@ UPDATE billing_usagebucket SET reserved = reserved - %(held)s
 WHERE user_id = %(user)s AND kind = %(kind)s AND window_number = %(window)s
 """
 
+# What somebody has used at least, in a window that lasts at least as long. Their own counts where it is more.
+_BEGIN_WITH = """
+INSERT INTO billing_usagebucket AS bucket (user_id, kind, window_number, used, reserved, opened_at, resets_at)
+VALUES (%(user)s, %(kind)s, 1, %(used)s, 0, %(now)s, %(resets_at)s)
+ON CONFLICT (user_id, kind) DO UPDATE SET
+  window_number = bucket.window_number + CASE WHEN bucket.resets_at <= %(now)s THEN 1 ELSE 0 END,
+  used = CASE WHEN bucket.resets_at <= %(now)s THEN excluded.used ELSE GREATEST(bucket.used, excluded.used) END,
+  reserved = CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.reserved END,
+  opened_at = CASE WHEN bucket.resets_at <= %(now)s THEN %(now)s ELSE bucket.opened_at END,
+  resets_at = GREATEST(bucket.resets_at, excluded.resets_at)
+"""
+
 # The end of a reservation, once, and of what it held in the windows it was taken in; a window that closed took it
 # along. An expired reservation holds nothing any more, but may still count. The limits are those it was granted under.
 _END = """
@@ -207,6 +219,13 @@ def end(
     }
     rows = prepared.fetch(_END, values)
     return Ended(*rows[0]) if rows else None
+
+
+def begin_with(*, user_id: uuid.UUID, kind: Kind, used: int, resets_at: datetime, now: datetime) -> None:
+    """Have the person begin where somebody else has come to in a window that lasts until `resets_at`."""
+    values = {"user": user_id, "kind": kind.value, "used": used, "resets_at": resets_at, "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN_WITH, values)
 
 
 def _undo(*, user_id: uuid.UUID, kind: Kind, window_number: int, held: int) -> None:

@@ -1,11 +1,17 @@
-"""Seats: the owner of a Team subscription invites people; whoever accepts has the plan while there is a seat."""
+"""Seats: the owner of a Team subscription invites people; whoever accepts has the plan while there is a seat.
+
+A seat has its plan's limits once, however many people sit in it: who takes one that somebody left goes on with what was
+used there, until the window or the month ends.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -14,8 +20,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import letters
 from accounts.models import User
-from billing import entitlements
-from billing.models import Subscription, Team, TeamInvitation, TeamMembership
+from billing import buckets, entitlements
+from billing.buckets import Kind
+from billing.models import FreedSeat, Subscription, Team, TeamInvitation, TeamMembership
 
 INVITATION_LASTS = timedelta(days=7)
 
@@ -108,6 +115,7 @@ def accept(*, user: User, token: str, now: datetime) -> Team:
         seats = seats_of(team, now=now)
         if seats.taken >= seats.paid:
             raise TeamProblem("no_seat")
+        _take_over_a_seat(team, user.pk, seats, now)
         TeamMembership.objects.create(team=team, user=user, joined_at=now)
         invitation.accepted_at = now
         invitation.save(update_fields=["accepted_at"])
@@ -127,7 +135,7 @@ def remove(*, team: Team, user_id: str, now: datetime) -> None:
         raise TeamProblem("owner")
     membership = team.memberships.select_related("user").filter(user_id=user_id).first()
     if membership:
-        membership.delete()
+        _free_seat(team, membership, now)
         entitlements.record_change(membership.user, cause=f"left team {team.pk}", now=now)
         _record_seats(team, now)
 
@@ -137,8 +145,49 @@ def leave(user: User, *, now: datetime) -> None:
     membership = TeamMembership.objects.select_related("team").filter(user=user).first()
     if membership:
         team = Team.objects.select_for_update().get(pk=membership.team_id)
-        membership.delete()
+        _free_seat(team, membership, now)
         _record_seats(team, now)
+
+
+def _free_seat(team: Team, leaving: TeamMembership, now: datetime) -> None:
+    """The membership ends. Whoever waits for the seat goes on with what was used on it, else whoever takes it later."""
+    paid = seats_of(team, now=now).paid
+    members = list(team.memberships.order_by("id"))
+    had_seat = leaving.pk in [member.pk for member in members[:paid]]
+    used = _used_by(leaving.user_id, now) if had_seat else []
+    if had_seat and len(members) > paid:
+        _go_on_with(used, members[paid].user_id, now)
+    else:
+        seat = uuid.uuid4()
+        FreedSeat.objects.bulk_create(FreedSeat(team=team, seat=seat, **values) for values in used)
+    leaving.delete()
+
+
+def _take_over_a_seat(team: Team, user_id: uuid.UUID, seats: Seats, now: datetime) -> None:
+    """One that nobody had lately while there is one, else the least used of those that somebody left."""
+    team.freed_seats.filter(resets_at__lte=now).delete()
+    freed: dict[uuid.UUID, list[FreedSeat]] = {}
+    for row in team.freed_seats.all():
+        freed.setdefault(row.seat, []).append(row)
+    if seats.paid - seats.taken > len(freed):
+        return
+    least = min(freed, key=lambda seat: sum(row.used for row in freed[seat] if row.kind == Kind.TOKENS))
+    used = [{"kind": row.kind, "used": row.used, "resets_at": row.resets_at} for row in freed[least]]
+    _go_on_with(used, user_id, now)
+    team.freed_seats.filter(seat=least).delete()
+
+
+def _used_by(user_id: uuid.UUID, now: datetime) -> list[dict[str, Any]]:
+    levels = buckets.levels(user_id=user_id, now=now)
+    kinds = [kind for kind in buckets.ORDER if kind in levels and kind != Kind.CONCURRENCY]
+    return [{"kind": kind, "used": levels[kind].taken, "resets_at": levels[kind].resets_at} for kind in kinds]
+
+
+def _go_on_with(used: list[dict[str, Any]], user_id: uuid.UUID, now: datetime) -> None:
+    for kind in buckets.ORDER:
+        for values in used:
+            if values["kind"] == kind:
+                buckets.begin_with(user_id=user_id, **{**values, "kind": kind}, now=now)
 
 
 def _record_seats(team: Team, now: datetime) -> None:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import new_id
+from billing.models.usage import UsageBucket
 
 
 class Team(models.Model):
@@ -43,6 +44,23 @@ class TeamMembership(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+
+class FreedSeat(models.Model):
+    """What had been used of one limit on a seat that somebody left, until its window ends: whoever takes the seat goes
+    on from there. `seat` says which rows are of one seat; of whom it was they do not say."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="freed_seats")
+    seat = models.UUIDField()
+    kind = models.CharField(max_length=11, choices=UsageBucket.Kind.choices)
+    used = models.PositiveBigIntegerField()
+    resets_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["seat", "kind"], name="freed_seat_of_a_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.used}"
 
 
 class TeamInvitation(models.Model):

@@ -103,8 +103,9 @@ def put_into_every_table(user: User, reply: Message) -> None:
     theirs.memberships.create(user=user)
     until = now + timedelta(days=1)
     theirs.invitations.create(email=ADDRESS.title(), token_hash="1" * 64, expires_at=until, accepted_at=now)
-    Team.objects.create(owner=user, name=WORDS).invitations.create(email="x@example.org", token_hash="2" * 64,
-                                                                   expires_at=until)  # fmt: skip
+    own = Team.objects.create(owner=user, name=WORDS)
+    own.invitations.create(email="x@example.org", token_hash="2" * 64, expires_at=until)
+    own.freed_seats.create(seat=uuid.uuid4(), kind="tokens", used=1, resets_at=until)
     PlanRevision.objects.create(plan=Plan.objects.get(key="free"), number=99, limits={}, changed_by=ADDRESS)
     EntitlementChange.objects.create(user=user, from_plan="free", to_plan="pro", cause=WORDS)
     key = api_keys.create(user=user, name=WORDS, scopes=["chat"], now=now)[0]

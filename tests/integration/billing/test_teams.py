@@ -1,15 +1,18 @@
 """Seats: who is invited, who sits, and who loses the seat when seats become fewer."""
 
+import itertools
 import re
+import uuid
+from datetime import timedelta
 
 import pytest
 from django.core import mail
 
 from accounts import erasure
 from accounts.models import User
-from billing import entitlements, teams
+from billing import entitlements, quota, teams
 from billing.entitlements import entitlement_of
-from billing.models import EntitlementChange
+from billing.models import EntitlementChange, Plan
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +77,79 @@ def test_leaving_frees_the_seat_and_the_owner_stays(team, ann, bob, now):
     assert entitlement_of(User.objects.get(pk=bob.pk), now=now).plan_key == "free"
     with pytest.raises(teams.TeamProblem):
         teams.remove(team=team, user_id=str(ann.pk), now=now)
+
+
+def use(user, tokens, now):
+    request_id = uuid.uuid4()
+    quota.reserve(user=user, request_id=request_id, prompt_tokens=tokens, max_output_tokens=16, now=now)
+    quota.settle(request_id=request_id, prompt_tokens=tokens, completion_tokens=0, now=now)
+
+
+def left_of(user, now):
+    allowance = quota.allowance_of(User.objects.get(pk=user.pk), now=now)
+    return allowance.tokens_remaining, allowance.remaining
+
+
+def pass_on(team, leaver, comer, now):
+    teams.remove(team=team, user_id=str(leaver.pk), now=now)
+    sit(team, comer, now)
+
+
+def sit(team, comer, now):
+    token = uuid.uuid4().hex
+    team.invitations.create(email=comer.email, token_hash=teams._hash(token), created_at=now,
+                            expires_at=now + timedelta(days=1))  # fmt: skip
+    teams.accept(user=comer, token=token, now=now)
+
+
+@pytest.fixture
+def small_limits(plans):
+    Plan.objects.filter(key="team").update(tokens_per_month=1000, messages_per_window=10, max_output_tokens=16)
+
+
+def test_a_seat_passed_round_gives_no_more_than_the_plan_has_for_one(team, bob, now, small_limits):
+    people = [bob, *(User.objects.create_user(f"person{number}@example.org") for number in range(4))]
+    sit(team, bob, now)
+    for leaver, comer in itertools.pairwise(people):
+        use(leaver, 200, now)
+        pass_on(team, leaver, comer, now)
+    assert left_of(people[-1], now) == (200, 6)
+    pass_on(team, people[-1], bob, now)
+    assert left_of(bob, now) == (200, 6)
+    use(bob, 180, now)
+    with pytest.raises(quota.QuotaExceeded):
+        use(bob, 20, now)
+    next_month = now + timedelta(days=32)
+    assert left_of(bob, next_month) == (1000, 10)
+
+
+def test_a_seat_that_nobody_had_is_taken_before_one_that_was_left(team, ann, bob, now, subscribe, small_limits):
+    subscribe(ann, "team", quantity=3)
+    carl, dora = (User.objects.create_user(f"{name}@example.org") for name in ("carl", "dora"))
+    sit(team, bob, now)
+    use(bob, 300, now)
+    pass_on(team, bob, carl, now)
+    assert left_of(carl, now) == (1000, 10)
+    sit(team, dora, now)
+    assert left_of(dora, now) == (700, 9)
+
+
+def test_who_waited_for_a_seat_goes_on_with_what_was_used_on_it(team, bob, now, small_limits):
+    carl = User.objects.create_user("carl@example.org")
+    sit(team, bob, now)
+    team.memberships.create(user=carl, joined_at=now)
+    use(bob, 300, now)
+    teams.remove(team=team, user_id=str(bob.pk), now=now)
+    assert (entitlement_of(carl, now=now).plan_key, left_of(carl, now)) == ("team", (700, 9))
+
+
+def test_a_seat_of_somebody_who_deleted_their_account_goes_on_with_what_they_used(team, bob, now, small_limits):
+    carl = User.objects.create_user("carl@example.org")
+    sit(team, bob, now)
+    use(bob, 300, now)
+    erasure.erase(bob.pk, now=now)
+    sit(team, carl, now)
+    assert left_of(carl, now) == (700, 9)
 
 
 def newest_change(user):
