@@ -223,7 +223,7 @@ def end(
 
 def begin_with(*, user_id: uuid.UUID, kind: Kind, used: int, resets_at: datetime, now: datetime) -> None:
     """Have the person begin where somebody else has come to in a window that lasts until `resets_at`."""
-    values = {"user": user_id, "kind": kind.value, "used": used, "resets_at": resets_at, "now": now}
+    values: dict[str, Any] = {"user": user_id, "kind": kind.value, "used": used, "resets_at": resets_at, "now": now}
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN_WITH, values)
 
