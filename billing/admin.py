@@ -154,10 +154,17 @@ class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, text or _("Nothing differs."))
 
 
+REFUND_PROBLEMS = {
+    "not_paid": _("Nothing was paid for it."),
+    "busy": _("Something else is being done with its subscription. Try again in a minute or two."),
+    "charge_disputed": _("The payer has gone to the bank about it, which decides."),
+}
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["number", "customer", "status", "amount", "refunded", "created_at"]
-    list_filter = ["status", "currency"]
+    list_display = ["number", "customer", "status", "amount", "refunded", "refund_failure", "created_at"]
+    list_filter = ["status", "refund_failure", "currency"]
     search_fields = ["number", "stripe_id", "customer__user__email"]
     actions = ["refund"]
 
@@ -175,7 +182,11 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
                     now=timezone.now(),
                 )
             except (subscriptions.CannotChange, stripe.StripeUnavailable, stripe.StripeRefused) as problem:
-                self.message_user(request, f"{invoice}: {problem}", messages.ERROR)
+                text = REFUND_PROBLEMS.get(str(problem), str(problem))
+                self.message_user(request, f"{invoice}: {text}", messages.ERROR)
+            else:
+                text = _("%s is refunded. Should the bank not take it, this list says so.") % invoice
+                self.message_user(request, text)
 
     @admin.display(description=_("amount"), ordering="total")
     def amount(self, invoice: Invoice) -> str:

@@ -80,8 +80,9 @@ def record_change(user: User, *, cause: str, now: datetime) -> bool:
 
 def record_changes_by_time(*, now: datetime) -> int:
     """Log those whose plan ended by the clock alone (grace, slack or a cancelled period ran out); returns how many."""
-    lapsed = Subscription.objects.open().filter(
-        Q(past_due_since__lte=now - GRACE) | Q(period_end__lte=now - RENEWAL_SLACK) | Q(cancels_at__lte=now)
+    is_over = Q(period_end__lte=now, status=Subscription.Status.CANCELED)
+    lapsed = Subscription.objects.paid_for().filter(
+        Q(past_due_since__lte=now - GRACE) | Q(period_end__lte=now - RENEWAL_SLACK) | Q(cancels_at__lte=now) | is_over
     )
     payers = lapsed.values("customer__user")
     people = User.objects.filter(Q(pk__in=payers) | Q(team_membership__team__owner__in=payers)).distinct()
@@ -118,12 +119,12 @@ def _free_plan_and_subscriptions(user: User) -> tuple[Plan, list[str]]:
 
 
 def _usable(ids: list[str], user: User) -> list[Subscription]:
-    """Those that are open and that the person pays for or may have a seat in."""
+    """Those that are paid for, or may be, by the person or with a seat for them."""
     if not ids:
         return []
     mine_or_seat = Q(customer__user=user) | Q(plan__is_per_seat=True)
     return list(
-        Subscription.objects.open()
+        Subscription.objects.paid_for()
         .filter(mine_or_seat, pk__in=ids, plan__isnull=False, customer__is_deleted=False)
         .select_related("plan", "customer")
     )
@@ -149,6 +150,8 @@ def _reason(subscription: Subscription, now: datetime) -> Reason | None:
     if subscription.status == Subscription.Status.PAST_DUE:
         since = subscription.past_due_since
         return Reason.GRACE if since and now < since + GRACE else None
+    if subscription.status == Subscription.Status.CANCELED:  # for a refund that never arrived
+        return Reason.SUBSCRIBED if subscription.period_end and now < subscription.period_end else None
     if subscription.period_end and now >= subscription.period_end + RENEWAL_SLACK:
         return None
     if subscription.cancels_at and now >= subscription.cancels_at:

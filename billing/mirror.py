@@ -23,6 +23,8 @@ from accounts.models import User
 from billing import entitlements, notices, stripe, trials
 from billing.models import Customer, Invoice, Plan, Subscription
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -104,6 +106,8 @@ def refresh_money(payment_intent_id: str, *, cause: str, now: datetime) -> Invoi
         return None
     fetch = begin_fetch(cause=cause, now=now)
     charges = stripe.charges_of_payment(payment_intent_id)
+    refunds = stripe.refunds_of_payment(payment_intent_id)
+    on_its_way = sum(refund.amount for refund in refunds if not refund.is_failed)
     # A charge stays marked however its dispute ended.
     is_disputed = any(charge.was_disputed for charge in charges) and stripe.is_contested(payment_intent_id)
     with transaction.atomic():
@@ -113,8 +117,12 @@ def refresh_money(payment_intent_id: str, *, cause: str, now: datetime) -> Invoi
         if fetch.fence < invoice.money_fence:
             return invoice
         invoice.money_fence = fetch.fence
-        invoice.amount_refunded = sum(charge.amount_refunded for charge in charges)
+        invoice.amount_refunded = min(sum(charge.amount_refunded for charge in charges), on_its_way)
         invoice.is_disputed = is_disputed
+        failure = refunds[0].failure_reason if refunds and refunds[0].is_failed else ""
+        if failure and failure != invoice.refund_failure:
+            logger.error("The refund of invoice %s never arrived (%s): refund it again.", invoice, failure)
+        invoice.refund_failure = failure
         invoice.save()
         _entitlements_changed(customer, fetch)
     return invoice

@@ -23,7 +23,7 @@ INVOICE_HORIZON = timedelta(days=35)
 CAUSE = "reconciliation"
 # More than these, and than a tenth of all, that Stripe does not have at once: that is a key of another account.
 MOST_UNKNOWN = 5
-MONEY_FIELDS = ("amount_refunded", "is_disputed")
+MONEY_FIELDS = ("amount_refunded", "is_disputed", "refund_failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,8 @@ def _invoices(now: datetime) -> list[Drift]:
 
 def _money(now: datetime) -> list[Drift]:
     """Refunds and disputes of which we have not heard, and disputes that ended unheard."""
-    known = {row.pk: row for row in Invoice.objects.filter(Q(amount_refunded__gt=0) | Q(is_disputed=True))}
+    is_touched = Q(amount_refunded__gt=0) | Q(is_disputed=True) | ~Q(refund_failure="")
+    known = {row.pk: row for row in Invoice.objects.filter(is_touched)}
     contested = [pk for pk, row in known.items() if row.is_disputed and row.period_end and row.period_end > now]
     payments = stripe.payments_given_back(created_since=now - INVOICE_HORIZON)
     payments |= {stripe.payment_of_invoice(invoice_id) for invoice_id in contested}

@@ -174,14 +174,18 @@ def _end(subscription: Subscription, why: str, now: datetime, details: dict[str,
 
 
 def refund(*, invoice_id: str, subscription: Subscription, why: str, now: datetime) -> None:
-    """Give back all that was paid for an invoice; what it paid for ends with it, and is not billed again."""
+    """Give back all that was paid for an invoice; what it paid for ends with it, and is not billed again.
+
+    Asking twice gives back once; asking again after a refund that never arrived makes another.
+    """
     payment = stripe.payment_of_invoice(invoice_id)
     if not payment:
         raise CannotChange("not_paid")
     cause = f"refund: {why}"[:200]
     with _turn(subscription):
-        parameters = {"payment_intent": payment, "why": why[:400]}
-        _checked_run("create_refund", f"refund:{invoice_id}", subscription, parameters, now)
+        failed = sum(refund.is_failed for refund in stripe.refunds_of_payment(payment))
+        key = f"refund:{invoice_id}:{failed}" if failed else f"refund:{invoice_id}"
+        _checked_run("create_refund", key, subscription, {"payment_intent": payment, "why": why[:400]}, now)
         mirror.refresh_money(payment, cause=cause, now=now)
         still_open = Subscription.objects.open().filter(pk=subscription.pk, customer__is_deleted=False).first()
         if still_open and entitlements.money_was_given_back(still_open):

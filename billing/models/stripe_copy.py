@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import new_id
@@ -49,6 +49,12 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def open(self) -> SubscriptionQuerySet:
         """Those that can still be billed."""
         return self.filter(status__in=Subscription.OPEN)
+
+    def paid_for(self) -> SubscriptionQuerySet:
+        """Those that are open, and those that ended for a refund which never arrived."""
+        unreturned = Invoice.objects.filter(subscription_id=OuterRef("pk"), period_end__gt=OuterRef("ended_at"))
+        is_unreturned = Exists(unreturned.exclude(refund_failure=""))
+        return self.filter(Q(status__in=Subscription.OPEN) | Q(is_unreturned, status=Subscription.Status.CANCELED))
 
 
 class Subscription(Mirrored):
@@ -114,6 +120,18 @@ class Subscription(Mirrored):
         return self.status == self.Status.TRIALING and self.trial_standing == self.TrialStanding.REFUSED
 
 
+class RefundFailure(models.TextChoices):
+    """Stripe's own list; what it adds to it is shown as it says it."""
+
+    LOST_OR_STOLEN = "lost_or_stolen_card", _("the card was lost or stolen")
+    EXPIRED = "expired_or_canceled_card", _("the card has expired or was cancelled")
+    DISPUTED = "charge_for_pending_refund_disputed", _("the payer went to the bank meanwhile")
+    NO_FUNDS = "insufficient_funds", _("your Stripe balance was too low")
+    DECLINED = "declined", _("the bank refused it")
+    STOPPED = "merchant_request", _("it was stopped at Stripe")
+    UNKNOWN = "unknown", _("the bank does not say why")
+
+
 class Invoice(Mirrored):
     """A bill, as last fetched. Its page and PDF are asked for afresh when somebody opens them: their links expire."""
 
@@ -136,6 +154,12 @@ class Invoice(Mirrored):
     amount_paid = models.BigIntegerField()
     amount_refunded = models.BigIntegerField(default=0)
     is_disputed = models.BooleanField(default=False)
+    refund_failure = models.CharField(
+        max_length=60,
+        blank=True,
+        choices=RefundFailure.choices,
+        help_text=_("Why the newest refund never arrived. The money is still here: refund it again."),
+    )
     money_fence = models.BigIntegerField(default=0, editable=False)
     attempt_count = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)

@@ -19,6 +19,7 @@ from billing.stripe.facts import (
     EventFacts,
     InvoiceFacts,
     PreviewFacts,
+    RefundFacts,
     SubscriptionFacts,
 )
 from billing.stripe.products import (
@@ -45,6 +46,7 @@ from billing.stripe.reading import (
     payment_of_invoice,
     payments_given_back,
     preview_change,
+    refunds_of_payment,
     retrieve_charge,
     retrieve_checkout,
     retrieve_customer,
@@ -85,6 +87,7 @@ __all__ = [
     "EventFacts",
     "InvoiceFacts",
     "PreviewFacts",
+    "RefundFacts",
     "StripeRefused",
     "StripeUnavailable",
     "SubscriptionFacts",
@@ -119,6 +122,7 @@ __all__ = [
     "payments_given_back",
     "preview_change",
     "product_name",
+    "refunds_of_payment",
     "release_schedule",
     "retire_price",
     "retrieve_charge",

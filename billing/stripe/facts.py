@@ -75,6 +75,15 @@ class ChargeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundFacts:
+    id: str
+    amount: int
+    is_failed: bool
+    """The money never left, or came back: from the bank, or because somebody stopped it in time."""
+    failure_reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckoutFacts:
     id: str
     url: str
@@ -198,6 +207,15 @@ def charge_of(charge: Any) -> ChargeFacts:
         amount=charge.amount,
         amount_refunded=charge.amount_refunded,
         was_disputed=bool(charge.disputed),
+    )
+
+
+def refund_of(refund: Any) -> RefundFacts:
+    return RefundFacts(
+        id=refund.id,
+        amount=refund.amount,
+        is_failed=refund.status in ("failed", "canceled"),
+        failure_reason=getattr(refund, "failure_reason", None) or "unknown",
     )
 
 

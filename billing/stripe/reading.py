@@ -15,6 +15,7 @@ from billing.stripe.facts import (
     EventFacts,
     InvoiceFacts,
     PreviewFacts,
+    RefundFacts,
     SubscriptionFacts,
     charge_of,
     checkout_of,
@@ -22,6 +23,7 @@ from billing.stripe.facts import (
     id_of,
     invoice_of,
     moment_of,
+    refund_of,
     subscription_of,
 )
 
@@ -112,6 +114,11 @@ def payment_of_invoice(invoice_id: str) -> str:
 
 def charges_of_payment(payment_intent_id: str) -> list[ChargeFacts]:
     return [charge_of(charge) for charge in asked(api().charges.list)({"payment_intent": payment_intent_id}).data]
+
+
+def refunds_of_payment(payment_intent_id: str) -> list[RefundFacts]:
+    """Newest first, those that failed too."""
+    return list(map(refund_of, pages(api().refunds.list, {"payment_intent": payment_intent_id, "limit": 100})))
 
 
 # The bank asks, has let go, or has decided for us: the money is here.

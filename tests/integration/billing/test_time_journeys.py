@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from django.urls import reverse
 
-from billing import checkout, subscriptions, webhooks
-from billing.entitlements import GRACE, Reason, entitlement_of
-from billing.models import Invoice, Plan, Subscription
+from billing import checkout, reconciliation, stripe, subscriptions, webhooks
+from billing.entitlements import GRACE, Reason, entitlement_of, record_changes_by_time
+from billing.models import EntitlementChange, Invoice, Plan, Subscription
 from billing.stripe import client as sdk
 from tests.stack.customers import PAID, buy, come_back, newcomer, open_checkout, pay, price
 
@@ -21,11 +22,11 @@ class Time:
     """The time of the simulated Stripe; we hear of what it brings by asking for missed events."""
 
     def __init__(self, url):
-        self._url = url
+        self.url = url
         self.now = self._move(0)
 
     def _move(self, seconds):
-        answer = httpx.post(f"{self._url}/_ctl/time", json={"seconds": round(seconds)}, timeout=60)
+        answer = httpx.post(f"{self.url}/_ctl/time", json={"seconds": round(seconds)}, timeout=60)
         return datetime.fromtimestamp(answer.json()["now"], tz=UTC)
 
     def passes(self, **duration):
@@ -238,3 +239,55 @@ def test_the_card_of_the_subscription_pays_after_a_downgrade_too(ann, time):
     go_down(subscription, price("plus"), time)
     till_renewed(subscription, time)
     assert (subscription.status, bills()) == ("active", [20_000, 2000])
+
+
+REFUND_FAILS = "4000000000005126"
+
+
+def test_a_refund_that_never_arrives_leaves_the_plan_and_is_made_again_from_the_admin(ann, time, admin_client):
+    subscription = come_back(ann, pay(open_checkout(ann), REFUND_FAILS))
+    invoice = Invoice.objects.get()
+    address = reverse("admin:billing_invoice_changelist")
+
+    def refund():
+        chosen = {"action": "refund", "_selected_action": [invoice.pk]}
+        said = admin_client.post(address, chosen, follow=True).content.decode()
+        invoice.refresh_from_db()
+        return said
+
+    for times in (1, 2):
+        assert f"{invoice.number} is refunded." in refund()
+        assert (invoice.amount_refunded, invoice.refund_failure) == (2000, "")
+        assert entitlement(ann, time).plan_key == "free"
+        refund()
+        assert len(refunds_of(invoice)) == times, "asking twice gives back once"
+        time.passes(minutes=2)
+        invoice.refresh_from_db()
+        assert (invoice.amount_refunded, invoice.refund_failure) == (0, "expired_or_canceled_card")
+        assert entitlement(ann, time).plan_key == "plus", "the money is here, so the plan is theirs"
+        assert EntitlementChange.objects.latest("id").to_plan == "plus"
+        assert "the card has expired or was cancelled" in admin_client.get(address).content.decode()
+    subscription.refresh_from_db()
+    assert subscription.status == "canceled", "nobody is charged again"
+    time.passes(seconds=(subscription.period_end - time.now).total_seconds() + 60)
+    assert entitlement(ann, time).plan_key == "free"
+    assert record_changes_by_time(now=time.now) == 1
+    assert len(refunds_of(invoice)) == 2
+
+
+def refunds_of(invoice):
+    return stripe.refunds_of_payment(stripe.payment_of_invoice(invoice.pk))
+
+
+def test_a_refund_that_failed_unheard_is_found_at_night(ann, time):
+    subscription = come_back(ann, pay(open_checkout(ann), REFUND_FAILS))
+    invoice_id = subscription.latest_invoice_id
+    subscriptions.refund(invoice_id=invoice_id, subscription=subscription, why="asked", now=time.now)
+    httpx.post(f"{time.url}/_ctl/time", json={"seconds": 120}).raise_for_status()
+    kinds = ("invoice amount_refunded", "invoice refund_failure")
+    found = reconciliation.reconcile(now=time.now)
+    assert [drift for drift in found if drift.object_id == invoice_id] == [
+        reconciliation.Drift(invoice_id, kind) for kind in kinds
+    ]
+    assert reconciliation.reconcile(now=time.now) == []
+    assert entitlement(ann, time).plan_key == "plus"
