@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0015_trials_of_cards")]
+    dependencies = [("billing", "0016_seats_handed_on")]
 
     operations = [
         migrations.AddField(
