@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from billing import commands, mirror, reconciliation, stripe, subscriptions, waking
+from billing import commands, doubles, mirror, reconciliation, stripe, subscriptions, waking
 from billing.models import (
     Customer,
     EntitlementChange,
@@ -132,10 +132,23 @@ class CustomerAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["stripe_id", "user__email"]
 
 
+class SeveralFilter(admin.SimpleListFilter):
+    """Those whose customer pays for more than one."""
+
+    title = _("number of plans")
+    parameter_name = "several"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("one of several that one person pays for"))]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Subscription]) -> QuerySet[Subscription]:
+        return queryset.filter(pk__in=doubles.of_several().values("pk")) if self.value() else queryset
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["stripe_id", "customer", "plan", "status", "period_end", "cancels_at", "past_due_since"]
-    list_filter = ["status", "trial_standing", "plan"]
+    list_filter = ["status", SeveralFilter, "plan"]
     search_fields = ["stripe_id", "customer__user__email"]
     actions = ["refresh", "reconcile"]
 
@@ -150,8 +163,16 @@ class SubscriptionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description=_("Compare everything with Stripe and repair"), permissions=["view"])
     def reconcile(self, request: HttpRequest, _queryset: QuerySet[Subscription]) -> None:
         found = reconciliation.by_kind(reconciliation.reconcile(now=timezone.now()))
+        seconds = found.pop(reconciliation.SECOND, 0)
         text = ", ".join(f"{kind}: {count}" for kind, count in sorted(found.items()))
         self.message_user(request, text or _("Nothing differs."))
+        if seconds:
+            text = ngettext(
+                "%d plan is paid for beside another of the same person. Decide which of them ends: see the filter.",
+                "%d plans are paid for beside others of the same person. Decide which of them end: see the filter.",
+                seconds,
+            )
+            self.message_user(request, text % seconds, messages.WARNING)
 
 
 REFUND_PROBLEMS = {

@@ -9,11 +9,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import F, Min
 from django.urls import reverse
 
 from accounts.models import User
-from billing import catalogue, commands, mirror, stripe, trials
+from billing import catalogue, commands, doubles, mirror, stripe, trials, turns
 from billing.models import Customer, Price, Subscription
 
 MAX_SEATS = 500
@@ -23,7 +23,7 @@ CUSTOMER_LOCALES = {"en": "en", "zh-hans": "zh-CN"}
 
 
 class CannotCheckOut(Exception):  # noqa: N818 - reads as what it is at the place that raises it
-    """`code` is `subscribed` (change the plan instead), `refused` or `currency`."""
+    """`code` is `subscribed` (change the plan instead), `refused`, `currency` or `busy` (a page is being opened)."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -36,26 +36,28 @@ def start(*, user: User, price: Price, quantity: int, wish_id: uuid.UUID, langua
     `wish_id` names the click: sending it twice opens one page. Raises `CannotCheckOut` and `stripe.StripeUnavailable`.
     """
     customer = ensure_customer(user, language=language, now=now)
+    key = f"checkout:{user.pk}:{wish_id}"
+    try:
+        # Each closes the page before it.
+        with turns.newest(f"checkout:{customer.stripe_id}"):
+            _check_has_none(user, customer, price, but_of_command=commands.id_of(key), now=now)
+            session = _session(user, customer, catalogue.ensure_at_stripe(price), quantity, language)
+            made = commands.run(kind="create_checkout", key=key, user=user, parameters={"session": session}, now=now)
+    except turns.NotYourTurn as problem:
+        raise CannotCheckOut("busy") from problem
+    except commands.CommandRefused as refused:
+        raise CannotCheckOut("refused") from refused
+    return str(made["url"])
+
+
+def _check_has_none(user: User, customer: Customer, price: Price, *, but_of_command: str, now: datetime) -> None:
+    """Raise `CannotCheckOut` for who has a plan; close the pages on which they could buy one."""
     if open_subscription(user) is not None:
         raise CannotCheckOut("subscribed")
     if customer.currency and customer.currency != price.currency and customer.subscriptions.exists():
         raise CannotCheckOut("currency")
-    price = catalogue.ensure_at_stripe(price)
-    key = f"checkout:{user.pk}:{wish_id}"
-    stripe.expire_open_checkouts(customer.stripe_id, but_of_command=commands.id_of(key))
+    stripe.expire_open_checkouts(customer.stripe_id, but_of_command=but_of_command)
     _check_nothing_was_bought(customer, now)
-    session = _session(user, customer, price, quantity, language)
-    try:
-        made = commands.run(
-            kind="create_checkout",
-            key=key,
-            user=user,
-            parameters={"session": session},
-            now=now,
-        )
-    except commands.CommandRefused as refused:
-        raise CannotCheckOut("refused") from refused
-    return str(made["url"])
 
 
 def _check_nothing_was_bought(customer: Customer, now: datetime) -> None:
@@ -81,7 +83,8 @@ def complete(*, user: User, session_id: str, now: datetime) -> Subscription | No
 
 
 def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subscription | None:
-    """Save what was bought on a page that was paid; while it lasts, another page that is open can be paid no more.
+    """Save what was bought on a page that was paid; while it lasts, another page that is open can be paid no more, and
+    staff are told of another subscription that its customer has.
 
     What is heard late, of a subscription that has ended, must not close the page on which the person buys anew.
     """
@@ -90,7 +93,16 @@ def bought(session: stripe.CheckoutFacts, *, cause: str, now: datetime) -> Subsc
         subscription = _end_refused_trial(subscription, now)
     if subscription is not None and session.customer_id and subscription.status in Subscription.OPEN:
         stripe.expire_open_checkouts(session.customer_id, but_of_command="")
+        _look_for_another(subscription, cause, now)
     return subscription
+
+
+def _look_for_another(subscription: Subscription, cause: str, now: datetime) -> None:
+    known = set(subscription.customer.subscriptions.open().values_list("pk", flat=True))
+    for facts in stripe.subscriptions(subscription.customer.stripe_id):
+        if facts.status in Subscription.OPEN and facts.id not in known:
+            mirror.refresh_subscription(facts.id, cause=cause, now=now)
+    doubles.too_many(subscription.customer)
 
 
 def _end_refused_trial(subscription: Subscription, now: datetime) -> Subscription:
@@ -160,9 +172,10 @@ def tell_languages(*, now: datetime) -> int:
 
 
 def open_subscription(user: User) -> Subscription | None:
-    """The subscription that the person pays for now, if any."""
+    """The subscription that the person pays for now, if any; the best of several."""
     mine = Subscription.objects.open().filter(customer__user=user, customer__is_deleted=False)
-    return mine.select_related("plan", "customer").order_by("-started_at").first()
+    best_first = mine.order_by(F("plan__position").desc(nulls_last=True), "-started_at")
+    return best_first.select_related("plan", "customer").first()
 
 
 def may_try(user: User, price: Price) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from billing import entitlements, mirror, stripe
+from billing import doubles, entitlements, mirror, stripe
 from billing.models import Customer, Invoice, Plan, Subscription
 
 logger = logging.getLogger(__name__)
@@ -28,19 +28,24 @@ MONEY_FIELDS = ("amount_refunded", "is_disputed", "refund_failure")
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One object that was not as at Stripe. `kind` names the field, `missing`, `deleted` or `unknown at Stripe`."""
+    """One object that was not as at Stripe. `kind` names the field, `missing`, `deleted` or `unknown at Stripe`; or it
+    is as at Stripe, and `SECOND`: only a person can put that right."""
 
     object_id: str
     kind: str
 
 
+SECOND = "second open subscription"
+
+
 def reconcile(*, now: datetime) -> list[Drift]:
-    """Repair everything that differs; returns what did. A second run finds nothing.
+    """Repair everything that differs; returns what did. A second run finds nothing but what a person has to put right.
 
     About one request for every hundred customers, subscriptions and invoices, one more for each that is scheduled or
     differs, and a few for each payment of which money went back lately.
     """
-    return [*_customers(now), *_subscriptions(now), *_invoices(now), *_money(now), *_entitlements(now)]
+    repaired = [*_customers(now), *_subscriptions(now), *_invoices(now), *_money(now), *_entitlements(now)]
+    return [*repaired, *(Drift(row.pk, SECOND) for row in doubles.too_many())]
 
 
 def by_kind(drifts: list[Drift]) -> dict[str, int]:

@@ -63,6 +63,7 @@ def reconcile() -> int:
     if stripe.is_configured():
         mirror.decide_trials(now=timezone.now())
     found = reconciliation.reconcile(now=timezone.now()) if stripe.is_configured() else []
-    if found:
-        logger.warning("Reconciliation repaired what differed from Stripe: %s", reconciliation.by_kind(found))
+    repaired = [drift for drift in found if drift.kind != reconciliation.SECOND]
+    if repaired:
+        logger.warning("Reconciliation repaired what differed from Stripe: %s", reconciliation.by_kind(repaired))
     return len(found)

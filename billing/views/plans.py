@@ -23,6 +23,7 @@ from billing.forms import CheckoutForm, PortalForm
 CHECKOUT_PROBLEMS = {
     "subscribed": gettext_lazy("You already have a plan. Change it here instead of buying a second one."),
     "currency": gettext_lazy("Your earlier invoices are in another currency. Choose that currency to go on."),
+    "busy": gettext_lazy("Another payment page is being opened for you. Use that one, or try again in a minute."),
     "refused": gettext_lazy("The payment page could not be opened. Try again, or choose another currency."),
 }
 

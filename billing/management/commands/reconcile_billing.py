@@ -17,6 +17,9 @@ class Command(BaseCommand):
         missed = webhooks.backfill(now=timezone.now())
         webhooks.process_waiting(now=timezone.now)
         drifts = reconciliation.reconcile(now=timezone.now())
-        self.stdout.write(f"{missed} missed events, {len(drifts)} differences repaired.")
+        seconds = [drift.object_id for drift in drifts if drift.kind == reconciliation.SECOND]
+        self.stdout.write(f"{missed} missed events, {len(drifts) - len(seconds)} differences repaired.")
         for kind, count in sorted(reconciliation.by_kind(drifts).items()):
             self.stdout.write(f"  {kind}: {count}")
+        if seconds:
+            self.stdout.write(f"Decide in the admin which of them end: {', '.join(seconds)}")

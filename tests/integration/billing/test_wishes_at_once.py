@@ -3,20 +3,18 @@
 Real threads with connections of their own, and a simulated Stripe that does late what it was asked early.
 """
 
-import threading
 import time
 import uuid
-from contextlib import contextmanager
 
 import httpx
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts import erasure
 from billing import checkout, commands, stripe, subscriptions, turns
 from billing.models import StripeCommand, Turn
 from billing.stripe import client as sdk
+from tests.stack.at_once import Deed, under_way
 from tests.stack.customers import buy, newcomer
 from tests.waiting import wait_until
 
@@ -37,44 +35,6 @@ def ann(url):
 @pytest.fixture
 def plus(ann):
     return buy(ann)
-
-
-def is_late(url, path, seconds):
-    fault = {"kind": "late", "seconds": seconds, "path": path, "method": "POST"}
-    httpx.post(f"{url}/_ctl/faults", json=fault).raise_for_status()
-
-
-class Deed(threading.Thread):
-    """Somebody else's request, in a thread and a connection of its own; `problem` is what it was told."""
-
-    def __init__(self, what, **how):
-        super().__init__()
-        self.what, self.how, self.problem = what, how, None
-        self.start()
-
-    def run(self):
-        try:
-            self.what(**self.how)
-        except (
-            subscriptions.CannotChange,
-            checkout.CannotCheckOut,
-            stripe.StripeUnavailable,
-            commands.CommandRefused,
-        ) as problem:
-            self.problem = problem
-        finally:
-            connection.close()
-
-
-@contextmanager
-def under_way(url, path, seconds, what, **how):
-    """What `what` asks of Stripe is on its way for some seconds and not done yet."""
-    is_late(url, path, seconds)
-    deed = Deed(what, **how)
-    wait_until(lambda: not httpx.get(f"{url}/_ctl/faults").json()["armed"])
-    yield deed
-    deed.join(30)
-    assert not deed.is_alive()
 
 
 def cancellation(subscription):
