@@ -46,6 +46,7 @@ def _send(invoice: Invoice, kind: Notice.Kind, now: datetime) -> None:
         context=lambda: {
             "amount": money(invoice.amount_due, invoice.currency),
             "until": _grace_began(invoice, now) + GRACE,
+            "pay_url": settings.SITE_URL + reverse("invoice-page", args=[invoice.pk]),
             "update_url": settings.SITE_URL + reverse("billing-portal"),
         },
     )

@@ -15,6 +15,7 @@ urlpatterns = [
     path("invoices", usage.invoices, name="invoices"),
     path("invoices/<str:invoice_id>", usage.open_invoice, {"form": "page"}, name="invoice-page"),
     path("invoices/<str:invoice_id>/pdf", usage.open_invoice, {"form": "pdf"}, name="invoice-pdf"),
+    path("pay", usage.pay, name="pay"),
     path("team", team.team_page, name="team"),
     path("team/invitations/<uuid:invitation_id>/revoke", team.revoke, name="team-revoke"),
     path("team/members/<uuid:user_id>/remove", team.remove, name="team-remove"),

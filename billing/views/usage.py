@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from billing import quota, stripe, usage
+from billing import checkout, quota, stripe, usage
 from billing.entitlements import entitlement_of
 from billing.models import Invoice
 from billing.views.plans import person
@@ -61,3 +61,18 @@ def open_invoice(request: HttpRequest, invoice_id: str, form: str) -> HttpRespon
         messages.error(request, _("The invoice cannot be fetched just now. Try again in a minute."))
         return redirect("invoices")
     return redirect(facts.pdf_url if form == "pdf" else facts.page_url)
+
+
+@require_GET
+@login_required
+@never_cache
+def pay(request: HttpRequest) -> HttpResponse:
+    """On to the newest bill that is open for the person's plan: on its page it is paid with any card, and a bank that
+    wants it confirmed can ask."""
+    subscription = checkout.open_subscription(person(request))
+    bills = Invoice.objects.filter(customer__user=person(request), status=Invoice.Status.OPEN)
+    bill = bills.filter(subscription_id=subscription.pk).first() if subscription else None
+    if bill is None:
+        messages.info(request, _("No bill of your plan is open."))
+        return redirect("invoices")
+    return redirect("invoice-page", bill.pk)

@@ -107,6 +107,26 @@ def test_a_failed_payment_is_told_once_and_costs_the_plan_only_after_the_grace(a
     assert len(mailoutbox) == 1
 
 
+def test_a_renewal_that_the_bank_wants_confirmed_is_confirmed_on_the_way_of_the_letter_and_of_the_banner(
+    ann, time, client, mailoutbox
+):
+    challenged = {"number": "4000002760003184", "expiry": "12/40", "cvc": "123", "challenge": "complete"}
+    subscription = come_back(ann, pay(open_checkout(ann), challenged["number"], challenge="complete"))
+    time.passes(seconds=(subscription.period_end - time.now).total_seconds() + 7200)
+    bill = Invoice.objects.get(status="open")
+    assert entitlement(ann, time).reason == Reason.GRACE
+    assert f"/billing/invoices/{bill.pk}\n" in mailoutbox[0].body
+    client.force_login(ann)
+    assert 'href="/billing/pay"' in client.get("/billing/plans").content.decode()
+    way = client.get("/billing/pay")
+    assert way.url == f"/billing/invoices/{bill.pk}"
+    page = client.get(way.url).url
+    assert httpx.post(page, data=challenged, timeout=30).status_code < 400
+    time.passes(minutes=1)
+    assert entitlement(ann, time).reason == Reason.SUBSCRIBED
+    assert "No bill of your plan is open." in client.get("/billing/pay", follow=True).content.decode()
+
+
 def test_who_cancels_what_is_not_paid_is_not_charged_any_more(ann, time):
     subscription = buy_with_a_card_that_fails_later(ann)
     time.passes(days=14, hours=2)
