@@ -47,7 +47,7 @@ def _item(item: Parameters) -> Parameters:
 
 
 def _discounts(of: Parameters) -> list[Parameters]:
-    """By the discount that is there, so that its months go on being counted and no code is redeemed again."""
+    """Each by one of the names that it has, rather the discount that is there than another redemption."""
     ways = ("discount", "promotion_code", "coupon")
     named = [next((name for name in ways if one.get(name)), "") for one in of.get("discounts") or []]
     return [{name: _said(one[name])} for name, one in zip(named, of.get("discounts") or [], strict=True) if name]

@@ -74,7 +74,7 @@ def subscription_of_schedule(schedule_id: str) -> str:
 
 def is_released(schedule_id: str) -> bool:
     """Whether the schedule has let go of its subscription."""
-    return str(asked(api().subscription_schedules.retrieve)(schedule_id).status) == "released"
+    return asked(api().subscription_schedules.retrieve)(schedule_id).status in ("released", "completed")
 
 
 def next_price_of_schedule(schedule_id: str, *, now: datetime) -> str:

@@ -16,6 +16,7 @@ from billing.stripe.facts import (
     metadata_of,
     subscription_of,
 )
+from billing.stripe.reading import is_released
 
 
 def create_customer(parameters: Parameters, *, key: str) -> str:
@@ -86,19 +87,27 @@ def schedule_price(*, subscription_id: str, price_id: str, quantity: int, key: s
     """Let the present period run out as it is and go on with `price_id`; returns the schedule."""
     schedules = api().subscription_schedules
     # There is one already where the last change has not run out, or the answer of an attempt was lost.
-    schedule_id = id_of(asked(api().subscriptions.retrieve)(subscription_id).schedule)
+    subscription = asked(api().subscriptions.retrieve)(subscription_id)
+    schedule_id = id_of(subscription.schedule)
     if not schedule_id:
         schedule = asked(schedules.create)({"from_subscription": subscription_id}, {"idempotency_key": f"{key}:new"})
     else:
         schedule = asked(schedules.retrieve)(schedule_id)
-    present = phases.present_of(schedule)
+    # By the discounts that are there, so that their months go on being counted and no code is redeemed again.
+    reused = [{"discount": id_of(one)} for one in subscription.discounts]
+    present = phases.present_of(schedule) | {"discounts": reused}
     wanted = [phases.repeated(present), phases.followed_by(present, price_id=price_id, quantity=quantity)]
     parameters = {"end_behavior": "release", "proration_behavior": "none", "phases": wanted}
     return str(asked(schedules.update)(schedule.id, untyped(parameters), {"idempotency_key": f"{key}:phases"}).id)
 
 
 def release_schedule(schedule_id: str, *, key: str) -> None:
-    asked(api().subscription_schedules.release)(schedule_id, {}, {"idempotency_key": key})
+    """One whose last phase has run out let go of its subscription by itself."""
+    try:
+        asked(api().subscription_schedules.release)(schedule_id, {}, {"idempotency_key": key})
+    except StripeRefused:
+        if not is_released(schedule_id):
+            raise
 
 
 def create_refund(parameters: Parameters, *, key: str) -> str:

@@ -23,6 +23,9 @@ def update(account: Account, params: Params, subscription_id: str) -> Document:
         "description", "pause_collection", "default_tax_rates", "automatic_tax", "trial_settings",
     )  # fmt: skip
     subscription = living(account, subscription_id)
+    if subscription["schedule"] and ("cancel_at_period_end" in params or "cancel_at" in params):
+        text = f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating"
+        raise invalid(f"{text} any cancelation behavior directly is not allowed. Please update the schedule instead.")
     if "discounts" in params:
         subscription = _change_discounts(account, subscription, params["discounts"])
     if params.get("items"):

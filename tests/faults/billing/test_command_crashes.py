@@ -231,8 +231,9 @@ def test_a_command_whose_answer_was_lost_for_more_than_a_day_is_found_not_repeat
 
 
 def test_who_leaves_after_a_crash_is_no_customer_in_the_end_and_is_asked_for_nowhere(at_simulated_stripe):
+    first = newcomer()
     with Steps() as steps:
-        become_customer(newcomer(), None, timezone.now())
+        become_customer(first, None, timezone.now())
     for step in steps.worth_dying_at:
         user, now = newcomer(), timezone.now()
         with pytest.raises(Crash), Steps(fatal=step):

@@ -97,6 +97,19 @@ def test_what_would_have_followed_on_a_plan_that_has_ended_is_no_difference(ann)
 
 
 @only_simulated
+def test_who_cancels_a_downgrade_that_was_let_go_unheard_has_cancelled(ann):
+    subscription, now = buy(ann, price=price("pro")), timezone.now()
+    wish = {"price": price(), "quantity": 1, "wish_id": uuid.uuid4(), "at": now, "now": now}
+    subscriptions.change(subscription=subscription, **wish)
+    subscription.refresh_from_db()
+    with pytest.raises(sdk.stripe.InvalidRequestError, match="managed by the subscription schedule"):
+        sdk.api().subscriptions.update(subscription.pk, {"cancel_at_period_end": True})
+    sdk.api().subscription_schedules.release(subscription.schedule_id)
+    cancel(subscription, now)
+    assert stripe.retrieve_subscription(subscription.pk).cancels_at is not None
+
+
+@only_simulated
 def test_who_was_deleted_in_stripes_dashboard_unheard_can_buy_again(ann):
     for _time in range(3):
         customer_id = buy(ann).customer.stripe_id
