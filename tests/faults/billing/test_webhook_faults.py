@@ -1,8 +1,9 @@
 """Events from the simulated Stripe through every fault a network and a machine can have: entitlements end up true.
 
-Customers change plans at the simulated Stripe while their events are delivered duplicated, out of order, late, lost,
-forged, stale; while the database and Stripe fail; while workers die; and while answers overtake each other. Nothing may
-be wrong when all is delivered, and after reconciliation nothing may be wrong even if events are lost.
+Customers change plans at the simulated Stripe while its clock runs and their events are delivered duplicated, out of
+order, hours late, lost, forged, stale; while the database and Stripe fail; while workers die, and the web process
+between its commit and its answer; and while answers overtake each other. Nothing may be wrong when all is delivered,
+and after reconciliation nothing may be wrong even if events are lost.
 `FAULT_EVENTS` (per seed) and `FAULT_SEEDS` scale it.
 """
 
@@ -11,13 +12,15 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -30,6 +33,7 @@ from billing.entitlements import entitlement_of
 from billing.models import EntitlementChange, Invoice, Price, StripeCommand, StripeEvent, Subscription
 from billing.stripe import client as sdk
 from tests.stack.customers import newcomer, open_checkout, pay
+from tests.stack.processes import ROOT, environment_of_processes
 from tests.stack.simulated_stripe import KEY
 from tests.waiting import wait_until
 
@@ -38,6 +42,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EVENTS = int(os.environ.get("FAULT_EVENTS", "50"))
 SEEDS = range(int(os.environ.get("FAULT_SEEDS", "1")))
 PEOPLE = 6
+# Stripe's clock goes on some hours so often: ten days at most, which is less than reconciliation looks back.
+EVENTS_BETWEEN_HOURS = max(5, EVENTS // 100)
+HOURS_THAT_PASS, HOURS_LATE = (1, 5), (2, 12)
 OLD_SECRET, NEW_SECRET = "whsec_faults_old", "whsec_faults_new"
 
 # How one delivery goes wrong; the weights are chances in a hundred, the rest is delivered as it should be.
@@ -90,7 +97,8 @@ class World:
     """The customers, what they do at Stripe, and the truth that Stripe knows."""
 
     def __init__(self, url, rng):
-        self.url, self.rng = url, rng
+        self.url, self.rng, self.ahead = url, rng, timedelta(0)
+        self.let_pass(hours=0)
         self.api = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
         self.people = [newcomer() for _ in range(PEOPLE)]
         self.seen, self.met = {event["id"] for event in self._events()}, Counter()
@@ -100,8 +108,16 @@ class World:
         for user in self.people:
             self.buy(user)
 
+    def now(self):
+        """By Stripe's clock, which everybody goes by."""
+        return timezone.now() + self.ahead
+
+    def let_pass(self, hours):
+        answer = httpx.post(f"{self.url}/_ctl/time", json={"seconds": hours * 3600}, timeout=120)
+        self.ahead = datetime.fromtimestamp(answer.json()["now"], tz=UTC) - timezone.now()
+
     def buy(self, user):
-        answer = pay(open_checkout(user))
+        answer = pay(open_checkout(user, now=self.now()))
         assert answer.status_code in (302, 303), answer.text
 
     def living(self, user):
@@ -148,7 +164,7 @@ class World:
         known = Subscription.objects.filter(pk=row["id"]).select_related("plan", "customer").first()
         if known is None:
             return
-        now, wish_id = timezone.now(), uuid.uuid4()
+        now, wish_id = self.now(), uuid.uuid4()
         with suppress(subscriptions.CannotChange, stripe.StripeUnavailable, stripe.StripeRefused, Crash):
             if known.cancels_at:
                 subscriptions.resume(subscription=known, wish_id=wish_id, now=now)
@@ -192,36 +208,60 @@ class World:
         return next(key for key, price in self.prices.items() if price == row["items"]["data"][0]["price"]["id"])
 
     def wrong(self):
-        now = timezone.now()
+        now = self.now()
         pairs = [(self.truth(user), entitlement_of(user, now=now).plan_key) for user in self.people]
         return [pair for pair in pairs if pair[0] != pair[1]]
+
+
+def is_stored(**wanted):
+    """For threads, whose connection nobody else would give back."""
+    try:
+        return StripeEvent.objects.filter(**wanted).exists()
+    finally:
+        connection.close()
 
 
 class Postman:
     """Delivers events to the endpoint the way a bad day would, and again until the answer is 200."""
 
-    def __init__(self, rng, loses, endpoint, down):
+    def __init__(self, rng, loses, endpoint, down, dying):
         self.rng, self.loses = rng, loses
-        self.endpoint, self.down = endpoint, down
-        self.met, self.lock, self.old = Counter(), threading.Lock(), []
+        self.endpoint, self.down, self.dying = endpoint, down, dying
+        self.met, self.lock, self.old, self.held = Counter(), threading.Lock(), [], []
+
+    def held_until(self, moment):
+        """Those that are hours late, and no longer."""
+        with self.lock:
+            due = [event for at, event in self.held if at <= moment]
+            self.held = [(at, event) for at, event in self.held if at > moment]
+        return due
+
+    def deliver_late(self, event):
+        is_overtaken = is_stored(occurred_at__gt=datetime.fromtimestamp(event["created"], tz=UTC))
+        with self.lock:
+            self.met["overtaken while late"] += is_overtaken
+        self.post_until_heard(event, "")
 
     def deliver(self, event):
         with self.lock:
             fault = choose(DELIVERY_FAULTS, self.rng)
             is_lost = self.loses and self.rng.random() < 0.03
-            pause = self.rng.random() * 0.2
+            pause, late = self.rng.random() * 0.2, timedelta(hours=self.rng.randint(*HOURS_LATE))
             self.met["lost" if is_lost else fault] += 1
             self.old.append(event)
             older = self.rng.choice(self.old)
-        if is_lost:
+            if fault == "delay" and not is_lost:
+                self.held.append((datetime.fromtimestamp(event["created"], tz=UTC) + late, event))
+        if is_lost or fault == "delay":
             return
-        if fault in ("reorder", "delay"):
+        if fault == "reorder":
             time.sleep(pause)
+        if fault == "crash between commit and answer":
+            self.dying.take(event["id"], *self.signed(event))
         if fault in BAD_SIGNATURES | {"database down"}:
             status = self.post(event, fault)
             assert status == (503 if fault == "database down" else 400), (fault, status)
-        times = 2 if fault in ("duplicate", "crash between commit and answer") else 1
-        for _time in range(times):
+        for _time in range(2 if fault == "duplicate" else 1):
             self.post_until_heard(event, fault if fault in ("new secret", "other version", "thin") else "")
         if fault == "old resend":
             self.post_until_heard(older, "")
@@ -235,6 +275,10 @@ class Postman:
             return status == 200
 
         wait_until(is_heard, what="the database stays down")
+
+    def signed(self, event):
+        body = json.dumps(event)
+        return body, WebhookSignature.generate_signature_header(body, OLD_SECRET, int(time.time()))
 
     def post(self, event, fault):
         if fault == "other version":
@@ -257,6 +301,37 @@ class Postman:
             return self.endpoint(body.encode(), signature)
         finally:
             self.down.discard(event["id"])
+
+
+class Dying:
+    """A web process that is killed between its commit and its answer, and the one that comes after it."""
+
+    def __init__(self, folder):
+        self.folder, self.lock = folder, threading.Lock()
+        wait_until(lambda: (folder / "port").exists() and (folder / "port").read_text(), seconds=60)
+        self.url = f"http://127.0.0.1:{(folder / 'port').read_text()}/billing/webhook"
+
+    def take(self, event_id, body, signature):
+        """Nobody answers, yet it is stored; the next process says that it is known."""
+        given = {"content": body, "headers": {"stripe-signature": signature}, "timeout": 60}
+        with self.lock:
+            (self.folder / event_id).touch()
+            with pytest.raises(httpx.TransportError):
+                httpx.post(self.url, **given)
+            again = httpx.post(self.url, **given)
+        assert not (self.folder / event_id).exists()
+        assert is_stored(stripe_id=event_id)
+        assert (again.status_code, again.text) == (200, "Known.")
+
+
+@pytest.fixture
+def dying(tmp_path, transactional_db):
+    environment = {**environment_of_processes(), "STRIPE_WEBHOOK_SECRET": f"{OLD_SECRET},{NEW_SECRET}"}
+    command = [sys.executable, "-m", "tests.faults.billing.dying_endpoint", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    yield Dying(tmp_path)
+    process.kill()
+    process.wait()
 
 
 @pytest.fixture
@@ -306,12 +381,12 @@ def bad_fetches(monkeypatch):
     return start
 
 
-def hours_later():
-    return timezone.now() + timedelta(hours=7)
-
-
-def work(stop):
+def work(stop, world):
     """A worker that is started again whenever it dies. Its clock runs fast, so that retries come soon."""
+
+    def hours_later():
+        return world.now() + timedelta(hours=7)
+
     while not stop.is_set():
         try:
             if not webhooks.process_waiting(now=hours_later, at_most=20) + commands.run_waiting(now=hours_later()):
@@ -331,35 +406,42 @@ def wait_until_all_are_worked_off():
 
 @pytest.mark.parametrize("loses", [False, True], ids=["nothing lost", "some lost"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_entitlements_are_true_in_the_end(stripe_url, bad_fetches, post, down, seed, loses, capsys):
+def test_entitlements_are_true_in_the_end(stripe_url, bad_fetches, post, down, dying, seed, loses, capsys):
     rng = random.Random(seed)
-    world, postman = World(stripe_url, rng), Postman(rng, loses, post, down)
+    world, postman = World(stripe_url, rng), Postman(rng, loses, post, down, dying)
     met, is_bad = bad_fetches(world, rng)
     stop = threading.Event()
 
-    workers = [threading.Thread(target=work, args=[stop]) for _ in range(3)]
+    workers = [threading.Thread(target=work, args=[stop, world]) for _ in range(3)]
     [worker.start() for worker in workers]
     try:
         with ThreadPoolExecutor(6) as pool:
-            sent = []
+            sent, hours_pass_at = [], EVENTS_BETWEEN_HOURS
             while len(sent) < EVENTS:
                 world.act()
+                if len(sent) >= hours_pass_at:
+                    hours_pass_at += EVENTS_BETWEEN_HOURS
+                    world.let_pass(rng.randint(*HOURS_THAT_PASS))
                 sent += [pool.submit(postman.deliver, event) for event in world.new_events()]
+                sent += [pool.submit(postman.deliver_late, event) for event in postman.held_until(world.now())]
             [delivery.result() for delivery in sent]
         is_bad.clear()
         httpx.delete(f"{stripe_url}/_ctl/faults").raise_for_status()
+        world.let_pass(HOURS_LATE[-1] + 1)
         [postman.deliver(event) for event in world.after_the_last_wish()]
+        [postman.deliver_late(event) for event in postman.held_until(datetime.max.replace(tzinfo=UTC))]
         wait_until_all_are_worked_off()
     finally:
         stop.set()
         [worker.join() for worker in workers]
     assert not StripeEvent.objects.filter(state__in=["waiting", "dead"]).exists()
     before = world.wrong()
-    found = reconciliation.reconcile(now=timezone.now())
+    found = reconciliation.reconcile(now=world.now())
     if not loses:
         assert (before, found) == ([], [])
     assert world.wrong() == []
-    assert reconciliation.reconcile(now=timezone.now()) == []
+    assert reconciliation.reconcile(now=world.now()) == []
+    assert postman.met["overtaken while late"] or postman.met["delay"] < 3
     for user in world.people:
         newest = EntitlementChange.objects.filter(user=user).order_by("-id").first()
         assert (newest.to_plan if newest else "free") == world.truth(user)
