@@ -6,11 +6,19 @@ from codecs import utf_8_decode
 from collections.abc import Sequence
 
 
-class Detokenizer:
-    """Text of one reply, token by token. `text` is all that has been released so far."""
+class TokenTable:
+    """What each token of a model adds to a text: its `bytes`, and as `texts` those of whole characters (else None)."""
 
-    def __init__(self, token_bytes: Sequence[bytes], stops: Sequence[str] = ()) -> None:
-        self._token_bytes = token_bytes
+    def __init__(self, token_bytes: Sequence[bytes]) -> None:
+        self.bytes = token_bytes
+        self.texts = [_text_of(data) for data in token_bytes]
+
+
+class Detokenizer:
+    """Text of one reply, token by token."""
+
+    def __init__(self, table: TokenTable, stops: Sequence[str] = ()) -> None:
+        self._bytes, self._texts = table.bytes, table.texts
         self._stops = [stop for stop in stops if stop]
         self._pending = b""  # the beginning of a character
         self._held = ""
@@ -18,9 +26,9 @@ class Detokenizer:
 
     def push(self, token: int) -> str:
         """The text that `token` lets out: what it completes, less what may yet become a stop string."""
-        data = self._token_bytes[token]
-        # Most tokens are characters of one byte: told in half the time.
-        text = data.decode() if data.isascii() and not self._pending else self._decode(data)
+        text = self._texts[token]
+        if text is None or self._pending:
+            text = self._decode(self._bytes[token])
         return self._release(text) if self._stops else text
 
     def finish(self) -> str:
@@ -57,6 +65,13 @@ class Detokenizer:
             return None
         at, self.stopped_by = min(found)
         return at
+
+
+def _text_of(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -83,7 +83,7 @@ class Engine:
         if self._ahead_of(order) >= self.settings.queue_limit:
             self._metrics.rejected.labels(self.name, "queue_full").inc()
             raise Overloaded(retry_after=self._expected_wait())
-        detokenizer = Detokenizer(model.tokenizer.token_bytes, order.stops)
+        detokenizer = Detokenizer(model.tokenizer.table, order.stops)
         generation = Generation(order, detokenizer, listener, now=time.monotonic())
         self._commands.put(generation)
         if self._scheduler:

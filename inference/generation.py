@@ -67,10 +67,10 @@ Listener = Callable[[Delta], None]
 
 
 class Generation:
-    """An order on its way. `tokens` is the prompt and the reply so far; `computed` of them are in the slot's cache.
+    """An order on its way. `tokens` is the prompt and the reply so far; `produced` of them are the reply.
 
-    `produced` of `tokens` are the reply. `unread` tokens more were drawn by steps that were launched and not read; the
-    cache may be ahead of `tokens`. While it runs and stands still for better ones, `let_by_since` says since when.
+    Until it decodes, `prefilled` says how many are in the slot's cache. `unread` tokens more were drawn by steps that
+    were launched and not read. While it runs and stands still for better ones, `let_by_since` says since when.
     """
 
     def __init__(self, order: Order, detokenizer: Detokenizer, listener: Listener, *, now: float) -> None:
@@ -87,7 +87,7 @@ class Generation:
         self.state = State.QUEUED
         self.is_cancelled = False
         self.slot: int | None = None
-        self.computed = 0
+        self.prefilled = 0
         self.unread = 0
         self.cached_tokens = 0
         self.told_position: int | None = None
@@ -106,6 +106,16 @@ class Generation:
     def reserved(self) -> int:
         """Cache tokens that this generation may come to need."""
         return self.prompt_length + self.order.max_tokens
+
+    @property
+    def computed(self) -> int:
+        """How many tokens have gone through the model, or are on their way: of a reply, all but the last one drawn."""
+        return len(self.tokens) + self.unread - 1 if self.is_decoding else self.prefilled
+
+    @property
+    def cached(self) -> int:
+        """How many of `tokens` the slot's cache holds; it may be ahead of them."""
+        return min(self.computed, len(self.tokens))
 
     @property
     def uncomputed(self) -> int:

@@ -99,14 +99,17 @@ class StepMetrics:
         self._inter_token_seconds = metrics.inter_token_seconds
         self._written = (-1, -1)
         self._first_tokens = 0
-        self._intervals: list[float] = []
-        self.next_token = self._intervals.append
-        """A reply has another token, so many seconds after the one before. The list's own method saves a call."""
+        self._intervals: Tally[float] = Tally()
 
     def first_token(self, seconds: float) -> None:
         """A reply has its first token, so long after it arrived."""
         self._first_tokens += 1
         self._first_token_seconds.observe(seconds)
+
+    def next_tokens(self, count: int, seconds: float) -> None:
+        """So many replies have another token, so long after the one before."""
+        if count:
+            self._intervals[seconds] += count
 
     def step(self, *, replies: int, seconds: float) -> None:
         """A step moved so many replies on."""
@@ -119,9 +122,9 @@ class StepMetrics:
             self._written = queued, running
             self._queued.set(queued)
             self._slots_busy.set(running)
-        if tokens := self._first_tokens + len(self._intervals):
+        if tokens := self._first_tokens + self._intervals.total():
             self._reply_tokens.inc(tokens)
             self._first_tokens = 0
-        for seconds, count in Tally(self._intervals).items():
+        for seconds, count in self._intervals.items():
             self._inter_token_seconds.observe(self._model, seconds, count)
         self._intervals.clear()

@@ -11,6 +11,7 @@ import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import cast
 
 import torch
@@ -70,6 +71,7 @@ class Scheduler:
         self._interruption = Interruption()
         self._worst_priority = NOBODY
         self._has_moved = False
+        self._repeats = 0
         metrics.slots_total.labels(model).set(executor.slots)
         self._drawing = executor if isinstance(executor, DrawingExecutor) else None
         self._step_metrics = StepMetrics(metrics, model)
@@ -99,12 +101,7 @@ class Scheduler:
         self._drop_cancelled()
         self._drop_overdue(now)
         self._admit(now)
-        plan = plan_step(self.running, self._limits, now, may_draft=self._drawing is None)
-        has_work = bool(plan.works or plan.fed or self._ahead)
-        if self._drawing:
-            self._run_ahead(self._drawing, plan, now)
-        elif plan.works:
-            self._run(plan, now)
+        has_work = self._run_ahead(self._drawing, now) if self._drawing else self._run(now)
         self._flush()  # somebody waits for these words; the rest can wait for a moment
         self._tell_positions()
         self._observe()
@@ -163,22 +160,21 @@ class Scheduler:
         return best - self.table.place(prompt).length >= WORTH_WAITING_FOR
 
     def _start(self, generation: Generation, now: float) -> None:
-        self._has_moved = True
+        self._has_moved, self._repeats = True, 0
         prompt = generation.order.prompt
         placement = self.table.place(prompt)
         slot = placement.slot
-        stale = len(slot.tokens) - placement.length
+        stale = slot.length - placement.length
         if placement.source is not None:
             self.executor.copy_prefix(source=placement.source.index, target=slot.index, length=placement.length)
-        forgotten = self.table.occupy(placement, prompt=prompt, reserved=generation.reserved, now=now)
+        forgotten = self.table.occupy(placement, generation, now=now)
         for other in forgotten:
             self.executor.release(other.index)
         self._metrics.preemptions.labels(self._model).inc(len(forgotten))
         if stale > STALE_TOKENS:
             self.executor.release(slot.index, keep=placement.length)
         generation.state = State.RUNNING
-        generation.slot = slot.index
-        generation.computed = generation.cached_tokens = placement.length
+        generation.cached_tokens = placement.length
         generation.admitted = now
         self.running.append(generation)
         if self._drawing:
@@ -189,8 +185,12 @@ class Scheduler:
 
     # What continues
 
-    def _run(self, plan: Plan, now: float) -> None:
+    def _run(self, now: float) -> bool:
+        """Run a step, if there is one to run."""
+        plan = plan_step(self.running, self._limits, now, may_draft=True)
         works, began = plan.works, self._clock()
+        if not works:
+            return False
         self._worst_priority = max(work.generation.order.priority for work in works)
         # Nobody gives way to an order that could not begin anyway, nor once they stood still for too long.
         gives_way = self.table.room.free_slots > 0 and not any(is_due(work.generation, now) for work in works)
@@ -201,7 +201,7 @@ class Scheduler:
             self._metrics.interrupted.labels(self._model).inc()
             for work in works:
                 work.generation.stands_still(now)
-            return
+            return True
         finally:
             self._worst_priority = NOBODY
         plan.note_who_stood_still(self.running, now)
@@ -210,22 +210,38 @@ class Scheduler:
             self._take(work, logits[row : row + work.segment.logits], computed)
             row += work.segment.logits
         self._step_metrics.step(replies=len(works), seconds=self._clock() - began)
+        return True
 
     # The same, where the executor draws: one step ahead of what is known here
 
-    def _run_ahead(self, executor: DrawingExecutor, plan: Plan, now: float) -> None:
-        """Launch this step, then read the one before it, while this one runs.
+    def _run_ahead(self, executor: DrawingExecutor, now: float) -> bool:
+        """Launch a step, then read the one before it, while this one runs; whether there was any.
 
         Whoever turns out to have ended, or was cancelled, has one token too many in this step; it is never read.
         """
-        began = self._clock()
-        before, self._ahead = self._ahead, self._launch(executor, plan)
-        plan.note_who_stood_still(self.running, now)
+        began, before = self._clock(), self._ahead
+        if before and self._repeats:
+            # As many tokens are launched as are read, so nothing that is kept of each reply changes.
+            self._repeats -= 1
+            self._ahead = StepAhead((), before.fed, executor.launch_next())
+        else:
+            self._ahead = self._launch_anew(executor, now)
+            if before:
+                before.count_unread(-1)
         if before:
             self._read(before)
             self._step_metrics.step(replies=len(before.works) + len(before.fed), seconds=self._clock() - began)
+        has_work = bool(before or self._ahead)
         if self._ahead and not self._ahead.is_wanted:
             self._ahead = None
+        return has_work
+
+    def _launch_anew(self, executor: DrawingExecutor, now: float) -> StepAhead | None:
+        plan = plan_step(self.running, self._limits, now, may_draft=False)
+        self._repeats = plan.repeats
+        launched = self._launch(executor, plan)
+        plan.note_who_stood_still(self.running, now)
+        return launched
 
     def _launch(self, executor: DrawingExecutor, plan: Plan) -> StepAhead | None:
         works, allowed = plan.works, {}
@@ -240,46 +256,27 @@ class Scheduler:
             return None
         slots = cast("list[int]", [each.slot for each in plan.fed])  # they run, so each has one
         fed = Fed(slots, [each.computed for each in plan.fed])
-        launched = executor.launch([work.segment for work in works], fed, allowed)
+        step = StepAhead(works, plan.fed, executor.launch([work.segment for work in works], fed, allowed))
         for generation, segment, _ in works:
-            generation.computed = segment.start + len(segment.tokens)
-            generation.unread += segment.logits
-            self.table.slots[segment.slot].tokens.extend(segment.tokens)
-        for generation in plan.fed:
-            generation.computed += 1
-            generation.unread += 1
-        return StepAhead(works, plan.fed, launched)
+            generation.prefilled = segment.end
+        step.count_unread(1)
+        return step
 
     def _read(self, step: StepAhead) -> None:
-        """Tell what a step drew. Whoever has ended or was cancelled since has no slot any more."""
-        drawn, slots = iter(step.launched.read()), self.table.slots
-        told: list[tuple[Generation, Drawn | None]] = []
-        for generation, segment, _ in step.works:
-            token = next(drawn) if segment.logits else None
-            if segment.logits and generation.slot is not None:
-                generation.unread -= 1
-                told.append((generation, token))
-        for generation, token in zip(step.fed, drawn, strict=True):
-            if generation.slot is not None:
-                slots[generation.slot].tokens.append(generation.tokens[-1])  # what it ran
-                generation.unread -= 1
-                told.append((generation, token))
-        self._append_to_all(told, self._clock())
+        """Tell what a step drew."""
+        drawn = iter(step.launched.read())
+        begun = [(generation, next(drawn)) for generation, segment, _ in step.works if segment.logits]
+        self._append_to_all(chain(begun, zip(step.fed, drawn, strict=True)), self._clock())
 
     def _take(self, work: Work, rows: torch.Tensor, now: float) -> None:
         """Move a generation on by what was computed of it: a token for the first row, and one for each right guess."""
-        generation, segment, slot = work.generation, work.segment, self.table.slots[work.segment.slot]
-        sure = len(segment.tokens) - len(work.draft)
-        generation.computed = segment.start + sure
-        slot.tokens.extend(segment.tokens[:sure])
-        accepted = 0
+        generation, segment, accepted = work.generation, work.segment, 0
+        generation.prefilled = segment.end - len(work.draft)
         for row, guess in zip(rows, [*work.draft, None], strict=False):
             self._extend_or_fail(generation, row, now)
             if generation.state is not State.RUNNING or generation.tokens[-1] != guess:
                 break
             accepted += 1
-            generation.computed += 1
-            slot.tokens.append(guess)
         if generation.drafter and work.draft:
             generation.drafter.learn(drafted=len(work.draft), accepted=accepted)
             self._metrics.drafted_tokens.labels(self._model, "accepted").inc(accepted)
@@ -297,10 +294,14 @@ class Scheduler:
     def _append_to_all(self, drawn: Iterable[tuple[Generation, Drawn | None]], now: float) -> None:
         """Tell the next token of each, and finish those whose last it was; a reply without one ends here.
 
-        All that is done for every token of everybody is in this loop, for calls and contexts take as long as that does.
+        Whoever has ended since, or was cancelled, has no slot any more and is told nothing. All that is done for every
+        token of everybody is in this loop, for calls and contexts take as long as that does.
         """
-        ends, outbox, told_after = self._end_tokens, self._outbox, self._step_metrics.next_token
+        ends, outbox, metrics = self._end_tokens, self._outbox, self._step_metrics
+        last, told = now, 0  # most had their last token in the same step, and are counted together
         for generation, one in drawn:
+            if generation.slot is None:
+                continue
             if one is None:
                 self._finish(generation, "error", error="unusable_logits")
                 continue
@@ -310,11 +311,14 @@ class Scheduler:
             try:
                 if grammar:
                     grammar.accept(token)
-                if generation.last_token is None:
+                if generation.last_token == last:
+                    told += 1
+                elif generation.last_token is None:
                     generation.first_token = now
-                    self._step_metrics.first_token(now - generation.arrived)
+                    metrics.first_token(now - generation.arrived)
                 else:
-                    told_after(now - generation.last_token)
+                    metrics.next_tokens(told, now - last)
+                    last, told = generation.last_token, 1
                 generation.last_token = now
                 generation.tokens.append(token)
                 generation.produced = produced = generation.produced + 1
@@ -332,6 +336,7 @@ class Scheduler:
             except Exception:
                 logger.exception("reply failed", extra={"model": self._model})
                 self._finish(generation, "error", error="reply_failed")
+        metrics.next_tokens(told, now - last)
 
     @contextmanager
     def _alone(self, generation: Generation) -> Iterator[None]:
@@ -355,14 +360,11 @@ class Scheduler:
         error: str | None = None,
     ) -> None:
         now = self._clock()
-        self._has_moved = True
+        self._has_moved, self._repeats = True, 0
         if generation.slot is not None:
             self.running.remove(generation)
-            slot = self.table.slots[generation.slot]
-            if error:  # NaN in its keys and values would spoil whoever went on from them
-                slot.tokens.clear()
-            self.table.vacate(slot, now=now)
-            generation.slot = None
+            # NaN in its keys and values would spoil whoever went on from them.
+            self.table.vacate(generation, now=now, is_usable=not error)
         generation.state = State.FINISHED
         delta = Delta(
             text=text,
@@ -404,6 +406,6 @@ def _cached_in(table: SlotTable) -> Callable[[], float]:
 
     def count() -> float:
         found = reference()
-        return sum(len(slot.tokens) for slot in found.slots) if found else 0
+        return sum(slot.length for slot in found.slots) if found else 0
 
     return count

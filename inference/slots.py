@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inference.admission import Room
+from inference.generation import Generation
 
 SHORTEST_PREFIX = 8
 """Copying fewer tokens than this is not worth the trouble."""
@@ -13,18 +14,37 @@ SHORTEST_PREFIX = 8
 
 @dataclass
 class Slot:
-    """One place in the cache. `tokens` are those whose keys and values are in it."""
+    """One place in the cache: the keys and values of the first `length` of `tokens`.
+
+    While a reply runs in it they are the reply's own, so that nobody has to keep two lists of them.
+    """
 
     index: int
     tokens: list[int] = field(default_factory=list)
-    is_busy: bool = False
-    reserved: int = 0
+    owner: Generation | None = None
     last_used: float = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        return self.owner is not None
+
+    @property
+    def length(self) -> int:
+        owner = self.owner  # whoever counts from another thread may see it leave
+        return owner.cached if owner else len(self.tokens)
+
+    @property
+    def reserved(self) -> int:
+        return self.owner.reserved if self.owner else 0
 
     @property
     def footprint(self) -> int:
         """Cache tokens counted against the budget."""
-        return self.reserved if self.is_busy else len(self.tokens)
+        return self.reserved if self.is_busy else self.length
+
+    def shared_with(self, prompt: Sequence[int]) -> int:
+        """How many tokens at its beginning are those of `prompt`."""
+        return min(common_prefix(self.tokens, prompt), self.length)
 
 
 @dataclass(frozen=True)
@@ -58,44 +78,45 @@ class SlotTable:
         """The best slot for `prompt`; the caller makes sure that one is free. At least one token is left to compute."""
         idle = [slot for slot in self.slots if not slot.is_busy]
         limit = len(prompt) - 1
-        matches = {slot.index: min(common_prefix(slot.tokens, prompt), limit) for slot in self.slots if slot.tokens}
-        own = max(idle, key=lambda slot: (matches.get(slot.index, 0), not slot.tokens, -slot.last_used))
+        matches = {slot.index: min(slot.shared_with(prompt), limit) for slot in self.slots if slot.length}
+        own = max(idle, key=lambda slot: (matches.get(slot.index, 0), not slot.length, -slot.last_used))
         own_match = matches.get(own.index, 0)
         # A slot that is mostly this conversation is continued; of one that shares only a beginning, that is copied.
-        if own_match >= SHORTEST_PREFIX and own_match >= len(own.tokens) // 2:
+        if own_match >= SHORTEST_PREFIX and own_match >= own.length // 2:
             return Placement(own, own_match, None)
         best = max(self.slots, key=lambda slot: matches.get(slot.index, 0))
         length = matches.get(best.index, 0)
-        target = min(idle, key=lambda slot: (bool(slot.tokens), slot.last_used))
+        target = min(idle, key=lambda slot: (bool(slot.length), slot.last_used))
         if length < SHORTEST_PREFIX:
             return Placement(target, 0, None)
         return Placement(target, length, None if target is best else best)
 
-    def occupy(self, placement: Placement, *, prompt: Sequence[int], reserved: int, now: float) -> list[Slot]:
-        """Take the slot. Returns the warm slots that were forgotten to stay within the budget."""
+    def occupy(self, placement: Placement, generation: Generation, *, now: float) -> list[Slot]:
+        """Give it the slot. Returns the warm slots that were forgotten to stay within the budget."""
         slot = placement.slot
-        slot.tokens = list(prompt[: placement.length])
-        slot.is_busy = True
-        slot.reserved = reserved
+        generation.slot, generation.prefilled = slot.index, placement.length
+        slot.tokens, slot.owner = generation.tokens, generation
         slot.last_used = now
         return self._forget_down_to_budget(keep=placement.source)
 
     def _forget_down_to_budget(self, keep: Slot | None) -> list[Slot]:
         excess = sum(slot.footprint for slot in self.slots) - self.budget
         forgotten = []
-        warm = [slot for slot in self.slots if not slot.is_busy and slot.tokens]
+        warm = [slot for slot in self.slots if not slot.is_busy and slot.length]
         for slot in sorted(warm, key=lambda slot: (slot is keep, slot.last_used)):
             if excess <= 0:
                 break
-            excess -= len(slot.tokens)
+            excess -= slot.length
             slot.tokens = []
             forgotten.append(slot)
         return forgotten
 
-    def vacate(self, slot: Slot, *, now: float) -> None:
-        """The generation is over; its tokens stay warm for the next turn."""
-        slot.is_busy = False
-        slot.reserved = 0
+    def vacate(self, generation: Generation, *, now: float, is_usable: bool) -> None:
+        """The generation is over; its tokens stay warm for the next turn, if they are usable."""
+        assert generation.slot is not None  # noqa: S101 - it ran
+        slot = self.slots[generation.slot]
+        slot.tokens = generation.tokens[: slot.length] if is_usable else []
+        slot.owner = generation.slot = None
         slot.last_used = now
 
 

@@ -61,17 +61,31 @@ class StepAhead:
         running = (generation.slot is not None for generation in self.fed)
         return any(running) or any(work.is_wanted for work in self.works)
 
+    def count_unread(self, change: int) -> None:
+        """It was launched, or is being read: so many tokens more of each reply in it are not known here."""
+        for generation, segment, _ in self.works:
+            generation.unread += change * segment.logits
+        for generation in self.fed:
+            generation.unread += change
+
 
 @dataclass(frozen=True)
 class Plan:
     """A step: what each takes part with, and the best priority of the prompts, for which worse ones stand still.
 
-    Those in `fed` each run the one token that the step before draws, and the host does not know yet.
+    Those in `fed` each run the one token that the step before draws, and the host does not know yet. For `repeats`
+    steps more the plan is the same, as long as nobody begins or ends.
     """
 
     works: list[Work]
     fed: list[Generation]
     best: int = NO_PROMPT
+
+    @property
+    def repeats(self) -> int:
+        if self.works or not self.fed or self.best != NO_PROMPT:
+            return 0
+        return min(_unlaunched(generation) for generation in self.fed) - 1
 
     def note_who_stood_still(self, running: Sequence[Generation], now: float) -> None:
         """To be called when the step, begun at `now`, was done."""
@@ -108,7 +122,12 @@ def plan_step(running: Sequence[Generation], limits: StepLimits, now: float, *, 
 
 def _fed(going: Sequence[Generation]) -> list[Generation]:
     """Those of whom something drawn was not read yet, and who go on with it."""
-    return [each for each in going if each.unread and each.produced + each.unread < each.most_ahead]
+    return [each for each in going if each.unread and _unlaunched(each) > 0]
+
+
+def _unlaunched(generation: Generation) -> int:
+    """How many of its tokens, at most, no step was launched for yet."""
+    return generation.most_ahead - generation.produced - generation.unread
 
 
 def _decoding(decoding: Sequence[Generation], limits: StepLimits, *, may_draft: bool) -> Iterator[Work]:

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from inference.chat_template import ChatTemplate, Piece
 from inference.config import ModelConfig
+from inference.detokenizer import TokenTable
 from inference.errors import ModelError
 from inference.gguf_tokenizer import build_tokenizer
 from inference.weights import GGUFWeights, WeightSource
@@ -33,7 +34,7 @@ class TextTokenizer:
         self.control_ids = frozenset(
             index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special
         )
-        self.token_bytes = _token_bytes(tokenizer, config.vocabulary, self.control_ids)
+        self.table = TokenTable(_token_bytes(tokenizer, config.vocabulary, self.control_ids))
         self.end_ids = self._end_ids(config)
 
     def _end_ids(self, config: ModelConfig) -> frozenset[int]:
@@ -61,7 +62,7 @@ class TextTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; control tokens are silent, broken bytes become replacement characters."""
-        return b"".join(self.token_bytes[index] for index in ids).decode(errors="replace")
+        return b"".join(self.table.bytes[index] for index in ids).decode(errors="replace")
 
 
 def load_tokenizer(source: WeightSource) -> TextTokenizer:

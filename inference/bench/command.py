@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> int:
             print(f"{replies} replies: host time a step {times}")  # noqa: T201
         for rows in options.concurrency or (64, 256):
             numbers, whole = binding_milliseconds(rows), plan_milliseconds(rows)
-            print(f"{rows} rows: host time a step of a TensorRT plan {numbers:.3f} ms, all in all {whole:.3f} ms")  # noqa: T201
+            changing = plan_milliseconds(rows, turnover=1)
+            times = f"{numbers:.3f} ms, all in all {whole:.3f} ms, where a reply ends and one begins {changing:.3f} ms"
+            print(f"{rows} rows: host time a step of a TensorRT plan {times}")  # noqa: T201
         return 0
     threads = options.threads or len(os.sched_getaffinity(0))
     model = _model_file(options.model)

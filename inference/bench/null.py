@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -52,10 +53,14 @@ def host_milliseconds(
     steps: int = 100,
     executor: Executor | None = None,
     drawing: Draw | None = None,
+    turnover: int = 0,
 ) -> float:
-    """The median time of one decode step of `replies` replies outside the executor, in milliseconds."""
+    """The median time of one decode step of `replies` replies outside the executor, in milliseconds.
+
+    Before each step `turnover` of them are cancelled, in whose place as many others begin in it.
+    """
     from inference.admission import AdmissionPolicy
-    from inference.detokenizer import Detokenizer
+    from inference.detokenizer import Detokenizer, TokenTable
     from inference.generation import Generation, Order
     from inference.metrics import Metrics
     from inference.sampling import SamplingParameters
@@ -75,15 +80,22 @@ def host_milliseconds(
         drawing=drawing,
     )
     sampling = SamplingParameters(temperature=temperature, top_p=0.95 if temperature else 1.0)
-    words = [b"word "] * VOCABULARY
-    for index in range(replies):
-        order = Order(prompt=[1 + index, 2, 3], max_tokens=steps + 20, sampling=sampling)
-        detokenizer = Detokenizer(words, ())
-        scheduler.add(Generation(order, detokenizer, lambda _delta: None, now=0.0))
+    words = TokenTable([b"word "] * VOCABULARY)
+
+    def add(number: int) -> Generation:
+        order = Order(prompt=[1 + number, 2, 3], max_tokens=steps + 20, sampling=sampling)
+        generation = Generation(order, Detokenizer(words), lambda _delta: None, now=0.0)
+        scheduler.add(generation)
+        return generation
+
+    going = deque(add(number) for number in range(replies))
     for _ in range(10):
         scheduler.step()
     times = []
-    for _ in range(steps):
+    for step in range(steps):
+        for number in range(turnover):
+            going.popleft().is_cancelled = True
+            going.append(add(replies + step * turnover + number))
         began = time.perf_counter()
         scheduler.step()
         times.append(time.perf_counter() - began)
@@ -128,9 +140,10 @@ def binding_milliseconds(rows: int, *, steps: int = 200) -> float:
     return 1e3 * statistics.median(times)
 
 
-def plan_milliseconds(rows: int, *, steps: int = 100) -> float:
+def plan_milliseconds(rows: int, *, steps: int = 100, turnover: int = 0) -> float:
     """The same for all that the host does in a step, a step ahead: scheduling, launching, reading, text, metrics."""
-    return host_milliseconds(rows, temperature=0.8, steps=steps, executor=idle_plan(rows, positions=4096))
+    executor = idle_plan(rows, positions=4096)
+    return host_milliseconds(rows, temperature=0.8, steps=steps, executor=executor, turnover=turnover)
 
 
 def idle_plan(rows: int, *, positions: int) -> SlotExecutor:

@@ -139,3 +139,7 @@ class DrawingExecutor(Executor, Protocol):
         `allowed` holds, by slot, which tokens may come, where not all may.
         """
         ...
+
+    def launch_next(self) -> Launched:
+        """The same again, one token on: after a launch of `fed` alone, and with nothing else done since."""
+        ...

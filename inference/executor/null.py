@@ -88,10 +88,12 @@ class DrawingNullExecutor(NullExecutor):
         self.in_flight = 0
         self.most_in_flight = 0
         self._drawn = [0] * slots
+        self._fed: Fed | None = None
         self._biases: list[dict[int, float]] = [{}] * slots
 
     def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
         self._biases[slot] = parameters.logit_bias
+        self._fed = None
 
     def launch(self, segments: Sequence[Segment], fed: Fed, allowed: Mapping[int, Mask]) -> NullStep:
         self.in_flight += 1
@@ -99,7 +101,13 @@ class DrawingNullExecutor(NullExecutor):
         going = [Segment(slot, start, [self._drawn[slot]]) for slot, start in zip(*fed, strict=True)]
         known = [*segments, *going]
         rows = iter(self.forward(known))
+        self._fed = None if segments else fed
         return NullStep(self, [self._draw(segment.slot, next(rows), allowed) for segment in known if segment.logits])
+
+    def launch_next(self) -> NullStep:
+        if self._fed is None:
+            raise ValueError("the last launch was not of fed slots alone, or something was done since")
+        return self.launch((), Fed(self._fed.slots, [position + 1 for position in self._fed.positions]), {})
 
     def _draw(self, slot: int, row: torch.Tensor, allowed: Mapping[int, Mask]) -> Drawn | None:
         for token, value in self._biases[slot].items():

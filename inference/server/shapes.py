@@ -79,7 +79,7 @@ class Shape(ABC):
         return {**answer, "usage": self.replies.usage(), "parley": self.replies.receipt()}
 
     def _text_of(self, token: int) -> bytes:
-        return self.replies.model.tokenizer.token_bytes[token]
+        return self.replies.model.tokenizer.table.bytes[token]
 
 
 class ChatShape(Shape):

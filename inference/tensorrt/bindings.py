@@ -17,6 +17,8 @@ SMALLEST_BATCH = 1
 LAST_DRAWN = -1
 """In place of a token's id: what the slot's last launched step drew, which the host need not know."""
 Numbers = NDArray[np.int32]
+GROWING = ("positions", "write_indices", "kv_lengths")
+"""What is one more in the next step, of every row that runs its slot's last token."""
 
 
 @dataclass(eq=False)
@@ -154,6 +156,13 @@ class Layout:
         for name, part in self.parts.items():
             numbers = getattr(launch, name)
             row[part.offset : part.offset + numbers.size] = numbers.ravel()
+        return row
+
+    def growth(self, launch: Launch) -> Numbers:
+        """What a decode launch of `fed` alone differs by from the same one token on, in a row as `pack`'s."""
+        row = np.zeros(self.size, np.int32)
+        for name in GROWING:
+            row[self.parts[name].offset + np.array(launch.fed)] = 1
         return row
 
 

@@ -232,7 +232,7 @@ def _said(candidate: SlotExecutor, prompt: list[int], kinds: Sequence[SamplingPa
     said: list[Sequence[Drawn | None]] = []
     before: Launched = candidate.launch([Segment(slot, 0, prompt) for slot in slots], NOBODY_FED, {})
     for step in range(STEPS):
-        launched = candidate.launch([], Fed(slots, [PROMPT + step] * len(kinds)), {})
+        launched = candidate.launch_next() if step else candidate.launch([], Fed(slots, [PROMPT] * len(kinds)), {})
         said.append(before.read())
         before = launched
     said.append(before.read())
@@ -274,8 +274,8 @@ def _seconds_ahead(executor: DrawingExecutor, steps: int) -> float:
     executor.launch([Segment(slot, 0, prompt) for slot in slots], NOBODY_FED, {}).read()
     before = executor.launch([], Fed(slots, [len(prompt)] * len(slots)), {})
     began = time.monotonic()
-    for step in range(steps):
-        launched = executor.launch([], Fed(slots, [len(prompt) + 1 + step] * len(slots)), {})
+    for _ in range(steps):
+        launched = executor.launch_next()
         before.read()
         before = launched
     before.read()

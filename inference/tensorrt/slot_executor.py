@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial, reduce
-from itertools import repeat
+from functools import reduce
 from math import prod
-from operator import itemgetter, or_
+from operator import or_
 from typing import NamedTuple, Protocol
 
 import torch
 
-from inference.executor.base import NOBODY_FED, Drawn, Fed, Interruption, Segment
+from inference.executor.base import NOBODY_FED, Fed, Interruption, Segment
 from inference.sampling import Mask, SamplingParameters
-from inference.slot_sampler import UNUSABLE, Choices, Needs, SlotSampler, needs_of
+from inference.slot_sampler import Choices, Needs, SlotSampler, needs_of
 from inference.tensorrt.bindings import LAST_DRAWN, Launch, Layout, batch_sizes, launches, layout, packed_size
 from inference.tensorrt.contract import Contract, capacity_for
+from inference.tensorrt.launched import Drawing, LaunchedStep, Spoilt
 from inference.tensorrt.memory import Promise
 from inference.tensorrt.profiles import DECODE, Limits
-from inference.tensorrt.transfer import Arrival, Transfer
+from inference.tensorrt.transfer import Transfer
 from inference.tensorrt.weight_set import WeightSet
 
 Tensors = dict[str, torch.Tensor]
@@ -56,87 +56,28 @@ class PlanRunner(Protocol):
         ...
 
 
-class Spoilt:
-    """The slots in which no token could be chosen, since whoever has them began.
-
-    Of a step that was launched ahead, tokens are read when a slot may have its next owner: what was drawn for the last
-    one says nothing of it. So each launch is dated by how many had begun.
-    """
-
-    def __init__(self, slots: int) -> None:
-        self.begins = 0
-        self._begun = [0] * slots
-        self._slots: set[int] = set()
-
-    def begin(self, slot: int) -> None:
-        self.begins += 1
-        self._begun[slot] = self.begins
-
-    def note(self, slot: int, *, launched: int) -> None:
-        if self._begun[slot] <= launched:
-            self._slots.add(slot)
-
-    def take(self, slot: int) -> bool:
-        """Whether it was spoilt; it is no more."""
-        found = slot in self._slots
-        self._slots.discard(slot)
-        return found
-
-
-class Drawing(NamedTuple):
-    """What one launch draws: the choices of `rows`, which are first those of the segments `indices`, then those fed."""
-
-    first_slot: int
-    indices: Sequence[int]
-    rows: Sequence[int]
-    counts: Sequence[int | None] | None
-    """How many alternatives each row's report holds, or None for no report. Without any reports there are no counts."""
-
-    def read(self, choices: Choices, note: Callable[[int], None]) -> list[Drawn | None]:
-        """A token for each row. `note` is called with each slot in which none could be chosen."""
-        tokens = choices.tokens.tolist()
-        drawn: list[Drawn | None] = list(zip(map(tokens.__getitem__, self.rows), repeat(None)))
-        if self.counts is not None:
-            reports = map(choices.report, self.rows, self.counts)
-            drawn = [(tokens[row], report) for row, report in zip(self.rows, reports, strict=True)]
-        if UNUSABLE in tokens:
-            for row in self.rows:
-                if tokens[row] == UNUSABLE:
-                    note(self.first_slot + row)
-            drawn = [None if one is None or one[0] == UNUSABLE else one for one in drawn]
-        return drawn
-
-
-@dataclass(frozen=True)
-class LaunchedStep:
-    """A step's choices on their way. The tensors of each launch arrive in the order of `drawings`."""
-
-    arrival: Arrival
-    drawings: Sequence[Drawing]
-    spoilt: Spoilt
-    launched: int
-    """How many had begun in slots by then."""
-
-    def read(self) -> list[Drawn | None]:
-        note = partial(self.spoilt.note, launched=self.launched)
-        tensors = iter(self.arrival.wait())
-        of_segments: list[tuple[int, Drawn | None]] = []
-        of_fed: list[Drawn | None] = []
-        for drawing in self.drawings:
-            reports = () if drawing.counts is None else (next(tensors), next(tensors))
-            drawn = drawing.read(Choices(next(tensors), *reports), note)
-            of_segments += zip(drawing.indices, drawn, strict=False)
-            of_fed += drawn[len(drawing.indices) :]
-        of_segments.sort(key=itemgetter(0))
-        return [drawn for _, drawn in of_segments] + of_fed
-
-
 @dataclass(frozen=True)
 class Places:
-    """Where the inputs of launches of one size lie: `layout` of the step's numbers, and every tensor by name."""
+    """Where the inputs of launches of one size lie: every tensor by name, `numbers` all those in `layout` in a row.
+
+    `drawn` is what the slots drew last, as token ids.
+    """
 
     layout: Layout
+    numbers: torch.Tensor
+    drawn: torch.Tensor
     tensors: Tensors
+
+
+class Course(NamedTuple):
+    """A decode step that is the same again one token on: of its inputs only the numbers have grown, by `growth`.
+
+    The launch itself keeps those it began with; the growth is made when it is first needed.
+    """
+
+    launch: Launch
+    drawing: Drawing
+    growth: torch.Tensor | None = None
 
 
 class SlotExecutor:
@@ -163,6 +104,7 @@ class SlotExecutor:
         self.weights = weights
         self._capacity = capacity_for(limits.positions)
         self._decode_places: dict[int, Places] = {}
+        self._course: Course | None = None
         size = packed_size(tensors, limits)
         self._numbers = torch.zeros(size, dtype=torch.int32, device=runner.device)
         self._transfer = Transfer(runner.device)
@@ -194,6 +136,7 @@ class SlotExecutor:
         return _rows_of(found, order)
 
     def begin(self, slot: int, parameters: SamplingParameters, prompt: Sequence[int]) -> None:
+        self._course = None
         self._wipe(slot)
         self._spoilt.begin(slot)
         self._sampling[slot] = parameters
@@ -209,31 +152,50 @@ class SlotExecutor:
             bound = self._bound(launch)
             logits = self._runner.run(launch, bound)
             if launch.wanted or launch.fed:
-                indices, rows = [index for index, _ in launch.wanted], [row for _, row in launch.wanted]
-                rows += launch.fed
-                slots = rows if launch.profile == DECODE else [launch.first_slot]
-                choices = self._choose(launch, slots, logits, bound["kv_lengths"], allowed)
-                counts = None
-                if choices.logprobs is not None and choices.top is not None:
-                    tensors += [choices.logprobs, choices.top]
-                    counts = [self._sampling[slot].logprobs for slot in slots]
-                tensors.append(choices.tokens)
-                drawings.append(Drawing(launch.first_slot, indices, rows, counts))
+                drawings.append(self._drawing(launch))
+                tensors += self._chosen(launch, drawings[-1], logits, bound["kv_lengths"], allowed)
+        if fed.slots and not segments and not allowed:
+            self._course = Course(launch, drawings[-1])
+        return self._launched(tensors, drawings)
+
+    @torch.inference_mode()
+    def launch_next(self) -> LaunchedStep:
+        if self._course is None:
+            raise ValueError("the last launch was not of fed slots alone, or something was done since")
+        launch, drawing, growth = self._course
+        places = self._places(launch)
+        if growth is None:
+            growth = self._transfer.there(torch.from_numpy(places.layout.growth(launch)))
+            self._course = Course(launch, drawing, growth)
+        places.numbers.add_(growth)
+        places.tensors["token_ids"].copy_(places.drawn)
+        logits = self._runner.run(launch, places.tensors)
+        tensors = self._chosen(launch, drawing, logits, places.tensors["kv_lengths"], {})
+        return self._launched(tensors, [drawing])
+
+    def _launched(self, tensors: Sequence[torch.Tensor], drawings: Sequence[Drawing]) -> LaunchedStep:
         return LaunchedStep(self._transfer.back(tensors), drawings, self._spoilt, self._spoilt.begins)
 
-    def _choose(
+    def _drawing(self, launch: Launch) -> Drawing:
+        rows = [*[row for _, row in launch.wanted], *launch.fed]
+        slots = rows if launch.profile == DECODE else [launch.first_slot]
+        needs = reduce(or_, set(map(self._needs.__getitem__, slots)))
+        counts = [self._sampling[slot].logprobs for slot in slots] if needs.logprobs else None
+        return Drawing(launch.first_slot, [index for index, _ in launch.wanted], rows, slots, needs, counts)
+
+    def _chosen(
         self,
         launch: Launch,
-        slots: Sequence[int],
+        drawing: Drawing,
         logits: torch.Tensor,
         lengths: torch.Tensor,
         allowed: Mapping[int, Mask],
-    ) -> Choices:
-        """A token for every row, remembered where the next step finds it; `slots` are those that somebody reads."""
+    ) -> list[torch.Tensor]:
+        """What `Drawing.read` reads: a token for every row, remembered where the next step finds it, and its report."""
         first, last = launch.first_slot, launch.first_slot + launch.rows
-        needs = reduce(or_, set(map(self._needs.__getitem__, slots)))
+        needs = drawing.needs
         logits = logits[-launch.rows :]  # of a longer segment, its last token's
-        masks = self._masks(first, last, allowed)
+        masks = self._masks(first, last, allowed) if allowed else None
 
         def choose() -> Choices:
             choices = self._sampler.choose(logits, first, lengths, needs, masks)
@@ -245,9 +207,11 @@ class SlotExecutor:
         else:
             choices = choose()
         if needs.penalties:
-            at = self._transfer.there(torch.tensor(slots))
+            at = self._transfer.there(torch.tensor(drawing.slots))
             self._sampler.remember(choices.tokens[at - first], at)
-        return choices
+        if choices.logprobs is None or choices.top is None:
+            return [choices.tokens]
+        return [choices.logprobs, choices.top, choices.tokens]
 
     def _masks(self, first: int, last: int, allowed: Mapping[int, Mask]) -> torch.Tensor | None:
         """Which tokens each row may have, where some row may not have all."""
@@ -268,11 +232,11 @@ class SlotExecutor:
 
     def _bound(self, launch: Launch) -> Tensors:
         """Every input of the launch: the step's numbers, the rows' part of the caches, the weights."""
+        self._course = None
         places = self._places(launch)
-        there = self._transfer.there(torch.from_numpy(places.layout.pack(launch)))
-        self._numbers[: places.layout.size].copy_(there)
+        places.numbers.copy_(self._transfer.there(torch.from_numpy(places.layout.pack(launch))))
         if launch.fed:
-            tokens, drawn = places.tensors["token_ids"], self._drawn[: launch.rows].unsqueeze(1)
+            tokens, drawn = places.tensors["token_ids"], places.drawn
             tokens.copy_(torch.where(tokens == LAST_DRAWN, drawn, tokens) if launch.has_known else drawn)
         return places.tensors
 
@@ -285,7 +249,8 @@ class SlotExecutor:
             plan = layout(launch.sizes, self.contract)
             for name, part in plan.parts.items():
                 tensors[name] = self._numbers[part.offset : part.offset + prod(part.shape)].view(part.shape)
-            found = Places(plan, tensors)
+            drawn = self._drawn[first:last].unsqueeze(1)
+            found = Places(plan, self._numbers[: plan.size], drawn, tensors)
             if launch.profile == DECODE:
                 self._decode_places[launch.rows] = found
         return found

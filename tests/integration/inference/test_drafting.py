@@ -57,7 +57,7 @@ def reply(
     )
     prompt = tokenizer.encode_messages([{"role": "user", "content": QUESTION}])
     order = Order(prompt=prompt, max_tokens=60, sampling=sampling)
-    generation = Generation(order, Detokenizer(tokenizer.token_bytes), lambda _delta: None, now=time.monotonic())
+    generation = Generation(order, Detokenizer(tokenizer.table), lambda _delta: None, now=time.monotonic())
     scheduler.add(generation)
     while not generation.is_decoding:
         scheduler.step()

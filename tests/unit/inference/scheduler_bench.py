@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from inference.admission import AdmissionPolicy
-from inference.detokenizer import Detokenizer
+from inference.detokenizer import Detokenizer, TokenTable
 from inference.executor.null import DrawingNullExecutor, NullExecutor
 from inference.generation import Delta, Generation, Order
 from inference.metrics import Metrics
@@ -58,7 +58,7 @@ class Bench:
 
     def add(self, order: Order, token_bytes: list[bytes] = TOKEN_BYTES) -> Generation:
         said: list[Delta] = []
-        generation = Generation(order, Detokenizer(token_bytes), said.append, now=self.now)
+        generation = Generation(order, Detokenizer(TokenTable(token_bytes)), said.append, now=self.now)
         self.deltas[id(generation)] = said
         self.generations.append(generation)
         self.scheduler.add(generation)

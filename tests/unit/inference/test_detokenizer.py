@@ -7,9 +7,9 @@ import codecs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.detokenizer import Detokenizer
+from inference.detokenizer import Detokenizer, TokenTable
 
-BYTES = [bytes([value]) for value in range(256)]
+BYTES = TokenTable([bytes([value]) for value in range(256)])
 
 
 def stream(text: str, stops: list[str]) -> tuple[list[str], Detokenizer]:
@@ -49,7 +49,7 @@ def test_a_stop_string_ends_the_text_and_never_shows(text: str, stops: list[str]
 @given(st.lists(st.one_of(st.binary(max_size=4), st.text(max_size=3).map(str.encode)), max_size=12))
 def test_every_token_lets_out_what_pythons_own_decoder_does(tokens: list[bytes]) -> None:
     """Whatever bytes they are, and wherever they are cut: a model may say half a character and go on in another."""
-    detokenizer = Detokenizer(tokens)
+    detokenizer = Detokenizer(TokenTable(tokens))
     expected = codecs.getincrementaldecoder("utf-8")(errors="ignore")
     for token, data in enumerate(tokens):
         assert detokenizer.push(token) == expected.decode(data)

@@ -29,8 +29,8 @@ def test_every_token_of_a_step_is_counted_once_it_is_written() -> None:
     metrics = Metrics()
     step = StepMetrics(metrics, "small")
     step.first_token(0.2)
-    for seconds in (0.01, 0.01, 0.3):
-        step.next_token(seconds)
+    for count, seconds in ((2, 0.01), (0, 0.02), (1, 0.3)):
+        step.next_tokens(count, seconds)
     for _ in range(2):  # the second time there is nothing new
         step.write(queued=1, running=4)
         read = metrics.registry.get_sample_value

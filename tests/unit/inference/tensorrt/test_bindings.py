@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +82,17 @@ def test_slots_that_are_fed_run_as_if_the_host_had_known_their_token(
         assert (launch.profile, launch.first_slot) == (expected.profile, expected.first_slot)
         is_told = launch.profile == PREFILL or any(len(segment.tokens) == 1 for segment in others)
         assert launch.has_known == is_told
+
+
+@given(steps())
+def test_a_step_one_token_on_is_the_step_before_and_its_growth(step: tuple[Limits, list[Segment]]) -> None:
+    limits, segments = step
+    slots, starts = [each.slot for each in segments], [min(each.start, limits.positions - 2) for each in segments]
+    capacity = capacity_for(limits.positions)
+    (before,) = launches([], limits, capacity, Fed(slots, starts))
+    (after,) = launches([], limits, capacity, Fed(slots, [start + 1 for start in starts]))
+    plan = layout(before.sizes, contract(CONFIG, precision_named("float16"), positions=limits.positions))
+    assert np.array_equal(plan.pack(before) + plan.growth(before), plan.pack(after))
 
 
 @given(steps())
@@ -206,6 +218,51 @@ def test_whatever_runs_a_launch_is_given_dense_tensors_that_share_no_memory_with
         executor.begin(slot, SamplingParameters(temperature=0.0), [0])
     executor.launch(segments, NOBODY_FED, {})
     assert runner.launched == 2 * len(made(limits, segments))
+
+
+@given(steps(), st.integers(2, 5))
+def test_steps_launched_next_are_given_what_launches_of_their_own_would_be(
+    step: tuple[Limits, list[Segment]], count: int
+) -> None:
+    limits, segments = step
+    slots = [segment.slot for segment in segments]
+    starts = [min(segment.start, max(limits.positions - count, 0)) for segment in segments]
+    tensors = contract(CONFIG, precision_named("float16"), positions=limits.positions)
+    weights = {spec.name: torch.zeros(spec.sized(), dtype=spec.dtype) for spec in tensors.weights}
+
+    def given_numbers(launch_on: Callable[[SlotExecutor, int], object]) -> list[dict[str, torch.Tensor]]:
+        seen: list[dict[str, torch.Tensor]] = []
+        runner = Looking(lambda _, given: seen.append({spec.name: given[spec.name].clone() for spec in tensors.step}))
+        executor = SlotExecutor(runner, tensors, weights, limits=limits, precision="float16")
+        for slot in slots:
+            executor.begin(slot, SamplingParameters(temperature=0.0), [0])
+        executor.launch([], Fed(slots, starts), {})
+        for further in range(1, count):
+            launch_on(executor, further)
+        return seen
+
+    own = given_numbers(lambda executor, on: executor.launch([], Fed(slots, [start + on for start in starts]), {}))
+    following = given_numbers(lambda executor, _: executor.launch_next())
+    for expected, got in zip(own, following, strict=True):
+        assert all(torch.equal(got[name], numbers) for name, numbers in expected.items())
+
+
+def test_only_what_was_launched_last_can_be_launched_next() -> None:
+    limits = Limits(max_batch=2, max_chunk=4, positions=8)
+    tensors = contract(CONFIG, precision_named("float16"), positions=8)
+    weights = {spec.name: torch.zeros(spec.sized(), dtype=spec.dtype) for spec in tensors.weights}
+    executor = SlotExecutor(Looking(lambda *_: None), tensors, weights, limits=limits, precision="float16")
+    between: list[Callable[[], object]] = [
+        lambda: executor.begin(1, SamplingParameters(), [0]),
+        lambda: executor.forward([Segment(1, 0, [1])]),
+        lambda: executor.launch([Segment(1, 0, [1])], Fed([0], [1]), {}),
+    ]
+    for something in between:
+        executor.launch([], Fed([0], [0]), {})
+        executor.launch_next()
+        something()
+        with pytest.raises(ValueError, match="something was done since"):
+            executor.launch_next()
 
 
 @given(st.integers(1, 300))

@@ -13,97 +13,31 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from inference.errors import InferenceError
 from inference.executor import gpu
-from inference.executor.base import Executor, Fed, Segment
-from inference.executor.gpu import first_right
+from inference.executor.base import Fed, Segment
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.executor.torch_executor import TorchExecutor
 from inference.sampling import SamplingParameters
 from inference.slot_sampler import Choices
-from inference.tensorrt import check_command, device, gpu_check
+from inference.tensorrt import check_command, gpu_check
 from inference.tensorrt.bindings import Launch
-from inference.tensorrt.device import Machine
-from inference.tensorrt.gpu_check import SHORT, Subject, examine, throughput
+from inference.tensorrt.gpu_check import Subject, examine, throughput
+from inference.tensorrt.launched import LaunchedStep
 from inference.tensorrt.profiles import DECODE
-from inference.tensorrt.slot_executor import LaunchedStep, SlotExecutor
+from inference.tensorrt.slot_executor import SlotExecutor
 from inference.weights import open_weights
+from tests.unit.inference.tensorrt.checked import (
+    POSITIONS,
+    Crossed,
+    Forgetful,
+    Noisy,
+    Overlong,
+    Wrong,
+    failed,
+    interpreted,
+    reference,
+)
 from tests.unit.inference.test_model_agreement import save_random_checkpoint
-
-POSITIONS = 120
-GPU = Machine(gpu="NVIDIA L4", capability=89)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    save_random_checkpoint(folder, "Llama", {})
-    return folder
-
-
-def interpreted(checkpoint: Path) -> SlotExecutor:
-    return make_interpreter_executor(
-        open_weights(checkpoint), slots=4, positions=POSITIONS, precision="float32", max_chunk=64
-    )
-
-
-def reference(checkpoint: Path) -> Executor:
-    return TorchExecutor(open_weights(checkpoint), slots=2, positions=POSITIONS, precision="float32")
-
-
-class Wrong:
-    """An executor that spoils another's work in one way."""
-
-    def __init__(self, inner: SlotExecutor) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        return self.inner.forward(segments)
-
-
-class Forgetful(Wrong):
-    """Each chunk sees only itself, as under a mask anchored at the wrong corner."""
-
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        if any(len(segment.tokens) > 1 for segment in segments):
-            for cache in self.inner.caches.values():
-                cache.zero_()
-        return self.inner.forward(segments)
-
-
-class Crossed(Wrong):
-    """Rows of a decode step get each other's logits."""
-
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        return self.inner.forward(segments).flip(0)
-
-
-class Overlong(Wrong):
-    """Decode looks one token too far back to front: positions are off by one."""
-
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        return self.inner.forward(
-            [
-                Segment(segment.slot, segment.start + (len(segment.tokens) == 1), segment.tokens, segment.logits)
-                for segment in segments
-            ]
-        )
-
-
-class Noisy(Wrong):
-    """Runs of one step differ."""
-
-    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
-        logits = self.inner.forward(segments)
-        return logits + 0.01 * torch.randn_like(logits)
-
-
-def failed(candidate: Any, checkpoint: Path, questions: Sequence[gpu_check.Question] = SHORT) -> set[str]:
-    results = examine(Subject(candidate, reference(checkpoint)), questions)
-    return {result.name for result in results if not result.is_good}
 
 
 def test_the_network_passes_every_question(checkpoint: Path, trt: Any) -> None:
@@ -202,12 +136,13 @@ def test_speed_is_measured_a_step_ahead_of_the_host_as_the_service_runs(
     """Logits of all rows and tokens would travel to the host otherwise, which no reply waits for."""
     candidate = interpreted(checkpoint)
     said: list[str] = []
-    read, launch = LaunchedStep.read, candidate.launch
+    read, launch, launch_next = LaunchedStep.read, candidate.launch, candidate.launch_next
     monkeypatch.setattr(LaunchedStep, "read", lambda step: (said.append("read"), read(step))[1])
     monkeypatch.setattr(candidate, "launch", lambda *arguments: (said.append("launch"), launch(*arguments))[1])
+    monkeypatch.setattr(candidate, "launch_next", lambda: (said.append("launch next"), launch_next())[1])
     monkeypatch.setattr(candidate, "forward", lambda _segments: said.append("forward"))
     throughput(candidate, weight_bytes=1, bytes_per_second=1.0, steps=3)
-    assert said == ["launch", "read", "launch", *["launch", "read"] * 3, "read"]
+    assert said == ["launch", "read", "launch", *["launch next", "read"] * 3, "read"]
 
 
 @pytest.mark.parametrize("slots", [1, 2])
@@ -386,79 +321,3 @@ def test_a_model_that_8_bits_spoil_is_refused(tmp_path: Path, trt: Any) -> None:
 
     assert failed(made("float16"), tmp_path) == set()
     assert "prefill" in failed(made("float16-int8"), tmp_path)
-
-
-def test_a_way_that_computes_wrong_is_left_for_the_next(checkpoint: Path, trt: Any, caplog: Any) -> None:
-    ways: dict[str, Any] = {
-        "tensorrt": lambda: Crossed(interpreted(checkpoint)),
-        "cuda": lambda: interpreted(checkpoint),
-    }
-    executor, choice = first_right(ways, lambda: reference(checkpoint), reason="NVIDIA L4")
-    assert isinstance(executor, SlotExecutor)
-    assert choice.device == "cuda"
-    assert "tensorrt failed: " in choice.reason
-    assert "this way to use the GPU failed" in caplog.text
-
-
-@pytest.mark.parametrize("error", [OSError("no space left on device"), ValueError("odd"), RuntimeError("CUDA error")])
-def test_whatever_breaks_on_the_way_the_next_one_is_taken_and_finds_the_memory_free(
-    error: Exception, checkpoint: Path, trt: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[SlotExecutor] = []
-
-    def broken() -> Executor:
-        made.append(interpreted(checkpoint))
-        monkeypatch.setattr(made[0], "forward", lambda _segments: (_ for _ in ()).throw(error))
-        return made[0]
-
-    def next_one() -> Executor:
-        assert not made[0].caches  # given back before the next one takes its own
-        return interpreted(checkpoint)
-
-    ways: dict[str, Any] = {"tensorrt": broken, "cuda": next_one}
-    _, choice = first_right(ways, lambda: reference(checkpoint), reason="NVIDIA L4")
-    assert choice.device == "cuda"
-    assert str(error) in choice.reason
-
-
-def test_when_no_way_is_right_the_operator_is_told_all_reasons(checkpoint: Path, trt: Any) -> None:
-    def fail() -> Executor:
-        raise InferenceError("the plan does not fit.")
-
-    ways: dict[str, Any] = {"tensorrt": fail, "cuda": lambda: Crossed(interpreted(checkpoint))}
-    with pytest.raises(InferenceError, match=r"does not fit.*cuda failed.*INFERENCE_DEVICE=cpu"):
-        first_right(ways, lambda: reference(checkpoint), reason="")
-
-
-def test_the_torch_executor_computes_the_same_with_a_devices_own_cache(checkpoint: Path) -> None:
-    elsewhere = TorchExecutor(
-        open_weights(checkpoint), slots=3, positions=POSITIONS, precision="float32", device=torch.device("cpu", 0)
-    )
-    assert failed(elsewhere, checkpoint) == set()
-
-
-@pytest.mark.parametrize(
-    ("wanted", "machine", "expected", "reason"),
-    [
-        ("auto", GPU, "tensorrt", "NVIDIA L4"),
-        ("auto", Machine(gpu="NVIDIA L4", no_tensorrt="not installed"), "cuda", "not installed"),
-        ("auto", Machine(no_gpu="torch finds no CUDA device"), "cpu", "no CUDA device"),
-        ("cpu", GPU, "cpu", "INFERENCE_DEVICE"),
-        ("cuda", GPU, "cuda", "INFERENCE_DEVICE"),
-    ],
-)
-def test_the_device_is_chosen_with_a_reason(wanted: str, machine: Machine, expected: str, reason: str) -> None:
-    choice = device.choose(wanted, machine)
-    assert choice.device == expected
-    assert reason in choice.reason
-
-
-@pytest.mark.parametrize("wanted", ["cuda", "tensorrt"])
-def test_a_named_device_that_is_not_there_is_refused(wanted: str) -> None:
-    with pytest.raises(InferenceError, match="no CUDA device"):
-        device.choose(wanted, Machine(no_gpu="torch finds no CUDA device"))
-
-
-def test_this_machine_can_be_looked_at() -> None:
-    seen = device.look()
-    assert bool(seen.gpu) != bool(seen.no_gpu)

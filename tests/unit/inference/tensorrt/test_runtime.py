@@ -281,6 +281,7 @@ def test_launching_a_step_never_waits_for_the_device(tmp_path: Path, monkeypatch
     with Watching() as watching:
         executor.launch([Segment(slot, 0, list(range(20))) for slot in range(4)], NOBODY_FED, {})
         executor.launch([], Fed([0, 1, 2, 3], [20] * 4), {})
-        executor.launch([Segment(1, 21, [5])], Fed([0, 2], [21, 21]), {1: mask})
+        executor.launch_next()
+        executor.launch([Segment(1, 22, [5])], Fed([0, 2], [22, 22]), {1: mask})
     assert len(watching.seen) > 100
     assert watching.waits == []

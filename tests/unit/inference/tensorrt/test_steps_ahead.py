@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from inference.admission import AdmissionPolicy
-from inference.detokenizer import Detokenizer
+from inference.detokenizer import Detokenizer, TokenTable
 from inference.executor.base import DrawingExecutor, Segment
 from inference.executor.interpreter_executor import make_interpreter_executor
 from inference.generation import Delta, Generation, Order
@@ -24,7 +24,7 @@ from inference.weights import open_weights
 from tests.unit.inference.test_model_agreement import COMMON, save_random_checkpoint
 
 VOCABULARY = COMMON["vocab_size"]
-TOKEN_BYTES = [bytes([33 + index % 90]) for index in range(VOCABULARY)]
+TOKENS = TokenTable([bytes([33 + index % 90]) for index in range(VOCABULARY)])
 SLOTS, POSITIONS = 4, 100
 PLAIN = SamplingParameters(temperature=0.9)
 SAMPLING = [
@@ -114,7 +114,7 @@ def replies(executor: Any) -> list[list[Delta]]:
                 if limit is not None and len(deltas) >= limit:
                     generations[id(deltas)].is_cancelled = True
 
-        generation = Generation(order, Detokenizer(TOKEN_BYTES, order.stops), listen, now=0.0)
+        generation = Generation(order, Detokenizer(TOKENS, order.stops), listen, now=0.0)
         generations[id(deltas)] = generation
         scheduler.add(generation)
         for _ in range(pause):
