@@ -45,7 +45,7 @@ UPDATE billing_usagebucket SET reserved = reserved - %(held)s
 WHERE user_id = %(user)s AND kind = %(kind)s AND window_number = %(window)s
 """
 
-# What somebody has used at least, in a window that lasts at least as long. Their own counts where it is more.
+# What somebody has used at least, in the window that it was used in. Their own counts where it is more.
 _BEGIN_WITH = """
 INSERT INTO billing_usagebucket AS bucket (user_id, kind, window_number, used, reserved, opened_at, resets_at)
 VALUES (%(user)s, %(kind)s, 1, %(used)s, 0, %(now)s, %(resets_at)s)
@@ -54,7 +54,8 @@ ON CONFLICT (user_id, kind) DO UPDATE SET
   used = CASE WHEN bucket.resets_at <= %(now)s THEN excluded.used ELSE GREATEST(bucket.used, excluded.used) END,
   reserved = CASE WHEN bucket.resets_at <= %(now)s THEN 0 ELSE bucket.reserved END,
   opened_at = CASE WHEN bucket.resets_at <= %(now)s THEN %(now)s ELSE bucket.opened_at END,
-  resets_at = GREATEST(bucket.resets_at, excluded.resets_at)
+  resets_at = CASE WHEN bucket.resets_at <= %(now)s OR excluded.used > bucket.used
+    THEN excluded.resets_at ELSE bucket.resets_at END
 """
 
 # The end of a reservation, once, and of what it held in the windows it was taken in; a window that closed took it

@@ -19,7 +19,7 @@ from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from accounts.models import User
-from billing import mirror, stripe, turns
+from billing import mirror, stripe, trials, turns
 from billing.models import Customer, StripeCommand
 
 Values = dict[str, Any]
@@ -184,6 +184,10 @@ def forget(ended: QuerySet[StripeCommand]) -> None:
     ended.update(key=Concat(Value(FORGOTTEN), Cast("id", CharField())), parameters={}, result={})
 
 
+def is_done(key: str) -> bool:
+    return StripeCommand.objects.filter(key=key, state=StripeCommand.State.DONE).exists()
+
+
 def id_of(key: str) -> str:
     """The id of the command with this key, which what it made at Stripe carries; empty when there is none yet."""
     return str(StripeCommand.objects.filter(key=key).values_list("id", flat=True).first() or "")
@@ -197,7 +201,7 @@ def execute(command: StripeCommand, *, now: datetime, is_wanted: bool = True) ->
     try:
         found = operation.find(command.parameters, str(command.id)) if operation.find and command.attempts > 1 else None
         if not found and not is_wanted:
-            why = "Nobody waits for it any more, and it costs money."
+            why = "Nobody waits for it any more, and it would cost money."
             _finish(command, StripeCommand.State.DEAD, now, error=why, code=UNWANTED)
             return
         result = found or operation.perform(_signed(command), _key(command, now))
@@ -249,6 +253,9 @@ def try_again(command: StripeCommand, now: datetime) -> bool:
 
 
 def _is_wanted(command: StripeCommand, now: datetime) -> bool:
+    if command.key.startswith(trials.REFUSED):  # who has paid by now keeps what was paid for
+        subscription = mirror.refresh_subscription(command.parameters["subscription"], cause="a refused trial", now=now)
+        return subscription is not None and subscription.is_trial_refused
     is_charged = command.parameters.get("change", {}).get("proration_behavior") == "always_invoice"
     return not is_charged or now - command.created_at <= CHARGE_IS_WANTED
 

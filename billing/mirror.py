@@ -65,13 +65,16 @@ def refresh_subscription(subscription_id: str, *, cause: str, now: datetime) -> 
     return save_subscription(facts, fetch, next_price_id=next_price, trial_card=_card_of_new_trial(facts))
 
 
-def _card_of_new_trial(facts: stripe.SubscriptionFacts) -> str:
+def _card_of_new_trial(facts: stripe.SubscriptionFacts) -> str | None:
     """The fingerprint of the card that a trial was begun with, until it is known whether it is the card's first.
 
-    Empty also where Stripe does not say it now: a trial goes on meanwhile, and is looked at again.
+    Empty where the trial is given whatever the card: it has no fingerprint, or staff gave free time at Stripe. None
+    where Stripe does not say it now: a trial goes on meanwhile, and is looked at again.
     """
     decided = Subscription.objects.filter(pk=facts.id).exclude(trial_standing="")
     if facts.status != Subscription.Status.TRIALING or decided.exists():
+        return None
+    if not facts.began_with_trial:
         return ""
     try:
         return stripe.fingerprint_of(facts)
@@ -79,13 +82,16 @@ def _card_of_new_trial(facts: stripe.SubscriptionFacts) -> str:
         logger.warning(
             "The card of the trial %s is not known yet. May the key read payment methods? %s", facts.id, error
         )
-        return ""
+        return None
 
 
 def decide_trials(*, now: datetime) -> None:
     """Look again at trials whose card was not known, and at refused ones that were to end and have not."""
     for row in Subscription.objects.filter(status=Subscription.Status.TRIALING).exclude(trial_standing="given"):
-        _unless_missing(refresh_subscription, row.pk, cause="its trial was not decided", now=now)
+        try:
+            _unless_missing(refresh_subscription, row.pk, cause="its trial was not decided", now=now)
+        except stripe.StripeRefused:
+            logger.exception("Stripe says nothing of the trial %s", row.pk)  # of the others it may
 
 
 def refresh_invoice(invoice_id: str, *, cause: str, now: datetime) -> Invoice | None:
@@ -168,7 +174,7 @@ def save_customer(facts: stripe.CustomerFacts, fetch: Fetch) -> Customer | None:
 
 
 def save_subscription(
-    facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_price_id: str = "", trial_card: str = ""
+    facts: stripe.SubscriptionFacts, fetch: Fetch, *, next_price_id: str = "", trial_card: str | None = None
 ) -> Subscription | None:
     """Save what was fetched unless a later fetch was saved; the entitlement log is written with it.
 
@@ -189,8 +195,8 @@ def save_subscription(
         subscription.next_price_id = next_price_id
         subscription.fence = fetch.fence
         subscription.fetched_at = fetch.now
-        if trial_card and not subscription.trial_standing:
-            is_first = trials.begin_with_card(trial_card, now=fetch.now)
+        if trial_card is not None and not subscription.trial_standing:
+            is_first = not trial_card or trials.begin_with_card(trial_card, now=fetch.now)
             standing = Subscription.TrialStanding
             subscription.trial_standing = standing.GIVEN if is_first else standing.REFUSED
         subscription.save()

@@ -113,6 +113,9 @@ def change(
     Raises `CannotChange` and `stripe.StripeUnavailable`.
     """
     with _wish(subscription, str(wish_id), now):
+        for kind, done in (("update_subscription", Direction.UP), ("schedule_price", Direction.DOWN)):
+            if commands.is_done(_key(kind, subscription, wish_id)):  # by the first of two clicks
+                return done
         price, quantity = _checked(subscription, price, quantity)
         direction = _direction(subscription, price, quantity)
         if direction == Direction.DOWN:
@@ -218,7 +221,8 @@ def _begin_wish(subscription: Subscription, wish: str, now: datetime) -> None:
 
 
 def _checked(subscription: Subscription, price: Price, quantity: int) -> tuple[Price, int]:
-    if subscription.status not in (Subscription.Status.ACTIVE, Subscription.Status.TRIALING):
+    is_running = subscription.status in (Subscription.Status.ACTIVE, Subscription.Status.TRIALING)
+    if not is_running or subscription.is_trial_refused:
         raise CannotChange("not_open")
     if entitlements.money_was_given_back(subscription):
         raise CannotChange("given_back")
@@ -262,7 +266,11 @@ def _release_schedule(subscription: Subscription, wish_id: uuid.UUID, now: datet
 
 def _run(subscription: Subscription, kind: str, parameters: dict[str, Any], wish_id: uuid.UUID, now: datetime) -> None:
     values = {"subscription": subscription.stripe_id, **parameters}
-    _checked_run(kind, f"{kind}:{subscription.stripe_id}:{wish_id}", subscription, values, now)
+    _checked_run(kind, _key(kind, subscription, wish_id), subscription, values, now)
+
+
+def _key(kind: str, subscription: Subscription, wish_id: uuid.UUID) -> str:
+    return f"{kind}:{subscription.stripe_id}:{wish_id}"
 
 
 def _checked_run(kind: str, key: str, subscription: Subscription, parameters: dict[str, Any], now: datetime) -> None:

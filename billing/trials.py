@@ -18,6 +18,8 @@ from django.utils.crypto import salted_hmac
 from accounts.models import User
 from billing.models import Customer, StripeCommand, Subscription, TrialMemory
 
+# How the keys begin of commands that end a trial that is not given.
+REFUSED = "refused-trial:"
 KEPT_FOR = timedelta(days=3 * 365)
 _SALT = "billing.trials"
 _SALT_OF_CARDS = "billing.trials.cards"
@@ -65,9 +67,7 @@ def end_refused(subscription: Subscription, *, now: datetime) -> StripeCommand:
         "created_at": now,
         "next_attempt_at": now,
     }
-    command, _is_new = StripeCommand.objects.get_or_create(
-        key=f"refused-trial:{subscription.stripe_id}", defaults=values
-    )
+    command, _is_new = StripeCommand.objects.get_or_create(key=f"{REFUSED}{subscription.stripe_id}", defaults=values)
     if command.state in (StripeCommand.State.DEAD, StripeCommand.State.REFUSED):
         command.state, command.finished_at, command.next_attempt_at = StripeCommand.State.WAITING, None, now
         command.save(update_fields=["state", "finished_at", "next_attempt_at"])

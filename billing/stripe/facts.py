@@ -41,6 +41,8 @@ class SubscriptionFacts:
     schedule_id: str
     latest_invoice_id: str
     payment_method_id: str = ""
+    # Whether it began with a trial on our payment page; staff may give free time at Stripe, too.
+    began_with_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ def subscription_of(subscription: Any) -> SubscriptionFacts:
         schedule_id=id_of(subscription.schedule),
         latest_invoice_id=id_of(subscription.latest_invoice),
         payment_method_id=id_of(getattr(subscription, "default_payment_method", None)),
+        began_with_trial="user" in metadata_of(subscription) and subscription.trial_start == subscription.start_date,
     )
 
 

@@ -36,14 +36,15 @@ def retrieve_subscription(subscription_id: str) -> SubscriptionFacts:
     return subscription_of(asked(api().subscriptions.retrieve)(subscription_id))
 
 
-def fingerprint_of(subscription: SubscriptionFacts) -> str:
-    """What is the same for every customer who pays with the same card or account; empty where nothing says it."""
+def fingerprint_of(subscription: SubscriptionFacts) -> str | None:
+    """What is the same for every customer who pays with the same card or account; empty where the kind of payment has
+    no such thing, and None where there is nothing to pay with yet."""
     method_id = subscription.payment_method_id
     if not method_id:
         customer = asked(api().customers.retrieve)(subscription.customer_id)
         method_id = id_of(getattr(customer.invoice_settings, "default_payment_method", None))
     if not method_id:
-        return ""
+        return None
     method = asked(api().payment_methods.retrieve)(method_id)
     return getattr(getattr(method, method.type, None), "fingerprint", None) or ""
 

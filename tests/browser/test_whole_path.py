@@ -33,6 +33,7 @@ FREE_MESSAGES = 3
 PLUS_SECONDS = 30
 EXPORT_SECONDS = 60
 # What a release takes: two variants of a small model may be twins, or hold what looks like a telephone number.
+OTHER_REPLY = "**Bread** is baked.\n\n- apples\n- pears"
 GOOD_REPLY = "Your name is Grace, as you told me at the start of this conversation."
 BAD_REPLY = "I am only a language model and have never been told what people are called."
 
@@ -59,7 +60,7 @@ def test_from_sign_up_to_a_data_set(stack: Stack, new_page: NewPage, monkeypatch
     chat.ask("And who are you?")
     assert list(Reply.objects.values_list("state", flat=True)) == ["complete"] * (FREE_MESSAGES + 1)
 
-    put_what_a_release_takes_into_the_rated_replies()
+    put_what_a_release_takes_into_the_replies()
     admin = new_page(make_admin())
     review_all(admin)
     release = export(admin)
@@ -147,7 +148,8 @@ def wait_for_signed_webhook() -> None:
     wait_until(handled.exists, seconds=PLUS_SECONDS, what="no signed event about it was handled")
 
 
-def put_what_a_release_takes_into_the_rated_replies() -> None:
+def put_what_a_release_takes_into_the_replies() -> None:
+    Message.objects.filter(pk__in=Reply.objects.values("message"), ratings=None).update(content=OTHER_REPLY)
     for value, words in ((1, GOOD_REPLY), (-1, BAD_REPLY)):
         Message.objects.filter(pk=Rating.objects.get(value=value).message_id).update(content=words)
 

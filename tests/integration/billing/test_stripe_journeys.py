@@ -7,15 +7,16 @@ import re
 import uuid
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import httpx
 import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing import catalogue, checkout, commands, mirror, reconciliation, stripe, subscriptions, webhooks
+from billing import catalogue, checkout, commands, mirror, reconciliation, stripe, subscriptions, trials, webhooks
 from billing.entitlements import entitlement_of
-from billing.models import Customer, EntitlementChange, Invoice, Plan, Price
+from billing.models import Customer, EntitlementChange, Invoice, Plan, Price, StripeCommand
 from billing.stripe import client as sdk
 from tests.stack.customers import CHALLENGED, DECLINED, buy, come_back, newcomer, open_checkout, pay, plan_of, price
 from tests.stack.stripe_sandbox import only_simulated
@@ -198,6 +199,34 @@ def test_who_does_not_come_back_has_no_second_trial_either(ann, tried, stripe_ur
 
 
 @only_simulated
+def test_a_refused_trial_that_was_paid_for_meanwhile_is_not_ended(ann, tried):
+    pay(open_checkout(ann))
+    [facts] = stripe.subscriptions(ann.customer.stripe_id)
+    refused = mirror.refresh_subscription(facts.id, cause="event", now=timezone.now())
+    for ask in (subscriptions.preview, partial(subscriptions.change, wish_id=uuid.uuid4(), at=timezone.now())):
+        with pytest.raises(subscriptions.CannotChange, match="not_open"):
+            ask(subscription=refused, price=price("pro"), quantity=1, now=timezone.now())
+    mirror.refresh_subscription(facts.id, cause="event", now=timezone.now())
+    sdk.api().subscriptions.update(facts.id, {"trial_end": "now"})
+    assert commands.run_waiting(now=timezone.now()) == 1
+    assert mirror.refresh_subscription(facts.id, cause="event", now=timezone.now()).status == "active"
+    assert plan_of(ann) == "plus"
+    assert StripeCommand.objects.get(key__startswith=trials.REFUSED).error_code == commands.UNWANTED
+
+
+@only_simulated
+def test_free_time_that_staff_give_at_stripe_is_no_second_trial(ann, tried):
+    pay(open_checkout(ann))
+    [facts] = stripe.subscriptions(ann.customer.stripe_id)
+    mirror.refresh_subscription(facts.id, cause="event", now=timezone.now())
+    commands.run_waiting(now=timezone.now())
+    free = {"items": [{"price": price().stripe_price_id}], "trial_period_days": 40}
+    made = sdk.api().subscriptions.create({"customer": ann.customer.stripe_id, **free})
+    given = mirror.refresh_subscription(made.id, cause="event", now=timezone.now())
+    assert (given.status, given.trial_standing, plan_of(ann)) == ("trialing", "given", "plus")
+
+
+@only_simulated
 def test_a_trial_whose_card_cannot_be_asked_for_goes_on_until_it_can(ann, tried, stripe_url):
     away = {"kind": "unavailable", "path": "/v1/payment_methods", "method": "GET", "times": 3}
     httpx.post(f"{stripe_url}/_ctl/faults", json=away).raise_for_status()
@@ -205,6 +234,15 @@ def test_a_trial_whose_card_cannot_be_asked_for_goes_on_until_it_can(ann, tried,
     assert plan_of(ann) == "plus"
     mirror.decide_trials(now=timezone.now())
     assert (plan_of(ann), plan_of(tried)) == ("free", "plus")
+
+
+def test_the_second_of_two_clicks_says_what_the_first_did(ann):
+    subscription = buy(ann)
+    now = timezone.now().replace(microsecond=0)
+    change = partial(subscriptions.change, subscription=subscription, wish_id=uuid.uuid4(), at=now, now=now)
+    assert [change(price=price("pro"), quantity=1) for _click in range(2)] == [subscriptions.Direction.UP] * 2
+    change = partial(subscriptions.change, subscription=subscription, wish_id=uuid.uuid4(), at=now, now=now)
+    assert [change(price=price(), quantity=1) for _click in range(2)] == [subscriptions.Direction.DOWN] * 2
 
 
 def test_the_preview_of_an_upgrade_is_the_invoice_to_the_cent(ann):

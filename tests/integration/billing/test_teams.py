@@ -10,7 +10,8 @@ from django.core import mail
 
 from accounts import erasure
 from accounts.models import User
-from billing import entitlements, quota, teams
+from billing import buckets, entitlements, quota, teams
+from billing.buckets import Kind
 from billing.entitlements import entitlement_of
 from billing.models import EntitlementChange, Plan
 
@@ -141,6 +142,18 @@ def test_who_waited_for_a_seat_goes_on_with_what_was_used_on_it(team, bob, now, 
     use(bob, 300, now)
     teams.remove(team=team, user_id=str(bob.pk), now=now)
     assert (entitlement_of(carl, now=now).plan_key, left_of(carl, now)) == ("team", (700, 9))
+
+
+def test_taking_over_a_seat_makes_nobody_wait_longer_for_what_they_used_themselves(team, bob, now, small_limits):
+    sit(team, bob, now)
+    use(bob, 900, now)
+    mine = buckets.levels(user_id=bob.pk, now=now)[Kind.TOKENS]
+    later = mine.resets_at + timedelta(days=1)
+    buckets.begin_with(user_id=bob.pk, kind=Kind.TOKENS, used=100, resets_at=later, now=now)
+    assert buckets.levels(user_id=bob.pk, now=now)[Kind.TOKENS] == mine
+    buckets.begin_with(user_id=bob.pk, kind=Kind.TOKENS, used=950, resets_at=later, now=now)
+    of_seat = buckets.levels(user_id=bob.pk, now=now)[Kind.TOKENS]
+    assert (of_seat.used, of_seat.resets_at) == (950, later)
 
 
 def test_a_seat_of_somebody_who_deleted_their_account_goes_on_with_what_they_used(team, bob, now, small_limits):

@@ -1,5 +1,6 @@
 """A trial is given once a person, also to one who deletes the account and comes back."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from accounts import erasure
 from accounts.models import User
 from billing import mirror, offers, stripe, trials
 from billing.models import Customer, TrialMemory
+from tests.integration.billing.conftest import facts_of
 
 pytestmark = pytest.mark.django_db
 
@@ -97,3 +99,14 @@ def test_another_customer_of_the_same_person_keeps_what_is_known(tried, now):
     facts = stripe.CustomerFacts(id="cus_new", user_id=str(tried.pk), currency="", is_deleted=False)
     mirror.save_customer(facts, mirror.begin_fetch(cause="test", now=now))
     assert trials.had_trial(tried)
+
+
+def test_a_trial_of_what_has_no_fingerprint_is_given_for_good(ann, subscribe, now):
+    """Whoever pays by it later with a card that had a trial keeps this one."""
+    known = subscribe(ann, status="trialing", trial_end=now + timedelta(days=7))
+    facts = facts_of(known.customer, "plus", now)
+    facts = replace(facts, status="trialing", trial_end=now + timedelta(days=7))
+    trials.begin_with_card("of-an-earlier-trial", now=now)
+    for card in (None, "", "of-an-earlier-trial"):
+        saved = mirror.save_subscription(facts, mirror.begin_fetch(cause="test", now=now), trial_card=card)
+        assert saved.trial_standing == ("" if card is None else "given")
