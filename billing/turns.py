@@ -21,6 +21,7 @@ from django.db import connection
 LASTS = timedelta(seconds=120)
 # What a person's request waits for its turn; then it is told to try again.
 PATIENCE_SECONDS = 5.0
+# Two wishes at once are rare: looking costs less than a connection of its own to be notified on.
 LOOK_EVERY_SECONDS = 0.05
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 import httpx
 from django.utils import timezone
 
 from accounts.models import User
-from billing import checkout
+from billing import checkout, subscriptions
 from billing.entitlements import entitlement_of
 from billing.models import Price, Subscription
 from tests.stack.stripe_sandbox import sandbox_key, subscribe
@@ -52,3 +53,12 @@ def buy(user: User, **wanted: Any) -> Subscription:
 
 def plan_of(user: User) -> str:
     return entitlement_of(user, now=timezone.now()).plan_key
+
+
+def cancel(subscription: Subscription, now: datetime) -> None:
+    how: dict[str, Any] = {"reason": "unused", "comment": "", "wish_id": uuid.uuid4(), "now": now}
+    subscriptions.cancel(subscription=subscription, **how)
+
+
+def resume(subscription: Subscription, now: datetime) -> None:
+    subscriptions.resume(subscription=subscription, wish_id=uuid.uuid4(), now=now)
