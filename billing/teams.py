@@ -1,28 +1,25 @@
-"""Seats: the owner of a Team subscription invites people; whoever accepts has the plan while there is a seat.
+"""Teams: the owner of a Team subscription invites people; whoever accepts has the plan while there is a seat.
 
-A seat has its plan's limits once, however many people sit in it: who takes one that somebody left goes on with what was
-used there, until the window or the month ends.
+What was used on a seat goes on with it: `billing.seats`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import letters
 from accounts.models import User
-from billing import buckets, entitlements
-from billing.buckets import Kind
-from billing.models import FreedSeat, Subscription, Team, TeamInvitation, TeamMembership
+from billing import entitlements, seats
+from billing.models import Subscription, Team, TeamInvitation, TeamMembership
 
 INVITATION_LASTS = timedelta(days=7)
 
@@ -48,16 +45,16 @@ class Seats:
         return max(0, self.paid - self.taken - self.offered)
 
 
-def team_of(user: User) -> Team | None:
+def team_of(user: User, *, now: datetime) -> Team | None:
     """The team that the person owns (made when their subscription is sold by the seat) or has a seat in."""
     membership = TeamMembership.objects.select_related("team__owner").filter(user=user).first()
     if membership:
         return membership.team
-    return _make_team(user) if _team_subscription(user) else None
+    return _make_team(user) if _team_subscription(user, now) else None
 
 
 def seats_of(team: Team, *, now: datetime) -> Seats:
-    subscription = _team_subscription(team.owner)
+    subscription = _team_subscription(team.owner, now)
     return Seats(
         paid=subscription.quantity if subscription else 0,
         taken=team.memberships.count(),
@@ -108,15 +105,15 @@ def accept(*, user: User, token: str, now: datetime) -> Team:
         team = Team.objects.select_for_update().get(pk=invitation.team_id)
         invitation = invitation_of(token, now=now)
         present = TeamMembership.objects.select_related("team").filter(user=user).first()
-        if present and not _is_over(present.team, user):
+        if present and not _is_over(present.team, user, now):
             raise TeamProblem("member")
         if present:
             present.team.delete()
-        seats = seats_of(team, now=now)
-        if seats.taken >= seats.paid:
+        free = (count := seats_of(team, now=now)).paid - count.taken
+        if free <= 0:
             raise TeamProblem("no_seat")
-        _take_over_a_seat(team, user.pk, seats, now)
-        TeamMembership.objects.create(team=team, user=user, joined_at=now)
+        membership = TeamMembership.objects.create(team=team, user=user, joined_at=now)
+        seats.take(team, membership, free=free, now=now)
         invitation.accepted_at = now
         invitation.save(update_fields=["accepted_at"])
         entitlements.record_change(user, cause=f"seat in team {team.pk}", now=now)
@@ -135,7 +132,7 @@ def remove(*, team: Team, user_id: str, now: datetime) -> None:
         raise TeamProblem("owner")
     membership = team.memberships.select_related("user").filter(user_id=user_id).first()
     if membership:
-        _free_seat(team, membership, now)
+        seats.leave(team, membership, paid=seats_of(team, now=now).paid, now=now)
         entitlements.record_change(membership.user, cause=f"left team {team.pk}", now=now)
         _record_seats(team, now)
 
@@ -145,49 +142,8 @@ def leave(user: User, *, now: datetime) -> None:
     membership = TeamMembership.objects.select_related("team").filter(user=user).first()
     if membership:
         team = Team.objects.select_for_update().get(pk=membership.team_id)
-        _free_seat(team, membership, now)
+        seats.leave(team, membership, paid=seats_of(team, now=now).paid, now=now)
         _record_seats(team, now)
-
-
-def _free_seat(team: Team, leaving: TeamMembership, now: datetime) -> None:
-    """The membership ends. Whoever waits for the seat goes on with what was used on it, else whoever takes it later."""
-    paid = seats_of(team, now=now).paid
-    members = list(team.memberships.order_by("id"))
-    had_seat = leaving.pk in [member.pk for member in members[:paid]]
-    used = _used_by(leaving.user_id, now) if had_seat else []
-    if had_seat and len(members) > paid:
-        _go_on_with(used, members[paid].user_id, now)
-    else:
-        seat = uuid.uuid4()
-        FreedSeat.objects.bulk_create(FreedSeat(team=team, seat=seat, **values) for values in used)
-    leaving.delete()
-
-
-def _take_over_a_seat(team: Team, user_id: uuid.UUID, seats: Seats, now: datetime) -> None:
-    """One that nobody had lately while there is one, else the least used of those that somebody left."""
-    team.freed_seats.filter(resets_at__lte=now).delete()
-    freed: dict[uuid.UUID, list[FreedSeat]] = {}
-    for row in team.freed_seats.all():
-        freed.setdefault(row.seat, []).append(row)
-    if seats.paid - seats.taken > len(freed):
-        return
-    least = min(freed, key=lambda seat: sum(row.used for row in freed[seat] if row.kind == Kind.TOKENS))
-    used = [{"kind": row.kind, "used": row.used, "resets_at": row.resets_at} for row in freed[least]]
-    _go_on_with(used, user_id, now)
-    team.freed_seats.filter(seat=least).delete()
-
-
-def _used_by(user_id: uuid.UUID, now: datetime) -> list[dict[str, Any]]:
-    levels = buckets.levels(user_id=user_id, now=now)
-    kinds = [kind for kind in buckets.ORDER if kind in levels and kind != Kind.CONCURRENCY]
-    return [{"kind": kind, "used": levels[kind].taken, "resets_at": levels[kind].resets_at} for kind in kinds]
-
-
-def _go_on_with(used: list[dict[str, Any]], user_id: uuid.UUID, now: datetime) -> None:
-    for kind in buckets.ORDER:
-        for values in used:
-            if values["kind"] == kind:
-                buckets.begin_with(user_id=user_id, **{**values, "kind": kind}, now=now)
 
 
 def _record_seats(team: Team, now: datetime) -> None:
@@ -196,9 +152,9 @@ def _record_seats(team: Team, now: datetime) -> None:
         entitlements.record_change(user, cause=f"seats of team {team.pk}", now=now)
 
 
-def _is_over(team: Team, owner: User) -> bool:
+def _is_over(team: Team, owner: User, now: datetime) -> bool:
     """A team of one's own that is paid no more and in which nobody else sits."""
-    return team.owner_id == owner.pk and team.memberships.count() == 1 and _team_subscription(owner) is None
+    return team.owner_id == owner.pk and team.memberships.count() == 1 and _team_subscription(owner, now) is None
 
 
 @transaction.atomic
@@ -208,8 +164,9 @@ def _make_team(owner: User) -> Team:
     return team
 
 
-def _team_subscription(owner: User) -> Subscription | None:
-    mine = Subscription.objects.open().filter(customer__user=owner, plan__is_per_seat=True)
+def _team_subscription(owner: User, now: datetime) -> Subscription | None:
+    is_over = Q(status=Subscription.Status.CANCELED) & ~Q(period_end__gt=now)
+    mine = Subscription.objects.paid_for().exclude(is_over).filter(customer__user=owner, plan__is_per_seat=True)
     return mine.order_by("-started_at").first()
 
 

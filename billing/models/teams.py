@@ -48,9 +48,12 @@ class TeamMembership(models.Model):
 
 class FreedSeat(models.Model):
     """What had been used of one limit on a seat that somebody left, until its window ends: whoever takes the seat goes
-    on from there. `seat` says which rows are of one seat; of whom it was they do not say."""
+    on from there. `seat` says which rows are of one seat; of whom it was they do not say, only who sits there now."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="freed_seats")
+    taken_by = models.ForeignKey(
+        TeamMembership, null=True, blank=True, on_delete=models.CASCADE, related_name="freed_seat"
+    )
     seat = models.UUIDField()
     kind = models.CharField(max_length=11, choices=UsageBucket.Kind.choices)
     used = models.PositiveBigIntegerField()

@@ -73,7 +73,7 @@ def plans(request: HttpRequest) -> HttpResponse:
         "entitlement": entitlement_of(user, now=now) if user else None,
         "subscription": subscription,
         "is_at_rest": bool(subscription and money_was_given_back(subscription)),
-        "has_team": bool(user and teams.team_of(user)),
+        "has_team": bool(user and teams.team_of(user, now=now)),
         "is_selling": stripe.is_configured(),
     }
     return render(request, "billing/plans.html", context)

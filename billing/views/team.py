@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -31,8 +32,8 @@ def _problem_text(code: str) -> str:
     return texts.get(code, _("That did not work."))
 
 
-def _owned(request: HttpRequest) -> Team | None:
-    team = teams.team_of(person(request))
+def _owned(request: HttpRequest, now: datetime) -> Team | None:
+    team = teams.team_of(person(request), now=now)
     return team if team and team.owner_id == person(request).pk else None
 
 
@@ -41,7 +42,7 @@ def _owned(request: HttpRequest) -> Team | None:
 def team_page(request: HttpRequest) -> HttpResponse:
     """Who sits where; for the owner also the invitations."""
     now = timezone.now()
-    team = teams.team_of(person(request))
+    team = teams.team_of(person(request), now=now)
     if team is None:
         return redirect("plans")
     is_owner = team.owner_id == person(request).pk
@@ -78,9 +79,9 @@ def _price_of(subscription: Subscription) -> Price | None:
 @require_POST
 @login_required
 def revoke(request: HttpRequest, invitation_id: uuid.UUID) -> HttpResponse:
-    team = _owned(request)
-    if team:
-        teams.revoke(team=team, invitation_id=str(invitation_id), now=timezone.now())
+    now = timezone.now()
+    if team := _owned(request, now):
+        teams.revoke(team=team, invitation_id=str(invitation_id), now=now)
     return redirect("team")
 
 
@@ -88,10 +89,11 @@ def revoke(request: HttpRequest, invitation_id: uuid.UUID) -> HttpResponse:
 @login_required
 def remove(request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
     """The owner frees anybody's seat; everybody else only their own."""
-    team = teams.team_of(person(request))
+    now = timezone.now()
+    team = teams.team_of(person(request), now=now)
     if team and (team.owner_id == person(request).pk or user_id == person(request).pk):
         try:
-            teams.remove(team=team, user_id=str(user_id), now=timezone.now())
+            teams.remove(team=team, user_id=str(user_id), now=now)
         except teams.TeamProblem as problem:
             messages.error(request, _problem_text(problem.code))
     return redirect("team")

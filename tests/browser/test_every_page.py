@@ -78,7 +78,7 @@ def pay_for_a_team(owner: User) -> None:
         stripe_id="in_of_earlier", customer=subscription.customer, number="PARLEY-0001", status="open", currency="usd",
         total=2500, amount_due=2500, amount_paid=0, created_at=now - timedelta(days=31),
     )  # fmt: skip
-    team = teams.team_of(owner)
+    team = teams.team_of(owner, now=now)
     assert team is not None
     team.memberships.create(user=newcomer("bob"), joined_at=now)
     TeamInvitation.objects.create(

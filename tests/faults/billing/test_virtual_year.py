@@ -197,9 +197,9 @@ class Person:
         self._change("plus", 1, now)
         self.books.next_plan = "plus"
 
-    def gather(self, _now: datetime) -> None:
+    def gather(self, now: datetime) -> None:
         """More people than there are seats: who came first sits."""
-        team = teams.team_of(self.user)
+        team = teams.team_of(self.user, now=now)
         assert team is not None
         for _member in range(MEMBERS - 1):
             team.memberships.create(user=newcomer("member"))

@@ -191,7 +191,7 @@ def test_a_price_that_no_card_can_be_charged_is_refused_with_what_can(plans, cur
 
 def test_whoever_has_a_seat_is_not_asked_for_a_card_when_the_payment_for_it_failed(client, ann, bob, subscribe):
     subscribe(bob, "team", at=timezone.now(), status="past_due", quantity=2)
-    TeamMembership.objects.create(team=teams.team_of(bob), user=ann)
+    TeamMembership.objects.create(team=teams.team_of(bob, now=timezone.now()), user=ann)
     for address in ("/billing/plans", "/chat"):
         page = client.get(address).content.decode()
         assert "The last payment for your team did not go through" in page

@@ -13,15 +13,15 @@ from accounts.models import User
 from billing import buckets, entitlements, quota, teams
 from billing.buckets import Kind
 from billing.entitlements import entitlement_of
-from billing.models import EntitlementChange, Plan
+from billing.models import EntitlementChange, Invoice, Plan
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def team(ann, subscribe):
+def team(ann, now, subscribe):
     subscribe(ann, "team", quantity=2)
-    return teams.team_of(ann)
+    return teams.team_of(ann, now=now)
 
 
 def link(index=-1):
@@ -165,6 +165,75 @@ def test_a_seat_of_somebody_who_deleted_their_account_goes_on_with_what_they_use
     assert left_of(carl, now) == (700, 9)
 
 
+def test_what_somebody_used_before_they_sat_down_does_not_go_with_the_seat(team, bob, now, small_limits):
+    carl, dora = (User.objects.create_user(f"{name}@example.org") for name in ("carl", "dora"))
+    sit(team, bob, now)
+    use(bob, 300, now)
+    use(carl, 500, now)
+    use(carl, 100, now)
+    pass_on(team, bob, carl, now)
+    assert left_of(carl, now) == (400, 8)
+    use(carl, 50, now)
+    pass_on(team, carl, dora, now)
+    assert left_of(dora, now) == (650, 8)
+
+
+def test_what_somebody_used_on_a_seat_of_another_team_stays_with_that_one(team, bob, now, subscribe, small_limits):
+    owner, carl, dora = (User.objects.create_user(f"{name}@example.org") for name in ("owner", "carl", "dora"))
+    subscribe(owner, "team", quantity=2)
+    elsewhere, later = teams.team_of(owner, now=now), now + timedelta(minutes=1)
+    sit(elsewhere, carl, now)
+    use(carl, 600, now)
+    teams.remove(team=elsewhere, user_id=str(carl.pk), now=later)
+    sit(team, carl, later)
+    use(carl, 50, later)
+    pass_on(team, carl, dora, later)
+    assert left_of(dora, later) == (950, 9)
+
+
+def test_what_a_better_plan_of_ones_own_paid_for_does_not_go_with_the_seat(team, bob, now, subscribe, small_limits):
+    carl = User.objects.create_user("carl@example.org")
+    sit(team, bob, now)
+    use(bob, 100, now)
+    Plan.objects.filter(key="pro").update(position=Plan.objects.get(key="team").position + 1)
+    subscribe(bob, "pro")
+    assert entitlement_of(bob, now=now).plan_key == "pro"
+    use(bob, 700, now)
+    pass_on(team, bob, carl, now)
+    assert left_of(carl, now) == (900, 9)
+
+
+def test_a_reply_that_still_runs_goes_with_the_seat_as_long_as_it_may_become(team, bob, now, small_limits):
+    carl = User.objects.create_user("carl@example.org")
+    sit(team, bob, now)
+    quota.reserve(user=bob, request_id=uuid.uuid4(), prompt_tokens=84, max_output_tokens=16, now=now)
+    pass_on(team, bob, carl, now)
+    assert left_of(carl, now) == (900, 9)
+
+
+def test_what_was_used_on_a_seat_counts_no_longer_than_its_month(team, bob, now, small_limits):
+    carl, dora = (User.objects.create_user(f"{name}@example.org") for name in ("carl", "dora"))
+    sit(team, bob, now)
+    use(bob, 300, now)
+    pass_on(team, bob, carl, now)
+    next_month = now + timedelta(days=32)
+    use(carl, 50, next_month)
+    pass_on(team, carl, dora, next_month)
+    assert left_of(dora, next_month) == (950, 9)
+
+
+def test_a_team_keeps_its_seats_while_the_refund_that_ended_it_is_not_at_the_payer(team, ann, bob, now, subscribe):
+    sit(team, bob, now)
+    ended = subscribe(ann, "team", quantity=2, status="canceled", ended_at=now, latest_invoice_id="in_1")
+    Invoice.objects.create(
+        stripe_id="in_1", customer=ended.customer, subscription_id=ended.pk, status="paid", currency="usd", total=2000,
+        amount_due=2000, amount_paid=2000, created_at=now, period_end=ended.period_end, refund_failure="declined",
+    )  # fmt: skip
+    assert (entitlement_of(ann, now=now).plan_key, entitlement_of(bob, now=now).plan_key) == ("team", "team")
+    assert teams.seats_of(team, now=now) == teams.Seats(paid=2, taken=2, offered=0)
+    assert teams.seats_of(team, now=ended.period_end).paid == 0
+
+
 def newest_change(user):
     return EntitlementChange.objects.filter(user=user).latest("id").to_plan
 
@@ -191,7 +260,7 @@ def test_who_owned_a_team_that_is_paid_no_more_can_take_a_seat_elsewhere(
 ):
     subscribe(bob, "team", quantity=2)
     with django_capture_on_commit_callbacks(execute=True):
-        teams.invite(team=teams.team_of(bob), email=ann.email, now=now)
+        teams.invite(team=teams.team_of(bob, now=now), email=ann.email, now=now)
     with pytest.raises(teams.TeamProblem):
         teams.accept(user=ann, token=link(), now=now)
     subscribe(ann, "team", quantity=2, status="canceled")
