@@ -193,7 +193,10 @@ def execute(command: StripeCommand, *, now: datetime, is_wanted: bool = True) ->
             why = "Nobody waits for it any more, and it would cost money."
             _finish(command, StripeCommand.State.DEAD, now, error=why, code=UNWANTED)
             return
-        result = found or operation.perform(_signed(command), _key(command, now))
+        key = _key(command, now)
+        result = found or operation.perform(_signed(command), key)
+        if operation.then:
+            operation.then(command.parameters, key, now)
     except stripe.StripeRefused as refused:
         _finish(command, StripeCommand.State.REFUSED, now, error=str(refused), code=refused.code)
     except stripe.StripeUnavailable as unavailable:
@@ -223,8 +226,9 @@ def run_waiting(*, now: datetime, at_most: int = 100) -> int:
 
 
 def try_again(command: StripeCommand, now: datetime) -> bool:
-    """Whether it came to an end. What is about a subscription has its turn, and may be superseded until then."""
-    subscription_id = command.parameters.get("subscription")
+    """Whether it came to an end. What is about a subscription has its turn, and may be superseded until then; what
+    gives back the money that `paid_for` one has its turn too, and nobody's later wish undoes it."""
+    subscription_id = command.parameters.get("subscription") or command.parameters.get("paid_for")
     if not subscription_id:
         execute(command, now=now, is_wanted=_is_wanted(command, now))
         return True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from billing import stripe
+from billing import entitlements, mirror, stripe
+from billing.models import Subscription
 
 Values = dict[str, Any]
 DELETION, UNHEARD, REFUND = "delete_customer", "delete_unheard_customer", "create_refund"
@@ -14,10 +16,12 @@ DELETION, UNHEARD, REFUND = "delete_customer", "delete_unheard_customer", "creat
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """How to do a kind of command, and how to find what an earlier attempt made (None: repeating it is harmless)."""
+    """How to do a kind of command, how to find what an earlier attempt made (None: repeating it is harmless), and what
+    else has to come true before it is done, which may be repeated."""
 
     perform: Callable[[Values, str], Values]
     find: Callable[[Values, str], Values | None] | None = None
+    then: Callable[[Values, str, datetime], None] | None = None
 
 
 def _create_customer(values: Values, key: str) -> Values:
@@ -116,6 +120,23 @@ def _find_refund(values: Values, command_id: str) -> Values | None:
     return {"id": found} if found else None
 
 
+def _end_what_was_refunded(values: Values, key: str, now: datetime) -> None:
+    """What the money had paid for is not billed again, where that is the present period."""
+    cause = f"refund: {values['why']}"[:200]
+    invoice = mirror.refresh_money(values["payment_intent"], cause=cause, now=now)
+    if invoice is None or not invoice.subscription_id:
+        return
+    subscription = mirror.refresh_subscription(invoice.subscription_id, cause=cause, now=now)
+    if subscription is None or subscription.status not in Subscription.OPEN:
+        return
+    if not entitlements.money_was_given_back(subscription):
+        return
+    options = {"prorate": False, "invoice_now": False}
+    stripe.cancel_subscription(subscription.stripe_id, options, key=f"{key}:end")
+    mirror.refresh_subscription(subscription.stripe_id, cause=cause, now=now)
+    mirror.refresh_invoice(subscription.latest_invoice_id, cause=cause, now=now)
+
+
 def _delete_customer(values: Values, _key: str) -> Values:
     """Ends the subscriptions too."""
     stripe.delete_customer(values["customer"])
@@ -138,5 +159,5 @@ OPERATIONS = {
     "release_schedule": Operation(_release_schedule, _find_released),
     DELETION: Operation(_delete_customer),
     UNHEARD: Operation(_delete_unheard_customer),
-    REFUND: Operation(_create_refund, _find_refund),
+    REFUND: Operation(_create_refund, _find_refund, _end_what_was_refunded),
 }

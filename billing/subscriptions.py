@@ -179,21 +179,17 @@ def _end(subscription: Subscription, why: str, now: datetime, details: dict[str,
 def refund(*, invoice_id: str, subscription: Subscription, why: str, now: datetime) -> None:
     """Give back all that was paid for an invoice; what it paid for ends with it, and is not billed again.
 
-    Asking twice gives back once; asking again after a refund that never arrived makes another.
+    Asking twice gives back once; asking again after a refund that never arrived makes another. Raises `CannotChange`,
+    and `stripe.StripeUnavailable` where both are done as soon as Stripe answers.
     """
     payment = stripe.payment_of_invoice(invoice_id)
     if not payment:
         raise CannotChange("not_paid")
-    cause = f"refund: {why}"[:200]
     with _turn(subscription):
         failed = sum(refund.is_failed for refund in stripe.refunds_of_payment(payment))
         key = f"refund:{invoice_id}:{failed}" if failed else f"refund:{invoice_id}"
-        _checked_run("create_refund", key, subscription, {"payment_intent": payment, "why": why[:400]}, now)
-        mirror.refresh_money(payment, cause=cause, now=now)
-        still_open = Subscription.objects.open().filter(pk=subscription.pk, customer__is_deleted=False).first()
-        if still_open and entitlements.money_was_given_back(still_open):
-            _begin_wish(still_open, still_open.stripe_id, now)
-            _end(still_open, cause, now)
+        wanted = {"payment_intent": payment, "paid_for": subscription.stripe_id, "why": why[:400]}
+        _checked_run("create_refund", key, subscription, wanted, now)
 
 
 @contextmanager

@@ -212,6 +212,23 @@ def test_a_crash_at_any_step_leaves_one_of_everything_and_every_command_ends(at_
         assert Customer.objects.filter(user=user).count() == 1
 
 
+def test_a_refund_that_a_crash_cut_off_ends_what_it_paid_for_though_nobody_asks_again(at_simulated_stripe):
+    healthy = prepared(buy)
+    with Steps() as steps:
+        be_refunded(healthy, None, timezone.now())
+    wanted = at_stripe(healthy)
+    for step in steps.worth_dying_at:
+        user, now = prepared(buy), timezone.now()
+        with pytest.raises(Crash), Steps(fatal=step):
+            be_refunded(user, None, now)
+        if not StripeCommand.objects.filter(user=user, kind="create_refund").exists():
+            continue  # it died before anything was asked
+        Turn.objects.update(lapses_at=timezone.now())  # two minutes later
+        commands.run_waiting(now=now + timedelta(minutes=5))
+        assert at_stripe(user) == wanted, f"died at {steps.names[step]}, step {step}"
+        assert set(StripeCommand.objects.values_list("state", flat=True)) == {"done"}
+
+
 def test_a_payment_page_that_was_asked_for_twice_can_still_be_paid(at_simulated_stripe):
     user, wish = newcomer(), uuid.uuid4()
     first, second = open_checkout(user, wish_id=wish), open_checkout(user, wish_id=wish)
