@@ -7,10 +7,10 @@ from typing import Any
 from billing.stripe.client import Parameters
 
 # What holds for the present phase and the one that follows. A trial is of the present one alone, and what was to be
-# added to its invoice has been added.
+# added to its invoice has been added. No phase names a card: it would take the place of one that is chosen meanwhile.
 _KEPT = (
-    "application_fee_percent", "billing_thresholds", "collection_method", "currency", "default_payment_method",
-    "default_tax_rates", "description", "invoice_settings", "metadata", "on_behalf_of", "transfer_data",
+    "application_fee_percent", "billing_thresholds", "collection_method", "currency", "default_tax_rates",
+    "description", "invoice_settings", "metadata", "on_behalf_of", "transfer_data",
 )  # fmt: skip
 _KEPT_OF_ITEM = ("billing_thresholds", "metadata", "tax_rates")
 
@@ -30,7 +30,7 @@ def repeated(phase: Parameters) -> Parameters:
 
 
 def followed_by(phase: Parameters, *, price_id: str, quantity: int) -> Parameters:
-    """A phase of `price_id` after this one, with the same card, discounts and taxes."""
+    """A phase of `price_id` after this one, with the same discounts and taxes."""
     items = [_item(phase["items"][0]) | {"price": price_id, "quantity": quantity}]
     return {**_kept(phase), "items": items, "proration_behavior": "none"}
 

@@ -89,6 +89,7 @@ def schedule_price(*, subscription_id: str, price_id: str, quantity: int, key: s
     # There is one already where the last change has not run out, or the answer of an attempt was lost.
     subscription = asked(api().subscriptions.retrieve)(subscription_id)
     schedule_id = id_of(subscription.schedule)
+    _hand_card_to_customer(subscription)
     if not schedule_id:
         schedule = asked(schedules.create)({"from_subscription": subscription_id}, {"idempotency_key": f"{key}:new"})
     else:
@@ -99,6 +100,16 @@ def schedule_price(*, subscription_id: str, price_id: str, quantity: int, key: s
     wanted = [phases.repeated(present), phases.followed_by(present, price_id=price_id, quantity=quantity)]
     parameters = {"end_behavior": "release", "proration_behavior": "none", "phases": wanted}
     return str(asked(schedules.update)(schedule.id, untyped(parameters), {"idempotency_key": f"{key}:phases"}).id)
+
+
+def _hand_card_to_customer(subscription: Any) -> None:
+    """The card that pays the subscription becomes its customer's, which pays where none is named: what a schedule has
+    of a card is set again when a phase begins, whichever was chosen by then."""
+    card = id_of(subscription.default_payment_method)
+    if card:
+        customer = {"invoice_settings": {"default_payment_method": card}}
+        asked(api().customers.update)(id_of(subscription.customer), untyped(customer))
+        asked(api().subscriptions.update)(subscription.id, untyped({"default_payment_method": ""}))
 
 
 def release_schedule(schedule_id: str, *, key: str) -> None:

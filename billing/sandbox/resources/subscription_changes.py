@@ -35,7 +35,7 @@ def update(account: Account, params: Params, subscription_id: str) -> Document:
         changes["metadata"] = p.merged(subscription["metadata"], params["metadata"])
     for name in ("default_payment_method", "description", "trial_settings"):
         if name in params:
-            changes[name] = params[name]
+            changes[name] = params[name] or None
     if "pause_collection" in params:
         changes["pause_collection"] = _pause(params["pause_collection"])
     if "default_tax_rates" in params:

@@ -261,6 +261,38 @@ def test_the_card_of_the_subscription_pays_after_a_downgrade_too(ann, time):
     assert (subscription.status, bills()) == ("active", [20_000, 2000])
 
 
+ANOTHER_CARD = "5555555555554444"
+
+
+def on_the_portals_page(user, time):
+    address = checkout.portal(user=user, wish_id=uuid.uuid4(), flow="payment_method_update", now=time.now)
+    card = {"action": "card", "number": ANOTHER_CARD, "expiry": "12/40", "cvc": "123"}
+    assert httpx.post(address, data=card, timeout=30).status_code < 400
+
+
+def as_the_customers_default_alone(user, _time):
+    """All that Stripe's documentation says of its page for cards."""
+    customer_id = user.customer.stripe_id
+    card = sdk.api().payment_methods.attach("pm_card_mastercard", {"customer": customer_id})
+    sdk.api().customers.update(customer_id, {"invoice_settings": {"default_payment_method": card.id}})
+
+
+@pytest.mark.parametrize("change_card", [on_the_portals_page, as_the_customers_default_alone])
+def test_the_card_that_was_chosen_after_a_downgrade_pays_when_it_comes(ann, time, change_card):
+    subscription = buy(ann, price=price("pro"))
+    go_down(subscription, price("plus"), time)
+    change_card(ann, time)
+    for _month in range(2):
+        till_renewed(subscription, time)
+        (charge,) = stripe_charges(subscription.latest_invoice_id)
+        assert (charge.payment_method_details.card.last4, charge.amount) == ("4444", 2000)
+
+
+def stripe_charges(invoice_id):
+    payment = stripe.payment_of_invoice(invoice_id)
+    return list(sdk.pages(sdk.api().charges.list, {"payment_intent": payment}))
+
+
 REFUND_FAILS = "4000000000005126"
 
 
