@@ -138,9 +138,9 @@ def _was_ended(row: Subscription, now: datetime) -> bool:
     try:
         stripe.retrieve_subscription(row.stripe_id)
     except stripe.StripeRefused as refused:
-        if not refused.is_missing:
-            raise
-        return mirror.end_missing(row, fetch)
+        if refused.is_missing:
+            return mirror.end_missing(row, fetch)
+        logger.exception("Stripe says nothing of the subscription %s", row.pk)  # of all others it may
     return False
 
 

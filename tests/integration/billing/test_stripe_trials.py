@@ -9,7 +9,7 @@ import httpx
 import pytest
 from django.utils import timezone
 
-from billing import checkout, commands, mirror, stripe, subscriptions, trials
+from billing import checkout, commands, mirror, stripe, subscriptions, tasks, trials
 from billing.models import Invoice, Plan, StripeCommand
 from billing.stripe import client as sdk
 from tests.stack.customers import buy, come_back, newcomer, open_checkout, pay, plan_of, price
@@ -108,6 +108,19 @@ def test_a_trial_whose_card_cannot_be_asked_for_goes_on_until_it_can(ann, tried,
     assert plan_of(ann) == "plus"
     mirror.decide_trials(now=timezone.now())
     assert (plan_of(ann), plan_of(tried)) == ("free", "plus")
+
+
+@only_simulated
+def test_a_trial_of_which_stripe_refuses_to_speak_does_not_keep_the_others_undecided(ann, tried, stripe_url, caplog):
+    odd = {"stripe_id": "sub_of/nobody", "status": "trialing", "started_at": timezone.now()}
+    tried.customer.subscriptions.create(**odd)
+    away = {"kind": "unavailable", "path": "/v1/payment_methods", "method": "GET", "times": 3}
+    httpx.post(f"{stripe_url}/_ctl/faults", json=away).raise_for_status()
+    assert come_back(ann, pay(open_checkout(ann))).status == "trialing"
+    assert plan_of(ann) == "plus"
+    tasks.reconcile()
+    assert (plan_of(ann), plan_of(tried)) == ("free", "plus")
+    assert "Stripe says nothing of the trial sub_of/nobody" in caplog.text
 
 
 def test_an_upgrade_ends_the_trial_and_is_paid_in_full_as_the_preview_said(ann):
