@@ -59,6 +59,11 @@ def take(team: Team, comer: TeamMembership, *, free: int, now: datetime) -> None
     _sit_down(comer, min(freed.values(), key=_tokens), now)
 
 
+def forget_old(*, now: datetime) -> int:
+    """Returns how much of what was used on seats counts no more, its window or month being over."""
+    return FreedSeat.objects.filter(resets_at__lte=now).delete()[0]
+
+
 def _tokens(rows: list[FreedSeat]) -> int:
     return sum(row.used for row in rows if row.kind == Kind.TOKENS)
 

@@ -15,6 +15,7 @@ from billing import (
     mirror,
     quota,
     reconciliation,
+    seats,
     stripe,
     trials,
     waking,
@@ -55,9 +56,11 @@ def backfill_events() -> int:
 
 @shared_task
 def reconcile() -> int:
-    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials,
-    ask again for customers to be deleted, and tell Stripe who has chosen another language."""
+    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials
+    and what was used on seats in months that are over, ask again for customers to be deleted, and tell Stripe who has
+    chosen another language."""
     trials.forget_old(now=timezone.now())
+    seats.forget_old(now=timezone.now())
     commands.retry_deletions(now=timezone.now())
     checkout.tell_languages(now=timezone.now())
     if stripe.is_configured():

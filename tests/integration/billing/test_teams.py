@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 
 from accounts import erasure
 from accounts.models import User
-from billing import buckets, entitlements, quota, teams
+from billing import buckets, entitlements, quota, tasks, teams
 from billing.buckets import Kind
 from billing.entitlements import entitlement_of
 from billing.models import EntitlementChange, Invoice, Plan
@@ -154,6 +155,24 @@ def test_taking_over_a_seat_makes_nobody_wait_longer_for_what_they_used_themselv
     buckets.begin_with(user_id=bob.pk, kind=Kind.TOKENS, used=950, resets_at=later, now=now)
     of_seat = buckets.levels(user_id=bob.pk, now=now)[Kind.TOKENS]
     assert (of_seat.used, of_seat.resets_at) == (950, later)
+
+
+def test_what_was_used_on_a_seat_that_nobody_takes_is_forgotten_when_it_counts_no_more(ann, bob, subscribe, settings):
+    settings.STRIPE_API_KEY = ""
+    now = timezone.now()
+    subscribe(ann, "team", at=now, quantity=2)
+    team = teams.team_of(ann, now=now)
+    sit(team, bob, now)
+    use(bob, 300, now)
+    teams.remove(team=team, user_id=str(bob.pk), now=now)
+    tasks.reconcile()
+    assert set(team.freed_seats.values_list("kind", "used")) == {("messages", 1), ("tokens", 300)}
+    team.freed_seats.filter(kind="messages").update(resets_at=now)
+    tasks.reconcile()
+    assert list(team.freed_seats.values_list("kind", flat=True)) == ["tokens"]
+    team.freed_seats.update(resets_at=now)
+    tasks.reconcile()
+    assert not team.freed_seats.exists()
 
 
 def test_a_seat_of_somebody_who_deleted_their_account_goes_on_with_what_they_used(team, bob, now, small_limits):
