@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import Max, Min, Model, Q, QuerySet
 
 from accounts.models import User
 from billing import entitlements, notices, stripe, trials
@@ -26,7 +26,6 @@ from billing.models import Customer, Invoice, Plan, Subscription
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
 # A payment that failed is first tried about an hour after the period began.
 FIRST_ATTEMPT_AFTER = timedelta(hours=1)
@@ -188,6 +187,7 @@ def save_subscription(
         subscription = Subscription.objects.filter(pk=facts.id).first() or Subscription(stripe_id=facts.id)
         if fetch.fence < subscription.fence:
             return subscription
+        before = _says(subscription)
         _copy(facts, subscription)
         subscription.past_due_since = _past_due_since(subscription)
         subscription.customer = customer
@@ -207,7 +207,8 @@ def save_subscription(
             customer.save(update_fields=["trial_used_at"])
             if customer.user:
                 trials.remember(customer.user, now=fetch.now)
-        _entitlements_changed(customer, fetch)
+        if _says(subscription) != before:
+            _entitlements_changed(customer, fetch)
     return subscription
 
 
@@ -237,15 +238,17 @@ def save_invoice(facts: stripe.InvoiceFacts, fetch: Fetch) -> Invoice | None:
         invoice = Invoice.objects.filter(pk=facts.id).first() or Invoice(stripe_id=facts.id)
         if fetch.fence < invoice.fence:
             return invoice
+        before = _says(invoice)
         for name in INVOICE_FIELDS:
             setattr(invoice, name, getattr(facts, name))
         invoice.customer = customer
         invoice.fence = fetch.fence
         invoice.fetched_at = fetch.now
         invoice.save()
-        _grace_of(invoice)
-        notices.of_invoice(invoice, now=fetch.now)
-        _entitlements_changed(customer, fetch)
+        if _says(invoice) != before:
+            _grace_of(invoice)
+            notices.of_invoice(invoice, now=fetch.now)
+            _entitlements_changed(customer, fetch)
     return invoice
 
 
@@ -280,6 +283,13 @@ SUBSCRIPTION_FIELDS = (
     "schedule_id",
     "latest_invoice_id",
 )
+
+
+def _says(row: Model) -> dict[str, object]:
+    """What the row tells of its object; nothing while it is not saved. What is said again changes nobody's plan."""
+    of_fetch = ("fence", "fetched_at")
+    fields = () if row._state.adding else row._meta.concrete_fields
+    return {field.attname: getattr(row, field.attname) for field in fields if field.attname not in of_fetch}
 
 
 def _copy(facts: stripe.SubscriptionFacts, subscription: Subscription) -> None:

@@ -49,13 +49,13 @@ class Delivery:
 # One statement, whose commit is the acknowledgement: Stripe waits for it, and sends many at once.
 _STORE = """
 INSERT INTO billing_stripeevent AS known (stripe_id, type, object_type, object_id, api_version, occurred_at, source,
-  body, state, attempts, next_attempt_at, error, received_at)
+  body, state, attempts, next_attempt_at, error, received_at, finished_at)
 VALUES {rows}
 ON CONFLICT (stripe_id) DO UPDATE SET next_attempt_at = EXCLUDED.next_attempt_at
 WHERE known.state = 'waiting' AND known.next_attempt_at > EXCLUDED.next_attempt_at AND EXCLUDED.source = 'webhook'
 RETURNING stripe_id, xmax = 0
 """
-_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, 'waiting', 0, %s, '', %s)"
+_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, '', %s, %s)"
 
 
 def opened(*, body: bytes, signature: str, now: datetime) -> Delivery:
@@ -67,17 +67,24 @@ def opened(*, body: bytes, signature: str, now: datetime) -> Delivery:
 def store_together(deliveries: Sequence[Delivery]) -> set[str]:
     """Insert the events that are not known yet, all of them or none; returns the ids of those that were new.
 
-    A repeated delivery makes an unfinished one due at once.
+    What is of no concern to us is stored as worked off. A repeated delivery makes an unfinished one due at once.
     """
     # By their ids, so that two processes that store the same ones never wait for each other; and each once, because a
     # statement may not meet its own row again.
     each_once = {delivery.event.id: delivery for delivery in deliveries}
     values: list[Any] = []
     for _id, row in sorted(each_once.items()):
-        values += [*astuple(row.event), row.source, row.body, row.received_at, row.received_at]
+        values += _values_of(row)
     with connection.cursor() as cursor:
         cursor.execute(_STORE.format(rows=", ".join([_ROW] * len(each_once))), values)
         return {stripe_id for stripe_id, is_new in cursor.fetchall() if is_new}
+
+
+def _values_of(row: Delivery) -> list[Any]:
+    state, body, finished_at = StripeEvent.State.WAITING, row.body, None
+    if not _concerns_us(row.event):
+        state, body, finished_at = StripeEvent.State.IGNORED, b"", row.received_at
+    return [*astuple(row.event), row.source, body, state, row.received_at, row.received_at, finished_at]
 
 
 def store(event: stripe.EventFacts, *, body: bytes, source: str, now: datetime) -> bool:
@@ -132,10 +139,13 @@ def _process(event: StripeEvent, now: datetime) -> bool:
 
 @transaction.atomic
 def _end(event: StripeEvent, answered: list[str], state: StripeEvent.State, now: datetime) -> None:
-    still_open = Q(pk=event.pk) | Q(pk__in=answered, state=StripeEvent.State.WAITING)
-    # In the order in which they are stored, so that nobody waits for each other.
-    rows = StripeEvent.objects.select_for_update().filter(still_open).order_by("pk").values_list("pk", flat=True)
-    StripeEvent.objects.filter(pk__in=list(rows)).update(state=state, finished_at=now, error="", body=b"")
+    keys = [event.pk]
+    if set(answered) - set(keys):
+        still_open = Q(pk=event.pk) | Q(pk__in=answered, state=StripeEvent.State.WAITING)
+        # In the order in which they are stored, so that nobody waits for each other.
+        rows = StripeEvent.objects.select_for_update().filter(still_open).order_by("pk")
+        keys = list(rows.values_list("pk", flat=True))
+    StripeEvent.objects.filter(pk__in=keys).update(state=state, finished_at=now, error="", body=b"")
 
 
 def _answered_with(event: StripeEvent) -> list[str]:
@@ -232,6 +242,10 @@ REFRESHERS: dict[str, Callable[..., bool]] = {
     "customer.deleted": _refresh_customer,
     "customer.created": _refresh_customer,
 }
+
+
+def _concerns_us(event: stripe.EventFacts) -> bool:
+    return bool(event.object_id) and _refresher_of(event.type) is not None
 
 
 def _kind(event_type: str) -> str:

@@ -45,12 +45,15 @@ def test_a_signed_event_is_stored_once_however_often_it_comes(post):
 
 
 @pytest.mark.usefixtures("alone")
-def test_what_an_event_says_of_people_is_forgotten_once_it_is_worked_off(post):
-    body = body_of(type="payment_link.created", data={"object": {"email": "ann@example.org"}})
-    assert post(body, signed(body)) == 200
-    assert webhooks.process_waiting(now=timezone.now) == 1
+def test_of_an_event_that_concerns_nothing_here_only_that_it_came_is_kept(post):
+    body = body_of(type="payment_link.created", data={"object": {"id": "plink_1", "email": "ann@example.org"}})
+    assert [post(body, signed(body)) for _ in range(2)] == [200, 200]
     event = StripeEvent.objects.get()
-    assert (event.state, bytes(event.body)) == ("ignored", b"")
+    assert (event.state, bytes(event.body), event.finished_at) == ("ignored", b"", event.received_at)
+    event.replay(now=timezone.now())
+    assert webhooks.process_waiting(now=timezone.now) == 1
+    event.refresh_from_db()
+    assert event.state == "ignored"
 
 
 @pytest.mark.usefixtures("alone")
