@@ -232,16 +232,21 @@ def try_again(command: StripeCommand, now: datetime) -> bool:
     if not subscription_id:
         execute(command, now=now, is_wanted=_is_wanted(command, now))
         return True
-    with turns.if_free(subscription_id) as has_turn:
-        if not has_turn:
-            return False
-        command.refresh_from_db()
-        if command.state != StripeCommand.State.WAITING:
-            return False
-        execute(command, now=now, is_wanted=_is_wanted(command, now))
-        # Whoever wishes something next goes by what is true now.
-        with suppress(stripe.StripeUnavailable, stripe.StripeRefused):
-            mirror.refresh_subscription(subscription_id, cause="a wish that had waited", now=now)
+    try:
+        with turns.if_free(subscription_id) as has_turn:
+            return has_turn and _try_in_turn(command, subscription_id, now)
+    except turns.NotYourTurn:  # it lapsed, and somebody has wished something newer
+        return False
+
+
+def _try_in_turn(command: StripeCommand, subscription_id: str, now: datetime) -> bool:
+    command.refresh_from_db()
+    if command.state != StripeCommand.State.WAITING:
+        return False
+    execute(command, now=now, is_wanted=_is_wanted(command, now))
+    # Whoever wishes something next goes by what is true now.
+    with suppress(stripe.StripeUnavailable, stripe.StripeRefused):
+        mirror.refresh_subscription(subscription_id, cause="a wish that had waited", now=now)
     return True
 
 

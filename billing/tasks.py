@@ -18,6 +18,7 @@ from billing import (
     seats,
     stripe,
     trials,
+    turns,
     waking,
     webhooks,
 )
@@ -56,11 +57,12 @@ def backfill_events() -> int:
 
 @shared_task
 def reconcile() -> int:
-    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials
-    and what was used on seats in months that are over, ask again for customers to be deleted, and tell Stripe who has
-    chosen another language."""
+    """Nightly: compare every subscription and recent invoice with Stripe and repair what differs; forget old trials,
+    what was used on seats in months that are over, and turns that lapsed, ask again for customers to be deleted, and
+    tell Stripe who has chosen another language."""
     trials.forget_old(now=timezone.now())
     seats.forget_old(now=timezone.now())
+    turns.forget_lapsed()
     commands.retry_deletions(now=timezone.now())
     checkout.tell_languages(now=timezone.now())
     if stripe.is_configured():

@@ -10,6 +10,7 @@ from billing.stripe.client import (
     SDK_API_VERSION,
     StripeRefused,
     StripeUnavailable,
+    before_each_request,
     is_configured,
 )
 from billing.stripe.facts import (
@@ -91,6 +92,7 @@ __all__ = [
     "StripeRefused",
     "StripeUnavailable",
     "SubscriptionFacts",
+    "before_each_request",
     "cancel_subscription",
     "charge_of_dispute",
     "charge_of_refund",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar
 
@@ -60,10 +62,25 @@ def api() -> Any:
     return _client(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE).v1
 
 
+_before_each: ContextVar[Callable[[], None] | None] = ContextVar("_before_each", default=None)
+
+
+@contextmanager
+def before_each_request(do: Callable[[], None]) -> Iterator[None]:
+    """`do` is done before each request of the block; what it raises keeps the request from being made."""
+    outer = _before_each.set(do)
+    try:
+        yield
+    finally:
+        _before_each.reset(outer)
+
+
 def asked(call: Callable[P, T]) -> Callable[P, T]:
     """The same call with the SDK's many errors told apart by what to do about them."""
 
     def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+        if do := _before_each.get():
+            do()
         try:
             return call(*args, **kwargs)
         except (stripe.APIConnectionError, stripe.RateLimitError) as error:

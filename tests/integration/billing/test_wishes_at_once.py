@@ -5,17 +5,18 @@ Real threads with connections of their own, and a simulated Stripe that does lat
 
 import time
 import uuid
+from datetime import timedelta
 
 import httpx
 import pytest
 from django.utils import timezone
 
 from accounts import erasure
-from billing import checkout, commands, stripe, subscriptions, turns
+from billing import checkout, commands, stripe, subscriptions, tasks, turns
 from billing.models import StripeCommand, Turn
 from billing.stripe import client as sdk
 from tests.stack.at_once import Deed, under_way
-from tests.stack.customers import buy, newcomer
+from tests.stack.customers import buy, newcomer, price
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,6 +113,40 @@ def test_the_turn_of_a_process_that_died_lapses(plus, monkeypatch):
     Turn.objects.update(lapses_at=timezone.now())
     subscriptions.cancel(**cancellation(plus))
     assert stripe.retrieve_subscription(plus.pk).cancels_at is not None
+
+
+def test_a_wish_of_several_slow_requests_keeps_its_turn_until_its_end(url, ann, monkeypatch):
+    monkeypatch.setattr(turns, "LASTS", timedelta(seconds=5))
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 30.0)
+    pro = buy(ann, price=price("pro"))
+    down = {"subscription": pro, "price": price("plus"), "quantity": 1, "at": timezone.now()}
+    subscriptions.change(**down, **wish())
+    pro.refresh_from_db()
+    slow = {"kind": "late", "seconds": 3, "path": f"/v1/subscriptions/{pro.pk}", "method": "POST"}
+    httpx.post(f"{url}/_ctl/faults", json=slow).raise_for_status()
+    cancelling = {"what": subscriptions.cancel, **cancellation(pro)}
+    with under_way(url, f"/v1/subscription_schedules/{pro.schedule_id}/release", 3, **cancelling) as first:
+        subscriptions.resume(subscription=pro, **wish())
+    assert first.problem is None
+    assert stripe.retrieve_subscription(pro.pk).cancels_at is None, "the newest wish came true last"
+
+
+def test_a_wish_whose_turn_has_become_anothers_asks_for_nothing_more(plus):
+    other = uuid.uuid4()
+    with turns.newest(plus.pk):
+        assert stripe.retrieve_subscription(plus.pk)
+        Turn.objects.update(holder=other, newest=other)
+        with pytest.raises(turns.NotYourTurn):
+            stripe.retrieve_subscription(plus.pk)
+    assert Turn.objects.get().holder == other
+
+
+def test_turns_that_lapsed_are_forgotten_at_night_and_no_other(url):
+    for age, subject in ((timedelta(hours=1), "old"), (timedelta(0), "just now"), (-turns.LASTS, "under way")):
+        gone = uuid.uuid4()
+        Turn.objects.create(subject=subject, holder=gone, newest=gone, lapses_at=timezone.now() - age)
+    tasks.reconcile()
+    assert set(Turn.objects.values_list("subject", flat=True)) == {"just now", "under way"}
 
 
 def test_whoever_leaves_while_something_is_under_way_is_forgotten_all_the_same(url, ann, settings):
