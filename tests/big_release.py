@@ -27,19 +27,28 @@ FROM generate_series(0, 4095) AS place, generate_series(1, 46) AS word GROUP BY 
 # A prompt of three messages and two answers: 1.2 kB of text in a row, no two rows alike.
 _CANDIDATES = """
 INSERT INTO feedback_candidaterow (release_id, batch, config, row_id, duplicate_key, prompt_key, user_id, source_events,
-    prompt_roles, prompt_contents, chosen, rejected, confidence, weight, particulars, dropped, nodes)
-SELECT %(release)s, number / 500, 'preference', encode(sha256(number::text::bytea), 'hex'), number::text, number::text,
-    person.id, ARRAY[gen_random_uuid()], ARRAY['system', 'user', 'assistant', 'user'],
-    ARRAY['You are a helpful assistant.', first.text, second.text, number || ' ' || third.text],
-    fourth.text || number, fifth.text || number, 0.7, 1, %(particulars)s, '', ''
-FROM generate_series(0, %(rows)s - 1) AS number
-JOIN person ON person.place = 1 + number %% %(n_people)s
-JOIN sentence first ON first.place = number & 4095
-JOIN sentence second ON second.place = (number * 7 + 1) & 4095
-JOIN sentence third ON third.place = (number * 13 + 2) & 4095
-JOIN sentence fourth ON fourth.place = (number * 31 + 3) & 4095
-JOIN sentence fifth ON fifth.place = (number * 61 + 4) & 4095
-ORDER BY number / 500, encode(sha256(number::text::bytea), 'hex')
+    prompt_roles, prompt_contents, chosen, rejected, confidence, weight, particulars, dropped, nodes, sizes,
+    prompt_sizes)
+SELECT made.*, int4send(cardinality(contents)) || int4send(octet_length(chosen)) || int4send(octet_length(rejected))
+        || int4send(octet_length(%(particulars)s)), (
+        SELECT string_agg(int4send(octet_length(content)), '' ORDER BY place)
+        FROM unnest(contents) WITH ORDINALITY AS turn (content, place)
+    )
+FROM (
+    SELECT %(release)s::uuid, number / 500, 'preference', encode(sha256(number::text::bytea), 'hex') AS row_id,
+        number::text AS duplicate_key, number::text AS prompt_key, person.id, ARRAY[gen_random_uuid()],
+        ARRAY['system', 'user', 'assistant', 'user'],
+        ARRAY['You are a helpful assistant.', first.text, second.text, number || ' ' || third.text] AS contents,
+        fourth.text || number AS chosen, fifth.text || number AS rejected, 0.7, 1, %(particulars)s::text, '', ''
+    FROM generate_series(0, %(rows)s - 1) AS number
+    JOIN person ON person.place = 1 + number %% %(n_people)s
+    JOIN sentence first ON first.place = number & 4095
+    JOIN sentence second ON second.place = (number * 7 + 1) & 4095
+    JOIN sentence third ON third.place = (number * 13 + 2) & 4095
+    JOIN sentence fourth ON fourth.place = (number * 31 + 3) & 4095
+    JOIN sentence fifth ON fifth.place = (number * 61 + 4) & 4095
+    ORDER BY number / 500, encode(sha256(number::text::bytea), 'hex')
+) made
 """
 _PARTICULARS = {
     "prompt_roles": ["system", "user", "assistant", "user"],

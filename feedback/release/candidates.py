@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import unicodedata
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -87,6 +88,8 @@ _COLUMNS = {
     "confidence": "float8",
     "weight": "float8",
     "particulars": "text",
+    "sizes": "bytea",
+    "prompt_sizes": "bytea",
     "dropped": "varchar",
     "nodes": "text",
 }
@@ -170,6 +173,7 @@ def _regenerated(release: Release, batch: int) -> tuple[list[Regenerated], dict[
 
 
 def _as_columns(release: Release, batch: int, row_id: str, row: Candidate) -> tuple[Any, ...]:
+    contents, said = [turn["content"] for turn in row.prompt], particulars(row)
     return (
         release.pk,
         batch,
@@ -181,15 +185,23 @@ def _as_columns(release: Release, batch: int, row_id: str, row: Candidate) -> tu
         row.user_id,
         list(row.source_events),
         [turn["role"] for turn in row.prompt],
-        [turn["content"] for turn in row.prompt],
+        contents,
         row.chosen,
         row.rejected,
         row.confidence,
         row.weight,
-        particulars(row),
+        said,
+        *sizes(contents, row.chosen, row.rejected, said),
         row.dropped,
         row.nodes,
     )
+
+
+def sizes(contents: Sequence[str], *texts: str) -> tuple[bytes, bytes]:
+    """`CandidateRow.sizes` and `prompt_sizes`; the texts are `chosen`, `rejected` and `particulars`."""
+    numbers = [len(contents), *(len(text.encode()) for text in texts)]
+    turns = [len(content.encode()) for content in contents]
+    return struct.pack(f">{len(numbers)}i", *numbers), struct.pack(f">{len(turns)}i", *turns)
 
 
 def particulars(row: Candidate) -> str:

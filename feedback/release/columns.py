@@ -27,9 +27,6 @@ _PARTICULARS = pa.schema([FLAT.field(name) for name in ("rule_version", *PARTICU
 _ROW_ID_BYTES = 64
 # COPY's signature, flags and the length of an extension that there is none of.
 _HEADER_BYTES = 19
-# An array as PostgreSQL sends it: dimensions, whether there are nulls, type, and where there is a dimension its length
-# and lower bound; then of each element its length and bytes.
-_LENGTH_AT, _ELEMENTS_AT = 12, 20
 
 
 class RowsMissingError(LookupError):
@@ -39,18 +36,18 @@ class RowsMissingError(LookupError):
 @dataclass(frozen=True)
 class Sent:
     """Some rows as they are sent: `places` are the ids of their candidates in order, `found` the same in the order that
-    all after it are in. Ids are of eight bytes, sizes of four, two of each row in turns, most significant first."""
+    all after it are in. Ids are of eight bytes, most significant first; sizes are those of `CandidateRow`."""
 
     places: Bytes
     row_ids: Bytes
     found: Bytes
-    prompt_contents: Bytes
+    # All turns of all prompts.
+    prompts: Bytes
     chosen: Bytes
     rejected: Bytes
     particulars: Bytes
-    # Of prompts and `chosen`, and of `rejected` and particulars.
     sizes: Bytes
-    more_sizes: Bytes
+    prompt_sizes: Bytes
     weight: Bytes
 
     @property
@@ -82,11 +79,11 @@ def fields(copied: Iterable[Bytes]) -> Iterator[Sequence[Bytes]]:
 def flat(sent: Sent) -> pa.RecordBatch:
     """The rows in their order, in the columns of `tables.FLAT`. Raises `RowsMissingError`."""
     order = _order(np.frombuffer(sent.places, ">i8"), np.frombuffer(sent.found, ">i8"))
-    prompt_sizes, chosen_sizes = np.frombuffer(sent.sizes, ">i4").reshape(-1, 2).T
-    rejected_sizes, particulars_sizes = np.frombuffer(sent.more_sizes, ">i4").reshape(-1, 2).T
+    turns, chosen_sizes, rejected_sizes, particulars_sizes = np.frombuffer(sent.sizes, ">i4").reshape(-1, 4).T
+    contents = _texts(sent.prompts, np.frombuffer(sent.prompt_sizes, ">i4"))
     made = {
         "row_id": _texts(sent.row_ids, np.full(len(order), _ROW_ID_BYTES)),
-        "prompt_contents": _arrays(sent.prompt_contents, prompt_sizes, order),
+        "prompt_contents": _taken(pa.ListArray.from_arrays(pa.array(_offsets(turns)), contents), order),
         "chosen": _taken(_texts(sent.chosen, chosen_sizes), order),
         "rejected": _taken(_texts(sent.rejected, rejected_sizes), order),
         "weight": _taken(pa.array(np.frombuffer(sent.weight, ">f4").astype(np.float32)), order),
@@ -137,31 +134,3 @@ def _texts(data: Bytes, sizes: Numbers) -> pa.Array:
     if int(sizes.sum()) != len(data):
         raise ValueError(f"texts of {int(sizes.sum())} bytes were announced and {len(data)} sent")
     return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(_offsets(sizes)), pa.py_buffer(data))
-
-
-def _arrays(data: Bytes, sizes: Numbers, order: Numbers) -> pa.Array:
-    """Arrays of texts in an order."""
-    counts, bounds = _elements(data, _offsets(sizes))
-    # Of the texts between all bounds every second one is an element, the others are what stands between two.
-    between = pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
-    first, offsets = _offsets(counts)[:-1], _offsets(counts[order])
-    wanted = np.repeat(first[order] - offsets[:-1], counts[order]) + np.arange(offsets[-1])
-    return pa.ListArray.from_arrays(pa.array(offsets), between.take(pa.array(2 * wanted)))
-
-
-def _elements(data: Bytes, begins: Numbers) -> tuple[Numbers, npt.NDArray[np.int32]]:
-    """How many elements each array has, and where in the data each element of all begins and ends."""
-    numbers = np.ndarray(max(0, len(data) - 3), ">i4", data, strides=(1,))  # at each byte, whatever stands there
-    counts = np.zeros(len(begins) - 1, np.int64)
-    filled = np.flatnonzero(np.diff(begins) > _LENGTH_AT)
-    counts[filled] = numbers[begins[filled] + _LENGTH_AT]
-    first = _offsets(counts)[:-1]
-    bounds = np.zeros(2 * int(counts.sum()), np.int32)
-    at = begins[:-1] + _ELEMENTS_AT
-    for number in range(int(counts.max(initial=0))):
-        rows = np.flatnonzero(counts > number)
-        begin = at[rows] + 4
-        at[rows] = begin + numbers[at[rows]]
-        bounds[2 * (first[rows] + number)] = begin
-        bounds[2 * (first[rows] + number) + 1] = at[rows]
-    return counts, bounds

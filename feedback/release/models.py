@@ -222,6 +222,10 @@ class CandidateRow(models.Model):
     # What else is said of the row, as JSON: `tables.PARTICULARS`. Many rows say the same, and one text is sent and read
     # at a fraction of what a column for each would take.
     particulars = models.TextField()
+    # Where texts that are sent as one begin and end. Numbers of four bytes, most significant first: how many turns the
+    # prompt has, then how many bytes `chosen`, `rejected` and `particulars` have; and how many each turn has.
+    sizes = models.BinaryField()
+    prompt_sizes = models.BinaryField()
     dropped = models.CharField(max_length=40, blank=True)
     # Of a tree what is known of each message, as JSON; the texts are in `prompt_contents`, in the same order.
     nodes = models.TextField(blank=True)

@@ -1,17 +1,18 @@
 """Read the rows of one file from the database as Arrow, in pieces of a fixed number of rows.
 
 PostgreSQL hands out columns, not rows: of some hundred rows at a time all texts of a column as one, and how long each
-is. `columns` makes Arrow of them without touching one by one. They are read on a connection of their own, one piece
-ahead; inside a transaction, whose rows no other connection sees, on that of the transaction.
+is. `columns` makes Arrow of them without touching one by one. They are read on a connection of their own, in a thread,
+and made columns in another; inside a transaction, whose rows no other connection sees, on that of the transaction.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pyarrow as pa
@@ -22,11 +23,13 @@ from feedback.release import columns
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
-# What is held at once, twice: about 5 MB of rows of the usual size, and of large ones no more than needs be.
-ROWS_AT_ONCE = 4_096
+# What is held at once, four times: about 3 MB of rows of the usual size, and of large ones no more than needs be.
+ROWS_AT_ONCE = 2_048
 BYTES_AT_ONCE = 64 * 1024 * 1024
 TREES_AT_ONCE = 200
 CONNECT_SECONDS = 10
+
+T = TypeVar("T")
 
 # The rows of each group by two indexes, each read from one place to another: left alone, the planner sorts the whole
 # table for every file (and with `OFFSET 0` it keeps no groups to use again). The words come in the order they lie in,
@@ -43,17 +46,14 @@ CROSS JOIN LATERAL (
             AND ordinal >= start AND ordinal < LEAST(start + {rows}, {end})
     ) place CROSS JOIN LATERAL (
         SELECT string_agg(int8send(id), '') AS found,
-            string_agg(prompt_contents, '') AS prompt_contents,
+            string_agg(array_to_string(prompt_contents, ''), '') AS prompts,
             string_agg(chosen, '') AS chosen,
             string_agg(rejected, '') AS rejected,
             string_agg(particulars, '') AS particulars,
-            string_agg(int8send(octet_length(prompt_contents)::bigint << 32 | octet_length(chosen)), '') AS sizes,
-            string_agg(int8send(octet_length(rejected)::bigint << 32 | octet_length(particulars)), '') AS more_sizes,
+            string_agg(sizes, '') AS sizes,
+            string_agg(prompt_sizes, '') AS prompt_sizes,
             string_agg(float4send(weight::float4), '') AS weight
-        FROM (
-            SELECT id, array_send(prompt_contents) AS prompt_contents, chosen, rejected, particulars, weight
-            FROM feedback_candidaterow WHERE id = ANY(place.ids) OFFSET 0
-        ) candidate
+        FROM feedback_candidaterow WHERE id = ANY(place.ids)
     ) words
     OFFSET 0
 ) of_group
@@ -103,25 +103,31 @@ def pieces(span: Span) -> Iterator[pa.RecordBatch]:
     Raises `columns.RowsMissingError` when the words of some are gone.
     """
     if connection.in_atomic_block:
-        return _pieces(_groups(span, connection.connection))
-    # The next piece is read while this one is written.
+        return _flat(_together(_groups(span, connection.connection)))
+    # One piece is read while columns are made of the one before it, and the one before that is written.
     connection.ensure_connection()
-    return _ahead(_pieces(_on_its_own(span, connection.connection.info)))
+    return _ahead(_flat(_ahead(_together(_on_its_own(span, connection.connection.info)))))
 
 
-def _pieces(groups: Iterable[columns.Sent]) -> Iterator[pa.RecordBatch]:
+def _flat(sent: Generator[columns.Sent, None, None]) -> Generator[pa.RecordBatch, None, None]:
+    with closing(sent):
+        for rows in sent:
+            yield columns.flat(rows)
+
+
+def _together(groups: Iterable[columns.Sent]) -> Generator[columns.Sent, None, None]:
     """Groups put together. A row group is made of each piece, so that where it ends depends on the rows alone."""
     waiting: list[columns.Sent] = []
     for group in groups:
         waiting.append(group)
         if len(waiting) * ROWS_OF_GROUP >= ROWS_AT_ONCE or sum(one.bytes for one in waiting) >= BYTES_AT_ONCE:
-            yield columns.flat(columns.together(waiting))
+            yield columns.together(waiting)
             waiting = []
     if waiting:
-        yield columns.flat(columns.together(waiting))
+        yield columns.together(waiting)
 
 
-def _ahead(source: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:
     """The same, made by a thread that is one piece ahead."""
     with ThreadPoolExecutor(1) as reader:
         try:
@@ -131,7 +137,7 @@ def _ahead(source: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 yield piece
         finally:
             # Whoever stops early leaves a piece under way; the connection is closed where it was opened.
-            reader.submit(source.close)  # type: ignore[attr-defined]
+            reader.submit(source.close)
 
 
 def _on_its_own(span: Span, like: psycopg.ConnectionInfo) -> Iterator[columns.Sent]:

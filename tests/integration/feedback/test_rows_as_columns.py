@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from feedback.models import CandidateRow, Release
-from feedback.release import columns, reading
+from feedback.release import candidates, columns, reading
 from feedback.release.models import ReleaseRow
 from feedback.release.tables import PARTICULARS
 
@@ -51,6 +51,9 @@ def span():
 def candidate(release, number):
     contents = PROMPTS[number % len(PROMPTS)]
     said = {**SAID, "prompt_roles": roles(contents), "label": number % 2 == 0, "reasons": ["clear"] * (number % 3)}
+    chosen, rejected = "" if number % 4 == 0 else f"好 {number}", f"{number} " * number
+    particulars = json.dumps([said[name] for name in PARTICULARS])
+    sizes, prompt_sizes = candidates.sizes(contents, chosen, rejected, particulars)
     return CandidateRow(
         release=release,
         batch=0,
@@ -62,11 +65,13 @@ def candidate(release, number):
         source_events=[],
         prompt_roles=roles(contents),
         prompt_contents=contents,
-        chosen="" if number % 4 == 0 else f"好 {number}",
-        rejected=f"{number} " * number,
+        chosen=chosen,
+        rejected=rejected,
         confidence=0.7,
         weight=number / 30,
-        particulars=json.dumps([said[name] for name in PARTICULARS]),
+        particulars=particulars,
+        sizes=sizes,
+        prompt_sizes=prompt_sizes,
     )
 
 
