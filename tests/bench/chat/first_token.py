@@ -13,6 +13,7 @@ import os
 import statistics
 import time
 import uuid
+from collections.abc import Callable
 
 import httpx
 
@@ -45,7 +46,7 @@ def wait_for_idle(model: httpx.Client) -> None:
         time.sleep(0.05)
 
 
-def through_the_site(client: httpx.Client, text: str) -> float:
+def through_the_site(client: httpx.Client, text: str, *, at_first_block: Callable[[], None] = lambda: None) -> float:
     """Milliseconds from posting the message to the first block in the event stream."""
     wish = {"client_id": str(uuid.uuid4()), "content": text, "stream": True}
     began = time.perf_counter()
@@ -55,6 +56,7 @@ def through_the_site(client: httpx.Client, text: str) -> float:
         for line in events.iter_lines():
             if line == "event: block":
                 first_block = time.perf_counter()
+                at_first_block()
                 client.post(f"/api/replies/{reply}/stop")
                 return (first_block - began) * 1000
             if not reply and line.startswith("data: "):
