@@ -152,12 +152,13 @@ class Year:
     """The clock of the simulated Stripe, and what is planned for each moment of it."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        # One for all moments: to make a client takes longer than what is asked of it.
+        self._stripe = httpx.Client(base_url=url, timeout=600)
         self.plans: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self.now = self._move(0)
 
     def _move(self, seconds: float) -> datetime:
-        answer = httpx.post(f"{self._url}/_ctl/time", json={"seconds": round(seconds)}, timeout=600)
+        answer = self._stripe.post("/_ctl/time", json={"seconds": round(seconds)})
         return datetime.fromtimestamp(answer.json()["now"], tz=UTC)
 
     def to(self, moment: datetime) -> None:
