@@ -114,8 +114,19 @@ def _end_refused_trial(subscription: Subscription, now: datetime) -> Subscriptio
 
 
 def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime, language: str = "") -> str:
-    """The address of the hosted page for cards, tax ids and invoices; `flow` may be `payment_method_update`."""
+    """The address of the hosted page for cards, tax ids and invoices; `flow` may be `payment_method_update`.
+
+    The card that is chosen there pays what the person has: it is the customer's, and no subscription keeps its own.
+    """
     customer = ensure_customer(user, language=language, now=now)
+    for subscription in customer.subscriptions.open():
+        commands.run(
+            kind="hand_card_to_customer",
+            key=f"card:{subscription.pk}:{wish_id}",
+            user=user,
+            parameters={"subscription": subscription.pk},
+            now=now,
+        )
     session: dict[str, Any] = {
         "customer": customer.stripe_id,
         "return_url": settings.SITE_URL + reverse("plans"),

@@ -53,6 +53,11 @@ def _find_checkout(values: Values, command_id: str) -> Values | None:
     return {"id": session.id, "url": session.url} if session else None
 
 
+def _hand_card_to_customer(values: Values, _key: str) -> Values:
+    stripe.hand_card_to_customer(values["subscription"])
+    return {"id": values["subscription"]}
+
+
 def _create_portal(values: Values, key: str) -> Values:
     return {"url": stripe.create_portal(values["session"], key=key)}
 
@@ -152,6 +157,7 @@ OPERATIONS = {
     "create_customer": Operation(_create_customer, _find_customer),
     "update_customer": Operation(_update_customer),
     "create_checkout": Operation(_create_checkout, _find_checkout),
+    "hand_card_to_customer": Operation(_hand_card_to_customer),
     "create_portal": Operation(_create_portal),
     "update_subscription": Operation(_update_subscription, _find_updated),
     "cancel_subscription": Operation(_cancel_subscription, _find_cancelled),

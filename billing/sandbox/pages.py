@@ -195,9 +195,6 @@ class Pages:
         customer = customers.existing(account, customer_id)
         settings = {**customer["invoice_settings"], "default_payment_method": card["id"]}
         account.update(customer, event="customer.updated", invoice_settings=settings)
-        for subscription in account.store.all("subscription", customer=customer_id):
-            if subscription["status"] not in subscriptions.ENDED:
-                account.update(subscription, default_payment_method=card["id"])
         for invoice in account.store.all("invoice", lambda one: one["status"] == "open", customer=customer_id):
             renewals.collect(account, invoice)
 

@@ -89,7 +89,7 @@ def schedule_price(*, subscription_id: str, price_id: str, quantity: int, key: s
     # There is one already where the last change has not run out, or the answer of an attempt was lost.
     subscription = asked(api().subscriptions.retrieve)(subscription_id)
     schedule_id = id_of(subscription.schedule)
-    _hand_card_to_customer(subscription)
+    _hand_card(subscription)
     if not schedule_id:
         schedule = asked(schedules.create)({"from_subscription": subscription_id}, {"idempotency_key": f"{key}:new"})
     else:
@@ -102,11 +102,19 @@ def schedule_price(*, subscription_id: str, price_id: str, quantity: int, key: s
     return str(asked(schedules.update)(schedule.id, untyped(parameters), {"idempotency_key": f"{key}:phases"}).id)
 
 
-def _hand_card_to_customer(subscription: Any) -> None:
-    """The card that pays the subscription becomes its customer's, which pays where none is named: what a schedule has
-    of a card is set again when a phase begins, whichever was chosen by then."""
+def hand_card_to_customer(subscription_id: str) -> None:
+    """The card that pays the subscription becomes its customer's, which pays where none is named.
+
+    Checkout gives its card to the subscription, while Stripe's page for cards changes the customer's
+    (https://docs.stripe.com/api/customer_portal/sessions/create, `payment_method_update`): the new one would never pay.
+    And what a schedule has of a card is set again when a phase begins, whichever was chosen by then.
+    """
+    _hand_card(asked(api().subscriptions.retrieve)(subscription_id))
+
+
+def _hand_card(subscription: Any) -> None:
     card = id_of(subscription.default_payment_method)
-    if card:
+    if card and subscription.status not in ("canceled", "incomplete_expired"):
         customer = {"invoice_settings": {"default_payment_method": card}}
         asked(api().customers.update)(id_of(subscription.customer), untyped(customer))
         asked(api().subscriptions.update)(subscription.id, untyped({"default_payment_method": ""}))

@@ -70,7 +70,6 @@ def subscribe(user: User, price: Price, *, quantity: int = 1, card: str = PAID) 
     if checkout.may_try(user, price):
         wanted["trial_period_days"] = price.plan.trial_days
     made = sdk.api().subscriptions.create(wanted)
-    sdk.api().customers.update(customer.stripe_id, {"invoice_settings": {"default_payment_method": method.id}})
     saved = mirror.refresh_subscription(made.id, cause="return from Checkout", now=datetime.now(UTC))
     assert saved is not None
     return saved

@@ -220,7 +220,7 @@ def complete(
     else:
         if session["automatic_tax"]["enabled"]:
             session = _locate(account, session, country)
-        customer = _update_customer(account, session, card, tax_id=tax_id, business_name=business_name)
+        customer = _update_customer(account, session, tax_id=tax_id, business_name=business_name)
         changes["customer_details"] = _details(account, customer)
         changes |= _subscribe(account, session, card, is_authenticated=is_authenticated)
     return account.update(session, event="checkout.session.completed", **changes)
@@ -247,21 +247,17 @@ def _locate(account: Account, session: Document, country: str) -> Document:
     )
 
 
-def _update_customer(
-    account: Account, session: Document, card: Document, *, tax_id: tuple[str, str], business_name: str
-) -> Document:
-    """The card becomes the customer's own, and their tax id is theirs before the first invoice is written."""
+def _update_customer(account: Account, session: Document, *, tax_id: tuple[str, str], business_name: str) -> Document:
+    """Their tax id is theirs before the first invoice is written. The card is the subscription's alone."""
     customer = account.store.get("customer", session["customer"])
-    changes: dict[str, Any] = {
-        "invoice_settings": {**customer["invoice_settings"], "default_payment_method": card["id"]}
-    }
+    changes: dict[str, Any] = {}
     if session["tax_id_collection"]["enabled"]:
         kind, value = tax_id
         if business_name:
             changes["name"] = business_name
         if value and {"type": kind, "value": value.strip().upper()} not in tax_ids.of_customer(account, customer["id"]):
             tax_ids.create(account, {"type": kind, "value": value}, customer["id"])
-    return account.update(customer, event="customer.updated", **changes)
+    return account.update(customer, event="customer.updated", **changes) if changes else customer
 
 
 def _details(account: Account, customer: Document) -> Document:

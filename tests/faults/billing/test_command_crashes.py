@@ -156,6 +156,7 @@ DEEDS = [
     (nobody, become_customer),
     (nobody, open_the_payment_page),
     (nobody, open_the_portal),
+    (buy, open_the_portal),
     (buy, upgrade),
     (trying_plus, upgrade),
     (on_pro, downgrade),

@@ -288,6 +288,15 @@ def test_the_card_that_was_chosen_after_a_downgrade_pays_when_it_comes(ann, time
         assert (charge.payment_method_details.card.last4, charge.amount) == ("4444", 2000)
 
 
+def test_the_card_that_was_chosen_on_the_portals_page_pays_from_then_on(ann, time):
+    subscription = buy(ann, price=price("plus"))
+    on_the_portals_page(ann, time)
+    for _month in range(2):
+        till_renewed(subscription, time)
+        (charge,) = stripe_charges(subscription.latest_invoice_id)
+        assert charge.payment_method_details.card.last4 == "4444"
+
+
 def stripe_charges(invoice_id):
     payment = stripe.payment_of_invoice(invoice_id)
     return list(sdk.pages(sdk.api().charges.list, {"payment_intent": payment}))

@@ -20,8 +20,9 @@ def ann(at_simulated_stripe):
 
 def make_by_hand(user, plan):
     """What somebody does in Stripe's dashboard."""
-    items = [{"price": price(plan).stripe_price_id}]
-    return sdk.api().subscriptions.create({"customer": user.customer.stripe_id, "items": items})
+    wanted = {"customer": user.customer.stripe_id, "items": [{"price": price(plan).stripe_price_id}]}
+    (card,) = sdk.api().payment_methods.list({"customer": user.customer.stripe_id}).data
+    return sdk.api().subscriptions.create({**wanted, "default_payment_method": card.id})
 
 
 def test_of_two_tabs_that_ask_for_a_payment_page_in_one_moment_one_gets_a_page_to_pay_on(ann, at_simulated_stripe):

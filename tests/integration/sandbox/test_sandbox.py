@@ -224,12 +224,16 @@ def test_lists_are_paged_newest_first(api):
     assert listed == made[::-1]
 
 
-def test_the_portal_replaces_the_card_and_cancels(api, price):
+def test_the_portal_replaces_the_customers_card_and_cancels(api, price):
     subscription = subscribed(api, price)
     url = api.billing_portal.sessions.create({"customer": subscription.customer}).url
     assert "Plus" in httpx.get(url).text
     new = {"action": "card", "number": "5555555555554444", "expiry": "01 / 35"}
     assert httpx.post(url, data=new).status_code == 303
+    default = api.customers.retrieve(subscription.customer).invoice_settings.default_payment_method
+    assert api.payment_methods.retrieve(default).card.brand == "mastercard"
+    assert api.subscriptions.retrieve(subscription.id).default_payment_method != default, "it keeps a card of its own"
+    api.subscriptions.update(subscription.id, {"default_payment_method": ""})
     assert "mastercard" in httpx.get(url).text
     httpx.post(url, data={"action": "cancel", "subscription": subscription.id})
     assert api.subscriptions.retrieve(subscription.id).cancel_at_period_end

@@ -55,6 +55,7 @@ def answers(api: Any, stripe_url: str) -> dict[str, Any]:
     keep(api.billing_portal.sessions.create({"customer": customer.id}))
     keep(api.test_helpers.test_clocks.create({"frozen_time": 1}))
     keep(api.events.list({"limit": 1}).data[0])
+    api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": intent.payment_method}})
     _discounted(api, keep, customer, price)
     _invoiced_by_hand(api, keep, customer)
     _metered(api, keep, customer, product)
