@@ -120,13 +120,14 @@ def portal(*, user: User, wish_id: uuid.UUID, flow: str, now: datetime, language
     """
     customer = ensure_customer(user, language=language, now=now)
     for subscription in customer.subscriptions.open():
-        commands.run(
-            kind="hand_card_to_customer",
-            key=f"card:{subscription.pk}:{wish_id}",
-            user=user,
-            parameters={"subscription": subscription.pk},
-            now=now,
-        )
+        with suppress(commands.CommandRefused):  # Stripe does not have it any more: there is still a page to open
+            commands.run(
+                kind="hand_card_to_customer",
+                key=f"card:{subscription.pk}:{wish_id}",
+                user=user,
+                parameters={"pays_for": subscription.pk},
+                now=now,
+            )
     session: dict[str, Any] = {
         "customer": customer.stripe_id,
         "return_url": settings.SITE_URL + reverse("plans"),

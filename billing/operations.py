@@ -54,8 +54,9 @@ def _find_checkout(values: Values, command_id: str) -> Values | None:
 
 
 def _hand_card_to_customer(values: Values, _key: str) -> Values:
-    stripe.hand_card_to_customer(values["subscription"])
-    return {"id": values["subscription"]}
+    """Of `pays_for`: it is no wish about the `subscription`, which would take the place of one that waits."""
+    stripe.hand_card_to_customer(values["pays_for"])
+    return {"id": values["pays_for"]}
 
 
 def _create_portal(values: Values, key: str) -> Values:

@@ -109,11 +109,11 @@ def accept(*, user: User, token: str, now: datetime) -> Team:
             raise TeamProblem("member")
         if present:
             present.team.delete()
-        free = (count := seats_of(team, now=now)).paid - count.taken
-        if free <= 0:
+        count = seats_of(team, now=now)
+        if count.taken >= count.paid:
             raise TeamProblem("no_seat")
         membership = TeamMembership.objects.create(team=team, user=user, joined_at=now)
-        seats.take(team, membership, free=free, now=now)
+        seats.take(team, membership, free=count.paid - count.taken, now=now)
         invitation.accepted_at = now
         invitation.save(update_fields=["accepted_at"])
         entitlements.record_change(user, cause=f"seat in team {team.pk}", now=now)
