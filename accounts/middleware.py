@@ -5,16 +5,27 @@ from contextlib import suppress
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib import messages
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
 from accounts import sessions
 from accounts.models import User
+from accounts.session_store import person_of
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class PersonMiddleware(AuthenticationMiddleware):
+    """Django's, where the person mostly comes with the session."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        request.user = SimpleLazyObject(lambda: person_of(request))  # type: ignore[assignment]
 
 
 class PrivateAnswersMiddleware:

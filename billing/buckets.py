@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from billing import prepared
+from accounts import prepared
 from billing.models import Reservation, UsageBucket
 
 Kind = UsageBucket.Kind

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import transaction
 from django.db.models import Q
 
+from accounts import prepared
 from accounts.models import User
-from billing import prepared
 from billing.models import EntitlementChange, Invoice, Plan, Subscription, TeamMembership
 from billing.models.plans import FREE
 
@@ -94,10 +94,8 @@ def record_changes_by_time(*, now: datetime) -> int:
 
 
 # Asked for every message, so it is one cheap statement, which is all there is to do for people without a subscription.
-# It names its columns: a prepared statement cannot give more of them once a table is altered under it.
-_PLAN_FIELDS = [field.attname for field in Plan._meta.concrete_fields]
 _FREE_PLAN_AND_SUBSCRIPTIONS = f"""
-SELECT {", ".join(f"plan.{field.column}" for field in Plan._meta.concrete_fields)}, ARRAY(
+SELECT {prepared.columns(Plan, of="plan")}, ARRAY(
   SELECT subscription.stripe_id FROM billing_customer customer
   JOIN billing_subscription subscription ON subscription.customer_id = customer.id
   WHERE customer.user_id = %(user)s
@@ -115,7 +113,7 @@ FROM billing_plan plan WHERE plan.key = %(free)s
 def _free_plan_and_subscriptions(user: User) -> tuple[Plan, list[str]]:
     """The Free plan, and the ids of all subscriptions that the person or the person's team ever had."""
     ((*plan, subscription_ids),) = prepared.fetch(_FREE_PLAN_AND_SUBSCRIPTIONS, {"user": user.pk, "free": FREE})
-    return Plan.from_db(DEFAULT_DB_ALIAS, _PLAN_FIELDS, plan), subscription_ids
+    return prepared.made(Plan, plan), subscription_ids
 
 
 def _usable(ids: list[str], user: User) -> list[Subscription]:

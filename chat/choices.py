@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
+from accounts import prepared
 from accounts.models import User
 from billing.entitlements import Entitlement
 from chat import offer
@@ -50,7 +52,7 @@ def reply_fields(conversation: Conversation, user: User, entitlement: Entitlemen
     sampling = dict(settings.CHAT_SAMPLING)
     if conversation.temperature is not None:
         sampling["temperature"] = conversation.temperature
-    own = Instructions.objects.filter(user=user).first()
+    own = _instructions_of(user.pk)
     return {
         "model": model,
         "system_prompt": system_prompt(own),
@@ -66,7 +68,16 @@ def _asks_first(conversation: Conversation, own: Instructions | None) -> bool:
 
 def asks_first(conversation: Conversation) -> bool:
     """Whether a reply in the conversation may be a question when the request is unclear."""
-    return _asks_first(conversation, Instructions.objects.filter(user=conversation.user_id).first())
+    return _asks_first(conversation, _instructions_of(conversation.user_id))
+
+
+_INSTRUCTIONS = f"""
+SELECT {prepared.columns(Instructions, of="own")} FROM chat_instructions own WHERE own.user_id = %(user)s
+"""  # noqa: S608 - of our own columns
+
+
+def _instructions_of(user_id: uuid.UUID) -> Instructions | None:
+    return next((prepared.made(Instructions, row) for row in prepared.fetch(_INSTRUCTIONS, {"user": user_id})), None)
 
 
 def ask_first(conversation: Conversation) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from accounts import prepared
 from billing import quota
 from chat import background, certainty, clarifying, inference, prompt, sending, streams, telling, titles
 from chat.consistency import measuring
@@ -65,7 +66,7 @@ def _end(draft: Draft, outcome: Outcome) -> None:
 # One statement: it takes the reply if it waits, or if whoever had it let the lease run out, unless the reply above it
 # is still being written (a message may be sent meanwhile; it waits for its turn). Its commit does not wait for the
 # disk: a claim that a crash of the database forgets is a reply that waits again.
-_CLAIM = """
+_CLAIM = f"""
 UPDATE chat_reply AS reply
 SET state = 'running', attempts = attempts + 1, started_at = COALESCE(started_at, %(now)s), lease_until = %(lease)s
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed,
@@ -76,14 +77,14 @@ WHERE reply.message_id = %(reply)s AND answer.id = reply.message_id
     SELECT FROM chat_reply AS above
     WHERE above.message_id = question.parent_id AND above.state IN ('queued', 'running')
   )
-RETURNING reply.*
-"""
+RETURNING {prepared.columns(Reply, of="reply")}
+"""  # noqa: S608 - of our own columns
 
 
 def _claim(reply_id: uuid.UUID, *, now: datetime) -> Draft | None:
     """Take the reply; None when it is finished, not yet its turn, or somebody else's."""
-    rows = Reply.objects.raw(_CLAIM, {"reply": reply_id, "now": now, "lease": now + _lease()})
-    return next((_draft(reply) for reply in rows), None)
+    rows = prepared.fetch(_CLAIM, {"reply": reply_id, "now": now, "lease": now + _lease()})
+    return next((_draft(prepared.made(Reply, row)) for row in rows), None)
 
 
 def _draft(reply: Reply) -> Draft:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts import consent
+from accounts import consent, prepared
 from accounts.models import ApiKey, User
 from billing import quota
 from billing.entitlements import Entitlement, entitlement_of
@@ -75,7 +75,7 @@ def start_conversation(
     conversation.current_leaf_id = answer.id
     try:
         with transaction.atomic():
-            conversation.save(force_insert=True)
+            prepared.insert(conversation)
             if with_smaller_model:
                 choices.take_smaller_model(conversation)
             if document_ids:
@@ -354,7 +354,7 @@ def _append(
     """
     answer = messages[-1]
     assert answer.parent is not None  # noqa: S101 - the database refuses an answer without a question
-    Message.objects.bulk_create(messages)
+    prepared.insert(*messages)
     entitlement = entitlement_of(user, now=now)
     grant = quota.reserve(
         user=user,
@@ -378,7 +378,7 @@ def _append(
         **_made_with(user, answer.conversation, entitlement, continues),
     )
     ahead.begin(reply, above)
-    reply.save(force_insert=True)
+    prepared.insert(reply)
     if answer.parent in messages:
         reply_queued.send(sender=Reply, reply=reply, now=now)
     if shown_in:

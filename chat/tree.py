@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.db import connection, models, transaction
 
+from accounts import prepared
 from chat.models import Conversation, Document, Message, Reply
 from chat.signals import messages_erased
 
@@ -127,9 +128,7 @@ class Above:
 
 def above(message_id: uuid.UUID) -> Above:
     """Read in one statement: somebody waits for the first word."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ABOVE, {"message": message_id, "ready": Document.State.READY})
-        texts, document_ids = cursor.fetchone()
+    ((texts, document_ids),) = prepared.fetch(_ABOVE, {"message": message_id, "ready": Document.State.READY})
     return Above([(role, text) for role, text in texts], document_ids)
 
 

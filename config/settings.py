@@ -105,7 +105,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.PersonMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -145,7 +145,7 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **_database.get("OPTIONS", {}),  # sslmode and the like, or the folder of a Unix socket as host
-            "prepare_threshold": 5 if env.bool("DATABASE_PREPARES", default=True) else None,  # see billing.prepared
+            "prepare_threshold": 5 if env.bool("DATABASE_PREPARES", default=True) else None,  # see accounts.prepared
             "pool": {
                 "min_size": 2,
                 "max_size": env.int("DATABASE_POOL_SIZE", default=20),
@@ -244,6 +244,7 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 USERSESSIONS_TRACK_ACTIVITY = False  # a write and a commit in every request: a third of the time to the first token
 # Whether the rights of staff sleep until they have an authenticator app or a passkey.
 STAFF_SECOND_STEP = env.bool("STAFF_SECOND_STEP", default=HTTPS)
+SESSION_ENGINE = "accounts.session_store"
 # A session ends so long after signing in, whatever happens; sooner when nothing is asked for in it (accounts.sessions).
 SESSION_COOKIE_AGE = env.int("SESSION_DAYS", default=14) * 86_400
 SESSION_IDLE_HOURS = env.int("SESSION_IDLE_HOURS", default=168)
