@@ -10,8 +10,9 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import person_leaving
-        from config import checks, desk, mail  # noqa: F401 - registers the checks
+        from config import checks, desk, mail, pool  # noqa: F401 - registers the checks
 
+        pool.look_before_asking()
         person_leaving.connect(desk.forget_entries, dispatch_uid="config.desk")
         person_leaving.connect(mail.forget_letters, dispatch_uid="config")
 

@@ -24,6 +24,8 @@ from inference.steps import StepLimits
 
 logger = logging.getLogger(__name__)
 Deliver = Callable[[list[tuple[Generation, Delta]]], None]
+FIRST_WORD_SECONDS = 0.002
+"""About what a word takes from here to the browser, through the worker, Valkey and the web."""
 LONGEST_NAP = 0.25
 """While only a queue that nothing fits into is left, deadlines are looked at this often."""
 
@@ -172,6 +174,10 @@ class Engine:
             scheduler.begin()
             self._take_commands(scheduler, may_wait=not has_worked)
             has_worked = scheduler.step()
+            if scheduler.has_only_begun:
+                # A step takes all cores: they are left to those who carry the first word to its reader, who does not
+                # miss the second one for so long.
+                time.sleep(FIRST_WORD_SECONDS)
             if self.phase is Phase.DRAINING and scheduler.is_idle and self._commands.empty():
                 self._stop(scheduler)
                 return

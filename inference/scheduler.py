@@ -81,6 +81,12 @@ class Scheduler:
     def is_idle(self) -> bool:
         return not self.running and not len(self.queue)
 
+    @property
+    def has_only_begun(self) -> bool:
+        """Whether all there is to do is one reply whose first token has just been told, by a model on the processor."""
+        is_alone = len(self.running) == 1 and not len(self.queue) and not self._drawing
+        return is_alone and self.running[0].produced == 1
+
     def add(self, generation: Generation) -> None:
         """Queue a generation. It is told its place at the next step."""
         self.queue.add(generation)

@@ -121,7 +121,7 @@ def test_who_leaves_before_a_whole_answer_is_charged_nothing(key: tuple[ApiKey, 
         httpx.post(
             f"{stack.url}/v1/chat/completions",
             headers={"Authorization": f"Bearer {key[1]}"},
-            json={"model": MODEL, "messages": [{"role": "user", "content": LONG}], "max_tokens": 500},
+            json={"model": MODEL, "messages": [{"role": "user", "content": LONG}], "max_tokens": 500, "n": 4},
             timeout=0.7,
         )
     assert settled().state == Reservation.State.RELEASED

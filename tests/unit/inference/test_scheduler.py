@@ -164,3 +164,24 @@ def test_the_tokens_in_the_cache_are_counted_when_somebody_looks_and_gone_with_t
     del bench
     gc.collect()
     assert metrics.registry.get_sample_value("inference_cache_tokens", {"model": "test"}) == 0
+
+
+def test_the_first_token_of_a_reply_that_is_alone_is_told_apart() -> None:
+    bench = Bench()
+    bench.add(order([1, 2, 3], max_tokens=20))
+    begun = []
+    while not bench.scheduler.is_idle:
+        bench.step()
+        begun.append(bench.scheduler.has_only_begun)
+    assert begun[0] is True
+    assert not any(begun[1:])
+
+
+def test_nobody_waits_for_the_first_word_of_another() -> None:
+    bench = Bench()
+    for start in (1, 11):
+        bench.add(order([start, 2, 3], max_tokens=20))
+    while len(bench.scheduler.running) != 1:
+        bench.step()
+        assert not bench.scheduler.has_only_begun
+    assert len(bench.said(bench.scheduler.running[0])) > 1

@@ -1,0 +1,63 @@
+"""A pooled connection is looked at before the server is asked, and one that the server closed is never handed out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from config import pool
+
+
+@pytest.fixture
+def connections() -> Iterator[ConnectionPool]:
+    address = os.environ["DATABASE_URL"]
+    with ConnectionPool(address, min_size=1, max_size=1, check=ConnectionPool.check_connection) as opened:
+        yield opened
+
+
+def backend(connections: ConnectionPool) -> int:
+    with connections.connection() as connection:
+        return connection.info.backend_pid
+
+
+def test_every_pool_of_django_checks_in_this_way() -> None:
+    assert ConnectionPool.check_connection is pool.check
+
+
+def test_a_connection_that_stands_is_handed_out_without_asking(
+    connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = backend(connections)
+    asked: list[object] = []
+    monkeypatch.setattr(pool, "_ask_the_server", asked.append)
+    assert backend(connections) == first
+    assert not asked
+
+
+def test_one_that_the_server_closed_is_replaced(connections: ConnectionPool) -> None:
+    first = backend(connections)
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        assert other.execute("SELECT pg_terminate_backend(%s, 5000)", [first]).fetchone() == (True,)
+    second = backend(connections)
+    assert second != first
+
+
+def test_one_that_has_something_to_say_is_asked_and_kept(connections: ConnectionPool) -> None:
+    with connections.connection() as connection:
+        connection.autocommit = True
+        connection.execute("LISTEN news")
+        first = connection.info.backend_pid
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        other.execute("NOTIFY news")
+    assert backend(connections) == first
+
+
+def test_one_that_is_closed_here_is_refused() -> None:
+    connection = psycopg.connect(os.environ["DATABASE_URL"])
+    connection.close()
+    with pytest.raises(psycopg.OperationalError):
+        pool.check(connection)
