@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connection
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Model
+from django.db.models import NOT_PROVIDED, AutoField, Field, Model
 from psycopg.types.numeric import Int8
 
 Row = TypeVar("Row", bound=Model)
@@ -29,6 +29,18 @@ def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
     The setting `prepare_threshold` says whether anything is prepared: a pooler between may not be able to.
     """
+    try:
+        return _fetch(statement, values)
+    except NotSupportedError:
+        # A migration gave a column another type, which the plan that this connection keeps does not know. With a
+        # rollback psycopg forgets all plans: that of a transaction is its caller's.
+        if connection.in_atomic_block:
+            raise
+        connection.connection.execute("ROLLBACK")
+        return _fetch(statement, values)
+
+
+def _fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         _prepare(cursor)
         cursor.execute(statement, {name: _sized(value) for name, value in values.items()})
@@ -37,7 +49,10 @@ def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def insert(*rows: Model) -> None:
-    """Store new rows of one model, their values as they are: no field makes its own, and no signal is sent."""
+    """Store new rows of one model, their values as they are; no signal is sent.
+
+    Raises `TypeError` for a model of which a field or the database makes values while they are stored.
+    """
     fields = rows[0]._meta.concrete_fields
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
     with connection.cursor() as cursor:
@@ -70,10 +85,20 @@ def _prepare(cursor: CursorWrapper) -> None:
 
 @lru_cache(maxsize=64)
 def _insertion(model: type[Model], count: int) -> str:
-    names = [field.column for field in model._meta.concrete_fields]
-    row = f"({', '.join(['%s'] * len(names))})"
-    values = ", ".join([row] * count)
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES {values}"  # noqa: S608 - our own names
+    fields = model._meta.concrete_fields
+    if odd := [field.name for field in fields if _makes_its_own(field)]:
+        raise TypeError(f"{model.__name__} has fields that are stored otherwise than they are: {', '.join(odd)}")
+    names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    values = ", ".join([f"({', '.join(['%s'] * len(fields))})"] * count)
+    return f"INSERT INTO {model._meta.db_table} ({names}) VALUES {values}"  # noqa: S608 - our own names
+
+
+def _makes_its_own(field: Field[Any, Any]) -> bool:
+    """Whether the field or the database makes a value while it is stored."""
+    is_by_field = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+    has_default = getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED
+    is_by_database = has_default or field.generated or isinstance(field, AutoField)
+    return bool(is_by_field or is_by_database)
 
 
 @lru_cache(maxsize=64)

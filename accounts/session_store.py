@@ -16,6 +16,8 @@ from django.utils.crypto import constant_time_compare
 from accounts import prepared
 from accounts.models import User
 
+# Lets in whoever is active, and asks nothing else: what is said here of a person holds for it alone.
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 _COLUMNS = len(Session._meta.concrete_fields)
 _STATEMENT = f"""
 SELECT {prepared.columns(Session, of="session")}, {prepared.columns(User, of="person")} FROM django_session session
@@ -50,7 +52,8 @@ def person_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
         person is not None
         and claimed == str(person.pk)
         and person.is_active
-        and session.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+        and session.get(BACKEND_SESSION_KEY) == BACKEND
+        and BACKEND in settings.AUTHENTICATION_BACKENDS
         and constant_time_compare(session.get(HASH_SESSION_KEY, ""), person.get_session_auth_hash())
     ):
         return person

@@ -1,4 +1,4 @@
-"""Whether a pooled connection still stands: the system is asked, and the server only where it says that something came.
+"""Whether a pooled connection still stands: the system is asked, and the server only where that may not know.
 
 Nothing comes on an idle connection until the server closes it. Asking the server each time, as psycopg's pool does,
 takes a tenth of the time that a message needs to the model.
@@ -7,12 +7,17 @@ takes a tenth of the time that a message needs to the model.
 from __future__ import annotations
 
 import select
+import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+# A server that lost its power, or a firewall that forgot the connection, does not tell: after so long it is asked.
+TRUSTED_SECONDS = 30.0
 _ask_the_server = ConnectionPool.check_connection
+_last_handed_out: WeakKeyDictionary[Connection[Any], float] = WeakKeyDictionary()
 
 
 def look_before_asking() -> None:
@@ -22,8 +27,11 @@ def look_before_asking() -> None:
 
 def check(connection: Connection[Any]) -> None:
     """Raises `psycopg.OperationalError` when the connection is closed, at this end or at the other."""
-    if connection.closed or _has_news(connection):
+    now = time.monotonic()
+    is_fresh = now - _last_handed_out.get(connection, -TRUSTED_SECONDS) < TRUSTED_SECONDS
+    if not is_fresh or connection.closed or _has_news(connection):
         _ask_the_server(connection)
+    _last_handed_out[connection] = now
 
 
 def _has_news(connection: Connection[Any]) -> bool:

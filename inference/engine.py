@@ -172,25 +172,20 @@ class Engine:
         has_worked = True
         while True:
             scheduler.begin()
-            self._take_commands(scheduler, may_wait=not has_worked)
+            self._take_commands(scheduler, seconds=_patience(scheduler, has_worked=has_worked))
             has_worked = scheduler.step()
-            if scheduler.has_only_begun:
-                # A step takes all cores: they are left to those who carry the first word to its reader, who does not
-                # miss the second one for so long.
-                time.sleep(FIRST_WORD_SECONDS)
             if self.phase is Phase.DRAINING and scheduler.is_idle and self._commands.empty():
                 self._stop(scheduler)
                 return
 
-    def _take_commands(self, scheduler: Scheduler, *, may_wait: bool) -> None:
-        """Move new orders into the scheduler; with nothing to do, sleep until there is one."""
-        timeout = None if scheduler.is_idle else LONGEST_NAP
+    def _take_commands(self, scheduler: Scheduler, *, seconds: float | None) -> None:
+        """Move new orders into the scheduler; without any, wait so long for one, for ever with None."""
         while True:
             try:
-                command = self._commands.get(block=may_wait, timeout=timeout)
+                command = self._commands.get(block=seconds != 0, timeout=seconds or None)
             except queue.Empty:
                 return
-            may_wait = False
+            seconds = 0
             if command is not None:
                 scheduler.add(command)
 
@@ -206,9 +201,20 @@ class Engine:
         self.settled.set()
         logger.error("engine failed", extra={"model": self.name, "reason": message})
         if self._scheduler is not None:
-            self._take_commands(self._scheduler, may_wait=False)
+            self._take_commands(self._scheduler, seconds=0)
             self._scheduler.fail_all("engine_failed")
         self._on_failure()
+
+
+def _patience(scheduler: Scheduler, *, has_worked: bool) -> float | None:
+    """For how many seconds the engine does nothing unless an order comes; None: until one does.
+
+    A step takes all cores. After the first word of a reply that is alone they are left to those who carry it to its
+    reader, who does not miss the second one for so long.
+    """
+    if has_worked:
+        return FIRST_WORD_SECONDS if scheduler.has_only_begun else 0
+    return None if scheduler.is_idle else LONGEST_NAP
 
 
 def choices(order: Order, n: int) -> list[Order]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import psycopg
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, NotSupportedError, connection, transaction
 from django.forms.models import model_to_dict
+from psycopg.conninfo import make_conninfo
 
 from accounts import prepared
 from accounts.models import User
+from billing.models import EntitlementChange
 from chat.models import Conversation, Message, Reply
 from tests import factories
 
@@ -59,3 +65,40 @@ def test_many_kinds_of_rows_go_through_the_same_statement() -> None:
         settings = {"temperature": 0.5 if number % 2 else None, "reply_tokens": 5 * number or None}
         prepared.insert(Conversation(user=user, title=f"{number}", **settings))
     assert User.objects.get(pk=user.pk).conversations.count() == 12
+
+
+def test_what_a_field_or_the_database_makes_is_not_left_out_unseen() -> None:
+    with pytest.raises(TypeError, match=r"EntitlementChange.*: id$"):
+        prepared.insert(EntitlementChange(user=factories.UserFactory(), to_plan="plus"))
+
+
+PEOPLE = f"SELECT {prepared.columns(User, of='person')} FROM accounts_user person WHERE email = %(email)s"
+
+
+def widen(characters: int) -> None:
+    # Another connection than ours: psycopg forgets its plans where it alters a table itself.
+    address = make_conninfo(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"])
+    with psycopg.connect(address) as migrating:
+        migrating.execute(f"ALTER TABLE accounts_user ALTER email TYPE varchar({characters})")
+
+
+@pytest.fixture
+def migrated(transactional_db: None) -> Iterator[User]:
+    """A person whose column has another type than when this connection's plan was made."""
+    user = factories.UserFactory()
+    assert prepared.fetch(PEOPLE, {"email": user.email})
+    widen(300)
+    yield user
+    widen(254)
+
+
+def test_a_migration_that_changes_a_type_stops_nobody(migrated: User) -> None:
+    ((row),) = prepared.fetch(PEOPLE, {"email": migrated.email})
+    assert prepared.made(User, row) == migrated
+
+
+def test_a_transaction_that_it_stops_works_when_it_is_tried_again(migrated: User) -> None:
+    with pytest.raises(NotSupportedError), transaction.atomic():
+        prepared.fetch(PEOPLE, {"email": migrated.email})
+    with transaction.atomic():
+        assert prepared.fetch(PEOPLE, {"email": migrated.email})

@@ -38,6 +38,15 @@ def test_a_connection_that_stands_is_handed_out_without_asking(
     assert not asked
 
 
+def test_one_that_lay_idle_for_long_is_asked(connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend(connections)
+    asked: list[object] = []
+    monkeypatch.setattr(pool, "_ask_the_server", asked.append)
+    monkeypatch.setattr(pool, "TRUSTED_SECONDS", 0.0)
+    backend(connections)
+    assert len(asked) == 1
+
+
 def test_one_that_the_server_closed_is_replaced(connections: ConnectionPool) -> None:
     first = backend(connections)
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:

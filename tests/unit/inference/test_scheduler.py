@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference import engine
 from inference.generation import Order, State
 from tests.unit.inference.scheduler_bench import (
     GREEDY,
@@ -166,22 +167,23 @@ def test_the_tokens_in_the_cache_are_counted_when_somebody_looks_and_gone_with_t
     assert metrics.registry.get_sample_value("inference_cache_tokens", {"model": "test"}) == 0
 
 
-def test_the_first_token_of_a_reply_that_is_alone_is_told_apart() -> None:
+def patience(bench: Bench) -> float | None:
+    has_worked = bench.scheduler.step()
+    bench.now += 0.1
+    return engine._patience(bench.scheduler, has_worked=has_worked)
+
+
+def test_the_first_word_of_a_reply_that_is_alone_has_the_cores_for_a_moment() -> None:
     bench = Bench()
-    bench.add(order([1, 2, 3], max_tokens=20))
-    begun = []
-    while not bench.scheduler.is_idle:
-        bench.step()
-        begun.append(bench.scheduler.has_only_begun)
-    assert begun[0] is True
-    assert not any(begun[1:])
+    bench.add(order([1, 2, 3], max_tokens=5))
+    waits = [patience(bench) for _step in range(6)]
+    assert waits == [engine.FIRST_WORD_SECONDS, 0, 0, 0, 0, None]
 
 
 def test_nobody_waits_for_the_first_word_of_another() -> None:
     bench = Bench()
     for start in (1, 11):
-        bench.add(order([start, 2, 3], max_tokens=20))
-    while len(bench.scheduler.running) != 1:
-        bench.step()
-        assert not bench.scheduler.has_only_begun
-    assert len(bench.said(bench.scheduler.running[0])) > 1
+        bench.add(order([start, 2, 3], max_tokens=5))
+    waits = [patience(bench) for _step in range(8)]
+    assert engine.FIRST_WORD_SECONDS not in waits
+    assert waits[-1] is None
