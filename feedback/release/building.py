@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from feedback.release import candidates, choice, erasing, measures, reading, rewriting, sealing, shards, tables, trees
+from feedback.release import candidates, choice, erasing, measures, reading, rewriting, sealing, shards, trees
 from feedback.release.models import Release, ReleaseChunk, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
@@ -174,8 +174,7 @@ def _files(step: Step) -> Commit:
         lines = (trees.line(*tree) for tree in reading.trees(span))
         written = [shards.write_lines(step.release.folder, shard, lines, step.beat)]
     else:
-        pieces = (tables.nested(chunk.config, piece) for piece in reading.pieces(span))
-        written = shards.write(step.release.folder, shard, pieces, step.beat)
+        written = shards.write(step.release.folder, shard, reading.pieces(span), step.beat)
     chunk.files, chunk.rows = [file.as_json() for file in written], written[0].rows
     return lambda: chunk.save(update_fields=["files", "rows"])
 

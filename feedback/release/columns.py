@@ -114,7 +114,7 @@ def _told_apart(particulars: pa.Array) -> pa.RecordBatch:
     """Many rows say the same of themselves: each different text is read once."""
     alike = particulars.dictionary_encode()
     different = _parts(tuple(alike.dictionary.to_pylist()))
-    return pa.RecordBatch.from_arrays([one.take(alike.indices) for one in different.columns], schema=_PARTICULARS)
+    return different.take(alike.indices)
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,9 @@
 """Read the rows of one file from the database as Arrow, in pieces of a fixed number of rows.
 
 PostgreSQL hands out columns, not rows: of some hundred rows at a time all texts of a column as one, and how long each
-is. `columns` makes Arrow of them without touching one by one. They are read on a connection of their own, in a thread,
-and made columns in another; inside a transaction, whose rows no other connection sees, on that of the transaction.
+is. `columns` makes Arrow of them without touching one by one. All this is done by one thread, on a connection of its
+own, while another packs what came before: more threads would only wait for each other's Python. Inside a transaction,
+whose rows no other connection sees, it is done on that of the transaction.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from typing import Any, TypeVar
 import psycopg
 import pyarrow as pa
 from django.db import connection, transaction
-from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
 
-from feedback.release import columns
+from feedback.release import columns, tables
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
-# What is held at once, four times: about 3 MB of rows of the usual size, and of large ones no more than needs be.
-ROWS_AT_ONCE = 2_048
+# What is held at once, twice: about 6 MB of rows of the usual size, and of large ones no more than needs be. The first
+# pieces are smaller, since until the first one is there nothing is packed.
+ROWS_AT_ONCE = 4_096
+ROWS_AT_FIRST = 1_024
 BYTES_AT_ONCE = 64 * 1024 * 1024
 TREES_AT_ONCE = 200
-CONNECT_SECONDS = 10
 
 T = TypeVar("T")
 
@@ -97,37 +99,39 @@ def trees(span: Span) -> Iterator[tuple[str, list[str], str]]:
             yield from found
 
 
-def pieces(span: Span) -> Iterator[pa.RecordBatch]:
-    """The rows in order, in the columns of `tables.FLAT`: `ROWS_AT_ONCE` at a time, fewer of large rows and at the end.
+def pieces(span: Span) -> Iterator[pa.Table]:
+    """The rows in order, in the shape of the span's config: up to `ROWS_AT_ONCE` at a time, fewer of large rows, at the
+    start and at the end. Where they are cut depends on the rows alone.
 
     Raises `columns.RowsMissingError` when the words of some are gone.
     """
     if connection.in_atomic_block:
-        return _flat(_together(_groups(span, connection.connection)))
-    # One piece is read while columns are made of the one before it, and the one before that is written.
-    connection.ensure_connection()
-    return _ahead(_flat(_ahead(_together(_on_its_own(span, connection.connection.info)))))
+        return _tables(span, _groups(span, connection.connection))
+    connection.ensure_connection()  # which opens the pool
+    return _ahead(_tables(span, _on_its_own(span, connection.pool)))  # type: ignore[attr-defined] # PostgreSQL's alone
 
 
-def _flat(sent: Generator[columns.Sent, None, None]) -> Generator[pa.RecordBatch, None, None]:
-    with closing(sent):
-        for rows in sent:
-            yield columns.flat(rows)
+def _tables(span: Span, groups: Generator[columns.Sent, None, None]) -> Generator[pa.Table, None, None]:
+    with closing(groups):
+        for sent in _together(groups):
+            yield tables.nested(span.config, columns.flat(sent))
 
 
-def _together(groups: Iterable[columns.Sent]) -> Generator[columns.Sent, None, None]:
-    """Groups put together. A row group is made of each piece, so that where it ends depends on the rows alone."""
+def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:
     waiting: list[columns.Sent] = []
+    most = ROWS_AT_FIRST
     for group in groups:
         waiting.append(group)
-        if len(waiting) * ROWS_OF_GROUP >= ROWS_AT_ONCE or sum(one.bytes for one in waiting) >= BYTES_AT_ONCE:
-            yield columns.together(waiting)
-            waiting = []
+        if len(waiting) * ROWS_OF_GROUP >= most or sum(one.bytes for one in waiting) >= BYTES_AT_ONCE:
+            # Not held twice while the columns are made.
+            together, waiting = columns.together(waiting), []
+            most = min(2 * most, ROWS_AT_ONCE)
+            yield together
     if waiting:
         yield columns.together(waiting)
 
 
-def _ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:
+def _ahead(source: Generator[T, None, None]) -> Iterator[T]:
     """The same, made by a thread that is one piece ahead."""
     with ThreadPoolExecutor(1) as reader:
         try:
@@ -136,20 +140,17 @@ def _ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:
                 coming = reader.submit(next, source, None)
                 yield piece
         finally:
-            # Whoever stops early leaves a piece under way; the connection is closed where it was opened.
+            # Whoever stops early leaves a piece under way; the connection is given back where it was taken.
             reader.submit(source.close)
 
 
-def _on_its_own(span: Span, like: psycopg.ConnectionInfo) -> Iterator[columns.Sent]:
-    with psycopg.connect(make_conninfo(**_parameters(like)), connect_timeout=CONNECT_SECONDS) as database:
+def _on_its_own(span: Span, pool: ConnectionPool[Any]) -> Generator[columns.Sent, None, None]:
+    # One of the pool has been used before: a new one would map the server's memory anew, page by page.
+    with pool.connection() as database:
         yield from _groups(span, database)
 
 
-def _parameters(like: psycopg.ConnectionInfo) -> dict[str, Any]:
-    return {**like.get_parameters(), **({"password": like.password} if like.password else {})}
-
-
-def _groups(span: Span, database: psycopg.Connection[Any]) -> Iterator[columns.Sent]:
+def _groups(span: Span, database: psycopg.Connection[Any]) -> Generator[columns.Sent, None, None]:
     starts = iter(range(span.first, span.end, ROWS_OF_GROUP))
     with database.cursor() as cursor, cursor.copy(f"COPY ({span.statement}) TO STDOUT (FORMAT BINARY)") as copy:
         for start, *sent in columns.fields(copy):

@@ -18,6 +18,8 @@ from feedback.release.reading import ROWS_AT_ONCE
 
 TREES = "trees"
 LINES_PER_BEAT = 1_000
+# More than a row group of the usual size takes when packed.
+HELD_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table]
 
 def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) -> Iterable[pa.Table]:
     """Write each table as a row group and hand it on."""
-    file = pa.PythonFile(sink, mode="w")
+    # Packing touches no Python until a row group is whole: each page would wait for whoever runs some meanwhile.
+    file = pa.BufferedOutputStream(pa.PythonFile(sink, mode="w"), HELD_BYTES)
     with pq.ParquetWriter(
         file,
         tables.schema(config),
@@ -107,11 +110,14 @@ def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) 
         compression_level=1,
         use_dictionary=tables.DICTIONARIES,
         write_statistics=["id"],
+        write_batch_size=ROWS_AT_ONCE,
         store_schema=True,
     ) as writer:
         for table in tables_in_order:
-            writer.write_table(table, row_group_size=ROWS_AT_ONCE)
+            writer.write_table(table)
+            file.flush()
             yield table
+    file.flush()
 
 
 def write_lines(folder: str, shard: Shard, lines: Iterable[str], beat: Callable[[], None]) -> File:

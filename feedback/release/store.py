@@ -7,10 +7,9 @@ import hashlib
 import tempfile
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import fsspec
 from django.conf import settings
@@ -22,60 +21,29 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished-"
 # What a bucket's file holds back until it sends a part; by itself it would be 50 MB for each of the files open at once.
 PART_BYTES = 8 * 1024 * 1024
-# What a sink collects before its thread writes it.
-HELD_BYTES = 512 * 1024
 
 
 class Sink:
-    """A file being written: counts and hashes what goes through it, some of it at a time in a thread of its own.
-
-    What was given to `write` must not change afterwards. Leave the context before asking for `sha256`.
-    """
+    """A file being written: counts and hashes what goes through it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hash = hashlib.sha256()
-        self._held: list[memoryview] = []
-        self._held_bytes = 0
-        self._writer = ThreadPoolExecutor(1)
-        self._under_way: Future[None] | None = None
         self.bytes = 0
         self.closed = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, *_error: object) -> None:
-        with self._writer:
-            if kind is None:
-                self._wait()
-                self._put(self._held)
-
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        self._held.append(view)
-        self._held_bytes += len(view)
+        self._file.write(view)
+        self._hash.update(view)
         self.bytes += len(view)
-        if self._held_bytes >= HELD_BYTES:
-            self._wait()
-            self._under_way = self._writer.submit(self._put, self._held)
-            self._held, self._held_bytes = [], 0
         return len(view)
-
-    def _wait(self) -> None:
-        if self._under_way:
-            self._under_way.result()
-
-    def _put(self, views: list[memoryview]) -> None:
-        for view in views:
-            self._file.write(view)
-            self._hash.update(view)
 
     def tell(self) -> int:
         return self.bytes
 
     def flush(self) -> None:
-        """What is held back is written at the end."""
+        """What the file holds back is written at the end."""
 
     def close(self) -> None:
         self.closed = True
@@ -129,8 +97,8 @@ def writing(path: str) -> Iterator[Sink]:
     system.makedirs(folder, exist_ok=True)
     unfinished = f"{folder}/{UNFINISHED}{uuid.uuid4().hex}-{name}"
     try:
-        with system.open(unfinished, "wb", block_size=PART_BYTES) as file, Sink(file) as sink:
-            yield sink
+        with system.open(unfinished, "wb", block_size=PART_BYTES) as file:
+            yield Sink(file)
         system.mv(unfinished, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

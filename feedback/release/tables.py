@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -204,8 +205,13 @@ def _margin(flat: pa.RecordBatch) -> pa.Array:
 
 
 def _answer(texts: pa.Array) -> pa.Array:
-    roles = pa.DictionaryArray.from_arrays(
-        pa.nulls(len(texts), pa.int8()).fill_null(0), pa.array(["assistant"])
-    ).dictionary_decode()
+    offsets, roles = _of_the_assistant(len(texts))
     turns = pa.StructArray.from_arrays([roles, texts], fields=list(MESSAGES.value_type))
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(texts) + 1, dtype=np.int32)), turns, type=MESSAGES)
+    return pa.ListArray.from_arrays(offsets, turns, type=MESSAGES)
+
+
+@lru_cache(maxsize=4)
+def _of_the_assistant(rows: int) -> tuple[pa.Array, pa.Array]:
+    """Offsets and roles of lists of one message each; most tables have as many rows as the one before."""
+    alike = pa.DictionaryArray.from_arrays(pa.nulls(rows, pa.int8()).fill_null(0), pa.array(["assistant"]))
+    return pa.array(np.arange(rows + 1, dtype=np.int32)), alike.dictionary_decode()

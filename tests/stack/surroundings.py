@@ -31,10 +31,12 @@ OURS = "PARLEY_TEST_VARIABLES"
 
 
 def _let_empty(url: str, superuser_password: str) -> None:
-    """Give our role what `tests/stack/emptying.py` needs, as a database of somebody else's must have it."""
+    """Give our role what `tests/stack/emptying.py` and measurements need, as a database of somebody else's must have
+    it."""
     superuser = make_conninfo(url, user="postgres", password=superuser_password, dbname="postgres")
     with psycopg.connect(superuser, autocommit=True) as database:
         database.execute(f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}")
+        database.execute(f"GRANT pg_checkpoint TO {ROLE}")
 
 
 class Surroundings:

@@ -17,7 +17,7 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 
-from feedback.release import reading, shards, tables  # noqa: E402
+from feedback.release import reading, shards  # noqa: E402
 
 SHARD_ROWS = 50_000
 # Ordinals follow the batches of `big_release`.
@@ -53,12 +53,12 @@ def export(release_id: uuid.UUID, folder: str, rows: int, pipe: Connection) -> N
             if name == "copy":
                 size = _copy(span)
             else:
-                shards.write_parquet(folder, shard, _nested(span), lambda: None)
+                shards.write_parquet(folder, shard, reading.pieces(span), lambda: None)
             timings[name] = time.perf_counter() - started, time.process_time() - cpu
         count = span.end - span.first
         written.append(Written(count, size // count, timings["export"][0], timings["copy"][0], timings["export"][1]))
     started, cpu = time.perf_counter(), time.process_time()
-    shards.write(folder, shards.Shard("preference", "train", 0, len(spans)), _nested(spans[0]), lambda: None)
+    shards.write(folder, shards.Shard("preference", "train", 0, len(spans)), reading.pieces(spans[0]), lambda: None)
     count = spans[0].end - spans[0].first
     twins = count / (time.perf_counter() - started), count / (time.process_time() - cpu)
     pipe.send((written, twins, _peak_megabytes()))
@@ -67,10 +67,6 @@ def export(release_id: uuid.UUID, folder: str, rows: int, pipe: Connection) -> N
 def _peak_megabytes() -> float:
     # Of this program alone: getrusage's figure goes through exec, so it would be at least what started us had.
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
-
-
-def _nested(span):
-    return (tables.nested(span.config, piece) for piece in reading.pieces(span))
 
 
 def _copy(span: reading.Span) -> int:

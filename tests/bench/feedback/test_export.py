@@ -32,8 +32,10 @@ def test_export(monkeypatch: pytest.MonkeyPatch) -> None:
 
     release, _people = big_release.chosen(ROWS)
     with connection.cursor() as cursor:
-        # Otherwise it comes by itself some time within the next minute, and takes a core from one of the two.
+        # Otherwise both come by themselves some time within the next minutes, and take a core from one of the two.
         cursor.execute("VACUUM feedback_candidaterow, feedback_releaserow")
+        cursor.execute("CHECKPOINT")
+    os.sync()
     spawning = multiprocessing.get_context("spawn")
     here, there = spawning.Pipe()
     exporter = spawning.Process(target=export, args=(release.pk, release.folder, ROWS, there))

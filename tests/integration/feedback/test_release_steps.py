@@ -13,8 +13,8 @@ from accounts.models import User
 from chat import choices
 from chat.models import Instructions, Reply
 from feedback import capture, releasing
-from feedback.models import Rating
-from feedback.release import building, reading, store, tables, verify
+from feedback.models import CandidateRow, Rating
+from feedback.release import building, columns, reading, store, tables, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
@@ -116,21 +116,62 @@ def rated_up(reply):
     return rating
 
 
-@pytest.mark.django_db(transaction=True)
-def test_both_ways_to_read_give_the_same_pieces(alone, reviewer, monkeypatch):
+@pytest.fixture
+def span(alone, reviewer, monkeypatch):
+    """Twenty-two rows of a release whose files are still to be written."""
     monkeypatch.setattr(reading, "ROWS_OF_GROUP", 4)
     monkeypatch.setattr(reading, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(reading, "ROWS_AT_FIRST", 4)
     some_ratings(reviewer, 15)
     release = frozen(test_share=0.0, validation_share=0.0)
     while not release.chunks.filter(stage="files").exists():
         building._take(step(release), timezone.now)
-    span = reading.Span(release.pk, "preference", "train", 3, 25)
-    fast = [tables.nested("preference", piece) for piece in reading.pieces(span)]
+    return reading.Span(release.pk, "preference", "train", 3, 25)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_ways_to_read_give_the_same_pieces(span):
+    fast = list(reading.pieces(span))
     with transaction.atomic():
-        portable = [tables.nested("preference", piece) for piece in reading.pieces(span)]
-    assert [len(piece) for piece in fast] == [8, 8, 6]
+        portable = list(reading.pieces(span))
+    assert [len(piece) for piece in fast] == [4, 8, 8, 2]
     assert all(piece.schema == tables.schema("preference") for piece in fast)
     assert pa.concat_tables(fast).equals(pa.concat_tables(portable))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_stops_reading_early_gives_the_connection_back(span):
+    whole = pa.concat_tables(reading.pieces(span))
+    free = connection.pool.get_stats()["pool_available"]
+    for _time in range(5):
+        some = reading.pieces(span)
+        assert next(some).equals(whole.slice(0, 4))
+        some.close()
+    assert connection.pool.get_stats()["pool_available"] == free
+    assert pa.concat_tables(reading.pieces(span)).equals(whole)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reading_that_fails_gives_the_connection_back(span):
+    assert len(list(reading.pieces(span))) == 4
+    free = connection.pool.get_stats()["pool_available"]
+    CandidateRow.objects.all().delete()
+    with pytest.raises(columns.RowsMissingError) as failed:
+        list(reading.pieces(span))
+    assert connection.pool.get_stats()["pool_available"] == free
+    assert failed.value.__traceback__  # which holds on to all that was under way
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_read_after_the_server_has_ended_every_idle_connection(span):
+    whole = pa.concat_tables(reading.pieces(span))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state = 'idle' AND pid <> pg_backend_pid()"
+        )
+        assert cursor.fetchone()[0] >= 1
+    assert pa.concat_tables(reading.pieces(span)).equals(whole)
 
 
 @pytest.mark.django_db(transaction=True)
