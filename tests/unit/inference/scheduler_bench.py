@@ -57,11 +57,15 @@ class Bench:
             generation.listener(delta)
 
     def add(self, order: Order, token_bytes: list[bytes] = TOKEN_BYTES) -> Generation:
+        generation = self.made(order, token_bytes)
+        self.scheduler.add(generation)
+        return generation
+
+    def made(self, order: Order, token_bytes: list[bytes] = TOKEN_BYTES) -> Generation:
         said: list[Delta] = []
         generation = Generation(order, Detokenizer(TokenTable(token_bytes)), said.append, now=self.now)
         self.deltas[id(generation)] = said
         self.generations.append(generation)
-        self.scheduler.add(generation)
         return generation
 
     def said(self, generation: Generation) -> list[int]:

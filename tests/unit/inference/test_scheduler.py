@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from inference import engine
 from inference.generation import Order, State
+from inference.settings import Settings
 from tests.unit.inference.scheduler_bench import (
     GREEDY,
     VOCABULARY,
@@ -187,3 +190,13 @@ def test_nobody_waits_for_the_first_word_of_another() -> None:
     waits = [patience(bench) for _step in range(8)]
     assert engine.FIRST_WORD_SECONDS not in waits
     assert waits[-1] is None
+
+
+def test_an_order_that_comes_ends_the_pause() -> None:
+    bench = Bench()
+    paused = engine.Engine(Settings(), metrics=bench.metrics, deliver=lambda _told: None, on_failure=lambda: None)
+    began = time.monotonic()
+    threading.Timer(0.05, paused._commands.put, [bench.made(order([1, 2, 3]))]).start()  # the pause has begun by then
+    paused._take_commands(bench.scheduler, seconds=60)
+    assert time.monotonic() - began < 30
+    assert not bench.scheduler.is_idle
