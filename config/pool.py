@@ -11,7 +11,7 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from psycopg import Connection
+from psycopg import Connection, OperationalError
 from psycopg_pool import ConnectionPool
 
 # A server that lost its power, or a firewall that forgot the connection, does not tell: after so long it is asked.
@@ -30,8 +30,20 @@ def check(connection: Connection[Any]) -> None:
     now = time.monotonic()
     is_fresh = now - _last_handed_out.get(connection, -TRUSTED_SECONDS) < TRUSTED_SECONDS
     if not is_fresh or connection.closed or _has_news(connection):
-        _ask_the_server(connection)
+        try:
+            _ask_the_server(connection)
+        except OperationalError:
+            _replace_what_broke_with(connection)
+            raise
     _last_handed_out[connection] = now
+
+
+def _replace_what_broke_with(connection: Connection[Any]) -> None:
+    """A server that was started again has closed them all, and the pool, left alone, pauses for longer after each one
+    that it finds: from the seventh on whoever asked would have been told that there is none."""
+    pool = getattr(connection, "_pool", None)  # none of one that lies in it
+    if isinstance(pool, ConnectionPool):
+        pool.check()
 
 
 def _has_news(connection: Connection[Any]) -> bool:

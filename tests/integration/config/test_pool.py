@@ -55,6 +55,20 @@ def test_one_that_the_server_closed_is_replaced(connections: ConnectionPool) -> 
     assert second != first
 
 
+def test_when_the_server_closed_them_all_the_first_to_ask_has_a_new_one() -> None:
+    with ConnectionPool(
+        os.environ["DATABASE_URL"], min_size=8, check=ConnectionPool.check_connection, open=True
+    ) as opened:
+        opened.wait()
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+            found = [pooled.info.backend_pid for pooled in opened._pool]
+            for pid in found:
+                assert other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]).fetchone() == (True,)
+        with opened.connection(timeout=5) as connection:  # the third pause of a pool left alone ends after seven
+            assert connection.info.backend_pid not in found
+        assert len(found) == 8
+
+
 def test_one_that_has_something_to_say_is_asked_and_kept(connections: ConnectionPool) -> None:
     with connections.connection() as connection:
         connection.autocommit = True
