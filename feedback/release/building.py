@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -174,7 +175,8 @@ def _files(step: Step) -> Commit:
         lines = (trees.line(*tree) for tree in reading.trees(span))
         written = [shards.write_lines(step.release.folder, shard, lines, step.beat)]
     else:
-        written = shards.write(step.release.folder, shard, reading.pieces(span), step.beat)
+        with closing(reading.pieces(span)) as pieces:
+            written = shards.write(step.release.folder, shard, pieces, step.beat)
     chunk.files, chunk.rows = [file.as_json() for file in written], written[0].rows
     return lambda: chunk.save(update_fields=["files", "rows"])
 

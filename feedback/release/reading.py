@@ -8,10 +8,11 @@ whose rows no other connection sees, it is done on that of the transaction.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,12 +25,15 @@ from feedback.release import columns, tables
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
-# What is held at once, twice: about 6 MB of rows of the usual size, and of large ones no more than needs be. The first
-# pieces are smaller, since until the first one is there nothing is packed.
+# What is held at once, four times: about 6 MB of rows of the usual size, and of large ones no more than needs be. The
+# first pieces are smaller, since until the first one is there nothing is packed.
 ROWS_AT_ONCE = 4_096
 ROWS_AT_FIRST = 1_024
 BYTES_AT_ONCE = 64 * 1024 * 1024
 TREES_AT_ONCE = 200
+CONNECT_SECONDS = 10
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -99,16 +103,16 @@ def trees(span: Span) -> Iterator[tuple[str, list[str], str]]:
             yield from found
 
 
-def pieces(span: Span) -> Iterator[pa.Table]:
+def pieces(span: Span) -> Generator[pa.Table, None, None]:
     """The rows in order, in the shape of the span's config: up to `ROWS_AT_ONCE` at a time, fewer of large rows, at the
-    start and at the end. Where they are cut depends on the rows alone.
+    start and at the end. Where they are cut depends on the rows alone. Close it, or a connection stays in use.
 
     Raises `columns.RowsMissingError` when the words of some are gone.
     """
     if connection.in_atomic_block:
         return _tables(span, _groups(span, connection.connection))
     connection.ensure_connection()  # which opens the pool
-    return _ahead(_tables(span, _on_its_own(span, connection.pool)))  # type: ignore[attr-defined] # PostgreSQL's alone
+    return _ahead(_tables(span, _on_its_own(span, connection.pool, _parameters())))  # type: ignore[attr-defined]
 
 
 def _tables(span: Span, groups: Generator[columns.Sent, None, None]) -> Generator[pa.Table, None, None]:
@@ -131,7 +135,7 @@ def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:
         yield columns.together(waiting)
 
 
-def _ahead(source: Generator[T, None, None]) -> Iterator[T]:
+def _ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:
     """The same, made by a thread that is one piece ahead."""
     with ThreadPoolExecutor(1) as reader:
         try:
@@ -141,13 +145,34 @@ def _ahead(source: Generator[T, None, None]) -> Iterator[T]:
                 yield piece
         finally:
             # Whoever stops early leaves a piece under way; the connection is given back where it was taken.
-            reader.submit(source.close)
+            reader.submit(_close, source)
 
 
-def _on_its_own(span: Span, pool: ConnectionPool[Any]) -> Generator[columns.Sent, None, None]:
-    # One of the pool has been used before: a new one would map the server's memory anew, page by page.
-    with pool.connection() as database:
+def _close(source: Generator[T, None, None]) -> None:
+    try:
+        source.close()
+    except Exception:  # nobody waits for it, and what made the reader stop is told already
+        logger.exception("A connection that rows were read on was not given back")
+
+
+def _on_its_own(
+    span: Span, pool: ConnectionPool[Any], parameters: dict[str, Any]
+) -> Generator[columns.Sent, None, None]:
+    with _lent(pool, parameters) as database:
         yield from _groups(span, database)
+
+
+def _lent(pool: ConnectionPool[Any], parameters: dict[str, Any]) -> AbstractContextManager[psycopg.Connection[Any]]:
+    """One of the pool, which has been used before: a new one maps the server's memory anew, page by page. But a new one
+    where half of the pool is in use: that is for requests and replies, and those who read hold another already."""
+    counts = pool.get_stats()
+    if 2 * (counts["pool_size"] - counts["pool_available"]) < counts["pool_max"]:
+        return pool.connection(timeout=CONNECT_SECONDS)
+    return psycopg.connect(**parameters)
+
+
+def _parameters() -> dict[str, Any]:
+    return {**connection.get_connection_params(), "connect_timeout": CONNECT_SECONDS, "autocommit": True}
 
 
 def _groups(span: Span, database: psycopg.Connection[Any]) -> Generator[columns.Sent, None, None]:

@@ -101,23 +101,24 @@ def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table]
 
 def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) -> Iterable[pa.Table]:
     """Write each table as a row group and hand it on."""
-    # Packing touches no Python until a row group is whole: each page would wait for whoever runs some meanwhile.
-    file = pa.BufferedOutputStream(pa.PythonFile(sink, mode="w"), HELD_BYTES)
-    with pq.ParquetWriter(
-        file,
-        tables.schema(config),
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=tables.DICTIONARIES,
-        write_statistics=["id"],
-        write_batch_size=ROWS_AT_ONCE,
-        store_schema=True,
-    ) as writer:
+    with (
+        # Packing touches no Python until a row group is whole: each page would wait for whoever runs some meanwhile.
+        pa.BufferedOutputStream(pa.PythonFile(sink, mode="w"), HELD_BYTES) as file,
+        pq.ParquetWriter(
+            file,
+            tables.schema(config),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=tables.DICTIONARIES,
+            write_statistics=["id"],
+            write_batch_size=ROWS_AT_ONCE,  # a text column of a row group is one page
+            store_schema=True,
+        ) as writer,
+    ):
         for table in tables_in_order:
             writer.write_table(table)
             file.flush()
             yield table
-    file.flush()
 
 
 def write_lines(folder: str, shard: Shard, lines: Iterable[str], beat: Callable[[], None]) -> File:

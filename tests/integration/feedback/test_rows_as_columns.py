@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
@@ -82,8 +83,8 @@ def roles(contents):
 
 def read(span):
     """Every row before it takes the shape of a config, which leaves some of it out."""
-    pieces = reading._together(reading._groups(span, connection.connection))
-    return [row for piece in pieces for row in columns.flat(piece).to_pylist()]
+    with closing(reading._groups(span, connection.connection)) as groups:
+        return [row for piece in reading._together(groups) for row in columns.flat(piece).to_pylist()]
 
 
 @pytest.mark.django_db
@@ -118,4 +119,4 @@ def test_pieces_of_large_rows_hold_fewer_of_them(span, monkeypatch):
 def test_rows_without_words_are_an_error_and_not_left_out(span, left):
     CandidateRow.objects.filter(pk__in=CandidateRow.objects.order_by("row_id").values("pk")[left:]).delete()
     with pytest.raises(columns.RowsMissingError):
-        read(span)
+        list(reading.pieces(span))
