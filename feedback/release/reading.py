@@ -1,4 +1,4 @@
-"""Read the rows of one file from the database as Arrow, in pieces of a fixed number of rows.
+"""Read the rows of one file from the database as Arrow, in pieces that are cut by the rows alone.
 
 PostgreSQL hands out columns, not rows: of some hundred rows at a time all texts of a column as one, and how long each
 is. `columns` makes Arrow of them without touching one by one. All this is done by one thread, on a connection of its

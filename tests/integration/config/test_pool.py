@@ -11,6 +11,8 @@ from psycopg_pool import ConnectionPool
 
 from config import pool
 
+pytestmark = pytest.mark.usefixtures("django_db_setup")  # which starts the server
+
 
 @pytest.fixture
 def connections() -> Iterator[ConnectionPool]:
