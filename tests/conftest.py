@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -53,3 +55,14 @@ def django_db_modify_db_settings() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_catalogues() -> None:
     call_command("compile_catalogues", verbosity=0)
+
+
+@pytest.fixture
+def storage(settings: Any, tmp_path: Path) -> Iterator[Path]:
+    """An empty folder that releases of this test are kept in."""
+    from feedback.release import store
+
+    settings.STORAGE_URL = tmp_path.as_uri()
+    store._filesystem.cache_clear()
+    yield tmp_path
+    store._filesystem.cache_clear()

@@ -15,9 +15,10 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
 from inference.settings import Settings
-from tests.integration.feedback.test_trainers import ARGUMENTS, folder, storage, train_split  # noqa: F401 - fixtures
+from tests.integration.feedback.test_trainers import ARGUMENTS, folder, train_split  # noqa: F401 - fixtures
 
 pytestmark = [
+    pytest.mark.usefixtures("storage"),
     pytest.mark.django_db,
     pytest.mark.slow,
     pytest.mark.skipif(os.environ.get("FAULTS") != "long", reason="takes minutes: make faults"),

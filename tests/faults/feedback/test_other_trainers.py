@@ -15,10 +15,11 @@ import pytest
 
 from accounts.models import User
 from feedback.release import store, verify
-from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed, some_ratings
 from tests.integration.feedback.test_trainers import model_folder  # noqa: F401 - a fixture
 
 pytestmark = [
+    pytest.mark.usefixtures("storage"),
     pytest.mark.django_db,
     pytest.mark.slow,
     pytest.mark.skipif(os.environ.get("FAULTS") != "long", reason="asks the package index: make faults"),
@@ -43,7 +44,7 @@ def python(tmp_path_factory):
 
 
 @pytest.fixture
-def release(storage):  # noqa: F811 - the fixture
+def release(storage):
     """Several files of each kind."""
     some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 6)
     return sealed(shard_rows=5, test_share=0.0, validation_share=0.0)

@@ -12,9 +12,9 @@ from feedback.release import building, store, verify
 from tests import factories, reviewing
 from tests.integration.feedback.test_comparisons_in_releases import say_beneath
 from tests.integration.feedback.test_erasure_in_releases import everything_in, released, worked_off
-from tests.integration.feedback.test_release import frozen, rated, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 SECRET = "Marzipan, of almonds."
 
 
@@ -56,7 +56,7 @@ def sources(release):
     return {source for row in release.rows.all() for source in row.source_events}
 
 
-def test_it_leaves_sealed_releases_when_the_other_reply_is_refused(client, rating, storage):  # noqa: F811
+def test_it_leaves_sealed_releases_when_the_other_reply_is_refused(client, rating, storage):
     other = sibling(rating)
     approve(client, rating, ideal_text=f"{SECRET} Yes.", ideal_from=other.pk)
     first = released()
@@ -72,7 +72,7 @@ def test_it_leaves_sealed_releases_when_the_other_reply_is_refused(client, ratin
     assert rating.message.content in words
 
 
-def test_it_is_in_no_new_release_once_the_other_reply_is_refused(client, rating, storage):  # noqa: F811
+def test_it_is_in_no_new_release_once_the_other_reply_is_refused(client, rating, storage):
     approve(client, rating, ideal_text=SECRET, ideal_from=sibling(rating).pk)
     say_beneath(sibling(rating), "no")
     release = released()
@@ -81,7 +81,7 @@ def test_it_is_in_no_new_release_once_the_other_reply_is_refused(client, rating,
 
 
 @pytest.mark.parametrize("stage", ["rows", "choice", "files", "seal"])
-def test_it_leaves_a_release_that_is_being_made(client, rating, storage, stage):  # noqa: F811
+def test_it_leaves_a_release_that_is_being_made(client, rating, storage, stage):
     approve(client, rating, ideal_text=SECRET, ideal_from=sibling(rating).pk)
     release = frozen(test_share=0.0, validation_share=0.0)
     while not release.chunks.filter(stage=stage).exists():

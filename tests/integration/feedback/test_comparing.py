@@ -17,9 +17,9 @@ from feedback import comparing
 from feedback.models import Comparison
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import rows as released
-from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 
 def send(user, **more):
@@ -65,7 +65,7 @@ def test_a_second_reply_is_drawn_and_costs_nothing(user, settings):
 
 
 @pytest.mark.parametrize("offered", [True, False])
-def test_the_two_replies_may_be_of_two_models(user, settings, storage, offered):  # noqa: F811 - the fixture
+def test_the_two_replies_may_be_of_two_models(user, settings, storage, offered):
     """Where the service offers the other one; the release says which version wrote which."""
     settings.COMPARISON_MODEL = "candidate"
     cache.set(offer._KEY, [settings.CHAT_MODEL, *(["candidate"] if offered else [])], 60)

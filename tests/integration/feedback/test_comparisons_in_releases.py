@@ -18,9 +18,9 @@ from feedback.release import store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import Specification
 from tests import factories, reviewing
-from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 ALL_IN_TRAINING = {"test_share": 0.0, "validation_share": 0.0}
 LOOKED = {"left_ms": 4_000, "right_ms": 3_000}
 
@@ -55,7 +55,7 @@ def rows(release, config):
     return [row for split in load_dataset(store.location(release.folder), config).values() for row in split]
 
 
-def test_a_preferred_reply_is_a_vote_and_a_pair(storage):  # noqa: F811 - the fixture
+def test_a_preferred_reply_is_a_vote_and_a_pair(storage):
     comparison = compared("right", strength=3, reasons=["clear"])
     release = sealed()
     assert verify.problems(release) == []

@@ -28,9 +28,8 @@ from feedback.release.specification import Specification
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import LOOKED, shown
 from tests.integration.feedback.test_erasure_in_releases import everything_in
-from tests.integration.feedback.test_release import storage  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 PEOPLE_AT_ONCE = 8
 # `make faults` asks for 1,000 people: each takes most of a second. `test_consent_in_releases` has 10,000 short ones.
@@ -337,7 +336,7 @@ A_STEP = st.one_of(
 )
 def test_no_word_is_in_a_file_that_may_not_be_there(
     somebody,
-    storage,  # noqa: F811
+    storage,
     django_capture_on_commit_callbacks,
     done,
     seed,

@@ -20,9 +20,9 @@ from tests.integration.feedback.test_erasure_in_releases import (
     somebody_among_others,
     worked_off,
 )
-from tests.integration.feedback.test_release import frozen, rated, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 SECRET = "Marzipan"
 
 
@@ -58,7 +58,7 @@ def change(client, reply, action):
     client.post(reverse("change-conversations"), {"conversation": reply.conversation_id, "action": action})
 
 
-def gone_from(storage):  # noqa: F811
+def gone_from(storage):
     worked_off()
     words = everything_in(storage)
     assert "Hello 0." in words
@@ -72,7 +72,7 @@ def gone_from(storage):  # noqa: F811
 def test_a_release_that_is_being_made_goes_on_without_a_chat_that_is_deleted(
     client,
     reply,
-    storage,  # noqa: F811
+    storage,
     stage,
     door,
 ):
@@ -90,7 +90,7 @@ def test_a_release_that_is_being_made_goes_on_without_a_chat_that_is_deleted(
 def test_sealed_releases_keep_a_deleted_chat_while_it_can_be_brought_back_and_lose_it_then(
     client,
     reply,
-    storage,  # noqa: F811
+    storage,
 ):
     released()
     delete(client, reply, "the list")
@@ -101,7 +101,7 @@ def test_sealed_releases_keep_a_deleted_chat_while_it_can_be_brought_back_and_lo
     assert gone_from(storage)
 
 
-def test_a_chat_that_is_brought_back_is_in_the_next_release(client, reply, storage):  # noqa: F811
+def test_a_chat_that_is_brought_back_is_in_the_next_release(client, reply, storage):
     delete(client, reply, "the list")
     released()
     assert SECRET not in everything_in(storage)
@@ -111,7 +111,7 @@ def test_a_chat_that_is_brought_back_is_in_the_next_release(client, reply, stora
 
 
 @pytest.mark.parametrize("when", ["sealed", "being made"])
-def test_a_reply_that_is_erased_alone_leaves_releases_at_once(client, reply, storage, when):  # noqa: F811
+def test_a_reply_that_is_erased_alone_leaves_releases_at_once(client, reply, storage, when):
     factories.reply_to(reply.parent, "I like none.")
     release = frozen(test_share=0.0, validation_share=0.0)
     if when == "sealed":
@@ -124,7 +124,7 @@ def test_a_reply_that_is_erased_alone_leaves_releases_at_once(client, reply, sto
     assert "Hello 0." in words
 
 
-def test_a_comparison_goes_with_either_of_its_replies(client, reply, storage):  # noqa: F811
+def test_a_comparison_goes_with_either_of_its_replies(client, reply, storage):
     left = factories.conversation(reply.conversation.user, ("Name a tree.", "Oak."))
     one = shown(left, factories.reply_to(left.parent, "Whitebeam."))
     comparing.answer(comparison_id=one.pk, user=one.user, choice="right", now=timezone.now())

@@ -9,7 +9,6 @@ from feedback.models import Erasure, Release
 from feedback.release import building, verify
 from tests import big_release
 from tests.integration.feedback.test_erasure_in_releases import worked_off
-from tests.integration.feedback.test_release import storage  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 

@@ -23,9 +23,9 @@ from feedback.release import building, erasing, store, verify
 from feedback.release.models import CandidateRow, ReleaseChunk
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import say_beneath, shown
-from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 SECRET = "Marzipan"
 
 
@@ -82,7 +82,7 @@ def somebody_among_others(reviewer):
 
 
 @pytest.mark.parametrize("door", ["consent", "account"])
-def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):  # noqa: F811 - the fixture
+def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):
     first = released()
     assert SECRET in everything_in(storage)
     rows, ids = first.rows_done, set(first.rows.filter(user=person).values_list("row_id", flat=True))
@@ -199,7 +199,7 @@ def test_a_comparison_that_went_in_against_a_refusal_goes_at_the_next_word(perso
     assert "Whitebeam" not in everything_in(store.location(Release.objects.get(parent=first).folder))
 
 
-def test_withdrawals_that_come_while_others_are_worked_off_are_done_next(person, storage):  # noqa: F811
+def test_withdrawals_that_come_while_others_are_worked_off_are_done_next(person, storage):
     first = released()
     others = User.objects.filter(ratings__isnull=False).exclude(pk=person.pk).distinct()
     withdraw_by_the_settings_page(person)
@@ -224,7 +224,7 @@ def test_withdrawals_that_come_while_others_are_worked_off_are_done_next(person,
     assert not Release.objects.filter(version__gt=3).exists()
 
 
-def test_a_step_that_was_cut_off_is_done_again_without_harm(person, storage):  # noqa: F811 - the fixture
+def test_a_step_that_was_cut_off_is_done_again_without_harm(person, storage):
     first = released()
     withdraw_by_the_settings_page(person)
     erasing.begin(now=timezone.now())
@@ -239,7 +239,7 @@ def test_a_step_that_was_cut_off_is_done_again_without_harm(person, storage):  #
     assert SECRET not in everything_in(storage)
 
 
-def test_a_successor_that_fails_is_tried_again_by_itself_until_the_words_are_gone(person, storage):  # noqa: F811
+def test_a_successor_that_fails_is_tried_again_by_itself_until_the_words_are_gone(person, storage):
     first = released()
     withdraw_by_the_settings_page(person)
     erasing.begin(now=timezone.now())
@@ -276,7 +276,7 @@ def test_a_successor_that_fails_is_tried_again_by_itself_until_the_words_are_gon
     assert not Erasure.objects.filter(finished_at=None).exists()
 
 
-def test_a_release_of_one_person_is_left_empty(reviewer, storage):  # noqa: F811 - the fixture
+def test_a_release_of_one_person_is_left_empty(reviewer, storage):
     user = factories.consenting_user()
     rated(factories.conversation(user, ("Name a sweet.", SECRET)), 1, reviewer)
     released()
@@ -298,7 +298,7 @@ def half_made(stage):
 @pytest.mark.parametrize("stage", ["rows", "choice", "files", "seal"])
 def test_a_release_that_is_being_made_goes_on_without_whoever_withdraws(
     person,
-    storage,  # noqa: F811 - the fixture
+    storage,
     stage,
     door,
 ):
@@ -331,7 +331,7 @@ def test_a_release_that_is_being_made_goes_on_without_whoever_withdraws(
 
 def test_a_release_that_failed_with_words_that_are_to_go_is_given_up(
     person,
-    storage,  # noqa: F811 - the fixture
+    storage,
     django_capture_on_commit_callbacks,
 ):
     release = half_made("seal")
@@ -348,7 +348,7 @@ def test_a_release_that_failed_with_words_that_are_to_go_is_given_up(
 
 def test_a_cancelled_release_keeps_no_words_and_holds_up_no_receipt(
     person,
-    storage,  # noqa: F811 - the fixture
+    storage,
     django_capture_on_commit_callbacks,
 ):
     cancelled = half_made("seal")

@@ -6,9 +6,9 @@ from django.core.management import CommandError, call_command
 from accounts.models import User
 from feedback.release.gates.contamination import contaminated, runs_of
 from tests import factories
-from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings, storage  # noqa: F401
+from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 ENGLISH = "Which of the four moons that Galileo saw goes round its planet in the shortest time?"
 CHINESE = "伽利略看见的四颗卫星里哪一颗绕着它的行星转得最快"

@@ -13,7 +13,7 @@ from feedback import capture, review
 from feedback.models import Rating
 from feedback.release import store
 from tests import factories, reviewing
-from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed
 
 pytestmark = pytest.mark.django_db
 
@@ -170,9 +170,8 @@ def test_a_better_answer_that_says_the_same_makes_no_pair(reply, reviewer):
     assert (released("preference"), released("unpaired")) == (0, 1)
 
 
-def test_files_written_by_several_threads_are_all_whole(settings, tmp_path):
-    settings.STORAGE_URL = tmp_path.as_uri()
-    store._filesystem.cache_clear()
+@pytest.mark.usefixtures("storage")
+def test_files_written_by_several_threads_are_all_whole():
     paths = [[f"{thread}/{number}" for number in range(60)] for thread in range(4)]
     threads = [
         threading.Thread(target=lambda mine=mine: [store.write(path, b"whole") for path in mine]) for mine in paths
@@ -182,4 +181,3 @@ def test_files_written_by_several_threads_are_all_whole(settings, tmp_path):
     for thread in threads:
         thread.join()
     assert all(store.read(path) == b"whole" for mine in paths for path in mine)
-    store._filesystem.cache_clear()

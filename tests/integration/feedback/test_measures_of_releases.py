@@ -14,9 +14,9 @@ from feedback.release import measures, store, verify
 from tests import factories, reviewing
 from tests.integration.feedback.test_comparisons_in_releases import rows, shown
 from tests.integration.feedback.test_erasure_in_releases import worked_off
-from tests.integration.feedback.test_release import sealed, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 UNSPLIT = {"test_share": 0.0, "validation_share": 0.0, "near_duplicates": "keep"}
 
 

@@ -21,15 +21,7 @@ from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import Specification
 from tests import factories, reviewing
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def storage(settings, tmp_path):
-    settings.STORAGE_URL = tmp_path.as_uri()
-    store._filesystem.cache_clear()
-    yield tmp_path
-    store._filesystem.cache_clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 
 @pytest.fixture

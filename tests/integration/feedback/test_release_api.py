@@ -23,9 +23,9 @@ from feedback.models import LoadCheck, Release
 from feedback.release import building, loading, store
 from feedback.release.specification import BadSpecification, specification
 from tests import factories
-from tests.integration.feedback.test_release import frozen, sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 
 @pytest.fixture

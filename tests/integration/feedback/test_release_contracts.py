@@ -20,9 +20,9 @@ from feedback.release import store, verify
 from feedback.release.rules import CONFIGS
 from feedback.release.specification import BadSpecification, Specification
 from tests import factories
-from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def reviewer():
 
 
 @pytest.fixture
-def folder(storage, reviewer):  # noqa: F811 - the fixture of the module above
+def folder(storage, reviewer):
     some_ratings(reviewer, 4)
     return Path(store.location(sealed(test_share=0.0, validation_share=0.0).folder))
 

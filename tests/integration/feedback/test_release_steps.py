@@ -20,9 +20,9 @@ from feedback.release.freezing import NothingToRelease
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 from tests import factories
-from tests.integration.feedback.test_release import frozen, some_ratings, storage, sums  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, some_ratings, sums
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_cancelled_release_does_no_more_and_keeps_no_words(reviewer):
         releasing.cancel(release, now=timezone.now())
 
 
-def test_a_dry_run_counts_and_leaves_nothing(reviewer, storage):  # noqa: F811 - the fixture
+def test_a_dry_run_counts_and_leaves_nothing(reviewer, storage):
     some_ratings(reviewer, 2)
     counted = releasing.make_release(
         specification=Specification(), made_by=None, now=timezone.now(), is_dry_run=True
@@ -238,7 +238,7 @@ def test_late_writers_are_in_one_of_two_following_releases_and_never_in_both(alo
     assert Release.objects.count() == 2
 
 
-def test_what_a_restored_dump_brought_is_released(storage):  # noqa: F811 - the fixture
+def test_what_a_restored_dump_brought_is_released(storage):
     """The cluster it comes from had counted a million million transactions; this one has just begun."""
     rated_up(factories.conversation(factories.consenting_user(), ("Name a nut.", "Hazel.")))
     with connection.cursor() as cursor:
@@ -249,7 +249,7 @@ def test_what_a_restored_dump_brought_is_released(storage):  # noqa: F811 - the 
 
 
 @pytest.mark.parametrize("choice", ["drop", "mask"])
-def test_personal_data_is_dropped_and_counted_or_masked(storage, choice):  # noqa: F811 - the fixture
+def test_personal_data_is_dropped_and_counted_or_masked(storage, choice):
     said = "Write to ann@example.org, or call +44 7700 900123."
     rated_up(factories.conversation(factories.consenting_user(), ("How do I reach Ann?", said)))
     rated_up(factories.conversation(factories.consenting_user(), ("Name a colour.", "Blue.")))
@@ -261,7 +261,7 @@ def test_personal_data_is_dropped_and_counted_or_masked(storage, choice):  # noq
 
 
 @pytest.mark.parametrize("choice", ["drop", "mask"])
-def test_personal_data_in_a_persons_instructions_is_found_as_well(storage, choice, settings):  # noqa: F811
+def test_personal_data_in_a_persons_instructions_is_found_as_well(storage, choice, settings):
     settings.CHAT_SYSTEM_PROMPT = "Help. Our desk: desk@example.com"
     prompt = choices.system_prompt(Instructions(about="Reach me at ann@example.org", manner="Call me Ann.", is_on=True))
     answer = "It is ann@example.org." if choice == "mask" else "You told me."

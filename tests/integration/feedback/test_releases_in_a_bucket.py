@@ -20,9 +20,9 @@ from accounts.models import User
 from feedback.models import Release
 from feedback.release import downloads, store, verify
 from tests.integration.feedback.test_erasure_in_releases import worked_off
-from tests.integration.feedback.test_release import sealed, some_ratings, storage, sums  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed, some_ratings, sums
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 UNSPLIT = {"test_share": 0.0, "validation_share": 0.0}
 
 

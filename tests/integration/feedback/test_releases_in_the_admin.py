@@ -9,9 +9,9 @@ from accounts.models import User
 from feedback.models import Release
 from feedback.release import building, store
 from tests import factories
-from tests.integration.feedback.test_release import frozen, sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 LIST = "admin:feedback_release_changelist"
 
 

@@ -13,9 +13,9 @@ from feedback.models import CandidateRow, Release
 from feedback.release import choice, store, verify
 from feedback.release.gates import near_duplicates
 from feedback.release.specification import Specification
-from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 LONG = "please tell me in a few plain words how a small boat finds its way home at night"
 CHINESE = "请用几句简单的话告诉我一条小船夜里怎样找到回家的路还有它靠什么辨认方向"
@@ -86,7 +86,7 @@ def assert_apart(split_texts):
     assert all(len(found) == 1 for found in splits.values()), split_texts
 
 
-def test_manifest_and_card_say_how_splits_are_kept_apart(storage):  # noqa: F811 - the fixture
+def test_manifest_and_card_say_how_splits_are_kept_apart(storage):
     some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 2)
     release = sealed()
     said = verify.manifest_of(release)["splits"]

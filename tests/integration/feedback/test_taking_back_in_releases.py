@@ -19,9 +19,9 @@ from tests.integration.feedback.test_erasure_in_releases import (
     somebody_among_others,
     worked_off,
 )
-from tests.integration.feedback.test_release import frozen, rated, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 SECRET = "Marzipan"
 STAGES = ["rows", "choice", "files", "seal"]
 
@@ -59,7 +59,7 @@ def take_correction_back(reply):
     by_the_page(reply, "withdraw-correction", Correction.objects.get(message=reply).pk)
 
 
-def taken_back(storage):  # noqa: F811
+def taken_back(storage):
     worked_off()
     erasure = Erasure.objects.get()
     assert (erasure.reason, erasure.finished_at is not None) == ("taken_back", True)
@@ -70,7 +70,7 @@ def taken_back(storage):  # noqa: F811
     return words
 
 
-def test_a_rating_that_is_taken_back_leaves_sealed_releases(reply, reviewer, storage):  # noqa: F811
+def test_a_rating_that_is_taken_back_leaves_sealed_releases(reply, reviewer, storage):
     rated(reply, 1, reviewer)
     released()
     assert SECRET in everything_in(storage)
@@ -78,7 +78,7 @@ def test_a_rating_that_is_taken_back_leaves_sealed_releases(reply, reviewer, sto
     assert SECRET not in taken_back(storage)
 
 
-def test_a_correction_that_is_taken_back_leaves_sealed_releases(plain_reply, reviewer, storage):  # noqa: F811
+def test_a_correction_that_is_taken_back_leaves_sealed_releases(plain_reply, reviewer, storage):
     corrected(plain_reply, "Sugar", SECRET, reviewer)
     released()
     assert SECRET in everything_in(storage)
@@ -89,7 +89,7 @@ def test_a_correction_that_is_taken_back_leaves_sealed_releases(plain_reply, rev
     assert "Sugar, by the sea." in words
 
 
-def test_so_does_the_better_answer_that_a_reviewer_made_from_it(plain_reply, reviewer, storage):  # noqa: F811
+def test_so_does_the_better_answer_that_a_reviewer_made_from_it(plain_reply, reviewer, storage):
     correction = corrected(plain_reply, "Sugar", SECRET, reviewer, verdict="")
     client = Client()
     client.force_login(reviewer)
@@ -117,7 +117,7 @@ def test_a_release_that_is_being_made_goes_on_without_what_is_taken_back(
     reply,
     plain_reply,
     reviewer,
-    storage,  # noqa: F811
+    storage,
     what,
     stage,
 ):

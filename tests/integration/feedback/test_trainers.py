@@ -14,9 +14,9 @@ from trl.scripts.dpo import make_parser
 from accounts.models import User
 from feedback.release import store
 from tests.integration.feedback.test_comparisons_in_releases import compared
-from tests.integration.feedback.test_release import sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import sealed, some_ratings
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.usefixtures("storage")]
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -66,7 +66,7 @@ def model_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(storage):  # noqa: F811 - the fixture of the module above
+def folder(storage):
     some_ratings(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"), 4)
     compared("right")
     compared("tie")

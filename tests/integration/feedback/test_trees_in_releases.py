@@ -21,9 +21,9 @@ from feedback.release import store, trees, verify
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import shown
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
-from tests.integration.feedback.test_release import rated, sealed, some_ratings, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import rated, sealed, some_ratings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
 
 # The shapes that Open-Assistant publishes for its exports; a row's own `id` is all that we add.
@@ -209,7 +209,7 @@ def test_catalogues_open_the_trees(reviewer):
     assert record["trees-train/prompt_text"] == b"Hi"
 
 
-def test_whoever_withdraws_is_in_no_tree_any_more(reviewer, storage):  # noqa: F811 - the fixture
+def test_whoever_withdraws_is_in_no_tree_any_more(reviewer, storage):
     some_ratings(reviewer)
     gone = factories.consenting_user()
     said = factories.conversation(gone, ("Name a sweet.", "Marzipan."), ("And another?", "Halva."))

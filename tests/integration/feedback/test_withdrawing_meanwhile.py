@@ -11,10 +11,10 @@ from accounts.models import User
 from feedback.models import Release
 from feedback.release import building, erasing, verify
 from tests import factories
-from tests.integration.feedback.test_release import frozen, rated, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("storage")]
 
 
 @pytest.fixture

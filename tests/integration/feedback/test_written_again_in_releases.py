@@ -15,9 +15,9 @@ from feedback.models import Erasure, ImplicitSignal, Release
 from feedback.release import building, store, verify
 from tests import factories
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
-from tests.integration.feedback.test_release import frozen, rated, sealed, storage  # noqa: F401 - a fixture
+from tests.integration.feedback.test_release import frozen, rated, sealed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 UNSPLIT = {"test_share": 0.0, "validation_share": 0.0}
 
 
@@ -114,7 +114,7 @@ def test_only_the_very_next_reply_counts_and_only_rated_up(person, reviewer):
 
 @pytest.mark.parametrize("scope", ["account", "conversation", "rating"])
 @pytest.mark.parametrize("stage", ["rows", "files", "sealed"])
-def test_who_takes_back_the_earlier_reply_takes_back_the_pair(person, reviewer, storage, scope, stage):  # noqa: F811
+def test_who_takes_back_the_earlier_reply_takes_back_the_pair(person, reviewer, storage, scope, stage):
     other = factories.consenting_user()
     rated(factories.conversation(other, ("Name a tree.", "Oak.")), 1, reviewer)
     earlier, _later = written_again(person, reviewer)

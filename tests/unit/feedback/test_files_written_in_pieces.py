@@ -1,4 +1,4 @@
-"""Files of releases are written by a thread of their own: whole, with the right sum, or not at all."""
+"""Files of releases are written whole, with the right sum, or not at all."""
 
 import hashlib
 import resource
@@ -7,13 +7,7 @@ import pytest
 
 from feedback.release import store
 
-
-@pytest.fixture
-def folder(settings, tmp_path):
-    settings.STORAGE_URL = tmp_path.as_uri()
-    store._filesystem.cache_clear()
-    yield tmp_path
-    store._filesystem.cache_clear()
+pytestmark = pytest.mark.usefixtures("storage")
 
 
 def write(path, pieces):
@@ -23,7 +17,7 @@ def write(path, pieces):
     return sink
 
 
-def test_a_file_written_in_pieces_of_any_size_is_whole_and_its_sum_is_right(folder):
+def test_a_file_written_in_pieces_of_any_size_is_whole_and_its_sum_is_right():
     pieces = [bytes([number]) * size for number, size in enumerate([1, 700_000, 0, 3, 511_999, 90_000, 1_500_000, 2])]
     sink = write("a/file", pieces)
     whole = b"".join(pieces)
@@ -32,7 +26,7 @@ def test_a_file_written_in_pieces_of_any_size_is_whole_and_its_sum_is_right(fold
 
 
 @pytest.mark.parametrize("written", [300_000, 3_000_000])
-def test_a_file_that_finds_no_room_is_an_error_and_leaves_nothing_behind(folder, written):
+def test_a_file_that_finds_no_room_is_an_error_and_leaves_nothing_behind(written):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
     try:
