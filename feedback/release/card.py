@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from feedback.release.shards import TREES, File
-from feedback.release.tables import COLUMNS, KINDS
+from feedback.release.tables import COLUMNS, KINDS, stored
 
 USES = {
     "preference": "DPOTrainer, RewardTrainer",
@@ -192,7 +192,7 @@ def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]]) -> list[str]:
 
 
 def _plain(column: str) -> list[str]:
-    kind = KINDS[column]
+    kind = stored(KINDS[column])
     if not pa.types.is_struct(kind):
         return [f"    dtype: {_dtype(kind)}"]
     parts = [line for part in kind for line in (f"    - name: {part.name}", f"      dtype: {_dtype(part.type)}")]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from django.db import connection
 
 from feedback.agreement import alpha_interval, krippendorff_alpha
@@ -68,6 +67,11 @@ def agreement(*, until: datetime) -> dict[str, Any]:
     return {"alpha": round(alpha, 3), "low": low, "high": high, "ratings": kinds.total()}
 
 
+def languages(table: pa.Table) -> set[str]:
+    """Those that its rows are in."""
+    return {name for rows in table["metadata"].chunks for name in rows.field("language").unique().to_pylist()}
+
+
 def lengths(config: str, table: pa.Table) -> dict[str, Histogram]:
     """By which of two replies won, how much longer the first was; empty of configs without two."""
     if config not in COMPARED:
@@ -84,10 +88,12 @@ def lengths(config: str, table: pa.Table) -> dict[str, Histogram]:
 def _bytes(conversations: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """How long the last message of each is."""
     found = [np.zeros(0, np.int64)]
+    # By hand what Arrow would compute: each of its calls lets go of Python's lock and waits for the thread that reads.
     for chunk in conversations.chunks:
-        sizes = pc.binary_length(pc.struct_field(chunk.flatten(), "content")).to_numpy(zero_copy_only=False)
-        offsets = chunk.offsets.to_numpy()
-        found.append(sizes[offsets[1:] - offsets[0] - 1].astype(np.int64))
+        contents, last = chunk.values.field("content"), chunk.offsets.to_numpy()[1:] - 1
+        if len(last):
+            offsets = np.frombuffer(contents.buffers()[1], np.int32)[contents.offset :]
+            found.append((offsets[last + 1] - offsets[last]).astype(np.int64))
     return np.concatenate(found)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedback.release import shards, store, twins
+from feedback.release import shards, store, tables, twins
 from feedback.release.models import Release, ReleaseChunk
 
 
@@ -40,7 +40,7 @@ def rewritten(
             is_gone = pc.is_in(table.column("id"), value_set=row_ids)
             lines.update(first + place for place in pc.indices_nonzero(is_gone).to_pylist())
             first += table.num_rows
-            yield table.filter(pc.invert(is_gone))
+            yield table.filter(pc.invert(is_gone)).cast(tables.schema(shard.config))
 
     parquet = shards.write_parquet(release.folder, shard, kept(), beat)
     if not _unless_empty(release, parquet):

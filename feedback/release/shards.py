@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feedback.release import measures, store, tables, twins
@@ -86,12 +85,12 @@ def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: 
 
 def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
     """Write the Parquet file of a shard."""
-    rows, languages = 0, set()
+    rows, languages = 0, set[str]()
     lengths: dict[str, Any] = {}
     with store.writing(f"{folder}/{shard.path}") as sink:
         for table in parquet_tables(sink, shard.config, tables_in_order):
             rows += table.num_rows
-            languages |= set(pc.unique(pc.struct_field(table["metadata"], "language")).to_pylist())
+            languages |= measures.languages(table)
             for name, counted in measures.lengths(shard.config, table).items():
                 lengths[name] = lengths.get(name, 0) + counted
             beat()
@@ -109,10 +108,10 @@ def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) 
             tables.schema(config),
             compression="zstd",
             compression_level=1,
-            use_dictionary=tables.DICTIONARIES,
+            use_dictionary=tables.dictionaries(config),
             write_statistics=["id"],
             write_batch_size=ROWS_AT_ONCE,  # a text column of a row group is one page
-            store_schema=True,
+            store_schema=False,  # it would tell readers how columns are held here, which not all of them know
         ) as writer,
     ):
         for table in tables_in_order:

@@ -12,19 +12,21 @@ import pyarrow as pa
 # which 300 MB have no room. Not jemalloc either, which starts threads of its own.
 pa.set_memory_pool(pa.system_memory_pool())
 
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+# A string that many rows have alike: held once for all of them, and written so, which saves a reader as much.
+ALIKE = pa.dictionary(pa.int32(), pa.string())
+MESSAGES = pa.list_(pa.struct([("role", ALIKE), ("content", pa.string())]))
 METADATA = pa.struct(
     [
-        pa.field("rule", pa.string(), nullable=False),
+        pa.field("rule", ALIKE, nullable=False),
         pa.field("rule_version", pa.int32(), nullable=False),
         pa.field("confidence", pa.float32(), nullable=False),
-        pa.field("model_version", pa.string(), nullable=False),
-        pa.field("locale", pa.string(), nullable=False),
-        pa.field("language", pa.string(), nullable=False),
+        pa.field("model_version", ALIKE, nullable=False),
+        pa.field("locale", ALIKE, nullable=False),
+        pa.field("language", ALIKE, nullable=False),
         pa.field("n_reviews", pa.int32(), nullable=False),
         pa.field("agreement", pa.float32(), nullable=False),
-        pa.field("reasons", pa.list_(pa.string()), nullable=False),
-        pa.field("prompt_form", pa.string(), nullable=False),
+        pa.field("reasons", pa.list_(ALIKE), nullable=False),
+        pa.field("prompt_form", ALIKE, nullable=False),
         pa.field("weight", pa.float32(), nullable=False),
         pa.field("strength", pa.int32(), nullable=False),
     ]
@@ -59,39 +61,51 @@ COLUMNS: dict[str, dict[str, str]] = {
 KINDS: dict[str, pa.DataType] = {
     "label": pa.bool_(),
     "margin": pa.float32(),
-    "model_a": pa.string(),
-    "model_b": pa.string(),
-    "winner": pa.string(),
+    "model_a": ALIKE,
+    "model_b": ALIKE,
+    "winner": ALIKE,
     "turn": pa.int32(),
     "style": pa.struct([pa.field(name, pa.float32(), nullable=False) for name in STYLE]),
 }
 # The highest `strength` that a preference can have.
 STRONGEST = 3
-# What a reader gains from a dictionary of: few different values. Everything else is written as it is.
-DICTIONARIES = [
-    "prompt.list.element.role",
-    "chosen.list.element.role",
-    "rejected.list.element.role",
-    "completion.list.element.role",
-    "conversation_a.list.element.role",
-    "conversation_b.list.element.role",
-    *("model_a", "model_b", "winner"),
-    *(f"metadata.{name}" for name in ("rule", "model_version", "locale", "language", "prompt_form")),
-    "metadata.reasons.list.element",
-]
 
 
 def schema(config: str) -> pa.Schema:
-    """The columns of a config; none may be null."""
+    """The columns of a config as they are made; none may be null."""
     columns = [(name, KINDS.get(name, MESSAGES)) for name in COLUMNS[config]]
     every = [("id", pa.string()), *columns, ("metadata", METADATA)]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in every])
 
 
+def stored(kind: pa.DataType) -> pa.DataType:
+    """The same as it is read from a file, where strings are strings."""
+    if pa.types.is_list(kind):
+        return pa.list_(stored(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(stored(part.type)) for part in kind])
+    return ALIKE.value_type if kind == ALIKE else kind
+
+
+def dictionaries(config: str) -> list[str]:
+    """The columns of a config that Parquet keeps a dictionary of, by their paths. All else is written as it is."""
+    return [path for field in schema(config) for path in _paths_alike(field.name, field.type)]
+
+
+def _paths_alike(path: str, kind: pa.DataType) -> list[str]:
+    if pa.types.is_list(kind):
+        return _paths_alike(f"{path}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        return [found for part in kind for found in _paths_alike(f"{path}.{part.name}", part.type)]
+    return [path] if kind == ALIKE else []
+
+
 def fingerprint(config: str) -> str:
     """SHA-256 of the names and kinds of a config's columns, a line each: two files with it can be read as one."""
     # What is in a list is called as Parquet calls it, and so as whoever opens the files finds it.
-    lines = [f"{field.name}: {field.type}\n".replace("list<item: ", "list<element: ") for field in schema(config)]
+    lines = [
+        f"{field.name}: {stored(field.type)}\n".replace("list<item: ", "list<element: ") for field in schema(config)
+    ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -99,25 +113,25 @@ def fingerprint(config: str) -> str:
 FLAT = pa.schema(
     [
         ("row_id", pa.string()),
-        ("prompt_roles", pa.list_(pa.string())),
+        ("prompt_roles", pa.list_(ALIKE)),
         ("prompt_contents", pa.list_(pa.string())),
         ("chosen", pa.string()),
         ("rejected", pa.string()),
         ("label", pa.bool_()),
-        ("rule", pa.string()),
+        ("rule", ALIKE),
         ("rule_version", pa.int32()),
         ("confidence", pa.float32()),
-        ("model_version", pa.string()),
-        ("locale", pa.string()),
-        ("language", pa.string()),
+        ("model_version", ALIKE),
+        ("locale", ALIKE),
+        ("language", ALIKE),
         ("n_reviews", pa.int32()),
         ("agreement", pa.float32()),
-        ("reasons", pa.list_(pa.string())),
-        ("prompt_form", pa.string()),
+        ("reasons", pa.list_(ALIKE)),
+        ("prompt_form", ALIKE),
         ("weight", pa.float32()),
         ("strength", pa.int32()),
-        ("other_model", pa.string()),
-        ("winner", pa.string()),
+        ("other_model", ALIKE),
+        ("winner", ALIKE),
     ]
 )
 
@@ -213,5 +227,5 @@ def _answer(texts: pa.Array) -> pa.Array:
 @lru_cache(maxsize=4)
 def _of_the_assistant(rows: int) -> tuple[pa.Array, pa.Array]:
     """Offsets and roles of lists of one message each; most tables have as many rows as the one before."""
-    alike = pa.DictionaryArray.from_arrays(pa.nulls(rows, pa.int8()).fill_null(0), pa.array(["assistant"]))
-    return pa.array(np.arange(rows + 1, dtype=np.int32)), alike.dictionary_decode()
+    roles = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["assistant"])
+    return pa.array(np.arange(rows + 1, dtype=np.int32)), roles

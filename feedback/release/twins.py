@@ -51,9 +51,10 @@ def _labels(column: pa.ChunkedArray) -> list[bytes]:
 
 def _messages(column: pa.ChunkedArray) -> list[bytes]:
     lists = column.combine_chunks()
-    roles, contents = (_texts(part) for part in lists.flatten().flatten())
-    begins = {role: b'{"role": "%b", "content": "' % role for role in set(roles)}
-    messages = [b"".join((begins[role], text, b'"}')) for role, text in zip(roles, _escaped(contents), strict=True)]
+    roles, contents = lists.flatten().flatten()
+    begins = [b'{"role": "%b", "content": "' % role for role in _texts(roles.dictionary)]
+    texts = zip(roles.indices.to_pylist(), _escaped(_texts(contents)), strict=True)
+    messages = [b"".join((begins[role], text, b'"}')) for role, text in texts]
     places = (lists.offsets.to_numpy() - lists.offsets[0].as_py()).tolist()
     return [b", ".join(messages[first:end]) for first, end in pairwise(places)]
 
