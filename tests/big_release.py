@@ -74,7 +74,7 @@ FROM feedback_candidaterow WHERE release_id = %(release)s
 """
 
 
-def chosen(rows: int, *, shard_rows: int = 50_000) -> tuple[Release, list[User]]:
+def chosen(rows: int, *, shard_rows: int = Specification.shard_rows) -> tuple[Release, list[User]]:
     """The release, its files still to be written, and the people whose rows are in it, a hundred of each."""
     people = [factories.UserFactory.build() for _number in range(max(1, rows // ROWS_OF_PERSON))]
     User.objects.bulk_create(people)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,24 @@ def agreement(*, until: datetime) -> dict[str, Any]:
     return {"alpha": round(alpha, 3), "low": low, "high": high, "ratings": kinds.total()}
 
 
-def languages(table: pa.Table) -> set[str]:
-    """Those that its rows are in."""
-    return {name for rows in table["metadata"].chunks for name in rows.field("language").unique().to_pylist()}
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a config in their shape, the languages they are in, and by which of two replies won how much longer
+    the first was; no lengths of configs without two."""
+
+    table: pa.Table
+    languages: frozenset[str]
+    lengths: Mapping[str, Histogram]
 
 
-def lengths(config: str, table: pa.Table) -> dict[str, Histogram]:
-    """By which of two replies won, how much longer the first was; empty of configs without two."""
+def counted(config: str, table: pa.Table) -> Piece:
+    """The rows, and what is counted of them. Whoever makes the rows asks for it, not who writes them: the first waits
+    for the database anyway."""
+    metadata = (chunk.field("language").unique().to_pylist() for chunk in table["metadata"].chunks)
+    return Piece(table, frozenset(chain.from_iterable(metadata)), _lengths(config, table))
+
+
+def _lengths(config: str, table: pa.Table) -> dict[str, Histogram]:
     if config not in COMPARED:
         return {}
     first, second = (_bytes(table.column(name)) for name in COMPARED[config])
@@ -88,7 +100,6 @@ def lengths(config: str, table: pa.Table) -> dict[str, Histogram]:
 def _bytes(conversations: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """How long the last message of each is."""
     found = [np.zeros(0, np.int64)]
-    # By hand what Arrow would compute: each of its calls lets go of Python's lock and waits for the thread that reads.
     for chunk in conversations.chunks:
         contents, last = chunk.values.field("content"), chunk.offsets.to_numpy()[1:] - 1
         if len(last):
@@ -98,7 +109,7 @@ def _bytes(conversations: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def biases(histograms: Mapping[str, Sequence[Mapping[str, Sequence[int]]]]) -> dict[str, Any]:
-    """Of each config's files (what `lengths` found in each) how far position and length speak in who won."""
+    """Of each config's files (what was counted in each) how far position and length speak in who won."""
     found: dict[str, Any] = {}
     for config, of_files in histograms.items():
         counted = {name: sum((np.asarray(one.get(name, _NONE)) for one in of_files if one), _NONE) for name in _SIDES}

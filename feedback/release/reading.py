@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
-import pyarrow as pa
 from django.db import connection, transaction
 from psycopg_pool import ConnectionPool
 
-from feedback.release import columns, tables
+from feedback.release import columns, measures, tables
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
@@ -103,22 +102,22 @@ def trees(span: Span) -> Iterator[tuple[str, list[str], str]]:
             yield from found
 
 
-def pieces(span: Span) -> Generator[pa.Table, None, None]:
+def pieces(span: Span) -> Generator[measures.Piece, None, None]:
     """The rows in order, in the shape of the span's config: up to `ROWS_AT_ONCE` at a time, fewer of large rows, at the
     start and at the end. Where they are cut depends on the rows alone. Close it, or a connection stays in use.
 
     Raises `columns.RowsMissingError` when the words of some are gone.
     """
     if connection.in_atomic_block:
-        return _tables(span, _groups(span, connection.connection))
+        return _pieces(span, _groups(span, connection.connection))
     connection.ensure_connection()  # which opens the pool
-    return _ahead(_tables(span, _on_its_own(span, connection.pool, _parameters())))  # type: ignore[attr-defined]
+    return _ahead(_pieces(span, _on_its_own(span, connection.pool, _parameters())))  # type: ignore[attr-defined]
 
 
-def _tables(span: Span, groups: Generator[columns.Sent, None, None]) -> Generator[pa.Table, None, None]:
+def _pieces(span: Span, groups: Generator[columns.Sent, None, None]) -> Generator[measures.Piece, None, None]:
     with closing(groups):
         for sent in _together(groups):
-            yield tables.nested(span.config, columns.flat(sent))
+            yield measures.counted(span.config, tables.nested(span.config, columns.flat(sent)))
 
 
 def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedback.release import shards, store, tables, twins
+from feedback.release import measures, shards, store, tables, twins
 from feedback.release.models import Release, ReleaseChunk
 
 
@@ -34,13 +34,14 @@ def rewritten(
         return _unless_empty(release, shards.write_lines(release.folder, shard, trees, beat))
     lines: set[int] = set()
 
-    def kept() -> Iterator[pa.Table]:
+    def kept() -> Iterator[measures.Piece]:
         first = 0
         for table in shards.stored_tables(old, shard):
             is_gone = pc.is_in(table.column("id"), value_set=row_ids)
             lines.update(first + place for place in pc.indices_nonzero(is_gone).to_pylist())
             first += table.num_rows
-            yield table.filter(pc.invert(is_gone)).cast(tables.schema(shard.config))
+            stays = table.filter(pc.invert(is_gone)).cast(tables.schema(shard.config))
+            yield measures.counted(shard.config, stays)
 
     parquet = shards.write_parquet(release.folder, shard, kept(), beat)
     if not _unless_empty(release, parquet):

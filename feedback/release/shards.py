@@ -30,7 +30,7 @@ class File:
     bytes: int
     sha256: str
     languages: Sequence[str] = ()
-    # What `measures.lengths` counted in it.
+    # What `measures.counted` found in it.
     lengths: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
@@ -61,45 +61,45 @@ class Shard:
         return f"{self.config}/{self.name}.{'jsonl.gz' if self.config == TREES else 'parquet'}"
 
 
-def write(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> list[File]:
+def write(folder: str, shard: Shard, pieces: Iterable[measures.Piece], beat: Callable[[], None]) -> list[File]:
     """Write a shard and its twins; the same rows give the same bytes, whoever reads them from wherever."""
     beside = twins.TWINS.get(shard.config, ())
     paths = [f"{twin.folder}/{twin.file_name(shard.name)}" for twin in beside]
     with ExitStack() as opened:
         sinks = [opened.enter_context(store.writing(f"{folder}/{path}")) for path in paths]
 
-        def written_beside() -> Iterator[pa.Table]:
-            for table in tables_in_order:
+        def written_beside() -> Iterator[measures.Piece]:
+            for piece in pieces:
                 # Not all of a row group at once: rows taken apart take several times their place.
-                for first in range(0, table.num_rows if beside else 0, LINES_PER_BEAT):
-                    columns = twins.as_json(table.slice(first, LINES_PER_BEAT), beside)
+                for first in range(0, piece.table.num_rows if beside else 0, LINES_PER_BEAT):
+                    columns = twins.as_json(piece.table.slice(first, LINES_PER_BEAT), beside)
                     for twin, sink in zip(beside, sinks, strict=True):
                         sink.write(twin.lines(columns))
                     beat()
-                yield table
+                yield piece
 
         parquet = write_parquet(folder, shard, written_beside(), beat)
     pairs = zip(paths, sinks, strict=True)
     return [parquet, *(File(path, parquet.rows, sink.bytes, sink.sha256) for path, sink in pairs)]
 
 
-def write_parquet(folder: str, shard: Shard, tables_in_order: Iterable[pa.Table], beat: Callable[[], None]) -> File:
+def write_parquet(folder: str, shard: Shard, pieces: Iterable[measures.Piece], beat: Callable[[], None]) -> File:
     """Write the Parquet file of a shard."""
     rows, languages = 0, set[str]()
     lengths: dict[str, Any] = {}
     with store.writing(f"{folder}/{shard.path}") as sink:
-        for table in parquet_tables(sink, shard.config, tables_in_order):
-            rows += table.num_rows
-            languages |= measures.languages(table)
-            for name, counted in measures.lengths(shard.config, table).items():
+        for piece in _packed(sink, shard.config, pieces):
+            rows += piece.table.num_rows
+            languages |= piece.languages
+            for name, counted in piece.lengths.items():
                 lengths[name] = lengths.get(name, 0) + counted
             beat()
     counts = {name: counted.tolist() for name, counted in lengths.items()}
     return File(shard.path, rows, sink.bytes, sink.sha256, sorted(languages - {UNKNOWN}), counts)
 
 
-def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) -> Iterable[pa.Table]:
-    """Write each table as a row group and hand it on."""
+def _packed(sink: Any, config: str, pieces: Iterable[measures.Piece]) -> Iterable[measures.Piece]:
+    """Write each piece as a row group and hand it on."""
     with (
         # Packing touches no Python until a row group is whole: each page would wait for whoever runs some meanwhile.
         pa.BufferedOutputStream(pa.PythonFile(sink, mode="w"), HELD_BYTES) as file,
@@ -114,10 +114,10 @@ def parquet_tables(sink: Any, config: str, tables_in_order: Iterable[pa.Table]) 
             store_schema=False,  # it would tell readers how columns are held here, which not all of them know
         ) as writer,
     ):
-        for table in tables_in_order:
-            writer.write_table(table)
+        for piece in pieces:
+            writer.write_table(piece.table)
             file.flush()
-            yield table
+            yield piece
 
 
 def write_lines(folder: str, shard: Shard, lines: Iterable[str], beat: Callable[[], None]) -> File:

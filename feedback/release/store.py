@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished-"
 # What a bucket's file holds back until it sends a part; by itself it would be 50 MB for each of the files open at once.
 PART_BYTES = 8 * 1024 * 1024
+# As soon as this much of a file is written the system is asked to keep none of it in memory. Nobody reads it soon, the
+# database's pages would go for it, and memory that was in use a moment ago is the cheapest there is: on a virtual
+# machine whose host takes back what is free, new memory costs more than all the packing.
+KEPT_BYTES = 2 * 1024 * 1024
 
 
 class Sink:
@@ -29,6 +34,8 @@ class Sink:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hash = hashlib.sha256()
+        self._descriptor = _descriptor(file)
+        self._kept = 0
         self.bytes = 0
         self.closed = False
 
@@ -37,7 +44,22 @@ class Sink:
         self._file.write(view)
         self._hash.update(view)
         self.bytes += len(view)
+        self._kept += len(view)
+        if self._kept >= KEPT_BYTES:
+            self._forget()
         return len(view)
+
+    def _forget(self) -> None:
+        self._kept = 0
+        if self._descriptor is not None and hasattr(os, "posix_fadvise"):
+            # What is on the disk goes. All else begins to be written, and goes the next time.
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def settle(self) -> None:
+        """Wait until all of it is on the disk; a bucket's file is safe when it is closed."""
+        if self._descriptor is not None:
+            self._file.flush()
+            os.fsync(self._descriptor)
 
     def tell(self) -> int:
         return self.bytes
@@ -60,6 +82,13 @@ class Sink:
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+
+def _descriptor(file: IO[bytes]) -> int | None:
+    """Of a file of this machine; a bucket's has none."""
+    with contextlib.suppress(OSError):
+        return file.fileno()
+    return None
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +119,8 @@ def local(folder: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[Sink]:
-    """A sink whose file takes its name only when it is whole: a reader sees the old one or the new one, never half."""
+    """A sink whose file takes its name only when it is whole and on the disk: a reader sees the old one or the new one,
+    never half, after a power cut as well."""
     system, _root = _filesystem()
     target = location(path)
     folder, _slash, name = target.rpartition("/")
@@ -98,12 +128,25 @@ def writing(path: str) -> Iterator[Sink]:
     unfinished = f"{folder}/{UNFINISHED}{uuid.uuid4().hex}-{name}"
     try:
         with system.open(unfinished, "wb", block_size=PART_BYTES) as file:
-            yield Sink(file)
+            sink = Sink(file)
+            yield sink
+            sink.settle()
         system.mv(unfinished, target)
+        _settle_names(folder)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             system.rm_file(unfinished)
         raise
+
+
+def _settle_names(folder: str) -> None:
+    system, _root = _filesystem()
+    if isinstance(system, LocalFileSystem):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write(path: str, data: bytes) -> None:
@@ -130,8 +173,10 @@ def move(source: str, target: str) -> None:
     system.invalidate_cache()
     if not system.exists(location(source)) and system.exists(location(target)):
         return
-    system.makedirs(location(target).rpartition("/")[0], exist_ok=True)
+    folder = location(target).rpartition("/")[0]
+    system.makedirs(folder, exist_ok=True)
     system.mv(location(source), location(target))
+    _settle_names(folder)
 
 
 def paths(folder: str) -> list[str]:

@@ -18,8 +18,8 @@ django.setup()
 from django.db import connection  # noqa: E402
 
 from feedback.release import reading, shards  # noqa: E402
+from feedback.release.specification import Specification  # noqa: E402
 
-SHARD_ROWS = 50_000
 # Ordinals follow the batches of `big_release`.
 _COPY = """
 COPY (
@@ -41,27 +41,35 @@ class Written:
 def export(release_id: uuid.UUID, folder: str, rows: int, pipe: Connection) -> None:
     """Sends (what each shard took, rows a second of one shard with its twins by the clock and by the processor's,
     megabytes of memory at most)."""
-    starts = range(0, rows, SHARD_ROWS)
-    spans = [reading.Span(release_id, "preference", "train", first, min(first + SHARD_ROWS, rows)) for first in starts]
+    size = Specification.shard_rows
+    starts = range(0, rows, size)
+    spans = [reading.Span(release_id, "preference", "train", first, min(first + size, rows)) for first in starts]
+    # What a worker does once is left out: to load libraries, to open connections, to ask for memory.
+    _copy(spans[0])
+    _write(folder, 0, spans)
     written = []
     for number, span in enumerate(spans):
-        shard = shards.Shard("preference", "train", number, len(spans))
         # The first to read a page has it read from disk for both, so they take turns at being first.
         timings = {}
         for name in ("export", "copy") if number % 2 else ("copy", "export"):
             started, cpu = time.perf_counter(), time.process_time()
             if name == "copy":
-                size = _copy(span)
+                copied = _copy(span)
             else:
-                shards.write_parquet(folder, shard, reading.pieces(span), lambda: None)
+                _write(folder, number, spans)
             timings[name] = time.perf_counter() - started, time.process_time() - cpu
         count = span.end - span.first
-        written.append(Written(count, size // count, timings["export"][0], timings["copy"][0], timings["export"][1]))
+        written.append(Written(count, copied // count, timings["export"][0], timings["copy"][0], timings["export"][1]))
     started, cpu = time.perf_counter(), time.process_time()
     shards.write(folder, shards.Shard("preference", "train", 0, len(spans)), reading.pieces(spans[0]), lambda: None)
     count = spans[0].end - spans[0].first
     twins = count / (time.perf_counter() - started), count / (time.process_time() - cpu)
     pipe.send((written, twins, _peak_megabytes()))
+
+
+def _write(folder: str, number: int, spans: list[reading.Span]) -> None:
+    shard = shards.Shard("preference", "train", number, len(spans))
+    shards.write_parquet(folder, shard, reading.pieces(spans[number]), lambda: None)
 
 
 def _peak_megabytes() -> float:

@@ -1,8 +1,8 @@
 """How fast a release is written, beside a bare binary COPY of the same rows, and how much memory it takes.
 
-The export is the one of a release: shards of 50,000 rows, from PostgreSQL into nested Parquet. Shard by shard it takes
-turns with `COPY ... TO STDOUT (FORMAT BINARY)` of the table that the rows are in, as they lie there, whose bytes are
-thrown away, so that the ratio means something on a busy machine too.
+The export is the one of a release: shards of the usual size, from PostgreSQL into nested Parquet. Shard by shard it
+takes turns with `COPY ... TO STDOUT (FORMAT BINARY)` of the table that the rows are in, as they lie there, whose bytes
+are thrown away, so that the ratio means something on a busy machine too.
 `EXPORT_ROWS` sets how many rows of 1.2 kB there are.
 """
 
@@ -42,7 +42,11 @@ def test_export(monkeypatch: pytest.MonkeyPatch) -> None:
     exporter.start()
     shards, twins, peak = here.recv()
     exporter.join(60)
-    ratio = statistics.median(one.copy_seconds / one.export_seconds for one in shards)
+    # Whoever is first in a shard is faster, by a fifth, so that a median of single shards would be drawn by lot.
+    pairs = [shards[number : number + 2] for number in range(0, len(shards), 2)]
+    ratio = statistics.median(
+        sum(one.copy_seconds for one in pair) / sum(one.export_seconds for one in pair) for pair in pairs
+    )
     export = statistics.median(one.rows / one.export_seconds for one in shards)
     copied = statistics.median(one.rows / one.copy_seconds for one in shards)
     cpu = statistics.median(one.rows / one.cpu_seconds for one in shards)

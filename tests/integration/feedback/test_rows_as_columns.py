@@ -108,9 +108,9 @@ def test_every_row_is_in_its_place_as_it_was(span, monkeypatch, rows_of_group):
 def test_pieces_of_large_rows_hold_fewer_of_them(span, monkeypatch):
     monkeypatch.setattr(reading, "ROWS_OF_GROUP", 5)
     whole = read(span)
-    assert [len(piece) for piece in reading.pieces(span)] == [30]
+    assert [len(piece.table) for piece in reading.pieces(span)] == [30]
     monkeypatch.setattr(reading, "BYTES_AT_ONCE", 1)
-    assert [len(piece) for piece in reading.pieces(span)] == [5] * 6
+    assert [len(piece.table) for piece in reading.pieces(span)] == [5] * 6
     assert read(span) == whole
 
 

@@ -29,7 +29,7 @@ def value(kind, number):
     return bool(number % 2) if pa.types.is_boolean(kind) else number % 7
 
 
-def pieces(config, sizes=(5, 64, 1, 30)):
+def tables_of(config, sizes=(5, 64, 1, 30)):
     first = 0
     for size in sizes:
         rows = [{f.name: value(f.type, n) for f in tables.schema(config)} for n in range(first, first + size)]
@@ -42,7 +42,8 @@ def pieces(config, sizes=(5, 64, 1, 30)):
 
 def written(config, of, number=0):
     shard = shards.Shard(config, "train", number, 9)
-    return shard, shards.write_parquet(FOLDER, shard, of, lambda: None)
+    pieces = (measures.counted(config, table) for table in of)
+    return shard, shards.write_parquet(FOLDER, shard, pieces, lambda: None)
 
 
 def stored(shard, **options):
@@ -52,18 +53,18 @@ def stored(shard, **options):
 
 @pytest.mark.parametrize("config", tables.COLUMNS)
 def test_a_reader_finds_strings_and_the_rows_that_were_written(config):
-    shard, file = written(config, pieces(config))
+    shard, file = written(config, tables_of(config))
     found = stored(shard)
     assert [field.type for field in found.schema_arrow] == [
         tables.stored(field.type) for field in tables.schema(config)
     ]
-    assert found.read().to_pylist() == [row for piece in pieces(config) for row in piece.to_pylist()]
+    assert found.read().to_pylist() == [row for table in tables_of(config) for row in table.to_pylist()]
     assert (file.rows, file.languages) == (100, ["en", "fr", "zh"])
 
 
 @pytest.mark.parametrize("config", tables.COLUMNS)
 def test_all_that_rows_have_alike_is_a_dictionary_and_nothing_else_is(config):
-    shard, _file = written(config, pieces(config))
+    shard, _file = written(config, tables_of(config))
     metadata = stored(shard).metadata
     group = metadata.row_group(1)
     columns = [group.column(number) for number in range(metadata.num_columns)]
@@ -75,14 +76,14 @@ def test_all_that_rows_have_alike_is_a_dictionary_and_nothing_else_is(config):
 
 @pytest.mark.parametrize("config", tables.COLUMNS)
 def test_what_is_read_and_written_again_is_the_same_byte_for_byte(config):
-    shard, file = written(config, pieces(config))
+    shard, file = written(config, tables_of(config))
     again = (table.cast(tables.schema(config)) for table in shards.stored_tables(FOLDER, shard))
     _shard, twice = written(config, again, 1)
     assert (twice.sha256, twice.lengths, twice.languages) == (file.sha256, file.lengths, file.languages)
 
 
 def test_a_dictionary_keeps_nothing_of_rows_that_went():
-    shard, _file = written("sft", pieces("sft"))
+    shard, _file = written("sft", tables_of("sft"))
 
     def left():
         for table in shards.stored_tables(FOLDER, shard):
@@ -98,14 +99,14 @@ def test_a_dictionary_keeps_nothing_of_rows_that_went():
 @pytest.mark.parametrize("config", measures.COMPARED)
 @pytest.mark.parametrize(("first", "end"), [(0, 30), (7, 23), (29, 30), (4, 4)])
 def test_lengths_are_those_of_the_last_messages_in_bytes(config, first, end):
-    table = pa.concat_tables(pieces(config, (11, 19))).slice(first, end - first)
+    table = pa.concat_tables(tables_of(config, (11, 19))).slice(first, end - first)
     expected = {measures.FIRST: Counter(), measures.SECOND: Counter()}
     for row in table.to_pylist():
         one, other = (len(row[name][-1]["content"].encode()) for name in measures.COMPARED[config])
         side = {"model_a": measures.FIRST, "model_b": measures.SECOND}.get(row.get("winner", "model_a"))
         if side:
             expected[side][round(measures.STEPS * (one - other) / max(one + other, 1)) + measures.STEPS] += 1
-    counted = measures.lengths(config, table)
+    counted = measures.counted(config, table).lengths
     for side, histogram in counted.items():
         assert {place: count for place, count in enumerate(histogram.tolist()) if count} == expected[side]
     assert set(counted) == ({measures.FIRST} if config == "preference" else set(expected))
