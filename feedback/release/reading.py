@@ -24,10 +24,8 @@ from feedback.release import columns, measures, tables
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
-# What is held at once, four times: about 6 MB of rows of the usual size, and of large ones no more than needs be. The
-# first pieces are smaller, since until the first one is there nothing is packed.
+# What is held at once, four times: about 6 MB of rows of the usual size, and of large ones no more than needs be.
 ROWS_AT_ONCE = 4_096
-ROWS_AT_FIRST = 1_024
 BYTES_AT_ONCE = 64 * 1024 * 1024
 TREES_AT_ONCE = 200
 CONNECT_SECONDS = 10
@@ -103,8 +101,8 @@ def trees(span: Span) -> Iterator[tuple[str, list[str], str]]:
 
 
 def pieces(span: Span) -> Generator[measures.Piece, None, None]:
-    """The rows in order, in the shape of the span's config: up to `ROWS_AT_ONCE` at a time, fewer of large rows, at the
-    start and at the end. Where they are cut depends on the rows alone. Close it, or a connection stays in use.
+    """The rows in order, in the shape of the span's config: up to `ROWS_AT_ONCE` at a time, fewer of large rows and
+    at the end. Where they are cut depends on the rows alone. Close it, or a connection stays in use.
 
     Raises `columns.RowsMissingError` when the words of some are gone.
     """
@@ -122,13 +120,11 @@ def _pieces(span: Span, groups: Generator[columns.Sent, None, None]) -> Generato
 
 def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:
     waiting: list[columns.Sent] = []
-    most = ROWS_AT_FIRST
     for group in groups:
         waiting.append(group)
-        if len(waiting) * ROWS_OF_GROUP >= most or sum(one.bytes for one in waiting) >= BYTES_AT_ONCE:
+        if len(waiting) * ROWS_OF_GROUP >= ROWS_AT_ONCE or sum(one.bytes for one in waiting) >= BYTES_AT_ONCE:
             # Not held twice while the columns are made.
             together, waiting = columns.together(waiting), []
-            most = min(2 * most, ROWS_AT_ONCE)
             yield together
     if waiting:
         yield columns.together(waiting)

@@ -122,7 +122,6 @@ def span(alone, reviewer, monkeypatch):
     """Twenty-two rows of a release whose files are still to be written."""
     monkeypatch.setattr(reading, "ROWS_OF_GROUP", 4)
     monkeypatch.setattr(reading, "ROWS_AT_ONCE", 8)
-    monkeypatch.setattr(reading, "ROWS_AT_FIRST", 4)
     some_ratings(reviewer, 15)
     release = frozen(test_share=0.0, validation_share=0.0)
     while not release.chunks.filter(stage="files").exists():
@@ -139,7 +138,7 @@ def test_both_ways_to_read_give_the_same_pieces(span):
     fast = read(span)
     with transaction.atomic():
         portable = read(span)
-    assert [len(piece) for piece in fast] == [len(piece) for piece in portable] == [4, 8, 8, 2]
+    assert [len(piece) for piece in fast] == [len(piece) for piece in portable] == [8, 8, 6]
     assert all(piece.schema == tables.schema("preference") for piece in fast)
     assert pa.concat_tables(fast).equals(pa.concat_tables(portable))
 
@@ -150,7 +149,7 @@ def test_whoever_stops_reading_early_gives_the_connection_back(span):
     free = connection.pool.get_stats()["pool_available"]
     for _time in range(5):
         some = reading.pieces(span)
-        assert next(some).table.equals(whole.slice(0, 4))
+        assert next(some).table.equals(whole.slice(0, 8))
         some.close()
     assert connection.pool.get_stats()["pool_available"] == free
     assert pa.concat_tables(read(span)).equals(whole)
@@ -170,7 +169,7 @@ def test_where_half_of_the_pool_is_in_use_rows_are_read_on_a_new_connection(span
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reading_that_fails_gives_the_connection_back(span):
-    assert len(read(span)) == 4
+    assert len(read(span)) == 3
     free = connection.pool.get_stats()["pool_available"]
     CandidateRow.objects.all().delete()
     with pytest.raises(columns.RowsMissingError) as failed:
