@@ -27,6 +27,7 @@ _PARTICULARS = pa.schema([FLAT.field(name) for name in ("rule_version", *PARTICU
 _ROW_ID_BYTES = 64
 # COPY's signature, flags and the length of an extension that there is none of.
 _HEADER_BYTES = 19
+# Shorter texts are joined faster than Arrow is called.
 _LONG_BYTES = 256 * 1024
 
 
