@@ -27,8 +27,6 @@ _PARTICULARS = pa.schema([FLAT.field(name) for name in ("rule_version", *PARTICU
 _ROW_ID_BYTES = 64
 # COPY's signature, flags and the length of an extension that there is none of.
 _HEADER_BYTES = 19
-# Shorter texts are joined faster than Arrow is called.
-_LONG_BYTES = 256 * 1024
 
 
 class RowsMissingError(LookupError):
@@ -52,22 +50,48 @@ class Sent:
     prompt_sizes: Bytes
     weight: Bytes
 
+
+class Joined:
+    """Rows of up to so many groups, or of not much more than so many bytes, one group after the other. They are put
+    together as they come: no group is held beside what is made of it."""
+
+    def __init__(self, groups: int, most_bytes: int) -> None:
+        self._groups, self._most_bytes = groups, most_bytes
+        self._columns: list[_Column] = []
+        self.groups = 0
+
+    def add(self, group: Sent) -> None:
+        parts = list(vars(group).values())
+        if not self._columns:
+            self._columns = [_Column(min(self._groups * len(part), self._most_bytes)) for part in parts]
+        for column, part in zip(self._columns, parts, strict=True):
+            column.add(part)
+        self.groups += 1
+
     @property
-    def bytes(self) -> int:
-        return sum(map(len, vars(self).values()))
+    def is_full(self) -> bool:
+        return self.groups >= self._groups or sum(column.bytes for column in self._columns) >= self._most_bytes
+
+    def sent(self) -> Sent:
+        return Sent(*(column.whole() for column in self._columns))
 
 
-def together(groups: Iterable[Sent]) -> Sent:
-    """All of their rows, one group after the other."""
-    return Sent(*map(_joined, zip(*(vars(group).values() for group in groups), strict=True)))
+class _Column:
+    """Bytes that come in parts, of about the size that was announced."""
 
+    def __init__(self, size: int) -> None:
+        self._buffer = pa.allocate_buffer(size + size // 16, resizable=True)
+        self.bytes = 0
 
-def _joined(parts: Sequence[Bytes]) -> Bytes:
-    if sum(map(len, parts)) < _LONG_BYTES:
-        return b"".join(parts)
-    # Arrow copies without Python's lock, which the thread that packs waits for otherwise.
-    arrays = [pa.UInt8Array.from_buffers(pa.uint8(), len(part), [None, pa.py_buffer(part)]) for part in parts]
-    return pa.concat_arrays(arrays).buffers()[1]
+    def add(self, part: Bytes) -> None:
+        end = self.bytes + len(part)
+        if end > self._buffer.size:
+            self._buffer.resize(end + end // 4)
+        np.frombuffer(self._buffer, np.uint8)[self.bytes : end] = np.frombuffer(part, np.uint8)
+        self.bytes = end
+
+    def whole(self) -> pa.Buffer:
+        return self._buffer.slice(0, self.bytes)
 
 
 def fields(copied: Iterable[Bytes]) -> Iterator[Sequence[Bytes]]:

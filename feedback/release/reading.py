@@ -24,8 +24,8 @@ from feedback.release import columns, measures, tables
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
-# What is held at once, four times: about 6 MB of rows of the usual size, and of large ones no more than needs be.
-ROWS_AT_ONCE = 4_096
+# What is held at once, four times: about 9 MB of rows of the usual size, and of large ones no more than needs be.
+ROWS_AT_ONCE = 6_144
 BYTES_AT_ONCE = 64 * 1024 * 1024
 TREES_AT_ONCE = 200
 CONNECT_SECONDS = 10
@@ -119,15 +119,18 @@ def _pieces(span: Span, groups: Generator[columns.Sent, None, None]) -> Generato
 
 
 def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:
-    waiting: list[columns.Sent] = []
+    joined = _nothing()
     for group in groups:
-        waiting.append(group)
-        if len(waiting) * ROWS_OF_GROUP >= ROWS_AT_ONCE or sum(one.bytes for one in waiting) >= BYTES_AT_ONCE:
-            # Not held twice while the columns are made.
-            together, waiting = columns.together(waiting), []
-            yield together
-    if waiting:
-        yield columns.together(waiting)
+        joined.add(group)
+        if joined.is_full:
+            sent, joined = joined.sent(), _nothing()
+            yield sent
+    if joined.groups:
+        yield joined.sent()
+
+
+def _nothing() -> columns.Joined:
+    return columns.Joined(max(1, ROWS_AT_ONCE // ROWS_OF_GROUP), BYTES_AT_ONCE)
 
 
 def _ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:

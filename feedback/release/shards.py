@@ -110,7 +110,7 @@ def _packed(sink: Any, config: str, pieces: Iterable[measures.Piece]) -> Iterabl
             compression_level=1,
             use_dictionary=tables.dictionaries(config),
             write_statistics=["id"],
-            write_batch_size=ROWS_AT_ONCE,  # a text column of a row group is one page
+            write_batch_size=ROWS_AT_ONCE,  # few and large pages: each is compressed by itself
             store_schema=False,  # it would tell readers how columns are held here, which not all of them know
         ) as writer,
     ):

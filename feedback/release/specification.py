@@ -49,7 +49,7 @@ class Specification:
     person_rows: int = 50
     validation_share: float = 0.05
     test_share: float = 0.05
-    shard_rows: int = 100_000
+    shard_rows: int = 200_000
     # Under which licence it is given away; empty where it is for training in the house alone.
     licence: str = ""
 

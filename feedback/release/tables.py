@@ -8,10 +8,6 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-# Of however many rows some 14 MB are held at once; mimalloc, the default, keeps up to 70 MB of what was given back, for
-# which 300 MB have no room. Not jemalloc either, which starts threads of its own.
-pa.set_memory_pool(pa.system_memory_pool())
-
 # A string that many rows have alike: held once for all of them, and written so, which saves a reader as much.
 ALIKE = pa.dictionary(pa.int32(), pa.string())
 MESSAGES = pa.list_(pa.struct([("role", ALIKE), ("content", pa.string())]))
