@@ -2,6 +2,6 @@
 
 import os
 
-# Arrow asks when it is loaded. Of however many rows some 20 MB are held at once; mimalloc, its default, keeps up to
+# Arrow asks when it is loaded. Of however many rows some 30 MB are held at once; mimalloc, its default, keeps up to
 # 70 MB of what was given back, for which 300 MB have no room. Nor jemalloc, which starts threads of its own.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -63,7 +63,7 @@ class Joined:
     def add(self, group: Sent) -> None:
         parts = list(vars(group).values())
         if not self._columns:
-            self._columns = [_Column(min(self._groups * len(part), self._most_bytes)) for part in parts]
+            self._columns = [_Column(max(len(part), min(self._groups * len(part), self._most_bytes))) for part in parts]
         for column, part in zip(self._columns, parts, strict=True):
             column.add(part)
         self.groups += 1
@@ -72,8 +72,10 @@ class Joined:
     def is_full(self) -> bool:
         return self.groups >= self._groups or sum(column.bytes for column in self._columns) >= self._most_bytes
 
-    def sent(self) -> Sent:
-        return Sent(*(column.whole() for column in self._columns))
+    def taken(self) -> Sent:
+        """All that was added, and nothing is left here: more would move what Arrow has the address of."""
+        columns, self._columns, self.groups = self._columns, [], 0
+        return Sent(*(column.whole() for column in columns))
 
 
 class _Column:

@@ -115,22 +115,19 @@ def pieces(span: Span) -> Generator[measures.Piece, None, None]:
 def _pieces(span: Span, groups: Generator[columns.Sent, None, None]) -> Generator[measures.Piece, None, None]:
     with closing(groups):
         for sent in _together(groups):
-            yield measures.counted(span.config, tables.nested(span.config, columns.flat(sent)))
+            rows = columns.flat(sent)
+            del sent  # of which nothing is left in the rows where they came in another order
+            yield measures.counted(span.config, tables.nested(span.config, rows))
 
 
 def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:
-    joined = _nothing()
+    joined = columns.Joined(ROWS_AT_ONCE // ROWS_OF_GROUP, BYTES_AT_ONCE)
     for group in groups:
         joined.add(group)
         if joined.is_full:
-            sent, joined = joined.sent(), _nothing()
-            yield sent
+            yield joined.taken()
     if joined.groups:
-        yield joined.sent()
-
-
-def _nothing() -> columns.Joined:
-    return columns.Joined(max(1, ROWS_AT_ONCE // ROWS_OF_GROUP), BYTES_AT_ONCE)
+        yield joined.taken()
 
 
 def _ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:

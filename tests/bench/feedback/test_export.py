@@ -2,7 +2,7 @@
 
 The export is the one of a release: shards of the usual size, from PostgreSQL into nested Parquet. Shard by shard it is
 done twice, between two times of `COPY ... TO STDOUT (FORMAT BINARY)` of the table that the rows are in, as they lie
-there, whose bytes are thrown away, so that the ratio means something on a busy machine too.
+there, whose bytes are thrown away, so that the ratio means something on a busy machine too. What is read is in memory.
 `EXPORT_ROWS` sets how many rows of 1.2 kB there are.
 """
 
@@ -40,6 +40,7 @@ def test_export(monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = spawning.Pipe()
     exporter = spawning.Process(target=export, args=(release.pk, release.folder, ROWS, there))
     exporter.start()
+    there.close()  # or nobody would hear that it ended
     measured = here.recv()
     exporter.join(60)
     export, copied = (statistics.median(one.rate for one in each) for each in (measured.exports, measured.copies))

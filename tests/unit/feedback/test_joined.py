@@ -1,5 +1,6 @@
 """Groups of rows are put together as they come, whatever their sizes."""
 
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -30,6 +31,7 @@ def told(sent):
         pytest.param([[5_000] * 10, [1] * 10], id="shrinking"),
         pytest.param([[0] * 10, [7] * 10, [0] * 10], id="empty ones"),
         pytest.param([[0] * 10], id="nothing"),
+        pytest.param([[2 * MANY] + [1] * 9, [1] * 10], id="larger than may be"),
         pytest.param([list(range(10)), list(range(10, 0, -1))], id="columns of their own sizes"),
     ],
 )
@@ -39,7 +41,7 @@ def test_each_column_is_all_groups_in_order(sizes):
     for each in groups:
         joined.add(each)
 
-    assert told(joined.sent()) == {name: b"".join(vars(each)[name] for each in groups) for name in NAMES}
+    assert told(joined.taken()) == {name: b"".join(vars(each)[name] for each in groups) for name in NAMES}
 
 
 def test_it_is_full_of_groups_or_of_bytes():
@@ -55,20 +57,23 @@ def test_it_is_full_of_groups_or_of_bytes():
 
 
 def test_what_was_joined_is_not_changed_by_what_comes_after():
-    first, second = Joined(1, MANY), Joined(1, MANY)
-    first.add(group([1_000] * 10))
-    kept = first.sent()
-    del first
-    second.add(Sent(*[b"z" * 1_000] * 10))
+    joined = Joined(2, MANY)
+    joined.add(group([1_000] * 10))
+    kept = joined.taken()
+    for size in (1, 1_000, 5_000_000):
+        joined.add(Sent(*[b"z" * size] * 10))
 
     assert told(kept) == told(group([1_000] * 10))
+    assert told(joined.taken()) == dict.fromkeys(NAMES, b"z" * 5001001)
 
 
 def test_arrow_takes_its_memory_from_the_system():
-    """Which pool it takes is asked once in a process, so in one of its own."""
+    """Which pool it takes is asked once in a process, so in one of its own, that was told nothing by this one."""
     asked = (
         "import django; django.setup();"
         "from feedback.release import tables; print(tables.pa.default_memory_pool().backend_name)"
     )
 
-    assert subprocess.check_output([sys.executable, "-c", asked], text=True).strip() == "system"
+    untold = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+
+    assert subprocess.check_output([sys.executable, "-c", asked], text=True, env=untold).strip() == "system"
