@@ -12,6 +12,10 @@ import pyarrow as pa
 from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS, stored
 
+ABOUT = (
+    "What people said about replies, with their consent: ratings that a reviewer approved, and choices between two"
+    " replies as they were made."
+)
 USES = {
     "preference": "DPOTrainer, RewardTrainer",
     "unpaired": "KTOTrainer",
@@ -96,7 +100,7 @@ def card(
         "",
         f"# Parley preference data {name}",
         "",
-        f"What people said about replies, reviewed, with their consent. Licence: {licence or OWN_LICENCE}.",
+        f"{ABOUT} Licence: {licence or OWN_LICENCE}.",
         "",
         "| config | rows | for |",
         "|---|---|---|",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from feedback.release.card import ABOUT
 from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS, STYLE
 
@@ -67,7 +68,7 @@ def croissant(
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": folder,
-        "description": f"Parley preference data {name}: what people said about replies, reviewed, with their consent.",
+        "description": f"Parley preference data {name}. {ABOUT}",
         "license": licence or "https://schema.org/LicenseUnspecified",
         "url": f"file:{folder}",
         "version": f"{int(name.removeprefix('v'))}.0.0",

@@ -21,6 +21,7 @@ from tests import big_release
 ROWS = int(os.environ.get("EXPORT_ROWS", "200000"))
 MOST_MEGABYTES = 300
 LEAST_RATIO = 0.5
+LEAST_RATE = 150_000
 
 
 @pytest.mark.django_db(transaction=True)
@@ -52,3 +53,4 @@ def test_export(monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"peak memory {measured.peak_megabytes:.0f} MB")
     assert measured.peak_megabytes < MOST_MEGABYTES
     assert ratio >= LEAST_RATIO
+    assert export >= LEAST_RATE
