@@ -46,7 +46,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def table_as_csv(request: HttpRequest, key: str) -> HttpResponse:
     """One table for a spreadsheet, in UTF-8 with a byte order mark, which Excel wants."""
     every = tables(days=_days(request), now=timezone.now(), viewer=person(request))
-    found = [table for table in every if table.key == key]
+    found = [one for table in every for one in (table, table.figures) if one and one.key == key]
     if not found:
         raise Http404
     response = HttpResponse(content_type="text/csv; charset=utf-8")

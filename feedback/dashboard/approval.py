@@ -13,9 +13,11 @@ from django.utils.translation import gettext as _
 
 from feedback import reasons as known_reasons
 from feedback.dashboard.table import MOST_SHOWN, Share, Table, lengths
-from feedback.dashboard.trend import MOST_LINES, Trend, trend
+from feedback.dashboard.trend import MOST_LINES, trend
 from feedback.models import Rating
 
+# A page shows those of all lines of a chart, which have a point a day or fewer.
+MOST_FIGURES = 31 * MOST_LINES
 # Over more days than these, ratings are counted by week, and by month.
 BY_DAY, BY_WEEK = 30, 90
 
@@ -41,6 +43,7 @@ def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, day
     grouped = ratings.annotate(group=group)
     counted = _counted(grouped.values("group")).order_by("-total", "group")
     shares = [Share(_label(row["group"]), row["up"], row["total"]) for row in counted]
+    over_time = _over_time(grouped, [share.label for share in shares], days)
     return Table(
         key=key,
         title=str(title),
@@ -48,18 +51,35 @@ def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, day
         head=[_("Group"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
         rows=[share.cells for share in shares],
         bars=[share.bar for share in shares],
-        trend=_over_time(grouped, [share.label for share in shares[:MOST_LINES]], days),
+        trend=trend(
+            {label: {day: share.percent for day, share in each.items()} for label, each in over_time.items()},
+            unit=" %",
+            top=100,
+        ),
+        figures=Table(
+            key=f"{key}-over-time",
+            title=_("%(title)s, over time") % {"title": title},
+            lead="",
+            head=[_("Group"), _("From"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
+            rows=[
+                [label, f"{day:%Y-%m-%d}", *share.cells[1:]]
+                for label, each in over_time.items()
+                for day, share in each.items()
+            ],
+            most_shown=MOST_FIGURES,
+        ),
         most_shown=MOST_SHOWN,
     )
 
 
-def _over_time(grouped: QuerySet[Rating], labels: list[str], days: int) -> Trend | None:
-    series: dict[str, dict[date, float]] = {label: {} for label in labels}
+def _over_time(grouped: QuerySet[Rating], labels: list[str], days: int) -> dict[str, dict[date, Share]]:
+    """Of each group, in the order of the labels, the share of each day, week or month."""
+    found: dict[str, dict[date, Share]] = {label: {} for label in labels}
     by_bucket = grouped.annotate(bucket=_bucket("rated_at", days)).values("group", "bucket").order_by("bucket")
     for row in _counted(by_bucket):
-        if (label := _label(row["group"])) in series:
-            series[label][row["bucket"].date()] = 100 * row["up"] / row["total"]
-    return trend(series, unit=" %", top=100)
+        if (label := _label(row["group"])) in found:  # one that was rated for the first time this moment is not
+            found[label][row["bucket"].date()] = Share(label, row["up"], row["total"])
+    return found
 
 
 def _counted(rows: Any) -> Any:
@@ -81,6 +101,10 @@ def reasons(ratings: QuerySet[Rating], *, days: int) -> Table:
     ticked = ratings.annotate(reason=Func(F("reasons"), function="unnest"))
     counted = list(ticked.values("reason", "value").annotate(total=Count("id")).order_by("-total", "reason"))
     labels = [str(known_reasons.known(row["value"]).get(row["reason"], row["reason"])) for row in counted]
+    over_time = _reasons_over_time(
+        ticked.filter(value=-1).annotate(bucket=_bucket("rated_at", days)).values_list("reason", "bucket"),
+        [row["reason"] for row in counted if row["value"] < 0],
+    )
     return Table(
         key="reasons",
         title=_("Reasons"),
@@ -91,16 +115,23 @@ def reasons(ratings: QuerySet[Rating], *, days: int) -> Table:
             for label, row in zip(labels, counted, strict=True)
         ],
         bars=lengths([row["total"] for row in counted]),
-        trend=_reasons_over_time(
-            ticked.filter(value=-1).annotate(bucket=_bucket("rated_at", days)).values_list("reason", "bucket"),
-            [row["reason"] for row in counted if row["value"] < 0],
+        trend=trend(over_time),
+        figures=Table(
+            key="reasons-over-time",
+            title=_("Reasons of ratings down, over time"),
+            lead="",
+            head=[_("Reason"), _("From"), _("Ratings")],
+            rows=[
+                [label, f"{day:%Y-%m-%d}", count] for label, each in over_time.items() for day, count in each.items()
+            ],
+            most_shown=MOST_FIGURES,
         ),
     )
 
 
-def _reasons_over_time(ticked: Iterable[tuple[str, datetime]], commonest: list[str]) -> Trend | None:
-    counts: dict[str, dict[date, float]] = {reason: defaultdict(float) for reason in commonest}
+def _reasons_over_time(ticked: Iterable[tuple[str, datetime]], commonest: list[str]) -> dict[str, dict[date, int]]:
+    counts: dict[str, dict[date, int]] = {reason: defaultdict(int) for reason in commonest}
     for reason, bucket in ticked:
         if reason in counts:  # one that was ticked for the first time this moment is not
             counts[reason][bucket.date()] += 1
-    return trend({str(known_reasons.DOWN.get(reason, reason)): values for reason, values in counts.items()})
+    return {str(known_reasons.DOWN.get(reason, reason)): dict(sorted(days.items())) for reason, days in counts.items()}

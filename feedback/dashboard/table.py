@@ -67,6 +67,8 @@ class Table:
     rows: list[list[Any]]
     bars: list[Bar | None] = field(default_factory=list)
     trend: Trend | None = None
+    # What the lines are drawn from, where the rows say something else.
+    figures: Table | None = None
     most_shown: int | None = None
 
     @property

@@ -94,6 +94,30 @@ def test_each_row_of_approval_is_drawn_and_time_has_a_line(filled):
         assert line.dots[0].x < line.dots[1].x
 
 
+def test_the_figures_behind_the_lines_are_a_table_with_intervals_and_a_csv(filled, reviewer, client):
+    older = rate(factories.consenting_user(), -1, reasons=["too_long"])
+    day = timezone.now() - timedelta(days=3)
+    Rating.objects.filter(pk=older.pk).update(rated_at=day)
+    client.force_login(reviewer)
+    page = client.get(reverse("dashboard")).content.decode()
+    for key in ("version", "plan", "language"):
+        figures = table(key).figures
+        assert [row[2:] for row in figures.rows] == [[0, 1, 0.0, 0.0, 79.3], [2, 3, 66.7, 20.8, 93.9]]
+        assert [row[1] for row in figures.rows] == [f"{day:%Y-%m-%d}", f"{timezone.now():%Y-%m-%d}"]
+        assert f'aria-label="{figures.title}"' in page
+        assert told(client, f"{key}-over-time") == [list(map(str, row)) for row in figures.rows]
+    assert [row[1:] for row in table("reasons").figures.rows if row[0] == "Too long"] == [
+        [f"{day:%Y-%m-%d}", 1],
+        [f"{timezone.now():%Y-%m-%d}", 1],
+    ]
+    assert told(client, "reasons-over-time")
+
+
+def told(client, key):
+    answer = client.get(reverse("dashboard-csv", args=[key]))
+    return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
+
+
 def test_the_funnel_counts_what_is_left_after_each_step(filled):
     lost = rate(factories.UserFactory(), 1)
     capture.withdraw(user=lost.user, message=lost.message, client_event_id=uuid.uuid4(), now=timezone.now())
