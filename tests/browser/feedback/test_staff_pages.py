@@ -136,6 +136,28 @@ def test_the_pages_of_staff_are_accessible_and_fit(
         check(page, address)
 
 
+def test_the_dashboard_is_read_line_by_line_and_taken_along(
+    new_page: NewPage, reviewer: User, rated: list[Rating]
+) -> None:
+    Rating.objects.filter(pk=rated[0].pk).update(rated_at=timezone.now() - timedelta(days=20))
+    page = new_page(reviewer)
+    page.goto("/feedback/dashboard/")
+    card = page.get_by_role("region", name="Approval by model version").first
+    expect(card.locator(".trend__plot")).to_be_visible()
+    figures = card.get_by_role("region", name="Approval by model version, over time")
+    expect(figures).to_be_hidden()
+    card.get_by_text("Show the figures").press("Enter")
+    expect(figures.get_by_role("columnheader")).to_have_text(
+        ["Group", "From", "Up", "Ratings", "Approval %", "from %", "to %"]
+    )
+    with page.expect_download() as taken:
+        card.get_by_role("link", name="CSV Approval by model version, over time").click()
+    assert taken.value.suggested_filename == "parley-version-over-time.csv"
+    check(page, "dashboard with its figures")
+    page.get_by_role("link", name="7 days").click()
+    expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", re.compile("page|true"))
+
+
 def test_who_writes_for_long_keeps_the_rating_and_hears_when_it_is_lost(new_page: NewPage, reviewer: User) -> None:
     rating = rate(factories.consenting_user(), "How tall is the tower?", "300 m.", -1)
     page = new_page(reviewer, allowing=("status of 409",))
