@@ -37,7 +37,8 @@ export function followAll(chat, answers = {}) {
     open.delete(turn);
   }
   for (const turn of chat.querySelectorAll("[data-unfinished]")) {
-    if (!open.has(turn)) follow(turn, chat, answers[turn.dataset.turn]);
+    // Two replies side by side are one turn, and each says which it is.
+    if (!open.has(turn)) follow(turn, chat, answers[turn.dataset.reply ?? turn.dataset.turn]);
   }
   changed(chat);
 }

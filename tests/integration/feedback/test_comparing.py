@@ -10,14 +10,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import consent
+from billing import quota
 from billing.models import Reservation
 from chat import offer, sending
-from chat.models import Reply
+from chat.models import Message, Reply
 from feedback import comparing
 from feedback.models import Comparison
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import rows as released
 from tests.integration.feedback.test_release import sealed
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 
@@ -62,6 +64,28 @@ def test_a_second_reply_is_drawn_and_costs_nothing(user, settings):
     assert Reservation.objects.get().request_id == reply.pk
     reply.message.conversation.refresh_from_db()
     assert reply.message.conversation.current_leaf_id == reply.pk
+
+
+@pytest.mark.usefixtures("stack")
+def test_who_posts_a_message_gets_two_sides_and_one_reply_is_counted(client, settings):
+    settings.COMPARISON_SHARE = 1
+    settings.COMPARISON_PLANS = ["free"]
+    user = factories.consenting_user()
+    client.force_login(user)
+    message = {"content": "Name a colour.", "client_id": uuid.uuid4()}
+    answer = client.post(reverse("chat"), message, headers={"X-Requested-With": "fetch"}).json()
+    comparison = Comparison.objects.get(user=user)
+    assert comparison.question == Message.objects.get(role="user")
+    for side in comparison.sides:
+        assert answer["html"].count(f'data-reply="{side.pk}"') == 1
+    # A busy machine takes its time for two replies of the real model.
+    wait_until(lambda: not Reply.objects.unfinished().exists(), seconds=120, what="a reply did not end")
+    assert [side.reply.state for side in Comparison.objects.get().sides] == ["complete", "complete"]
+    first = Reply.objects.get(pk=answer["reply"])
+    paid = Reservation.objects.get()
+    assert (paid.request_id, paid.state) == (first.pk, Reservation.State.SETTLED)
+    allowance = quota.allowance_of(user, now=timezone.now())
+    assert (allowance.used, allowance.tokens_used) == (1, first.prompt_tokens + first.completion_tokens)
 
 
 @pytest.mark.parametrize("offered", [True, False])
