@@ -1,5 +1,6 @@
 """Rating a reply: what is kept, what may change, and what is refused."""
 
+import hashlib
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -45,6 +46,38 @@ def test_a_rating_keeps_what_a_trainer_needs(reply):
     assert snapshot["prompt_path"] == [str(reply.parent_id), str(reply.pk)]
     assert len(snapshot["content_sha256"]) == 64
     assert rating.event.had_consent
+
+
+def test_the_record_of_a_rating_says_how_the_reply_was_made(client):
+    question = factories.conversation(factories.consenting_user(), ("What is 2 + 2?", "Four.")).parent
+    made_with = {
+        "sampling": {"temperature": 0.3, "top_p": 0.9, "repetition_penalty": 1.1},
+        "prompt_turns": 1,
+        "prompt_tokens": 41,
+        "cached_tokens": 16,
+        "completion_tokens": 5,
+        "timings": {"queue_ms": 3, "ttft_ms": 120, "total_ms": 450, "model": {}},
+    }
+    reply = factories.reply_to(
+        question, "It is 4.", system_prompt="Answer in one sentence.", template_sha256="7e" * 32, **made_with
+    )
+    client.force_login(reply.conversation.user)
+    said = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk), "value": 1}
+    headers = {"accept-language": "zh-hans"}
+    assert client.post(reverse("api-feedback"), said, "application/json", headers=headers).status_code == 200
+    event = FeedbackEvent.objects.get()
+    assert event.snapshot == {
+        **made_with,
+        "model": "smollm2-135m-instruct",
+        "model_version": "smollm2-135m-instruct@test",
+        "seed": 7,
+        "finish_reason": "stop",
+        "template_sha256": "7e" * 32,
+        "system_prompt_sha256": hashlib.sha256(b"Answer in one sentence.").hexdigest(),
+        "content_sha256": hashlib.sha256(b"It is 4.").hexdigest(),
+        "prompt_path": [str(question.pk), str(reply.pk)],
+    }
+    assert event.locale == "zh-hans"
 
 
 def test_rating_again_changes_it_and_keeps_the_history(reply):

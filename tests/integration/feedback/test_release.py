@@ -4,9 +4,11 @@ import hashlib
 import html
 import json
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from datasets import load_dataset
+from django.core import signing
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -16,7 +18,7 @@ from accounts import consent
 from accounts.models import User
 from feedback import capture, releasing
 from feedback.models import Rating, Release
-from feedback.release import building, store, verify
+from feedback.release import building, downloads, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import Specification
 from tests import factories, reviewing
@@ -226,6 +228,45 @@ def test_files_are_downloaded_by_signed_links(reviewer):
     assert "manifest.json" in client.get(reverse("release", args=[release.pk])).content.decode()
     User.objects.filter(pk=reviewer.pk).update(is_superuser=False)
     assert Client().get(links["README.md"]).status_code == 404
+
+
+def test_a_link_to_a_file_works_for_its_time_and_no_longer(reviewer, client, monkeypatch):
+    some_ratings(reviewer, 2)
+    release = sealed()
+    client.force_login(reviewer)
+    now = made_at = 1_800_000_000
+    # Only the clock of signatures is turned, so that nothing but the link gets older.
+    monkeypatch.setattr(signing, "time", SimpleNamespace(time=lambda: now))
+
+    def link():
+        page = client.get(reverse("release", args=[release.pk]))
+        return next(link.url for link in page.context["links"] if link.path == "README.md")
+
+    old = link()
+    now = made_at + downloads.SECONDS
+    answer = Client().get(old)
+    assert b"".join(answer.streaming_content) == store.read(f"{release.folder}/README.md")
+    now += 1
+    assert Client().get(old).status_code == 404
+    assert release.downloads.count() == 1
+    assert Client().get(link()).status_code == 200, "the page gives new links"
+
+
+def test_a_dry_run_tells_on_the_command_line_what_becomes_of_the_ratings(reviewer, capsys):
+    some_ratings(reviewer, 2)
+    rated(factories.conversation(factories.consenting_user(), ("Hi", "Hello.")), 1, reviewer, verdict="")
+    # Of what was rated up, "Blue 0." and "Blue 1." are shorter than this; what a reviewer wrote is longer.
+    call_command("release", "make", "--dry-run", "--spec", '{"configs": ["sft"], "min_reply_characters": 8}')
+    steps = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert steps == [
+        ["5", "Ratings"],
+        ["1", "Left out: not reviewed yet"],
+        ["4", "Ratings used"],
+        ["4", "Rows made of them"],
+        ["2", "Dropped: too short"],
+        ["2", "Rows of sft (demonstrations)"],
+    ]
+    assert not Release.objects.data_sets().exists()
 
 
 def test_the_command_makes_verifies_and_opens_a_release(reviewer, capsys):

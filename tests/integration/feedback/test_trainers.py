@@ -134,8 +134,13 @@ def test_a_reward_model_trains_on_preference(folder, model_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("trainer", "arguments", "config"),
-    [(DPOTrainer, DPOConfig, "preference"), (KTOTrainer, KTOConfig, "unpaired"), (SFTTrainer, SFTConfig, "sft")],
-    ids=["dpo", "kto", "sft"],
+    [
+        (DPOTrainer, DPOConfig, "preference"),
+        (KTOTrainer, KTOConfig, "unpaired"),
+        (SFTTrainer, SFTConfig, "sft"),
+        (RewardTrainer, RewardConfig, "preference"),
+    ],
+    ids=["dpo", "kto", "sft", "reward"],
 )
 def test_the_release_is_streamed(folder, model_folder, tmp_path, trainer, arguments, config):
     split = "train" if list(Path(folder, config).glob("train-*")) else "test"

@@ -1,0 +1,57 @@
+"""What a release's settings keep out of it by what a row says itself, and that the funnel names it."""
+
+import pytest
+from datasets import load_dataset
+
+from accounts.models import User
+from feedback.release import store
+from tests import factories
+from tests.integration.feedback.test_release import rated, sealed
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
+
+SHORT, USUAL, LONG = "Blue.", "Green.", "Red, like " + "a rose and " * 50 + "a brick."
+CHINESE, CORRECTED = "天空看起来是蓝色的。", "Black, with some stars."
+
+
+@pytest.fixture
+def replies():
+    """Four that were liked, and one that a reviewer corrected: surer than a liking."""
+    reviewer = User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+    person = factories.consenting_user()
+    questions = {
+        SHORT: "Which colour has the sea?",
+        USUAL: "And grass, in spring?",
+        LONG: "Say something red.",
+        CHINESE: "白天的天空是什么颜色?",
+    }
+    for reply, question in questions.items():
+        rated(factories.conversation(person, (question, reply)), 1, reviewer)
+    rated(factories.conversation(person, ("How does night look?", "White.")), -1, reviewer, ideal=CORRECTED)
+
+
+@pytest.mark.parametrize(
+    ("setting", "why", "left_out"),
+    [
+        ({"min_reply_characters": len(USUAL)}, "too short", {SHORT}),
+        ({"max_row_characters": 100}, "too long", {LONG}),
+        ({"languages": ("en",)}, "language", {CHINESE}),
+        ({"languages": ("zh", "ja")}, "language", {SHORT, USUAL, LONG, CORRECTED}),
+        ({"min_confidence": 0.95}, "too unsure", {SHORT, USUAL, LONG, CHINESE}),
+    ],
+    ids=["too short", "too long", "not English", "not Chinese or Japanese", "too unsure"],
+)
+@pytest.mark.usefixtures("replies")
+def test_what_a_setting_keeps_out_is_left_out_and_counted(setting, why, left_out):
+    release = sealed(configs=("sft",), **setting)
+    splits = load_dataset(store.location(release.folder), "sft").values()
+    there = {row["completion"][0]["content"] for split in splits for row in split}
+    assert there == {SHORT, USUAL, LONG, CHINESE, CORRECTED} - left_out
+    dropped = {step: count for step, count in release.counts.items() if step.startswith("dropped")}
+    assert dropped == {f"dropped: {why}": len(left_out)}
+    assert (release.counts["rows made"], release.counts["rows: sft"]) == (5, 5 - len(left_out))
+
+
+@pytest.mark.usefixtures("replies")
+def test_without_such_settings_all_of_them_are_in():
+    assert sealed(configs=("sft",)).counts["rows: sft"] == 5
