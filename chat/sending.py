@@ -177,6 +177,7 @@ def add_sibling(*, reply: Reply, model: str = "", now: datetime) -> Reply:
         model=model or reply.model,
         system_prompt=reply.system_prompt,
         sampling=reply.sampling,
+        keeps_certainty=reply.keeps_certainty,
         seed=second.id.int & 0x7FFF_FFFF,
         max_tokens=reply.max_tokens,
     )

@@ -66,6 +66,16 @@ def test_a_second_reply_is_drawn_and_costs_nothing(user, settings):
     assert reply.message.conversation.current_leaf_id == reply.pk
 
 
+def test_the_second_reply_is_written_as_the_first_save_for_the_seed(user):
+    reply = send(user)
+    reply.keeps_certainty = True
+    reply.save()
+    first, second = (side.reply for side in comparing.compare(reply=reply, now=timezone.now()).sides)
+    for name in ("model", "system_prompt", "sampling", "max_tokens", "queue", "priority", "keeps_certainty"):
+        assert getattr(first, name) == getattr(second, name), name
+    assert first.seed != second.seed
+
+
 @pytest.mark.usefixtures("stack")
 def test_who_posts_a_message_gets_two_sides_and_one_reply_is_counted(client, settings):
     settings.COMPARISON_SHARE = 1
