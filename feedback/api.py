@@ -118,8 +118,9 @@ class IdealSerializer(serializers.Serializer[Any]):
     client_event_id = serializers.UUIDField(help_text="Made by the client; sending it twice is one event.")
     reply = serializers.UUIDField()
     ideal = serializers.CharField(
-        max_length=MAX_MESSAGE_CHARACTERS, trim_whitespace=False, help_text="What would have been right."
-    )
+        default="", allow_blank=True, max_length=MAX_MESSAGE_CHARACTERS, trim_whitespace=False,
+        help_text="What would have been right; empty: the quoted words are wrong, and no more is said.",
+    )  # fmt: skip
     quote = serializers.CharField(
         default="", allow_blank=True, max_length=correcting.LONGEST_QUOTE, trim_whitespace=False,
         help_text="The words of the reply that are wrong; empty: the whole reply.",
@@ -143,7 +144,10 @@ class Ideal(APIView):
 
     @extend_schema(request=IdealSerializer, responses=CorrectionSerializer)
     def post(self, request: Request) -> Response:
-        """Say what one of your own replies should have said, all of it or the words that are wrong."""
+        """Say what one of your own replies should have said, all of it or the words that are wrong.
+
+        Without `ideal` the words in `quote` are marked as wrong; such a mark never becomes data.
+        """
         assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
         serializer = IdealSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

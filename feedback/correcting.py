@@ -1,4 +1,4 @@
-"""Which part is wrong? A person quotes words of a reply and says what would be right, with a source."""
+"""Which part is wrong? A person quotes words of a reply and, if they can, says what would be right, with a source."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def correct(
 ) -> Correction:
     """Keep a correction of a finished reply of one's own; an empty quote corrects the whole reply.
 
+    An empty `right_text` marks the quoted words as wrong and says nothing more: least of all that they should go.
     The reply counts as rated down if it was not rated, and its rating is reviewed anew. The same `client_event_id`
     twice is one correction. Raises `feedback.capture.BadRating` with nothing written.
     """
@@ -88,8 +89,8 @@ def _check(message: Message, quote: str, right_text: str, source: str) -> None:
         raise BadRating(_("Only a finished reply can be corrected."))
     if any("\0" in part for part in (quote, right_text, source)):
         raise BadRating(_("This correction could not be read. Reload the page and try again."))
-    if not right_text:
-        raise BadRating(_("Say what would be right."))
+    if not quote and not right_text:
+        raise BadRating(_("Mark the words that are wrong, or say what would be right."))
     if right_text == (quote or message.content.strip()):
         raise BadRating(_("That is what the reply says already. Change what is wrong."))
     if len(right_text) > MAX_MESSAGE_CHARACTERS or len(quote) > LONGEST_QUOTE or len(source) > LONGEST_SOURCE:

@@ -41,7 +41,7 @@ def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
         except BadRating as refusal:
             error = str(refusal)
     else:
-        error = _("Say what would be right.")
+        error = _("This correction could not be read. Reload the page and try again.")
     return _answer(request, message, error, too_fast=too_fast)
 
 

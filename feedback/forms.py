@@ -71,5 +71,5 @@ class CorrectionForm(forms.Form):
 
     client_event_id = forms.UUIDField()
     quote = forms.CharField(required=False, strip=False)
-    right_text = forms.CharField(strip=False)
+    right_text = forms.CharField(required=False, strip=False)
     source = forms.CharField(required=False)

@@ -31,7 +31,7 @@ def source_of(*, rating: Rating, text: str, named: uuid.UUID | None) -> uuid.UUI
     text = text.strip()
     if not text:
         return None
-    corrections = {one.pk: one.corrected_reply for one in correcting.standing(rating.message)}
+    corrections = {one.pk: one.corrected_reply for one in correcting.standing(rating.message) if not one.is_mark}
     if named is not None:
         if named not in corrections and named not in {reply.pk for reply in siblings(rating)}:
             raise LookupError(named)

@@ -174,14 +174,17 @@ class Rating(models.Model):
 
 
 class Correction(models.Model):
-    """Words of a reply that are wrong, and what would be right. Nothing but its withdrawal is ever changed."""
+    """Words of a reply that are wrong, and what would be right where the person said so.
+
+    Nothing but its withdrawal is ever changed.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     client_event_id = models.UUIDField()
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="corrections")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="corrections")
     quote = models.TextField(blank=True, help_text="The wrong words as they were shown; empty: the whole reply.")
-    right_text = models.TextField()
+    right_text = models.TextField(blank=True, help_text="Empty: the words are wrong, and no more is said.")
     source = models.CharField(max_length=500, blank=True)
     had_consent = models.BooleanField()
     snapshot = models.JSONField()
@@ -194,16 +197,26 @@ class Correction(models.Model):
         verbose_name_plural = _("corrections")
         constraints = [
             models.UniqueConstraint(fields=["user", "client_event_id"], name="correction_sent_once"),
-            models.CheckConstraint(name="correction_says_what_is_right", condition=~Q(right_text="")),
+            models.CheckConstraint(name="correction_says_something", condition=~Q(quote="", right_text="")),
         ]
         indexes = [models.Index(fields=["message", "created_at"], name="corrections_of_message")]
 
     def __str__(self) -> str:
-        return self.right_text[:40]
+        return (self.right_text or self.quote)[:40]
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether it says that words are wrong and nothing more. Then nothing may be put in their place."""
+        return not self.right_text
 
     @property
     def corrected_reply(self) -> str:
-        """The whole reply with the correction in it; empty when the quoted words do not stand in it exactly once."""
+        """The whole reply with the correction in it.
+
+        Empty of a mark, and when the quoted words do not stand in the reply exactly once.
+        """
+        if self.is_mark:
+            return ""
         if not self.quote:
             return self.right_text
         content = self.message.content

@@ -51,6 +51,8 @@ class Frozen:
     is_new: bool
 
 
+# Words that were marked as wrong without saying what would be right (an empty `right_text`) stay out: they would be
+# read as words to delete.
 # What this transaction itself wrote has a number above the horizon and belongs in all the same. So does what can be
 # seen with a number that no transaction has been given yet: a dump brought it from a cluster that had counted further.
 _FREEZE = f"""
@@ -66,6 +68,7 @@ offered AS (
             SELECT correction.id FROM feedback_correction correction
             WHERE correction.message_id = rating.message_id AND correction.user_id = rating.user_id
                 AND correction.withdrawn_at IS NULL AND correction.created_at <= event.created_at
+                AND correction.right_text <> ''
             ORDER BY correction.created_at, correction.id
         ) AS corrections
     FROM judged

@@ -135,7 +135,7 @@ class ReleaseMember(models.Model):
     ideal_text = models.TextField(blank=True)
     # The other reply, or the correction, that it was made from: without that one it may not be used.
     ideal_from = models.UUIDField(null=True, blank=True)
-    # Corrections of the rated reply that its reviewers saw and the person had not taken back.
+    # Corrections of the rated reply that its reviewers saw, that say what would be right and were not taken back.
     corrections = ArrayField(models.UUIDField(), default=list)
     n_reviews = models.PositiveIntegerField()
     # The share of its readers who approved of it; 1 where nobody had to read it.

@@ -57,7 +57,7 @@ WINNERS = {"left": "model_a", "right": "model_b", "tie": "tie", "neither": "tie 
 
 @dataclass(frozen=True)
 class Edit:
-    """Words of a reply that are wrong (empty: all of them) and what would be right."""
+    """Words of a reply that are wrong (empty: all of them) and what would be right, which is never empty."""
 
     quote: str
     right_text: str

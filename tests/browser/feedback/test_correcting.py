@@ -46,6 +46,20 @@ def test_marked_words_are_corrected_with_a_source(new_page: NewPage, stack: Stac
     expect(page.get_by_label("What would be right?")).to_have_value("")
 
 
+def test_words_are_marked_as_wrong_without_better_ones(new_page: NewPage, stack: Stack) -> None:
+    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
+    reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
+    page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
+    page.wait_for_load_state()
+    page.locator("#thread [data-blocks]").evaluate(MARK)
+    page.get_by_role("button", name="This is wrong").click()
+    page.get_by_role("button", name="Save the correction").click()
+    page.get_by_text("1 correction").click()
+    expect(page.get_by_text("Marked as wrong: 300 m")).to_be_visible()
+    correction = Correction.objects.get(message=reply)
+    assert (correction.quote, correction.right_text) == ("300 m", "")
+
+
 def test_a_better_answer_is_written_in_the_reply_itself(new_page: NewPage, stack: Stack) -> None:
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
     reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))

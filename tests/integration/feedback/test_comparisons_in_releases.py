@@ -14,11 +14,11 @@ from accounts import consent
 from accounts.models import User
 from feedback import capture, comparing, correcting, releasing
 from feedback.models import Comparison, Rating
-from feedback.release import store, verify
+from feedback.release import building, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import Specification
 from tests import factories, reviewing
-from tests.integration.feedback.test_release import sealed
+from tests.integration.feedback.test_release import frozen, sealed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 ALL_IN_TRAINING = {"test_share": 0.0, "validation_share": 0.0}
@@ -235,6 +235,27 @@ def test_another_answer_altogether_is_a_demonstration_and_no_pair(reviewer):
     counts = sealed().counts
     assert "rows: preference" not in counts
     assert counts["rows: sft"] == 1
+
+
+def test_words_that_are_only_marked_as_wrong_make_no_better_answer(reviewer):
+    reply = factories.conversation(factories.consenting_user(), ("Capital of Australia?", "It is Sydney, by the sea."))
+    corrected(reply, ", by the sea", "", reviewer)
+    release = sealed()
+    made = {name for name in release.counts if name.startswith("rows: ")}
+    assert made == {"rows: prompts", "rows: trees", "rows: unpaired"}
+    (label,) = rows(release, "unpaired")
+    assert (label["completion"][0]["content"], label["label"]) == ("It is Sydney, by the sea.", False)
+
+
+def test_a_mark_beside_a_correction_deletes_nothing_and_its_withdrawal_takes_nothing_out(reviewer):
+    reply = factories.conversation(factories.consenting_user(), ("Capital of Australia?", "It is Sydney, by the sea."))
+    mark = corrected(reply, "by the sea", "", reviewer, verdict="")
+    corrected(reply, "Sydney", "Canberra", reviewer)
+    release = frozen(**ALL_IN_TRAINING)
+    correcting.withdraw(user=mark.user, correction_id=mark.pk, now=timezone.now())
+    made = building.work_off(release.pk)
+    (pair,) = rows(made, "preference")
+    assert pair["chosen"][0]["content"] == "It is Canberra, by the sea."
 
 
 @pytest.mark.parametrize("why", ["rejected", "withdrawn"])

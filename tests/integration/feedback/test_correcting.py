@@ -1,13 +1,16 @@
 """Correcting a reply: what is taken, what is refused, and how reviewers get it."""
 
+import re
 import uuid
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from feedback import capture, correcting
+from accounts import belongings
+from accounts.models import User
+from feedback import capture, correcting, ideals
 from feedback.models import Correction, Rating
 from tests import factories, reviewing
 
@@ -44,12 +47,13 @@ def test_words_are_found_as_they_are_shown_and_as_they_are_written(reply, quote)
     ("quote", "right_text"),
     [
         ("400 m", "330 m"),
-        ("300 m", " "),
         ("300 m", "a\0b"),
         ("300 m", "x" * 40_000),
         ("x" * 5000, "330 m"),
         ("300 m", " 300 m"),
         ("", REPLY),
+        ("", " "),
+        ("400 m", ""),
     ],
 )
 def test_nonsense_is_refused_with_nothing_written(reply, quote, right_text):
@@ -108,6 +112,68 @@ def test_the_form_takes_it_keeps_what_was_refused_and_takes_it_back(reply, clien
     assert "a book" in taken
     withdraw = reverse("withdraw-correction", args=[Correction.objects.get().pk])
     assert "1 correction" not in client.post(withdraw, headers=fetch).content.decode()
+
+
+def test_words_are_marked_as_wrong_without_saying_what_would_be_right(reply):
+    mark = correct(reply, right_text=" ")
+    assert (mark.is_mark, mark.quote, mark.right_text, str(mark)) == (True, "300 m", "", "300 m")
+    assert correct(reply).is_mark is False
+    rating = Rating.objects.get()
+    assert (rating.value, rating.reasons) == (-1, ["incorrect"])
+    # Nobody said that the words should go.
+    assert mark.corrected_reply == ""
+
+
+def test_the_database_refuses_what_neither_marks_nor_corrects(reply):
+    user = reply.conversation.user
+    with pytest.raises(IntegrityError, match="correction_says_something"), transaction.atomic():
+        Correction.objects.create(
+            user=user, message=reply, client_event_id=uuid.uuid4(), had_consent=True, snapshot={}, locale="en"
+        )
+
+
+def test_a_mark_lies_in_the_persons_own_data_and_is_taken_back_like_any_other(reply):
+    mark = correct(reply, right_text="")
+    with pytest.raises(DatabaseError, match="only be withdrawn"), transaction.atomic():
+        Correction.objects.update(right_text="330 m")
+    (row,) = belongings.as_plain_rows("feedback.correction", belongings.of(mark.user)["feedback.correction"])
+    assert (row["quote"], row["right_text"]) == ("300 m", "")
+    correcting.withdraw(user=mark.user, correction_id=mark.pk, now=timezone.now())
+    assert correcting.standing(reply) == []
+
+
+def test_no_better_answer_is_made_from_a_mark(reply):
+    mark = correct(reply, right_text="")
+    with pytest.raises(LookupError):
+        ideals.source_of(rating=Rating.objects.get(), text=REPLY.replace("300 m", ""), named=mark.pk)
+    assert ideals.source_of(rating=Rating.objects.get(), text=REPLY.replace("300 m", ""), named=None) is None
+
+
+def test_the_form_takes_a_mark_and_says_that_the_better_words_are_optional(reply, client):
+    client.force_login(reply.conversation.user)
+    fetch = {"X-Requested-With": "fetch"}
+    body = {"client_event_id": str(uuid.uuid4()), "quote": "", "right_text": "", "source": ""}
+    refused = client.post(reverse("correct", args=[reply.pk]), body, headers=fetch)
+    assert (refused.status_code, "Mark the words that are wrong" in refused.content.decode()) == (400, True)
+    taken = client.post(reverse("correct", args=[reply.pk]), {**body, "quote": "300 m"}, headers=fetch)
+    page = taken.content.decode()
+    assert 'Marked as wrong: </span><mark class="correction__quote">300 m</mark>' in page
+    assert "<del" not in page
+    assert "<ins" not in page
+    assert "What would be right? (optional)" in page
+    assert not re.search(r"<textarea[^>]* required", page)
+    chinese = client.get(reverse("conversation", args=[reply.conversation_id]), headers={"accept-language": "zh-hans"})
+    for words in ("正确的内容是什么？（选填）", "留空则仅表示这些文字有误。", "标为有误"):
+        assert words in chinese.content.decode()
+
+
+def test_reviewers_see_the_words_marked_and_no_better_answer_to_take_over(reply, client):
+    correct(reply, right_text="")
+    client.force_login(User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase"))
+    page = client.get(reverse("review")).content.decode()
+    assert '<mark class="correction__quote">300 m</mark>' in page
+    assert "data-corrected" not in page
+    assert "data-use-correction" not in page
 
 
 def test_somebody_else_can_neither_correct_nor_take_back(reply, client):

@@ -65,6 +65,15 @@ def test_an_ideal_answer_is_one_click_from_becoming_data(reply):
     assert correction.snapshot["content_sha256"] == capture.snapshot(reply)["content_sha256"]
 
 
+@pytest.mark.parametrize("ideal", [{}, {"ideal": ""}])
+def test_words_are_marked_as_wrong_and_never_become_data(reply, ideal):
+    body = {"reply": str(reply.pk), "client_event_id": str(uuid.uuid4()), "quote": "Five", **ideal}
+    answer = post(reply.conversation.user, IDEAL, body)
+    assert (answer.status_code, answer.json()["quote"], answer.json()["ideal"]) == (200, "Five", "")
+    mark = Correction.objects.get()
+    assert (mark.is_mark, mark.corrected_reply, Rating.objects.get().value) == (True, "", -1)
+
+
 @pytest.mark.parametrize(
     "body", [{"ideal": ""}, {"ideal": "Four.", "quote": "Seven"}, {"ideal": "x" * 200_000}, {"reply": "nonsense"}]
 )

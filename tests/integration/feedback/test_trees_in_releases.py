@@ -19,7 +19,7 @@ from feedback import comparing
 from feedback.models import Release
 from feedback.release import store, trees, verify
 from tests import factories
-from tests.integration.feedback.test_comparisons_in_releases import shown
+from tests.integration.feedback.test_comparisons_in_releases import corrected, shown
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
 from tests.integration.feedback.test_release import rated, sealed, some_ratings
 
@@ -125,6 +125,13 @@ def test_replies_are_ranked_by_what_was_said_of_them_and_corrections_stand_besid
     assert (by_text["Blue."].review_count, by_text["Blue."].review_result) == (1, True)
     # Nobody said anything of this one.
     assert (tree.prompt.replies[0].rank, tree.prompt.replies[0].review_result) == (None, None)
+
+
+def test_words_only_marked_as_wrong_stand_as_they_are_with_nothing_beside_them(reviewer):
+    reply = factories.conversation(factories.consenting_user(), ("Name a colour.", "Blue, like the sun."))
+    corrected(reply, ", like the sun", "", reviewer)
+    (tree,) = trees_in(released())
+    assert texts(tree) == ["Name a colour.", "Blue, like the sun."]
 
 
 def test_a_tree_holds_what_leads_to_a_rated_or_compared_reply_and_no_more(reviewer):
