@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from accounts.models import User
+from chat.models import Message
 from feedback.models import Correction, Rating
 from tests import factories
 from tests.browser.chat_page import ChatPage
@@ -22,13 +23,23 @@ MARK = """(element) => {
 }"""
 
 
-def test_marked_words_are_corrected_with_a_source(new_page: NewPage, stack: Stack) -> None:
+def asked(new_page: NewPage) -> tuple[Page, Message]:
+    """The page of a conversation, and its only reply."""
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
     reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
     page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
     page.wait_for_load_state()
+    return page, reply
+
+
+def mark(page: Page) -> None:
     page.locator("#thread [data-blocks]").evaluate(MARK)
     page.get_by_role("button", name="This is wrong").click()
+
+
+def test_marked_words_are_corrected_with_a_source(new_page: NewPage, stack: Stack) -> None:
+    page, reply = asked(new_page)
+    mark(page)
     expect(page.get_by_label("Which words are wrong?")).to_have_value("300 m")
     page.get_by_label("What would be right?").fill("330 m")
     page.get_by_label("Source (optional)").fill("https://example.org/tower")
@@ -47,12 +58,8 @@ def test_marked_words_are_corrected_with_a_source(new_page: NewPage, stack: Stac
 
 
 def test_words_are_marked_as_wrong_without_better_ones(new_page: NewPage, stack: Stack) -> None:
-    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
-    reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
-    page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
-    page.wait_for_load_state()
-    page.locator("#thread [data-blocks]").evaluate(MARK)
-    page.get_by_role("button", name="This is wrong").click()
+    page, reply = asked(new_page)
+    mark(page)
     page.get_by_role("button", name="Save the correction").click()
     page.get_by_text("1 correction").click()
     expect(page.get_by_text("Marked as wrong: 300 m")).to_be_visible()
