@@ -23,11 +23,11 @@ MARK = """(element) => {
 }"""
 
 
-def asked(new_page: NewPage) -> tuple[Page, Message]:
+def asked(new_page: NewPage, *, allowing: tuple[str, ...] = ()) -> tuple[Page, Message]:
     """The page of a conversation, and its only reply."""
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
     reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
-    page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
+    page = ChatPage(new_page(user, allowing=allowing)).open(f"/c/{reply.conversation_id}").page
     page.wait_for_load_state()
     return page, reply
 
@@ -68,10 +68,7 @@ def test_words_are_marked_as_wrong_without_better_ones(new_page: NewPage, stack:
 
 
 def test_a_better_answer_is_written_in_the_reply_itself(new_page: NewPage, stack: Stack) -> None:
-    user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
-    reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
-    page = ChatPage(new_page(user, allowing=("status of 400",))).open(f"/c/{reply.conversation_id}").page
-    page.wait_for_load_state()
+    page, reply = asked(new_page, allowing=("status of 400",))
     page.get_by_role("button", name="Bad reply").click()
     page.get_by_text("Correct it").click()
     page.get_by_role("button", name="Edit the whole reply").click()
