@@ -6,7 +6,7 @@ from typing import Any
 
 REPLY, WISH = "019abc00-0000-7000-8000-000000000002", "5f0c1c9e-1d0b-4c1e-9a52-0d7d3c1f8a11"
 RATING = {"client_event_id": WISH, "reply": REPLY, "value": -1, "reasons": ["incorrect"], "comment": "Lyon is not it."}
-IDEAL = {"client_event_id": WISH, "reply": REPLY, "ideal": "Paris.", "quote": "Lyon", "source": "https://example.org/"}
+IDEAL = {"client_event_id": WISH, "reply": REPLY, "ideal": "Paris.", "quote": "Lyon", "occurrence": 1}
 CHOICE = {"choice": "left", "strength": 3, "left_ms": 4200, "right_ms": 3100}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "conversations_create": {"client_id": WISH, "content": "What is the capital of France?", "stream": True},

@@ -128,15 +128,24 @@ class IdealSerializer(serializers.Serializer[Any]):
     source = serializers.CharField(  # type: ignore[assignment]
         default="", allow_blank=True, max_length=correcting.LONGEST_SOURCE
     )
+    occurrence = serializers.IntegerField(
+        default=None, allow_null=True, min_value=1,
+        help_text="Which of them, from 1, where the quoted words stand more than once in the reply as it is shown.",
+    )  # fmt: skip
 
 
 class CorrectionSerializer(serializers.ModelSerializer[Correction]):
     reply = serializers.UUIDField(source="message_id")
     ideal = serializers.CharField(source="right_text")
+    start = serializers.IntegerField(
+        source="place_start", allow_null=True,
+        help_text="Where the quoted words begin in the reply's content, in characters; null: not known, or all of it.",
+    )  # fmt: skip
+    end = serializers.IntegerField(source="place_end", allow_null=True, help_text="Where they end.")
 
     class Meta:
         model = Correction
-        fields = ["id", "reply", "ideal", "quote", "source", "created_at"]
+        fields = ["id", "reply", "ideal", "quote", "start", "end", "source", "created_at"]
 
 
 class Ideal(APIView):
@@ -146,7 +155,8 @@ class Ideal(APIView):
     def post(self, request: Request) -> Response:
         """Say what one of your own replies should have said, all of it or the words that are wrong.
 
-        Without `ideal` the words in `quote` are marked as wrong; such a mark never becomes data.
+        Without `ideal` the words in `quote` are marked as wrong; such a mark never becomes data. Nor does a correction
+        of words whose place is not known, which the answer says: `start` is null.
         """
         assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
         serializer = IdealSerializer(data=request.data)
@@ -159,6 +169,7 @@ class Ideal(APIView):
                 quote=given["quote"],
                 right_text=given["ideal"],
                 source=given["source"],
+                occurrence=given["occurrence"],
                 client_event_id=given["client_event_id"],
                 now=timezone.now(),
             )

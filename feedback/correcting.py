@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from html import unescape
 
 from django.db import IntegrityError, transaction
-from django.utils.html import strip_tags
+from django.db.models import QuerySet
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.consent import consent_in_force
 from accounts.models import User
 from chat.models import MAX_MESSAGE_CHARACTERS, Message
-from chat.rendering import render
 from feedback.capture import BadRating, rate, snapshot
 from feedback.models import Correction, Erasure, Rating
+from feedback.placing import place_of, shown
 from feedback.release import erasing
 
 LONGEST_QUOTE = 4_000
@@ -30,35 +29,46 @@ def correct(
     quote: str,
     right_text: str,
     source: str = "",
+    occurrence: int | None = None,
     client_event_id: uuid.UUID,
     now: datetime,
 ) -> Correction:
     """Keep a correction of a finished reply of one's own; an empty quote corrects the whole reply.
 
     An empty `right_text` marks the quoted words as wrong and says nothing more: least of all that they should go.
+    `occurrence` says which of them is meant where they stand more than once (`feedback.placing`); what cannot be placed
+    is kept all the same. A correction of the whole reply takes the place of the one before.
+
     The reply counts as rated down if it was not rated, and its rating is reviewed anew. The same `client_event_id`
     twice is one correction. Raises `feedback.capture.BadRating` with nothing written.
     """
     quote, right_text, source = (part.replace("\r\n", "\n").strip() for part in (quote, right_text, source))
     _check(message, quote, right_text, source)
+    place = place_of(message.content, quote, occurrence) if quote else None
+    said = {
+        "message": message,
+        "quote": quote,
+        "place_start": place.start if place else None,
+        "place_end": place.end if place else None,
+        "right_text": right_text,
+        "source": source,
+    }
     try:
         with transaction.atomic():
             correction = Correction.objects.create(
                 user=user,
-                message=message,
                 client_event_id=client_event_id,
-                quote=quote,
-                right_text=right_text,
-                source=source,
+                **said,
                 had_consent=consent_in_force(user, scope="conversation", subject_id=message.conversation_id),
                 snapshot=snapshot(message),
                 locale=get_language() or "en",
                 created_at=now,
             )
             _review_anew(correction, now)
+            if not quote:
+                _replace(correction, now)
             return correction
     except IntegrityError:
-        said = {"message": message, "quote": quote, "right_text": right_text, "source": source}
         known = Correction.objects.filter(user=user, client_event_id=client_event_id, **said).first()
         if known is None:
             raise BadRating(
@@ -74,8 +84,7 @@ def withdraw(*, user: User, correction_id: uuid.UUID, now: datetime) -> Correcti
     """
     correction = Correction.objects.select_related("message__reply").get(pk=correction_id, user=user)
     with transaction.atomic():
-        if Correction.objects.filter(pk=correction.pk, withdrawn_at=None).update(withdrawn_at=now):
-            erasing.ask(user=user, reason=Erasure.Reason.TAKEN_BACK, now=now)
+        _take_back(Correction.objects.filter(pk=correction.pk), user, now)
     return correction
 
 
@@ -96,10 +105,20 @@ def _check(message: Message, quote: str, right_text: str, source: str) -> None:
     if len(right_text) > MAX_MESSAGE_CHARACTERS or len(quote) > LONGEST_QUOTE or len(source) > LONGEST_SOURCE:
         raise BadRating(_("This correction is too long. Mark fewer words, or write less."))
     if (
-        _squeezed(quote) not in _squeezed(unescape(strip_tags(render(message.content))))
+        _squeezed(quote) not in _squeezed(shown(message.content))
         and quote not in message.content
     ):
         raise BadRating(_("These words do not stand in the reply. Mark them in it, or leave the box empty."))
+
+
+def _replace(correction: Correction, now: datetime) -> None:
+    before = Correction.objects.filter(user=correction.user, message=correction.message, quote="")
+    _take_back(before.exclude(pk=correction.pk), correction.user, now)
+
+
+def _take_back(corrections: QuerySet[Correction], user: User, now: datetime) -> None:
+    if corrections.filter(withdrawn_at=None).update(withdrawn_at=now):
+        erasing.ask(user=user, reason=Erasure.Reason.TAKEN_BACK, now=now)
 
 
 def _squeezed(text: str) -> str:

@@ -28,21 +28,22 @@ from feedback.views import event_of, own_reply, status_of
 def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Keep what the form says; answers the widget as a fragment, or goes back to the conversation."""
     message = own_reply(request, message_id)
-    form, error = CorrectionForm(request.POST), ""
+    form, error, unplaced = CorrectionForm(request.POST), "", ""
     if too_fast := pace.refusal(request):
         error = too_fast
     elif form.is_valid():
         try:
             given = dict(form.cleaned_data)
             event_id = event_of(given.pop("client_event_id"), *given.values())
-            correcting.correct(
+            correction = correcting.correct(
                 user=person(request), message=message, client_event_id=event_id, now=timezone.now(), **given
             )
+            unplaced = "" if correction.is_placed else _unplaced()
         except BadRating as refusal:
             error = str(refusal)
     else:
         error = _("This correction could not be read. Reload the page and try again.")
-    return _answer(request, message, error, too_fast=too_fast)
+    return _answer(request, message, error, too_fast=too_fast, unplaced=unplaced)
 
 
 @login_required
@@ -55,13 +56,24 @@ def withdraw(request: HttpRequest, correction_id: uuid.UUID) -> HttpResponse:
     return _answer(request, correction.message, "")
 
 
-def _answer(request: HttpRequest, message: Message, error: str, *, too_fast: str = "") -> HttpResponse:
+def _unplaced() -> str:
+    return _(
+        "Your correction is kept, and reviewers see it. Only which place in the reply is meant is not known."
+        " Mark a longer piece to say which."
+    )
+
+
+def _answer(
+    request: HttpRequest, message: Message, error: str, *, too_fast: str = "", unplaced: str = ""
+) -> HttpResponse:
     if is_fetch(request):
         rating = Rating.objects.with_consent().filter(user=person(request), message=message).first()
         context = widget_context(message, rating=rating, corrections=correcting.standing(message))
-        given = {"correction_error": error, "given": request.POST if error else {}}
+        given = {"correction_error": error, "given": request.POST if error else {}, "unplaced": unplaced}
         status = status_of(error, too_fast=too_fast)
         return render(request, "feedback/widget.html", {**context, **given}, status=status)
     if error:
         messages.error(request, error)
+    elif unplaced:
+        messages.warning(request, unplaced)
     return redirect(f"{reverse('conversation', args=[message.conversation_id])}?at={message.pk}#m-{message.pk}")

@@ -73,3 +73,5 @@ class CorrectionForm(forms.Form):
     quote = forms.CharField(required=False, strip=False)
     right_text = forms.CharField(required=False, strip=False)
     source = forms.CharField(required=False)
+    # Which of them, from 1, where the words stand more than once.
+    occurrence = forms.IntegerField(required=False, min_value=1)

@@ -184,6 +184,9 @@ class Correction(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="corrections")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="corrections")
     quote = models.TextField(blank=True, help_text="The wrong words as they were shown; empty: the whole reply.")
+    # Where the quoted words stand in the source of the reply, in characters; null: which place is meant is not known.
+    place_start = models.PositiveIntegerField(null=True, blank=True)
+    place_end = models.PositiveIntegerField(null=True, blank=True)
     right_text = models.TextField(blank=True, help_text="Empty: the words are wrong, and no more is said.")
     source = models.CharField(max_length=500, blank=True)
     had_consent = models.BooleanField()
@@ -198,6 +201,13 @@ class Correction(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "client_event_id"], name="correction_sent_once"),
             models.CheckConstraint(name="correction_says_something", condition=~Q(quote="", right_text="")),
+            models.CheckConstraint(
+                name="correction_has_a_whole_place",
+                condition=Q(place_start=None, place_end=None)
+                | (
+                    ~Q(quote="") & Q(place_start__isnull=False, place_end__isnull=False, place_start__lt=F("place_end"))
+                ),
+            ),
         ]
         indexes = [models.Index(fields=["message", "created_at"], name="corrections_of_message")]
 
@@ -210,14 +220,16 @@ class Correction(models.Model):
         return not self.right_text
 
     @property
-    def corrected_reply(self) -> str:
-        """The whole reply with the correction in it.
+    def is_placed(self) -> bool:
+        """Whether it is known which words of the reply are meant, or it is about all of them."""
+        return not self.quote or self.place_start is not None
 
-        Empty of a mark, and when the quoted words do not stand in the reply exactly once.
-        """
-        if self.is_mark:
+    @property
+    def corrected_reply(self) -> str:
+        """The whole reply with the correction in it; empty of a mark, and where the place is not known."""
+        if self.is_mark or not self.is_placed:
             return ""
         if not self.quote:
             return self.right_text
         content = self.message.content
-        return content.replace(self.quote, self.right_text) if content.count(self.quote) == 1 else ""
+        return content[: self.place_start] + self.right_text + content[self.place_end :]

@@ -36,8 +36,12 @@ _MEMBERS = """
 SELECT member.event_id, event.user_id, message.id, message.parent_id, event.value > 0, event.reasons, event.locale,
     COALESCE(event.snapshot ->> 'model_version', ''), member.n_reviews, member.agreement, member.ideal_text,
     message.content, member.weight, ARRAY(
-        SELECT ARRAY[correction.quote, correction.right_text] FROM feedback_correction correction
-        WHERE correction.id = ANY(member.corrections) ORDER BY correction.created_at, correction.id
+        SELECT ARRAY[
+            COALESCE(place_start, 0)::text, COALESCE(place_end, length(message.content))::text, right_text
+        ]
+        FROM feedback_correction correction
+        WHERE correction.id = ANY(member.corrections) AND (quote = '' OR place_start IS NOT NULL)
+        ORDER BY correction.created_at, correction.id
     ), member.corrections, member.ideal_from, reply.system_prompt, reply.prompt_turns, reply.max_tokens
 FROM feedback_releasemember member
 JOIN feedback_feedbackevent event ON event.id = member.event_id
@@ -142,7 +146,7 @@ def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, [release.pk, batch])
         for *about, corrections, correction_ids, ideal_from, system_prompt, turns, max_tokens in cursor.fetchall():
-            edits = tuple(Edit(*texts) for texts in corrections)
+            edits = tuple(Edit(int(start), int(end), text) for start, end, text in corrections)
             member = Member(*[*about, edits, tuple(correction_ids), ideal_from])
             members.append(member)
             receipts[member.reply_id] = Receipt(system_prompt, turns, max_tokens)

@@ -29,7 +29,7 @@ from difflib import SequenceMatcher
 from chat.choices import instructions_in
 from feedback.release.prompts import Messages, Prompt
 
-RULES_VERSION = 5
+RULES_VERSION = 6
 CONFIGS = ("preference", "unpaired", "sft", "prompts", "comparisons", "trees")
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
@@ -57,9 +57,10 @@ WINNERS = {"left": "model_a", "right": "model_b", "tie": "tie", "neither": "tie 
 
 @dataclass(frozen=True)
 class Edit:
-    """Words of a reply that are wrong (empty: all of them) and what would be right, which is never empty."""
+    """Which characters of a reply are wrong and what would be right, which is never empty."""
 
-    quote: str
+    start: int
+    end: int
     right_text: str
 
 
@@ -94,13 +95,20 @@ class Member:
 
     @property
     def corrected(self) -> str:
-        """The reply with its corrections in it; as it is where none can be placed."""
+        """The reply with its corrections in it; as it is where there are none.
+
+        A correction of the whole reply stands for all, the latest of them. Of those that overlap the later counts.
+        """
+        whole = [edit for edit in self.corrections if (edit.start, edit.end) == (0, len(self.content))]
+        if whole:
+            return whole[-1].right_text
+        kept: list[Edit] = []
+        for edit in reversed(self.corrections):
+            if all(edit.end <= other.start or other.end <= edit.start for other in kept):
+                kept.append(edit)
         text = self.content
-        for edit in self.corrections:
-            if not edit.quote:
-                text = edit.right_text
-            elif text.count(edit.quote) == 1:
-                text = text.replace(edit.quote, edit.right_text)
+        for edit in sorted(kept, key=lambda edit: edit.start, reverse=True):  # what stands before stays where it is
+            text = text[: edit.start] + edit.right_text + text[edit.end :]
         return text
 
 

@@ -27,6 +27,7 @@ def widget_context(
         "message": message,
         "rating": rating,
         "corrections": corrections,
+        "better": next((one for one in reversed(corrections) if not one.quote), None),
         "reasons": reasons.known(rating.value).items() if rating else (),
         "guessed": bool(rating and "should_have_asked" in rating.reasons),
         "asks_first": bool(rating and "should_have_asked" in rating.reasons) and asks_first(message.conversation),

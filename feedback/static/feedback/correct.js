@@ -1,5 +1,5 @@
-// Words marked in a reply can be called wrong: a button appears beside them and opens the form with the words in it. A
-// better answer can be begun from the reply itself.
+// Words marked in a reply can be called wrong: a button appears beside them and opens the form with the words in it, and
+// with which of them was marked where they stand more than once.
 
 const chat = document.querySelector("[data-chat]");
 const template = document.querySelector("template[data-mark-wrong]");
@@ -14,12 +14,31 @@ function markedTurn() {
   return turn?.querySelector("[data-correct]") ? turn : null;
 }
 
+/** The text of a part of a reply as the server rendered it, without the tools that the page has put into code blocks. */
+function textOf(range) {
+  const part = range.cloneContents();
+  for (const extra of part.querySelectorAll('.code__tools, figure[data-language=""] > figcaption')) extra.remove();
+  return part.textContent;
+}
+
+/** Which of the equal words in the reply is marked, counted from 1 as `feedback.placing` counts them. */
+function occurrenceOf(words, marked, blocks) {
+  const range = document.createRange();
+  range.selectNodeContents(blocks);
+  const text = textOf(range);
+  range.setEnd(marked.startContainer, marked.startOffset);
+  const before = textOf(range);
+  const start = before.length + text.slice(before.length).search(/\S|$/);
+  const escaped = words.split(/\s+/).map((word) => word.replace(/[$()*+.?[\\\]^{|}]/g, "\\$&"));
+  const places = [...text.matchAll(new RegExp(`(?=${escaped.join("\\s*")})`, "gu"))];
+  return places.findIndex(({ index }) => index === start) + 1 || "";
+}
+
 if (chat && template) {
   const button = template.content.firstElementChild.cloneNode(true);
   // A popover, since a turn clips what stands in it.
   const hide = () => button.isConnected && button.hidePopover();
-  let words = "";
-  let turn = null;
+  let [words, marked, turn] = ["", null, null];
 
   document.addEventListener("selectionchange", () => {
     turn = markedTurn();
@@ -29,7 +48,8 @@ if (chat && template) {
     button.showPopover();
     const selection = document.getSelection();
     words = selection.toString().trim();
-    const place = selection.getRangeAt(0).getBoundingClientRect();
+    marked = selection.getRangeAt(0).cloneRange();
+    const place = marked.getBoundingClientRect();
     button.style.top = `${Math.min(place.bottom + 6, innerHeight - 56)}px`;
     button.style.left = `${Math.max(8, Math.min(place.left, innerWidth - 170))}px`;
   });
@@ -42,22 +62,20 @@ if (chat && template) {
     if (!details) return;
     details.hidden = false;
     details.open = true;
-    const form = details.querySelector("form:last-of-type");
-    form.elements.quote.value = words;
-    form.elements.quote.dispatchEvent(new Event("input", { bubbles: true }));
-    form.elements.right_text.focus();
+    const { quote, occurrence, right_text: right } = details.querySelector("form:last-of-type").elements;
+    quote.value = words;
+    quote.dispatchEvent(new Event("input", { bubbles: true }));
+    occurrence.value = occurrenceOf(words, marked, turn.querySelector("[data-blocks]"));
+    occurrence.dispatchEvent(new Event("input", { bubbles: true }));
+    right.focus();
     details.scrollIntoView({ block: "nearest" });
   });
 }
 
-document.addEventListener("click", ({ target }) => {
-  const form = target.closest("[data-edit-reply]")?.form;
-  const source = form?.closest("[data-turn]")?.querySelector("template[data-source]");
-  if (!source) return;
-  const { quote, right_text: right } = form.elements;
-  quote.value = "";
-  right.value = right.value || source.content.textContent;
-  right.rows = Math.min(20, right.value.split("\n").length + 2);
-  for (const field of [quote, right]) field.dispatchEvent(new Event("input", { bubbles: true }));
-  right.focus();
+// Words that are written by hand were not marked anywhere.
+document.addEventListener("input", ({ target }) => {
+  const place = target.name === "quote" && target.closest("[data-rating]") ? target.form.elements.occurrence : null;
+  if (!place?.value) return;
+  place.value = "";
+  place.dispatchEvent(new Event("input", { bubbles: true }));
 });

@@ -2,6 +2,30 @@
 
 const WORD = /\p{Script=Han}|[^\s\p{Script=Han}]+|\s+/gu;
 const LARGEST = 4_000_000;
+const ELEMENTS = { same: "span", gone: "del", new: "ins" };
+// What stays the same is shown for so many words beside what changes.
+const AROUND = 40;
+
+/** Shows in `place` what changes; nothing where the texts are equal, or nothing is written yet. */
+export function showDifference(place, before, after) {
+  place.hidden = !after.trim() || before === after;
+  if (place.hidden) return;
+  const runs = difference(before, after);
+  place.replaceChildren(
+    ...runs.map(([kind, text], at) => {
+      const element = document.createElement(ELEMENTS[kind]);
+      element.textContent = kind === "same" ? shortened(text, at > 0, at < runs.length - 1) : text;
+      return element;
+    }),
+  );
+}
+
+function shortened(text, followsChange, leadsToChange) {
+  const words = text.match(WORD);
+  const [start, end] = [followsChange ? AROUND : 0, leadsToChange ? AROUND : 0];
+  if (words.length <= start + end + 1) return text;
+  return `${words.slice(0, start).join("")} … ${end ? words.slice(-end).join("") : ""}`;
+}
 
 /** Runs of [kind, text] in order; kind is "same", "gone" or "new". */
 export function difference(before, after) {

@@ -2,8 +2,9 @@
 // were begun, a comment or a correction, are kept in this browser until they are sent.
 
 import { forgetWords, keepWords, keptWords } from "../chat/unsent.js";
+import { post } from "./widget.js";
 
-const WRITTEN = "[data-rating] :is(textarea, input[name=source])";
+const WRITTEN = "[data-rating] :is(textarea, input[name=source], input[name=occurrence])";
 
 /** Nothing is kept of a temporary conversation: it gives no name. */
 function nameOf(field) {
@@ -27,29 +28,16 @@ document.addEventListener("submit", async (event) => {
   if (!widget) return;
   event.preventDefault();
   const form = event.target;
-  const fields = new URLSearchParams(new FormData(form, event.submitter));
   const pressed = event.submitter?.name === "value" ? event.submitter.value : null;
-  for (const button of widget.querySelectorAll("button")) button.disabled = true;
-  try {
-    const response = await fetch(form.action, {
-      method: "POST",
-      body: fields,
-      headers: { "X-Requested-With": "fetch" },
-    });
-    if (!response.ok && ![400, 429].includes(response.status)) throw new Error(response.statusText);
-    const holder = document.createElement("template");
-    holder.innerHTML = await response.text();
-    const fresh = holder.content.firstElementChild;
-    if (response.ok) for (const field of form.querySelectorAll(WRITTEN)) forgetWords(nameOf(field));
-    widget.replaceWith(fresh);
-    if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
-    const stays = form.hasAttribute("data-stays");
-    if (pressed === null && response.ok && !stays) fresh.querySelector("details")?.removeAttribute("open");
-    const next = stays ? "[data-stays] button" : "details[open] input[type=checkbox]";
-    (fresh.querySelector(next) ?? fresh.querySelector("button")).focus();
-  } catch {
-    for (const button of widget.querySelectorAll("button")) button.disabled = false;
-    const { toast } = await import("../config/js/toast.js");
-    toast(document.body.dataset.requestFailed, { kind: "error" });
-  }
+  const answer = await post(form, event.submitter, widget);
+  if (!answer) return;
+  const { isTaken, fresh } = answer;
+  if (isTaken) for (const field of form.querySelectorAll(WRITTEN)) forgetWords(nameOf(field));
+  widget.replaceWith(fresh);
+  fresh.dispatchEvent(new CustomEvent("parley:rated", { bubbles: true }));
+  if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
+  const stays = form.hasAttribute("data-stays");
+  if (pressed === null && isTaken && !stays) fresh.querySelector("details")?.removeAttribute("open");
+  const next = stays ? "[data-stays] button" : "[data-said], details[open] input[type=checkbox]";
+  (fresh.querySelector(next) ?? fresh.querySelector("button")).focus();
 });

@@ -3,7 +3,7 @@
 
 import { request } from "../config/js/request.js";
 import { toast } from "../config/js/toast.js";
-import { difference } from "./difference.js";
+import { showDifference } from "./difference.js";
 
 const form = document.querySelector("[data-review]");
 const box = form?.querySelector("[name=ideal_text]");
@@ -11,7 +11,6 @@ const source = form?.querySelector("[name=ideal_from]");
 const reply = document.querySelector("[data-rated-reply]")?.content.textContent ?? "";
 // A place in the queue is kept for ten minutes; who writes for longer keeps it by writing.
 const KEEP_EVERY_MS = 60_000;
-const ELEMENTS = { same: "span", gone: "del", new: "ins" };
 
 function press(key) {
   document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
@@ -29,18 +28,9 @@ function fillFrom(template) {
   fill(template.content.textContent, template.dataset.source);
 }
 
-function showDifference() {
+function showChanges() {
   if (!box.value.trim()) source.value = "";
-  const place = form.querySelector("[data-difference]");
-  place.hidden = !box.value.trim() || box.value === reply;
-  if (place.hidden) return;
-  place.replaceChildren(
-    ...difference(reply, box.value).map(([kind, text]) => {
-      const element = document.createElement(ELEMENTS[kind]);
-      element.textContent = text;
-      return element;
-    }),
-  );
+  showDifference(form.querySelector("[data-difference]"), reply, box.value);
 }
 
 document.addEventListener("keydown", (event) => {
@@ -81,5 +71,5 @@ async function keep() {
   }
 }
 
-box?.addEventListener("input", showDifference);
+box?.addEventListener("input", showChanges);
 form?.addEventListener("input", keep);

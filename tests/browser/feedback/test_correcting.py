@@ -23,11 +23,11 @@ MARK = """(element) => {
 }"""
 
 
-def asked(new_page: NewPage, *, allowing: tuple[str, ...] = ()) -> tuple[Page, Message]:
+def asked(new_page: NewPage, *, content: str = "The tower is **300 m** tall.") -> tuple[Page, Message]:
     """The page of a conversation, and its only reply."""
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
-    reply = factories.conversation(user, ("How tall is it?", "The tower is **300 m** tall."))
-    page = ChatPage(new_page(user, allowing=allowing)).open(f"/c/{reply.conversation_id}").page
+    reply = factories.conversation(user, ("How tall is it?", content))
+    page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
     page.wait_for_load_state()
     return page, reply
 
@@ -67,19 +67,35 @@ def test_words_are_marked_as_wrong_without_better_ones(new_page: NewPage, stack:
     assert (correction.quote, correction.right_text) == ("300 m", "")
 
 
-def test_a_better_answer_is_written_in_the_reply_itself(new_page: NewPage, stack: Stack) -> None:
-    page, reply = asked(new_page, allowing=("status of 400",))
-    page.get_by_role("button", name="Bad reply").click()
-    page.get_by_text("Correct it").click()
-    page.get_by_role("button", name="Edit the whole reply").click()
-    box = page.get_by_label("What would be right?")
-    expect(box).to_have_value("The tower is **300 m** tall.")
-    expect(box).to_be_focused()
-    page.get_by_role("button", name="Save the correction").click()
-    expect(page.get_by_text("That is what the reply says already.")).to_be_visible()
-    expect(box).to_have_value("The tower is **300 m** tall.")
-    box.fill("The tower is **330 m** tall.")
+TWICE = "It is **3 m** wide.\n\n```\n3 m\n```\n\n- 铁塔 3 m tall"
+# Selects the last "3 m" as a hand would: from the end to the beginning.
+MARK_LAST = """(element) => {
+  const node = element.querySelector("li").firstChild;
+  document.getSelection().setBaseAndExtent(node, 6, node, 3);
+}"""
+
+
+def test_the_place_that_is_marked_is_the_one_that_is_corrected(new_page: NewPage, stack: Stack) -> None:
+    page, reply = asked(new_page, content=TWICE)
+    page.locator("#thread [data-blocks]").evaluate(MARK_LAST)
+    page.get_by_role("button", name="This is wrong").click()
+    page.get_by_label("What would be right?").fill("5 m")
+    page.reload()
+    expect(page.get_by_label("What would be right?")).to_have_value("5 m")
+    page.wait_for_load_state()
     page.get_by_role("button", name="Save the correction").click()
     expect(page.get_by_text("1 correction")).to_be_visible()
-    correction = Correction.objects.get(message=reply)
-    assert (correction.quote, correction.right_text) == ("", "The tower is **330 m** tall.")
+    assert Correction.objects.get(message=reply).corrected_reply == TWICE.replace("3 m tall", "5 m tall")
+
+
+def test_it_is_said_at_once_when_it_is_not_known_which_words_are_meant(new_page: NewPage, stack: Stack) -> None:
+    page, reply = asked(new_page, content=TWICE)
+    page.locator("#thread [data-blocks]").evaluate(MARK_LAST)
+    page.get_by_role("button", name="This is wrong").click()
+    # Words that are written by hand are marked nowhere.
+    page.get_by_label("Which words are wrong?").fill("3  m")
+    page.get_by_label("What would be right?").fill("5 m")
+    page.get_by_role("button", name="Save the correction").click()
+    told = page.get_by_role("status").filter(has_text="Mark a longer piece to say which.")
+    expect(told).to_be_focused()
+    assert Correction.objects.get(message=reply).is_placed is False

@@ -196,12 +196,13 @@ def test_a_comparison_among_words_of_others_is_left_out(origin):
     assert nothing.value.funnel["left out: words of others"] == 1
 
 
-def corrected(reply, quote, right_text, reviewer, verdict="approved"):
+def corrected(reply, quote, right_text, reviewer, verdict="approved", occurrence=None):
     correction = correcting.correct(
         user=reply.conversation.user,
         message=reply,
         quote=quote,
         right_text=right_text,
+        occurrence=occurrence,
         client_event_id=uuid.uuid4(),
         now=timezone.now(),
     )
@@ -227,6 +228,16 @@ def test_an_approved_correction_is_a_pair_and_a_demonstration(reviewer):
     assert demonstration["completion"][0]["content"] == "It is Canberra."
     (label,) = rows(release, "unpaired")
     assert label["label"] is False
+
+
+def test_words_that_stand_twice_are_data_where_it_was_said_which_are_meant(reviewer):
+    said = "It is 3 m **wide** and 3 m tall, 😀 3 m deep."
+    reply = factories.conversation(factories.consenting_user(), ("What size is it?", said))
+    corrected(reply, "3 m", "5 m", reviewer, verdict="")
+    corrected(reply, "3 m", "41 m", reviewer, verdict="", occurrence=2)
+    corrected(reply, "It is 3 m wide", "It has 2 m", reviewer, occurrence=1)
+    (pair,) = rows(sealed(), "preference")
+    assert pair["chosen"][0]["content"] == "It has 2 m and 41 m tall, 😀 3 m deep."
 
 
 def test_another_answer_altogether_is_a_demonstration_and_no_pair(reviewer):

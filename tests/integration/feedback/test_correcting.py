@@ -64,8 +64,65 @@ def test_nonsense_is_refused_with_nothing_written(reply, quote, right_text):
 
 
 def test_words_that_stand_twice_are_kept_but_not_put_in_for_the_reviewer(reply):
-    assert correct(reply, "in").corrected_reply == ""
+    unplaced = correct(reply, "in")
+    assert (unplaced.is_placed, unplaced.corrected_reply) == (False, "")
+    assert correct(reply, "in", occurrence=9).is_placed is False
     assert correct(reply, "").corrected_reply == "330 m"
+
+
+def test_the_one_that_was_marked_is_put_in_where_words_stand_twice(reply):
+    correction = correct(reply, "in", "during", occurrence=2)
+    assert (correction.place_start, correction.place_end) == (60, 62)
+    assert correction.corrected_reply == REPLY.replace("opened in", "opened during")
+
+
+def test_the_same_id_for_another_place_is_refused(reply):
+    event_id = uuid.uuid4()
+    first = correct(reply, "in", occurrence=1, client_event_id=event_id)
+    assert correct(reply, "in", occurrence=1, client_event_id=event_id) == first
+    for other in (2, None):
+        with pytest.raises(capture.BadRating):
+            correct(reply, "in", occurrence=other, client_event_id=event_id)
+    assert Correction.objects.count() == 1
+
+
+def test_another_better_answer_takes_the_place_of_the_one_before(reply):
+    words, earlier, later = correct(reply), correct(reply, "", "330 m."), correct(reply, "", "It is 330 m.")
+    assert correcting.standing(reply) == [words, later]
+    earlier.refresh_from_db()
+    assert earlier.withdrawn_at is not None
+
+
+def test_the_database_refuses_half_a_place(reply):
+    user = reply.conversation.user
+    about = {"user": user, "message": reply, "had_consent": True, "snapshot": {}, "locale": "en", "right_text": "a"}
+    for half in (
+        {"quote": "tower", "place_start": 4},
+        {"quote": "tower", "place_end": 9},
+        {"quote": "tower", "place_start": 4, "place_end": 4},
+        {"place_start": 4, "place_end": 9},
+    ):
+        with pytest.raises(IntegrityError, match="correction_has_a_whole_place"), transaction.atomic():
+            Correction.objects.create(**about, **half, client_event_id=uuid.uuid4())
+
+
+def test_the_form_tells_at_once_that_it_is_not_known_which_words_are_meant(reply, client):
+    client.force_login(reply.conversation.user)
+    address = reverse("correct", args=[reply.pk])
+    fetch = {"X-Requested-With": "fetch"}
+    body = {"client_event_id": str(uuid.uuid4()), "quote": "in", "right_text": "during", "source": ""}
+    told = "Mark a longer piece to say which."
+    assert told in client.post(address, body, headers=fetch).content.decode()
+    placed = client.post(address, {**body, "occurrence": 2}, headers=fetch).content.decode()
+    assert "data-said" not in placed
+    assert [one.is_placed for one in correcting.standing(reply)] == [False, True]
+    assert told in client.post(address, {**body, "source": "a book"}, follow=True).content.decode()
+    chinese = client.post(
+        address, {**body, "source": "a"}, headers={**fetch, "accept-language": "zh-hans"}
+    ).content.decode()
+    assert "请多选一些文字，以指明是哪一处。" in chinese
+    refused = client.post(address, {**body, "occurrence": "x"}, headers=fetch)
+    assert (refused.status_code, "during" in refused.content.decode()) == (400, True)
 
 
 def test_the_same_correction_twice_is_one(reply):

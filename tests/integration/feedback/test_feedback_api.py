@@ -65,6 +65,16 @@ def test_an_ideal_answer_is_one_click_from_becoming_data(reply):
     assert correction.snapshot["content_sha256"] == capture.snapshot(reply)["content_sha256"]
 
 
+def test_the_answer_says_where_the_words_stand_and_that_it_is_not_known(reply):
+    type(reply).objects.filter(pk=reply.pk).update(content="**Five** 五, or 😀 五.")
+    answers = [
+        post(reply.conversation.user, IDEAL, about(reply, IDEAL, quote="五", ideal="四", **which)).json()
+        for which in ({}, {"occurrence": 1}, {"occurrence": 2}, {"occurrence": 3})
+    ]
+    assert [(answer["start"], answer["end"]) for answer in answers] == [(None, None), (9, 10), (17, 18), (None, None)]
+    assert post(reply.conversation.user, IDEAL, about(reply, IDEAL, quote="五", occurrence=0)).status_code == 400
+
+
 @pytest.mark.parametrize("ideal", [{}, {"ideal": ""}])
 def test_words_are_marked_as_wrong_and_never_become_data(reply, ideal):
     body = {"reply": str(reply.pk), "client_event_id": str(uuid.uuid4()), "quote": "Five", **ideal}

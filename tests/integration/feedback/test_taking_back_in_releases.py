@@ -89,6 +89,14 @@ def test_a_correction_that_is_taken_back_leaves_sealed_releases(plain_reply, rev
     assert "Sugar, by the sea." in words
 
 
+def test_a_better_answer_that_its_person_changed_leaves_sealed_releases(plain_reply, reviewer, storage):
+    corrected(plain_reply, "", f"{SECRET} by the sea.", reviewer)
+    released()
+    assert SECRET in everything_in(storage)
+    corrected(plain_reply, "", "Salt, by the sea.", reviewer, verdict="")
+    assert SECRET not in taken_back(storage)
+
+
 def test_so_does_the_better_answer_that_a_reviewer_made_from_it(plain_reply, reviewer, storage):
     correction = corrected(plain_reply, "Sugar", SECRET, reviewer, verdict="")
     client = Client()
