@@ -51,7 +51,7 @@ function made(turn) {
     refresh();
   }
 
-  form.action = turn.querySelector("[data-correct] form:last-of-type").action;
+  form.action = turn.querySelector("[data-correction]").action;
   form.elements.client_event_id.value = uuid();
   form.addEventListener("input", refresh);
   form.querySelector("[data-over]").addEventListener("click", () => {

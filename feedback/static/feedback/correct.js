@@ -62,7 +62,7 @@ if (chat && template) {
     if (!details) return;
     details.hidden = false;
     details.open = true;
-    const { quote, occurrence, right_text: right } = details.querySelector("form:last-of-type").elements;
+    const { quote, occurrence, right_text: right } = details.querySelector("[data-correction]").elements;
     quote.value = words;
     quote.dispatchEvent(new Event("input", { bubbles: true }));
     occurrence.value = occurrenceOf(words, marked, turn.querySelector("[data-blocks]"));

@@ -86,6 +86,12 @@ def test_the_place_that_is_marked_is_the_one_that_is_corrected(new_page: NewPage
     page.get_by_role("button", name="Save the correction").click()
     expect(page.get_by_text("1 correction")).to_be_visible()
     assert Correction.objects.get(message=reply).corrected_reply == TWICE.replace("3 m tall", "5 m tall")
+    mark(page)
+    expect(page.get_by_label("Which words are wrong?")).to_have_value("3 m")
+    page.get_by_label("What would be right?").fill("4 m")
+    page.get_by_role("button", name="Save the correction").click()
+    expect(page.get_by_text("2 corrections")).to_be_visible()
+    assert [one.place_start for one in Correction.objects.order_by("created_at")] == [TWICE.rindex("3 m"), 8]
 
 
 def test_it_is_said_at_once_when_it_is_not_known_which_words_are_meant(new_page: NewPage, stack: Stack) -> None:
