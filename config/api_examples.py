@@ -7,7 +7,15 @@ from typing import Any
 REPLY, WISH = "019abc00-0000-7000-8000-000000000002", "5f0c1c9e-1d0b-4c1e-9a52-0d7d3c1f8a11"
 RATING = {"client_event_id": WISH, "reply": REPLY, "value": -1, "reasons": ["incorrect"], "comment": "Lyon is not it."}
 IDEAL = {"client_event_id": WISH, "reply": REPLY, "ideal": "Paris.", "quote": "Lyon", "occurrence": 1}
-CHOICE = {"choice": "left", "strength": 3, "left_ms": 4200, "right_ms": 3100}
+CHOICE = {
+    "choice": "left",
+    "strength": 3,
+    "left_ms": 4200,
+    "right_ms": 3100,
+    "left_whole": True,
+    "right_whole": True,
+}
+SEEN = {"exposures": [{"client_event_id": WISH, "reply": REPLY, "visible_ms": 5300, "is_whole": True}]}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "conversations_create": {"client_id": WISH, "content": "What is the capital of France?", "stream": True},
     "conversations_partial_update": {"title": "Capitals"},
@@ -23,6 +31,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "feedback_ideal_create": IDEAL,
     "v1_feedback_ideal_create": IDEAL,
     "feedback_copied_create": {"client_event_id": WISH, "reply": REPLY},
+    "feedback_exposures_create": SEEN,
+    "v1_feedback_exposures_create": SEEN,
     "comparisons_create": CHOICE,
     "v1_feedback_comparisons_create": CHOICE,
     "webhooks_create": {"url": "https://hooks.example.org/parley", "events": ["reply.finished", "quota.near"]},

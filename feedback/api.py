@@ -18,11 +18,13 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from chat.models import MAX_MESSAGE_CHARACTERS, Message
-from feedback import capture, comparing, correcting, signals
+from feedback import capture, comparing, correcting, exposing, signals
 from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Correction, ImplicitSignal, Rating
 from feedback.pace import FeedbackThrottle
 
 MOST_AT_ONCE = 100
+# More replies than a page has in view between two times that its browser tells of them.
+MOST_SEEN_AT_ONCE = 20
 
 
 class BatchThrottle(UserRateThrottle):
@@ -203,6 +205,41 @@ class Copied(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class SeenSerializer(serializers.Serializer[Any]):
+    client_event_id = serializers.UUIDField(help_text="Made by the client; sending it twice is one event.")
+    reply = serializers.UUIDField()
+    comparison = serializers.UUIDField(
+        default=None, allow_null=True, help_text="Of a reply that stood beside another one."
+    )
+    visible_ms = serializers.IntegerField(
+        min_value=0, max_value=exposing.LONGEST_LOOK_MS, help_text="How long it was in view since it was last told of."
+    )
+    is_whole = serializers.BooleanField(
+        help_text="Whether the client had the finished reply, and the end of its text had been in view by then."
+    )
+
+
+class ExposuresSerializer(serializers.Serializer[Any]):
+    exposures = serializers.ListField(child=SeenSerializer(), min_length=1, max_length=MOST_SEEN_AT_ONCE)
+
+
+class Exposures(APIView):
+    throttle_classes = [FeedbackThrottle]
+
+    @extend_schema(request=ExposuresSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Say how long replies were in view, up to 20 at once. It is kept with the person's consent alone.
+
+        What is not one of the person's own replies, or did not stand where it is said to, is passed over.
+        """
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = ExposuresSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        seen = [exposing.Seen(**one) for one in serializer.validated_data["exposures"]]
+        exposing.keep(user=request.user, seen=seen, now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
 class ChoiceSerializer(serializers.Serializer[Any]):
     choice = serializers.ChoiceField(choices=Comparison.Choice.choices)
     strength = serializers.ChoiceField(choices=Comparison.Strength.choices, default=None, allow_null=True)
@@ -210,6 +247,12 @@ class ChoiceSerializer(serializers.Serializer[Any]):
     comment = serializers.CharField(default="", allow_blank=True, max_length=MAX_COMMENT_CHARACTERS)
     left_ms = serializers.IntegerField(default=None, allow_null=True, help_text="How long the left reply was in view.")
     right_ms = serializers.IntegerField(default=None, allow_null=True)
+    left_whole = serializers.BooleanField(
+        default=None,
+        allow_null=True,
+        help_text="Whether the end of the finished left reply was in view; null: not known.",
+    )
+    right_whole = serializers.BooleanField(default=None, allow_null=True)
 
 
 class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
@@ -244,7 +287,7 @@ class OneComparison(APIView):
         serializer = ChoiceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = dict(serializer.validated_data)
-        exposure = {"left_ms": given.pop("left_ms"), "right_ms": given.pop("right_ms")}
+        exposure = {name: given.pop(name) for name in comparing.MEASURED}
         try:
             answered = comparing.answer(
                 comparison_id=comparison_id, user=request.user, exposure=exposure, now=timezone.now(), **given

@@ -7,6 +7,7 @@ urlpatterns = [
     path("feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),
     path("feedback/ideal", api.Ideal.as_view(), name="api-ideal"),
     path("feedback/copied", api.Copied.as_view(), name="api-copied"),
+    path("feedback/exposures", api.Exposures.as_view(), name="api-exposures"),
     path("releases", releases_api.Releases.as_view(), name="api-releases"),
     path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
     path("releases/<uuid:release_id>/verify", releases_api.VerifyRelease.as_view(), name="api-release-verify"),

@@ -23,10 +23,11 @@ from chat.models import Reply
 from chat.signals import reply_queued
 from feedback import reasons as known_reasons
 from feedback.capture import snapshot
+from feedback.exposing import LONGEST_LOOK_MS
 from feedback.models import MAX_COMMENT_CHARACTERS, Comparison
 
-# Longer than anybody looks at a page; what a browser says beyond it is not believed.
-LONGEST_LOOK_MS = 24 * 3600 * 1000
+# What the browser measures of the two replies.
+MEASURED = ("left_ms", "right_ms", "left_whole", "right_whole")
 
 
 class BadChoice(ValueError):  # noqa: N818
@@ -90,7 +91,8 @@ def answer(
 ) -> Comparison:
     """Take the choice, once; a repeat returns what was taken. The preferred reply becomes the shown one.
 
-    `exposure` is what the browser saw: `left_ms` and `right_ms`, how long each was in view.
+    `exposure` is what the browser saw: `left_ms` and `right_ms`, how long each was in view, and `left_whole` and
+    `right_whole`, whether the end of each finished reply was (`feedback.exposing.Seen`).
     Raises `Comparison.DoesNotExist` for somebody else's, and `BadChoice`.
     """
     if choice not in Comparison.Choice.values:
@@ -137,14 +139,16 @@ def _check(strength: int | None, reasons: Sequence[str], comment: str) -> None:
 def _believed(given: Mapping[str, Any], comparison: Comparison, now: datetime) -> dict[str, Any]:
     """What was shown, in which order, whether to its end, and how long it was in view.
 
-    The server knows all but the last, which the browser measured: no more than it can have been is believed.
+    The browser saw whether all of a reply came and how long it stood: no more than can have been is believed.
     """
     open_ms = max(0, min((now - comparison.drawn_at) // timedelta(milliseconds=1), LONGEST_LOOK_MS))
     shown: dict[str, Any] = {"order": [str(side.pk) for side in comparison.sides], "open_ms": open_ms}
     for name, side in zip(("left", "right"), comparison.sides, strict=True):
         shown[name] = str(side.pk)
         shown[f"{name}_state"] = side.reply.state
-        shown[f"{name}_fully_streamed"] = side.reply.state == Reply.State.COMPLETE
+        shown[f"{name}_fully_streamed"] = (
+            side.reply.state == Reply.State.COMPLETE and given.get(f"{name}_whole") is True
+        )
         milliseconds = given.get(f"{name}_ms")
         if isinstance(milliseconds, int) and 0 <= milliseconds <= LONGEST_LOOK_MS:
             shown[f"{name}_ms"] = min(milliseconds, open_ms)

@@ -29,7 +29,7 @@ def answer(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
         messages.error(request, too_fast)
     elif form.is_valid():
         given = form.cleaned_data
-        exposure = {"left_ms": given.pop("left_ms"), "right_ms": given.pop("right_ms")}
+        exposure = {name: given.pop(name) for name in comparing.MEASURED}
         try:
             comparing.answer(comparison_id=comparison_id, user=user, exposure=exposure, now=timezone.now(), **given)
         except comparing.BadChoice as refusal:

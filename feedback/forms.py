@@ -64,6 +64,8 @@ class ComparisonForm(forms.Form):
     comment = forms.CharField(required=False, max_length=MAX_COMMENT_CHARACTERS)
     left_ms = forms.IntegerField(required=False)
     right_ms = forms.IntegerField(required=False)
+    left_whole = forms.NullBooleanField(required=False)
+    right_whole = forms.NullBooleanField(required=False)
 
 
 class CorrectionForm(forms.Form):

@@ -25,14 +25,8 @@ READ_AT_ONCE = 500
 
 
 def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: datetime) -> ImplicitSignal | None:
-    """Keep that the person did this with a reply of theirs, once for each `cause`; None where it may not be kept.
-
-    That is without consent, in a temporary or deleted conversation, and where the words are those of others.
-    """
-    conversation = message.conversation
-    if conversation.never_trains or conversation.deleted_at:
-        return None
-    if not consent_in_force(user, scope="conversation", subject_id=conversation.pk):
+    """Keep that the person did this with a reply of theirs, once for each `cause`; None where it may not be kept."""
+    if not may_keep(user, message.conversation):
         return None
     ended = message.reply.finished_at
     signal, _is_new = ImplicitSignal.objects.get_or_create(
@@ -46,6 +40,16 @@ def keep(*, user: User, message: Message, kind: str, cause: uuid.UUID, now: date
         },
     )
     return signal
+
+
+def may_keep(user: User, conversation: Conversation) -> bool:
+    """Whether what the person does there may be kept.
+
+    Not without consent, nor in a temporary or deleted conversation, nor where the words are those of others.
+    """
+    if conversation.never_trains or conversation.deleted_at:
+        return False
+    return consent_in_force(user, scope="conversation", subject_id=conversation.pk)
 
 
 @receiver(person_acted)

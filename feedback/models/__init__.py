@@ -1,6 +1,7 @@
 """What you think of it: ratings, their review, and the releases made of both."""
 
 from feedback.models.comparisons import Comparison
+from feedback.models.exposures import Exposure
 from feedback.models.ratings import (
     MAX_COMMENT_CHARACTERS,
     Correction,
@@ -31,6 +32,7 @@ __all__ = [
     "Erasure",
     "Escalation",
     "EvaluationPrompt",
+    "Exposure",
     "FeedbackEvent",
     "GoldAnswer",
     "GoldItem",

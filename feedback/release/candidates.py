@@ -61,7 +61,8 @@ WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'signal' OR
 """
 _SIDE = """
     "{0}".id, "{0}".content, COALESCE(comparison.snapshots -> '{0}' ->> 'model_version', ''),
-    comparison.exposure ->> '{0}_state', (comparison.exposure ->> '{0}_ms')::bigint,
+    COALESCE((comparison.exposure ->> '{0}_fully_streamed')::boolean, false),
+    (comparison.exposure ->> '{0}_ms')::bigint,
     {0}_reply.system_prompt, {0}_reply.prompt_turns, {0}_reply.max_tokens
 """
 _COMPARED = f"""

@@ -10,6 +10,7 @@ import uuid
 from django.db import connection
 
 from feedback.consent import CONSENT, OF_PARTS, PARTS_OF_COMPARISON, in_force
+from feedback.release.rules import SHORTEST_STAND_MS
 
 # The newest thing a person said about each scope. A rating may be named by its own id or by that of its reply.
 _SAID = """
@@ -90,6 +91,20 @@ REGENERATED = f"""
     SELECT FROM feedback_implicitsignal kept
     WHERE kept.message_id = signal.message_id AND kept.user_id = signal.user_id
         AND kept.kind IN ('copied', 'shared', 'continued')
+)
+"""  # noqa: S608 - made of constants
+
+
+# Whether that reply (`signal`) had been on screen whole, and for so long, when it was asked for anew. The browser tells
+# of it when the new one comes or the page is left: a little later. Exposures need no look at the ledger of their own:
+# they are of the person and the reply that the signal is of.
+TOLD_WITHIN = "10 seconds"
+SEEN = f"""
+EXISTS (
+    SELECT 1 FROM feedback_exposure exposure
+    WHERE exposure.message_id = signal.message_id AND exposure.user_id = signal.user_id
+        AND exposure.created_at <= signal.created_at + interval '{TOLD_WITHIN}'
+    HAVING bool_or(exposure.is_whole) AND sum(exposure.visible_ms) >= {SHORTEST_STAND_MS}
 )
 """  # noqa: S608 - made of constants
 

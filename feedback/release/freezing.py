@@ -20,7 +20,7 @@ from django.db.models import Max
 from accounts.models import User
 from feedback import trust
 from feedback.release import evaluations
-from feedback.release.eligibility import IDEAL_USABLE, JUDGED, JUDGED_COMPARISONS, REGENERATED
+from feedback.release.eligibility import IDEAL_USABLE, JUDGED, JUDGED_COMPARISONS, REGENERATED, SEEN
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 
@@ -81,7 +81,8 @@ offered AS (
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
     JOIN chat_message question ON question.id = comparison.question_id
     UNION ALL
-    SELECT 'signal', signal.id, '', NULL, signal.user_id, earlier.conversation_id, event.xid, NULL, ARRAY[]::uuid[]
+    SELECT 'signal', signal.id, '', NULL, signal.user_id, earlier.conversation_id, event.xid,
+        CASE WHEN NOT {SEEN} THEN 'not seen whole' END, ARRAY[]::uuid[]
     FROM judged
     JOIN feedback_rating rating ON rating.id = judged.id AND rating.value = 1
     JOIN feedback_feedbackevent event ON event.id = rating.event_id

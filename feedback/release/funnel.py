@@ -16,6 +16,7 @@ LABELS: dict[str, str | Promise] = {
     "left out: conversation not kept": _("Left out: conversation deleted or temporary"),
     "left out: words of others": _("Left out: conversation imported or gone on with from a shared page"),
     "left out: no consent": _("Left out: no consent"),
+    "left out: not seen whole": _("Left out: written again, and not known to have been on screen whole"),
     "left out: withdrawn meanwhile": _("Left out: withdrawn while it was made"),
     "left out: in an earlier release": _("Left out: in an earlier release"),
     "left out: written beside an unfinished transaction": _("Left out: too new, in the next release"),

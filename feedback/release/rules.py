@@ -49,7 +49,8 @@ CONFIDENCE = {
 SMALLEST_EDIT, LARGEST_EDIT = 0.02, 0.8
 # Both replies must have been in view for so long before a choice between them counts as one.
 SHORTEST_LOOK_MS = 500
-# A reply must have stood there, finished, for so long before it was written again: less is no judgement of it.
+# A reply must have stood there, finished, for so long before it was written again, and have been in view for as long:
+# less is no judgement of it.
 SHORTEST_STAND_MS = 3_000
 # The names of the public arena data sets.
 WINNERS = {"left": "model_a", "right": "model_b", "tie": "tie", "neither": "tie (bothbad)"}
@@ -114,17 +115,21 @@ class Member:
 
 @dataclass(frozen=True)
 class Side:
-    """One of two replies that were shown side by side; `look_ms` is how long it was in view, where that is known."""
+    """One of two replies that were shown side by side.
+
+    `was_whole` says that it was written to its end, and that its reader's browser had shown it to its end; `look_ms` is
+    how long it was in view, where that is known.
+    """
 
     reply_id: uuid.UUID
     content: str
     model_version: str
-    state: str
+    was_whole: bool
     look_ms: int | None
 
     @property
     def was_seen(self) -> bool:
-        return self.state == "complete" and self.look_ms is not None and self.look_ms >= SHORTEST_LOOK_MS
+        return self.was_whole and self.look_ms is not None and self.look_ms >= SHORTEST_LOOK_MS
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,8 @@ class Compared:
 class Regenerated:
     """A reply that its person had written again, and the one that came in its place (`next_id`).
 
-    `stood_ms` is how long it had been finished then, by the server's clock; None where it was still being written.
+    `stood_ms` is how long it had been finished then, by the server's clock; None where it was still being written. That
+    it was on screen all the while is decided where a release is frozen: `feedback.release.eligibility.SEEN`.
     """
 
     signal_id: uuid.UUID
@@ -159,7 +165,7 @@ class Regenerated:
     stood_ms: int | None
 
     @property
-    def was_seen(self) -> bool:
+    def has_stood(self) -> bool:
         """Whole, to its own end: not one that failed, was stopped or cut off, nor a question of the model's."""
         is_whole = self.state == "complete" and self.finish_reason == "stop"
         return is_whole and self.stood_ms is not None and self.stood_ms >= SHORTEST_STAND_MS
@@ -284,7 +290,7 @@ def rows_of_regenerations(
     rated = {(member.user_id, member.reply_id): member for member in members}
     for one in regenerated:
         up = rated.get((one.user_id, one.next_id))
-        if up is None or not up.is_up or not one.was_seen or not one.content or one.content == up.content:
+        if up is None or not up.is_up or not one.has_stood or not one.content or one.content == up.content:
             continue
         # Honest only when the model was told the same.
         if (prompt := prompts[up.reply_id]) == prompts[one.reply_id]:

@@ -47,7 +47,7 @@ from chat import streams
 from chat.models import Certainty, Folder, Instructions, Message, Reply, SavedPrompt, Share
 from chat.openai.models import Completion
 from feedback import capture
-from feedback.models import Comparison, Correction, ImplicitSignal, Release, ReleaseRow
+from feedback.models import Comparison, Correction, Exposure, ImplicitSignal, Release, ReleaseRow
 from tests import factories, signing_in
 
 WORDS = "the-marmalade-marker"
@@ -126,7 +126,10 @@ def put_into_every_table(user: User, reply: Message) -> None:
     reply.consistency_checks.create(proposed_at=now).wordings.create(position=1, text=WORDS, maker="person")
     given: dict[str, Any] = {"user": user, "message": reply, "client_event_id": uuid.uuid4()}
     Correction.objects.create(**given, right_text=WORDS, had_consent=True, snapshot={"said": WORDS}, locale="en")
-    Comparison.objects.create(user=user, question=reply.parent, left=reply, right=asked, comment=WORDS)
+    two = Comparison.objects.create(user=user, question=reply.parent, left=reply, right=asked, comment=WORDS)
+    seen: dict[str, Any] = {"user": user, "message": reply, "visible_ms": 900, "is_whole": True}
+    Exposure.objects.create(**seen, client_event_id=uuid.uuid4())
+    Exposure.objects.create(**seen, client_event_id=uuid.uuid4(), comparison=two, slot="left")
     ImplicitSignal.objects.create(user=user, message=reply, kind="copied", cause=uuid.uuid4())
     for number, body in enumerate(({"email": FORMER_ADDRESS, "customer": "cus_marker"}, {"email": ADDRESS}), 2):
         StripeEvent.objects.create(stripe_id=f"evt_{number}", type="charge.failed", occurred_at=now, source="webhook",

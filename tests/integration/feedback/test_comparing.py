@@ -17,6 +17,7 @@ from chat.models import Message, Reply
 from feedback import comparing
 from feedback.models import Comparison
 from tests import factories
+from tests.integration.feedback.test_comparisons_in_releases import LOOKED
 from tests.integration.feedback.test_comparisons_in_releases import rows as released
 from tests.integration.feedback.test_release import sealed
 from tests.waiting import wait_until
@@ -110,7 +111,7 @@ def test_the_two_replies_may_be_of_two_models(user, settings, storage, offered):
     assert (first.model, second.model) == (settings.CHAT_MODEL, "candidate" if offered else settings.CHAT_MODEL)
     Reply.objects.filter(pk=first.pk).update(model_version="used@1")
     Reply.objects.filter(pk=second.pk).update(model_version="candidate@2")
-    choose(finish(comparison), "left", exposure={"left_ms": 4_000, "right_ms": 4_000})
+    choose(finish(comparison), "left", exposure=LOOKED)
     (row,) = released(sealed(), "comparisons")
     by_position = {comparison.left_id: row["model_a"], comparison.right_id: row["model_b"]}
     assert by_position == {first.pk: "used@1", second.pk: "candidate@2"}
@@ -146,7 +147,8 @@ def test_nobody_is_asked_against_the_rules(user, settings, why):
 def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
     Comparison.objects.update(drawn_at=timezone.now() - timedelta(seconds=5))
     comparison.refresh_from_db()
-    answered = choose(comparison, choice, strength=3, reasons=["clear"], exposure={"left_ms": 1200, "right_ms": -5})
+    exposure = {"left_ms": 1200, "right_ms": -5, "left_whole": True}
+    answered = choose(comparison, choice, strength=3, reasons=["clear"], exposure=exposure)
     conversation = answered.question.conversation
     conversation.refresh_from_db()
     assert conversation.current_leaf_id == getattr(answered, choice).pk
@@ -155,6 +157,7 @@ def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
     assert "right_ms" not in answered.exposure
     assert answered.exposure["order"] == [str(comparison.left_id), str(comparison.right_id)]
     assert answered.exposure["left_fully_streamed"]
+    assert not answered.exposure["right_fully_streamed"]
     assert answered.had_consent
     assert set(answered.snapshots) == {"left", "right"}
 
@@ -164,6 +167,19 @@ def test_a_browser_that_says_it_looked_longer_than_the_page_stood_is_not_believe
     answered = choose(comparison, "tie", exposure={"left_ms": 60_000, "right_ms": 3_000})
     assert answered.exposure["left_ms"] == answered.exposure["open_ms"] < 60_000
     assert answered.exposure["right_ms"] == 3_000
+
+
+@pytest.mark.parametrize("state", ["complete", "stopped"])
+@pytest.mark.parametrize("whole", ["true", "false", "", None], ids=["whole", "not whole", "not known", "not said"])
+def test_fully_streamed_is_what_was_written_to_its_end_and_shown_to_its_end(user, client, state, whole):
+    comparison = finish(comparing.compare(reply=send(user), now=timezone.now()), state=state)
+    said = {} if whole is None else {"left_whole": whole, "right_whole": "true"}
+    client.force_login(user)
+    client.post(reverse("answer-comparison", args=[comparison.pk]), {"choice": "left", "left_ms": "900", **said})
+    exposure = Comparison.objects.get().exposure
+    assert exposure["left_state"] == state
+    assert exposure["left_fully_streamed"] == (state == "complete" and whole == "true")
+    assert exposure["right_fully_streamed"] == (state == "complete" and whole is not None)
 
 
 @pytest.mark.parametrize("choice", ["tie", "neither", "skipped"])
@@ -233,8 +249,11 @@ def test_the_api_takes_it_once_too(comparison, client):
     address = reverse("api-comparison", args=[comparison.pk])
     assert client.get(address).json()["choice"] == ""
     for choice in ("left", "right"):
-        answer = client.post(address, {"choice": choice}, content_type="application/json")
+        choosing = {"choice": choice, "left_whole": True, "right_whole": None}
+        answer = client.post(address, choosing, content_type="application/json")
         assert (answer.status_code, answer.json()["choice"]) == (200, "left")
+    exposure = Comparison.objects.get().exposure
+    assert (exposure["left_fully_streamed"], exposure["right_fully_streamed"]) == (True, False)
     assert client.post(address, {"choice": "middle"}, content_type="application/json").status_code == 400
 
 

@@ -22,7 +22,7 @@ from tests.integration.feedback.test_release import frozen, sealed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 ALL_IN_TRAINING = {"test_share": 0.0, "validation_share": 0.0}
-LOOKED = {"left_ms": 4_000, "right_ms": 3_000}
+LOOKED = {"left_ms": 4_000, "right_ms": 3_000, "left_whole": True, "right_whole": True}
 
 
 @pytest.fixture
@@ -108,11 +108,20 @@ def test_ties_are_votes_alone_and_both_bad_labels_both():
     ("exposure", "right", "counted"),
     [
         ({}, {}, 1),
-        ({"left_ms": 4_000, "right_ms": 40}, {}, 1),
+        ({**LOOKED, "right_ms": 40}, {}, 1),
+        ({**LOOKED, "right_whole": False}, {}, 1),
+        ({"left_ms": 4_000, "right_ms": 3_000}, {}, 1),
         (LOOKED, {"state": "stopped"}, 1),
         (LOOKED, {"system_prompt": "Be rude."}, 0),
     ],
-    ids=["not known to be seen", "glanced at", "not finished", "told otherwise"],
+    ids=[
+        "not known to be seen",
+        "glanced at",
+        "not seen to its end",
+        "not known to be whole",
+        "not finished",
+        "told otherwise",
+    ],
 )
 def test_what_was_not_fairly_compared_makes_no_pair(exposure, right, counted):
     compared("left")

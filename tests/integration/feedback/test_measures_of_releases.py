@@ -12,7 +12,7 @@ from feedback import capture, comparing, review
 from feedback.models import Rating, Release
 from feedback.release import measures, store, verify
 from tests import factories, reviewing
-from tests.integration.feedback.test_comparisons_in_releases import rows, shown
+from tests.integration.feedback.test_comparisons_in_releases import LOOKED, rows, shown
 from tests.integration.feedback.test_erasure_in_releases import worked_off
 from tests.integration.feedback.test_release import sealed
 
@@ -43,9 +43,7 @@ def choose(number, choice, left, right):
     for side, letter, length in ((one.left, "x", left), (one.right, "y", right)):
         side.content = f"{number} ".ljust(length, letter)
         side.save()
-    comparing.answer(
-        comparison_id=one.pk, user=user, choice=choice, exposure={"left_ms": 900, "right_ms": 900}, now=timezone.now()
-    )
+    comparing.answer(comparison_id=one.pk, user=user, choice=choice, exposure=LOOKED, now=timezone.now())
 
 
 def test_a_row_says_which_share_of_its_readers_approved(read_by_two):

@@ -43,7 +43,7 @@ def some_comparisons(things, **receipt):
         right = factories.reply_to(left.parent, f"Nobody knows {thing}.", **receipt)
         asked = {"user": left.conversation.user, "question": left.parent, "left": left, "right": right}
         drawn = Comparison.objects.create(**asked, drawn_at=timezone.now() - timedelta(minutes=1))
-        looked = {"left_ms": 4_000, "right_ms": 3_000}
+        looked = {"left_ms": 4_000, "right_ms": 3_000, "left_whole": True, "right_whole": True}
         comparing.answer(comparison_id=drawn.pk, user=drawn.user, choice="left", exposure=looked, now=timezone.now())
 
 

@@ -156,7 +156,15 @@ def test_history_is_neither_changed_nor_emptied(reply):
         ImplicitSignal.objects.update(kind="shared")
 
 
-APPEND_ONLY = ["feedbackevent", "reviewdecision", "comparison", "correction", "implicitsignal", "goldanswer"]
+APPEND_ONLY = [
+    "feedbackevent",
+    "reviewdecision",
+    "comparison",
+    "correction",
+    "implicitsignal",
+    "exposure",
+    "goldanswer",
+]
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)

@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts import consent
 from accounts.models import User
 from chat.models import Message, Reply
-from feedback import capture, signals
-from feedback.models import Erasure, ImplicitSignal, Release
+from feedback import capture, exposing, signals
+from feedback.models import Erasure, Exposure, ImplicitSignal, Release
 from feedback.release import building, store, verify
 from tests import factories
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
@@ -34,14 +34,25 @@ def person(reviewer):
     return user
 
 
-def written_again(user, reviewer, *, stood=timedelta(seconds=10), **receipt):
-    """Marzipan was written again as Nougat, which was rated up; returns both."""
+def seen(reply, visible_ms=10_000, *, is_whole=True, at):
+    """Its person's browser tells of so long a look."""
+    one = exposing.Seen(client_event_id=uuid.uuid4(), reply=reply.pk, visible_ms=visible_ms, is_whole=is_whole)
+    exposing.keep(user=reply.conversation.user, seen=[one], now=at)
+
+
+def written_again(user, reviewer, *, stood=timedelta(seconds=10), looks=((10_000, True, 0),), **receipt):
+    """Marzipan was written again as Nougat, which was rated up; returns both.
+
+    `looks` are the times it was in view, whether it was shown whole by then, and how much later that was told.
+    """
     earlier = factories.conversation(user, ("Name a sweet.", "Marzipan, I think."))
     Reply.objects.filter(pk=earlier.pk).update(**receipt)
     later = factories.reply_to(earlier.parent, "Nougat, of course.")
     earlier.refresh_from_db()
     now = earlier.reply.finished_at + stood
     signals.keep(user=user, message=earlier, kind="regenerated", cause=later.pk, now=now)
+    for visible_ms, is_whole, late in looks:
+        seen(earlier, visible_ms, is_whole=is_whole, at=now + timedelta(seconds=late))
     rated(later, 1, reviewer)
     return earlier, later
 
@@ -87,6 +98,50 @@ def test_what_was_not_seen_whole_or_told_the_same_makes_no_pair(person, reviewer
     assert pairs(sealed(**UNSPLIT)) == []
 
 
+@pytest.mark.parametrize(
+    "looks",
+    [
+        (),
+        ((2_900, True, 0),),
+        ((10_000, False, 0),),
+        ((10_000, True, 60),),
+        ((2_000, True, 0), (2_000, True, 60)),
+    ],
+    ids=["no exposure", "too short", "not whole", "after it was asked for anew", "long enough only afterwards"],
+)
+def test_what_was_not_on_screen_whole_for_long_enough_makes_no_pair(person, reviewer, looks):
+    written_again(person, reviewer, looks=looks)
+    release = sealed(**UNSPLIT)
+    assert pairs(release) == []
+    assert (release.counts["signals"], release.counts["left out: not seen whole"]) == (1, 1)
+
+
+def test_several_looks_make_one_and_the_last_may_come_as_the_page_goes(person, reviewer):
+    written_again(person, reviewer, looks=((1_600, False, -5), (1_500, True, 5)))
+    assert len(pairs(sealed(**UNSPLIT))) == 1
+
+
+def test_what_somebody_else_saw_does_not_count(person, reviewer):
+    earlier, _later = written_again(person, reviewer, looks=())
+    other = factories.consenting_user()
+    Exposure.objects.create(
+        user=other, message=earlier, client_event_id=uuid.uuid4(), visible_ms=10_000, is_whole=True,
+        created_at=earlier.created_at,
+    )  # fmt: skip
+    assert pairs(sealed(**UNSPLIT)) == []
+
+
+def test_a_look_that_is_told_while_a_release_is_made_changes_nothing_in_it(person, reviewer):
+    earlier, _later = written_again(person, reviewer, looks=())
+    first = frozen(**UNSPLIT)
+    seen(earlier, at=timezone.now() + timedelta(seconds=10))
+    made = building.work_off(first.pk)
+    assert pairs(made) == []
+    again = sealed(**UNSPLIT)
+    assert again != made
+    assert len(pairs(again)) == 1
+
+
 @pytest.mark.parametrize("kind", ["copied", "shared", "continued"])
 def test_what_somebody_did_use_makes_no_pair(person, reviewer, kind):
     earlier, _later = written_again(person, reviewer)
@@ -107,6 +162,7 @@ def test_only_the_very_next_reply_counts_and_only_rated_up(person, reviewer):
     last = factories.reply_to(earlier.parent, "Turkish delight.")
     now = timezone.now() + timedelta(seconds=10)
     signals.keep(user=person, message=earlier, kind="regenerated", cause=later.pk, now=now)
+    seen(earlier, at=now)
     rated(later, -1, reviewer)
     rated(last, 1, reviewer)
     assert pairs(sealed(**UNSPLIT)) == []

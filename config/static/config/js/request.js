@@ -20,9 +20,9 @@ async function errorFrom(response) {
 
 /**
  * Send a request; resolves with the Response, rejects with a RequestError when it is not 2xx or the network is gone
- * (status 0). `json` is sent as JSON, `form` as a form (a FormData or a plain object).
+ * (status 0). `json` is sent as JSON, `form` as a form (a FormData or a plain object). `keepalive`: it outlives the page.
  */
-export async function request(url, { method, json, form, signal, headers = {} } = {}) {
+export async function request(url, { method, json, form, signal, keepalive, headers = {} } = {}) {
   const sent = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...headers };
   let body;
   if (json !== undefined) {
@@ -38,6 +38,7 @@ export async function request(url, { method, json, form, signal, headers = {} } 
       headers: sent,
       body,
       signal,
+      keepalive,
       credentials: "same-origin",
     });
   } catch (failure) {
