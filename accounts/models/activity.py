@@ -11,7 +11,7 @@ from accounts.models.people import User, new_id
 
 
 class ActivityEvent(models.Model):
-    """One thing that happened to an account; rows are only ever added, and go with the person."""
+    """One thing that happened to an account; rows are only added, as the database sees to, and go with the person."""
 
     class Kind(models.TextChoices):
         SIGNED_IN = "signed_in", _("Signed in")

@@ -101,7 +101,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 class ConsentEvent(models.Model):
     """One change of what a person lets their conversations be used for; the newest of a scope is in force.
 
-    Rows are never updated or deleted while the person has an account: the database refuses updates.
+    Rows are never updated or deleted while the person has an account: the database refuses it.
     """
 
     class Scope(models.TextChoices):

@@ -176,7 +176,7 @@ class Rating(models.Model):
 class Correction(models.Model):
     """Words of a reply that are wrong, and what would be right where the person said so.
 
-    Nothing but its withdrawal is ever changed.
+    Nothing but its withdrawal is ever changed, and it goes only with the reply: the database sees to it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

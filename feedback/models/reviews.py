@@ -67,7 +67,7 @@ class ReviewDecision(models.Model):
 
 
 class Escalation(models.Model):
-    """A reader leaves the decision to somebody with the permission to adjudicate."""
+    """A reader leaves the decision to somebody with the permission to adjudicate. The database refuses changes."""
 
     event = models.OneToOneField(FeedbackEvent, on_delete=models.CASCADE, related_name="escalation")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -79,7 +79,10 @@ class Escalation(models.Model):
 
 
 class GoldItem(models.Model):
-    """A rating whose right verdict is known: readers are given it like any other, and measured by it."""
+    """A rating whose right verdict is known: readers are given it like any other, and measured by it.
+
+    The first verdict stays: the database refuses changes.
+    """
 
     event = models.OneToOneField(FeedbackEvent, on_delete=models.CASCADE, related_name="gold_item")
     verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
