@@ -256,7 +256,9 @@ TRAINING_CONSENT_DEFAULT = env.bool("TRAINING_CONSENT_DEFAULT", default=False)
 COMPARISON_SHARE = env.float("COMPARISON_SHARE", default=0.05)
 COMPARISON_PLANS = env.list("COMPARISON_PLANS", default=[])
 COMPARISON_MODEL = env.str("COMPARISON_MODEL", default="")
-REVIEW_READERS = env.int("REVIEW_READERS", default=1)  # how many read each rating; a tie is broken by one more
+# How many read a rating with much at stake, and which share of the others; one reads the rest. One more breaks a tie.
+REVIEW_READERS = env.int("REVIEW_READERS", default=2)
+REVIEW_READERS_SHARE = env.float("REVIEW_READERS_SHARE", default=0.2)
 REVIEW_RANDOM_SHARE = env.float("REVIEW_RANDOM_SHARE", default=0.1)  # of what a reader is given, drawn at random
 REVIEW_GOLD_SHARE = env.float("REVIEW_GOLD_SHARE", default=0.05)  # and items whose right verdict is known
 CONSENT_POLICY_VERSION = "2026-11"
@@ -326,6 +328,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "deliver-webhooks": {"task": "accounts.tasks.deliver_due_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "sweep-releases": {"task": "feedback.tasks.sweep_releases", "schedule": 5.0, "options": {"expires": 20}},
     "note-ignored-questions": {"task": "feedback.tasks.note_ignored_questions", "schedule": crontab(minute=29)},
+    "settle-ratings": {"task": "feedback.tasks.settle_ratings", "schedule": crontab(minute=43)},
     "process-stripe-events": {"task": "billing.tasks.process_events", "schedule": 5.0, "options": {"expires": 20}},
     "run-stripe-commands": {"task": "billing.tasks.run_commands", "schedule": 30.0, "options": {"expires": 60}},
     "release-abandoned": {"task": "billing.tasks.release_abandoned", "schedule": 30.0, "options": {"expires": 60}},

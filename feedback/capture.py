@@ -144,7 +144,7 @@ WITH RECURSIVE given AS (
     ON CONFLICT (user_id, message_id) DO UPDATE SET
         event_id = EXCLUDED.event_id, value = EXCLUDED.value, reasons = EXCLUDED.reasons, comment = EXCLUDED.comment,
         rated_at = EXCLUDED.rated_at, queued_at = EXCLUDED.queued_at, decided_event_id = NULL, verdict = '',
-        ideal_text = '', ideal_from = NULL
+        ideal_text = '', ideal_from = NULL, lot = EXCLUDED.lot
     RETURNING live.*
 )
 SELECT event.client_event_id, {", ".join(f"live.{name}" for name in _RATING)}

@@ -6,6 +6,7 @@ What was taken from somewhere is used for as long as that may be used, and leave
 from __future__ import annotations
 
 import uuid
+from hashlib import sha256
 
 from django.db.models import QuerySet
 
@@ -21,6 +22,11 @@ def siblings(rating: Rating) -> list[Message]:
     if not consent_in_force(rating.user, scope="conversation", subject_id=rating.message.conversation_id):
         return []
     return [reply for reply in _beside(rating) if not _is_kept_out(reply, rating.user)]
+
+
+def siblings_as_shown(rating: Rating, *, reader: User) -> list[Message]:
+    """The siblings in an order drawn for this reader, and the same each time: none stands first with all readers."""
+    return sorted(siblings(rating), key=lambda reply: sha256(f"{reader.pk} {rating.pk} {reply.pk}".encode()).digest())
 
 
 def source_of(*, rating: Rating, text: str, named: uuid.UUID | None) -> uuid.UUID | None:

@@ -24,6 +24,9 @@ UP: dict[str, str | Promise] = {
     "other": _("Something else"),
 }
 
+# A rating with one of these is read by more than one (feedback/models/readers.py).
+HARM = ["unsafe"]
+
 
 def known(value: int) -> dict[str, str | Promise]:
     """The reasons that go with a rating of this direction."""

@@ -1,9 +1,9 @@
 """Review: readers hold a rating under a lease, decide it without seeing each other, and decisions are never changed.
 
-Each rating is read by `REVIEW_READERS` people. Where they are evenly divided one more decides. The server sees to it
-that never more people read a rating than it still needs, and that nobody decides one they were not given. Among what a
-reader is given are a random slice, whatever order they chose (so that rates can be told of all ratings), and gold
-items, which look like any other.
+A rating is read by one person, or by `REVIEW_READERS` (feedback/models/readers.py says which). Where they are evenly
+divided one more decides. The server sees to it that never more people read a rating than it still needs, and that
+nobody decides one they were not given. Among what a reader is given are a random slice, whatever order they chose (so
+that rates can be told of all ratings), and gold items, which look like any other.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from feedback import gold, grading, ideals, sampling
 from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
-from feedback.telling import tell_of_review
+from feedback.settling import settle
 
 LEASE = timedelta(minutes=10)
 # Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
 TRIES = 20
-# How what was drawn at random is called, whatever order its reader chose.
+# How what was drawn at random is called, whatever order its reader chose; with the reason where one was chosen, as what
+# was drawn among those speaks of no others.
 SLICE = "slice"
 
 
@@ -57,7 +58,7 @@ class Ideal:
     source: uuid.UUID | None = None
 
 
-def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason: str = "") -> Rating | None:
+def next_rating(*, reviewer: User, now: datetime, order: str = sampling.DEFAULT, reason: str = "") -> Rating | None:
     """A rating that still needs a reader, leased to the reviewer; one they hold comes first. None when nothing waits.
 
     `order` is one of `sampling.ORDERS`; `reason` leaves only ratings with that reason ticked.
@@ -65,8 +66,8 @@ def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason:
     held = _held(reviewer, now)
     if held is not None:
         return held
-    is_random = order != "escalated" and not reason and _drawn(settings.REVIEW_RANDOM_SHARE)
-    drawn_by = SLICE if is_random else order
+    is_random = order != "escalated" and _drawn(settings.REVIEW_RANDOM_SHARE)
+    drawn_by = slice_of(reason) if is_random else order
     waiting = sampling.with_reason(Rating.objects.awaiting_review(reviewer=reviewer, now=now), reason)
     open_ratings = sampling.ordered(waiting, "random" if is_random else order, reader=reviewer)
     for _try in range(TRIES):
@@ -80,6 +81,11 @@ def next_rating(*, reviewer: User, now: datetime, order: str = "oldest", reason:
             if open_ratings.filter(pk=rating.pk).exists():
                 return _lease(rating, reviewer, now, drawn_by)
     return None
+
+
+def slice_of(reason: str) -> str:
+    """What is kept as `drawn_by` of one drawn at random among all that waited, or among those with a reason."""
+    return f"{SLICE}:{reason}" if reason else SLICE
 
 
 def _held(reviewer: User, now: datetime) -> Rating | None:
@@ -162,8 +168,7 @@ def decide(
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
         if is_gold and reviewer.has_perm(ADJUDICATE):
             gold.make(rating=rating, verdict=verdict, made_by=reviewer, now=now)
-        if _settle(rating, decision):
-            tell_of_review(rating, now=now)
+        settle(rating, now=now)
         return decision
 
 
@@ -225,6 +230,8 @@ def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: 
                 event_id=rating.event_id,
                 defaults={"reviewer": reviewer, "note": note.strip()[:MAX_NOTE_CHARACTERS], "created_at": now},
             )
+            # Who reads it beside them cannot decide it any more: their place is that of who adjudicates.
+            ReviewLease.objects.filter(event=rating.event_id).update(until=now - LEASE)
         ReviewLease.objects.filter(rating=rating, reviewer=reviewer).update(until=now - LEASE, skipped_at=now)
 
 
@@ -258,25 +265,6 @@ def _record(
             )
     except IntegrityError as twice:
         raise BadDecision(_("You have decided this one already.")) from twice
-
-
-def _settle(rating: Rating, last: ReviewDecision) -> bool:
-    """The verdict of the readers, once there are enough of them and they are not evenly divided; else False."""
-    decisions = list(ReviewDecision.objects.filter(event_id=rating.event_id).order_by("created_at", "id"))
-    is_escalated = Escalation.objects.filter(event_id=rating.event_id).exists()
-    if is_escalated:  # only who may adjudicate was let in
-        decisions = [last]
-    approvals = [one for one in decisions if one.verdict == Rating.Verdict.APPROVED]
-    rejections = len(decisions) - len(approvals)
-    if not is_escalated and (len(decisions) < settings.REVIEW_READERS or len(approvals) == rejections):
-        return False
-    is_approved = len(approvals) > rejections
-    rating.decided_event_id = rating.event_id
-    rating.verdict = Rating.Verdict.APPROVED if is_approved else Rating.Verdict.REJECTED
-    better = [one for one in approvals if one.ideal_text] if is_approved else []
-    rating.ideal_text, rating.ideal_from = (better[-1].ideal_text, better[-1].ideal_from) if better else ("", None)
-    rating.save(update_fields=["decided_event", "verdict", "ideal_text", "ideal_from"])
-    return True
 
 
 def keep(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> bool:

@@ -32,8 +32,8 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     reviewer, now = person(request), timezone.now()
     may_adjudicate = reviewer.has_perm(ADJUDICATE)
     orders = [key for key in sampling.ORDERS if may_adjudicate or key != "escalated"]
-    order = request.GET.get("order", "oldest")
-    order = order if order in orders else "oldest"
+    order = request.GET.get("order", sampling.DEFAULT)
+    order = order if order in orders else sampling.DEFAULT
     reason = request.GET.get("reason", "")
     reason = reason if reason in reasons.DOWN | reasons.UP else ""
     rating = review.next_rating(reviewer=reviewer, now=now, order=order, reason=reason)
@@ -48,24 +48,25 @@ def review_queue(request: HttpRequest) -> HttpResponse:
         "reasons": (reasons.DOWN | reasons.UP).items(),
         "may_adjudicate": may_adjudicate,
         "was_given_before": rating is not None and _was_given_before(rating, reviewer, order=order, reason=reason),
-        **(_shown(rating, may_adjudicate=may_adjudicate) if rating else {}),
+        **(_shown(rating, reviewer, may_adjudicate=may_adjudicate) if rating else {}),
     }
     return render(request, "feedback/review.html", context)
 
 
 def _was_given_before(rating: Rating, reviewer: User, *, order: str, reason: str) -> bool:
     """Whether the reader holds it from another order, or it is not with the reason that they chose since."""
-    drawn_by = rating.leases.filter(reviewer=reviewer).values_list("drawn_by", flat=True).first()
-    return drawn_by not in (order, review.SLICE) or bool(reason and reason not in rating.reasons)
+    drawn_by = rating.leases.filter(reviewer=reviewer).values_list("drawn_by", flat=True).first() or ""
+    is_as_chosen = drawn_by == order or drawn_by.startswith(review.SLICE)
+    return not is_as_chosen or bool(reason and reason not in rating.reasons)
 
 
-def _shown(rating: Rating, *, may_adjudicate: bool) -> dict[str, Any]:
+def _shown(rating: Rating, reviewer: User, *, may_adjudicate: bool) -> dict[str, Any]:
     path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
     return {
         "messages_before": path[:-1],
         "reply_message": path[-1],
         "corrections": correcting.standing(path[-1]),
-        "siblings": ideals.siblings(rating),
+        "siblings": ideals.siblings_as_shown(rating, reader=reviewer),
         # What a gold item was once escalated with would tell others what it is, and what its reader thought.
         "escalation": getattr(rating.event, "escalation", None) if may_adjudicate else None,
         "aspects": grading.ASPECTS.items(),
@@ -120,4 +121,4 @@ def keep(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
 
 
 def _address(order: str, reason: str) -> str:
-    return "?" + urlencode({"order": order or "oldest"} | ({"reason": reason} if reason else {}))
+    return "?" + urlencode({"order": order or sampling.DEFAULT} | ({"reason": reason} if reason else {}))

@@ -19,14 +19,16 @@ from feedback.models import (
 
 Kind = ImplicitSignal.Kind
 
+# The first is what a reader is given who chooses none.
 ORDERS: dict[str, str | Promise] = {
+    "random": _("Random"),
     "oldest": _("Oldest"),
     "newest": _("Newest"),
-    "random": _("Random"),
     "uncertain": _("Uncertain"),
     "disagreed": _("Disagreed"),
     "escalated": _("Escalated"),
 }
+DEFAULT = next(iter(ORDERS))
 
 
 def ordered(ratings: RatingQuerySet, order: str, *, reader: User) -> RatingQuerySet:

@@ -5,7 +5,7 @@ import uuid
 from celery import shared_task
 from django.utils import timezone
 
-from feedback import releasing, signals
+from feedback import releasing, settling, signals
 from feedback.models import Release
 from feedback.release import erasing
 
@@ -39,3 +39,8 @@ def sweep_releases() -> None:
 @shared_task(name="feedback.tasks.note_ignored_questions")
 def note_ignored_questions() -> None:
     signals.note_ignored(now=timezone.now())
+
+
+@shared_task(name="feedback.tasks.settle_ratings")
+def settle_ratings() -> None:
+    settling.settle_what_enough_have_read(now=timezone.now())

@@ -4,9 +4,23 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import Permission
+
 from accounts.models import User
 from feedback import review
 from feedback.models import Rating, ReviewDecision, ReviewLease
+from tests import factories
+
+
+def reader(*permissions: str) -> User:
+    """Somebody who may review, and has these permissions besides."""
+    user = factories.UserFactory()
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["review", *permissions]))
+    return user
+
+
+def readers(count: int) -> list[User]:
+    return [reader() for _number in range(count)]
 
 
 def give(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:

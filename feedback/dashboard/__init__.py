@@ -12,7 +12,7 @@ from feedback.dashboard.approval import by_group, by_time, reasons
 from feedback.dashboard.asking import asking
 from feedback.dashboard.comparisons import preferences
 from feedback.dashboard.funnel import funnel
-from feedback.dashboard.reviewing import agreement, review, reviewer_trust, speed, trust
+from feedback.dashboard.reviewing import agreement, by_order, review, reviewer_trust, speed, trust
 from feedback.dashboard.table import Table
 from feedback.models import Comparison, Rating, ReviewDecision
 from feedback.models.ratings import ADJUDICATE
@@ -40,4 +40,11 @@ def tables(*, days: int, now: datetime, viewer: User) -> list[Table]:
 def _of_the_review(since: datetime) -> list[Table]:
     """What moves with every decision, and so tells whoever looks before and after theirs which item was gold."""
     decisions = ReviewDecision.objects.filter(created_at__gte=since)
-    return [funnel(since), speed(decisions), review(decisions), reviewer_trust(since), agreement(decisions)]
+    return [
+        funnel(since),
+        speed(decisions),
+        review(decisions),
+        by_order(decisions),
+        reviewer_trust(since),
+        agreement(decisions),
+    ]

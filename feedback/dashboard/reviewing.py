@@ -15,10 +15,12 @@ from django.utils.translation import ngettext
 
 from feedback import reasons as known_reasons
 from feedback.agreement import alpha_interval, cohen_kappa, krippendorff_alpha
-from feedback.dashboard.table import MOST_SHOWN, Table, lengths
+from feedback.dashboard.table import MOST_SHOWN, Share, Table, lengths
 from feedback.dashboard.trend import trend
 from feedback.models import ReviewDecision
+from feedback.review import SLICE
 from feedback.reviewer_trust import reviewers
+from feedback.sampling import ORDERS
 from feedback.trust import raters
 
 
@@ -80,6 +82,33 @@ def review(decisions: QuerySet[ReviewDecision]) -> Table:
         ],
         most_shown=MOST_SHOWN,
     )
+
+
+def by_order(decisions: QuerySet[ReviewDecision]) -> Table:
+    """What share was approved of what each order gave; how it was drawn says of which ratings that speaks."""
+    counted = decisions.values("drawn_by").annotate(total=Count("id"), up=Count("id", filter=Q(verdict="approved")))
+    rows = sorted(counted, key=lambda row: (row["drawn_by"] != SLICE, -row["total"], row["drawn_by"]))
+    shares = [Share(_order(row["drawn_by"]), row["up"], row["total"]) for row in rows]
+    return Table(
+        key="orders",
+        title=_("Approved, by how it was drawn"),
+        lead=_(
+            "Share of decisions that approve, with its 95 % interval. Only what was drawn among all speaks of all that "
+            "waited; what was drawn among those with one reason speaks of those."
+        ),
+        head=[_("Order"), _("Approved"), _("Decisions"), _("Approved %"), _("from %"), _("to %")],
+        rows=[share.cells for share in shares],
+        bars=[share.bar for share in shares],
+        most_shown=MOST_SHOWN,
+    )
+
+
+def _order(drawn_by: str) -> str:
+    drawn, _colon, reason = drawn_by.partition(":")
+    if drawn != SLICE:
+        return str(ORDERS.get(drawn) or _("unknown"))
+    label = (known_reasons.DOWN | known_reasons.UP).get(reason, reason)
+    return _("Drawn among those with: %(reason)s") % {"reason": label} if reason else _("Drawn among all")
 
 
 def reviewer_trust(since: datetime) -> Table:

@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce, Greatest, Random
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -88,14 +88,14 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         return self.annotate(is_allowed=RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - constants
 
     def needing_reader(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
-        """Ratings with a place for this reader; `n_decisions` counts those who decided already.
+        """Ratings with a place for this reader, as `with_readers` says more of.
 
         Never one's own, never what one has decided, and never more readers than are needed. What was escalated is for
         those alone who may adjudicate.
         """
         from feedback.models.reviews import Escalation, ReviewDecision, ReviewLease
 
-        decided = ReviewDecision.objects.filter(event=OuterRef("event"))
+        mine_decided = ReviewDecision.objects.filter(event=OuterRef("event"), reviewer=reviewer)
         leased = ReviewLease.objects.filter(event=OuterRef("event"), until__gte=now).exclude(reviewer=reviewer)
         mine = (
             self
@@ -105,11 +105,20 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         return (
             mine.filter(decided_event=None)
             .exclude(user=reviewer)
-            .exclude(Exists(decided.filter(reviewer=reviewer)))
-            .annotate(n_decisions=_count_of(decided), n_leases=_count_of(leased))
+            .exclude(Exists(mine_decided))
+            .with_readers()
+            .annotate(n_leases=_count_of(leased))
             # Undecided with all readers heard means that they are evenly divided: one more is needed.
-            .filter(n_leases__lt=Greatest(settings.REVIEW_READERS - F("n_decisions"), 1))
+            .filter(n_leases__lt=Greatest(F("n_needed") - F("n_decisions"), 1))
         )
+
+    def with_readers(self) -> RatingQuerySet:
+        """Each with `n_decisions`, how many have decided, and `n_needed`, how many must."""
+        from feedback.models.readers import readers_needed
+        from feedback.models.reviews import ReviewDecision
+
+        decided = ReviewDecision.objects.filter(event=OuterRef("event"))
+        return self.annotate(n_decisions=_count_of(decided), n_needed=readers_needed())
 
 
 def _count_of(rows: models.QuerySet[Any]) -> Coalesce:
@@ -140,6 +149,8 @@ class Rating(models.Model):
     verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
     ideal_text = models.TextField(blank=True)
     ideal_from = models.UUIDField(null=True, blank=True)
+    # Between 0 and 1, drawn by the database with each opinion: nobody can tell beforehand how many will read it.
+    lot = models.FloatField(db_default=Random(), editable=False)
 
     objects = RatingQuerySet.as_manager()
 

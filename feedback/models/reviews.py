@@ -26,7 +26,7 @@ class ReviewLease(models.Model):
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="review_leases")
     until = models.DateTimeField()
     taken_at = models.DateTimeField(default=timezone.now)
-    drawn_by = models.CharField(max_length=10, blank=True)
+    drawn_by = models.CharField(max_length=30, blank=True)
     skipped_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -53,7 +53,7 @@ class ReviewDecision(models.Model):
     )
     grades = models.JSONField(default=dict, blank=True, help_text="Aspect (see feedback.grading) to 1..5.")
     tags = ArrayField(models.CharField(max_length=30), default=list, blank=True)
-    drawn_by = models.CharField(max_length=10, blank=True, help_text="The order that gave it to the reader.")
+    drawn_by = models.CharField(max_length=30, blank=True, help_text="The order that gave it to the reader.")
     took_ms = models.PositiveBigIntegerField(null=True, blank=True, help_text="From being given it to deciding.")
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -79,6 +79,7 @@ class Surroundings:
             "COMPARISON_SHARE": "0",
             # A small model is seldom sure that a request is unclear: where a test has the switch on, it asks.
             "ASK_FIRST_THRESHOLD": "0",
+            "REVIEW_READERS_SHARE": "0",
             "REVIEW_RANDOM_SHARE": "0",
             "REVIEW_GOLD_SHARE": "0",
             # Waiting torch threads would spin: the tests of the model take four times as long so.

@@ -150,8 +150,8 @@ def test_review_is_counted_by_reviewer(filled, reviewer):
 
 
 def test_agreement_is_shown_for_all_and_for_each_two(settings):
-    settings.REVIEW_READERS = 2
-    user, readers = factories.consenting_user(), [factories.UserFactory(), factories.UserFactory()]
+    settings.REVIEW_READERS, settings.REVIEW_READERS_SHARE = 2, 1.0
+    user, readers = factories.consenting_user(), reviewing.readers(2)
     for verdicts in (["approved"] * 2, ["rejected"] * 2, ["approved", "rejected"]):
         rating = rate(user, 1)
         for reader, verdict in zip(readers, verdicts, strict=True):

@@ -14,7 +14,7 @@ from billing.models import Plan
 from chat.models import Conversation
 from feedback import api, capture, comparing
 from feedback.models import Comparison, Correction, FeedbackEvent, ImplicitSignal, Rating
-from tests import factories
+from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
 
@@ -148,13 +148,11 @@ def test_too_many_in_a_minute_are_refused_for_a_while(reply, monkeypatch):
 
 
 def test_a_reader_sees_neither_the_person_nor_the_model_nor_the_other_readers(reply, client, settings):
-    settings.REVIEW_READERS = 2
+    settings.REVIEW_READERS, settings.REVIEW_READERS_SHARE = 2, 1.0
     capture.rate(
         user=reply.conversation.user, message=reply, value=-1, client_event_id=uuid.uuid4(), now=timezone.now()
     )
-    other, reader = factories.UserFactory(), factories.UserFactory()
-    for one in (other, reader):
-        one.user_permissions.add(Permission.objects.get(codename="review"))
+    other, reader = reviewing.readers(2)
     client.force_login(other)
     client.get(reverse("review"))
     rating = Rating.objects.get()

@@ -5,7 +5,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,6 +14,7 @@ from feedback import capture, dashboard, gold, review, sampling, signals
 from feedback.models import Escalation, GoldAnswer, GoldItem, Rating, ReviewDecision
 from feedback.reviewer_trust import reviewers, weigh
 from tests import factories, reviewing
+from tests.reviewing import reader
 
 pytestmark = pytest.mark.django_db
 
@@ -28,12 +28,6 @@ def rated(user=None, value=-1, **more):
     user = user or factories.consenting_user()
     reply = factories.conversation(user, ("What is 2 + 2?", "Five."))
     return capture.rate(user=user, message=reply, value=value, client_event_id=uuid.uuid4(), now=timezone.now(), **more)
-
-
-def reader(*permissions):
-    user = factories.UserFactory()
-    user.user_permissions.add(*Permission.objects.filter(codename__in=["review", *permissions]))
-    return user
 
 
 def decide(rating, who, verdict="approved", **more):
@@ -111,7 +105,7 @@ def test_nothing_a_reader_may_look_at_moves_with_a_gold_item_alone(item, setting
         one.is_staff = True
         one.save()
     tables = ["day", "version", "plan", "language", "reasons", "preferences", "asking", "trust"]
-    of_the_review = ["funnel", "speed", "review", "reviewers", "agreement"]
+    of_the_review = ["funnel", "speed", "review", "orders", "reviewers", "agreement"]
 
     def seen():
         answers = [client.get(reverse("dashboard-csv", args=[key])) for key in (*tables, *of_the_review)]
@@ -193,12 +187,13 @@ def test_uncertain_ratings_come_first():
 
 
 def test_where_readers_are_divided_comes_first(settings):
-    settings.REVIEW_READERS = 2
+    settings.REVIEW_READERS, settings.REVIEW_READERS_SHARE = 2, 1.0
     agreed_once, divided = rated(), rated()
-    decide(agreed_once, reader())
-    decide(divided, reader(), "approved")
-    decide(divided, reader(), "rejected")
-    assert given(reader(), order="disagreed") == divided
+    first, second, third, fourth = reviewing.readers(4)
+    decide(agreed_once, first)
+    decide(divided, second, "approved")
+    decide(divided, third, "rejected")
+    assert given(fourth, order="disagreed") == divided
 
 
 def test_by_reason():
@@ -234,18 +229,20 @@ def test_grades_and_tags_are_kept_and_checked(client):
 
 
 def test_an_escalated_rating_is_for_those_who_may_adjudicate(settings, client):
-    settings.REVIEW_READERS = 2
-    rating, judge = rated(), reader("adjudicate")
+    settings.REVIEW_READERS, settings.REVIEW_READERS_SHARE = 2, 1.0
+    rating, judge, other = rated(), reader("adjudicate"), reader()
     client.force_login(reader())
     client.get(reverse("review"))
+    assert given(other) == rating
     posted = {"verdict": "escalate", "event_id": rating.event_id, "note": "I do not read Latin"}
     client.post(reverse("decide", args=[rating.pk]), posted)
     assert Escalation.objects.get().note == "I do not read Latin"
     assert given(reader()) is None
     with pytest.raises(review.BadDecision):
-        decide(rating, reader())
+        decide(rating, other)
     client.force_login(judge)
     assert "I do not read Latin" in client.get(reverse("review"), {"order": "escalated"}).content.decode()
+    assert given(reader("adjudicate")) is None
     decide(rating, judge, "rejected")
     rating.refresh_from_db()
     assert rating.verdict == "rejected"
@@ -304,7 +301,7 @@ def test_simulated_spammers_weigh_next_to_nothing_after_thirty_items(spammer):
 
 def test_the_planted_spammer_is_found_on_the_dashboard(settings):
     """Simulated people read 30 ratings in the real queue: two carefully, one at random."""
-    settings.REVIEW_READERS = 2
+    settings.REVIEW_READERS, settings.REVIEW_READERS_SHARE = 2, 1.0
     dice, user = random.Random(7), factories.consenting_user()
     right = {rated(user).pk: dice.choice(["approved", "rejected"]) for _number in range(30)}
     people = {reader(): careful, reader(): careful, reader(): SPAMMERS["at random"]}

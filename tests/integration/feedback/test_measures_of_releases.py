@@ -7,7 +7,6 @@ import pytest
 from django.utils import timezone
 
 from accounts import consent
-from accounts.models import User
 from feedback import capture, comparing, review
 from feedback.models import Rating, Release
 from feedback.release import measures, store, verify
@@ -23,8 +22,8 @@ UNSPLIT = {"test_share": 0.0, "validation_share": 0.0, "near_duplicates": "keep"
 @pytest.fixture
 def read_by_two(settings):
     """Four ratings that two have read, of which they see one differently, and a third has decided that one."""
-    settings.REVIEW_READERS = 2
-    readers = [User.objects.create_user(f"reader{number}@example.org") for number in range(3)]
+    settings.REVIEW_READERS, settings.REVIEW_READERS_SHARE = 2, 1.0
+    readers = reviewing.readers(3)
     for number, verdicts in enumerate(("aa", "aa", "rr", "ara")):
         reply = factories.conversation(factories.consenting_user(), (f"Name nut {number}.", f"Hazel number {number}."))
         rating = capture.rate(

@@ -21,6 +21,7 @@ from config import roles
 from feedback import capture, review
 from feedback.models import Escalation, FeedbackEvent, Rating, Release, ReviewDecision
 from tests import factories, reviewing
+from tests.reviewing import reader as reviewer
 
 pytestmark = pytest.mark.django_db
 
@@ -31,12 +32,6 @@ def rating():
     return capture.rate(
         user=reply.conversation.user, message=reply, value=-1, client_event_id=uuid.uuid4(), now=timezone.now()
     )
-
-
-def reviewer():
-    user = factories.UserFactory()
-    user.user_permissions.add(Permission.objects.get(codename="review"))
-    return user
 
 
 def test_a_rating_is_read_by_one_reviewer_at_a_time(rating):
