@@ -1,4 +1,6 @@
-"""How many read a rating is drawn with it, and what was drawn among those with one reason says so."""
+"""How many read a rating is drawn with it, what was drawn among those with one reason says so, and releases know of
+words that were marked as wrong.
+"""
 
 import django.db.models.functions.math
 from django.db import migrations, models
@@ -20,6 +22,13 @@ class Migration(migrations.Migration):
             model_name="rating",
             name="lot",
             field=models.FloatField(db_default=django.db.models.functions.math.Random(), editable=False),
+        ),
+        migrations.AddField(
+            model_name="releasemember",
+            name="has_marks",
+            field=models.BooleanField(
+                default=False, help_text="Whether words were marked as wrong, and no more said."
+            ),
         ),
         migrations.RunSQL(LET_GO, HOLD),
         migrations.AlterField(

@@ -42,7 +42,8 @@ SELECT member.event_id, event.user_id, message.id, message.parent_id, event.valu
         FROM feedback_correction correction
         WHERE correction.id = ANY(member.corrections) AND (quote = '' OR place_start IS NOT NULL)
         ORDER BY correction.created_at, correction.id
-    ), member.corrections, member.ideal_from, reply.system_prompt, reply.prompt_turns, reply.max_tokens
+    ), member.corrections, member.ideal_from, member.has_marks,
+    reply.system_prompt, reply.prompt_turns, reply.max_tokens
 FROM feedback_releasemember member
 JOIN feedback_feedbackevent event ON event.id = member.event_id
 JOIN chat_message message ON message.id = event.message_id
@@ -146,11 +147,11 @@ def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID
     members, receipts = [], {}
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, [release.pk, batch])
-        for *about, corrections, correction_ids, ideal_from, system_prompt, turns, max_tokens in cursor.fetchall():
+        for *about, corrections, correction_ids, ideal_from, has_marks, prompt, turns, max_tokens in cursor.fetchall():
             edits = tuple(Edit(int(start), int(end), text) for start, end, text in corrections)
-            member = Member(*[*about, edits, tuple(correction_ids), ideal_from])
+            member = Member(*[*about, edits, tuple(correction_ids), ideal_from, has_marks])
             members.append(member)
-            receipts[member.reply_id] = Receipt(system_prompt, turns, max_tokens)
+            receipts[member.reply_id] = Receipt(prompt, turns, max_tokens)
     return members, receipts
 
 

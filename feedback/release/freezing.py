@@ -51,8 +51,14 @@ class Frozen:
     is_new: bool
 
 
-# Words that were marked as wrong without saying what would be right (an empty `right_text`) stay out: they would be
-# read as words to delete.
+# What a rating's person had said of the words of the reply when they gave it, and has not taken back.
+_STANDING = """
+correction.message_id = rating.message_id AND correction.user_id = rating.user_id
+AND correction.withdrawn_at IS NULL AND correction.created_at <= event.created_at
+"""
+
+# Words that were marked as wrong without saying what would be right (an empty `right_text`) are no corrections: they
+# would be read as words to delete. That there are some is kept.
 # What this transaction itself wrote has a number above the horizon and belongs in all the same. So does what can be
 # seen with a number that no transaction has been given yet: a dump brought it from a cluster that had counted further.
 _FREEZE = f"""
@@ -66,23 +72,23 @@ offered AS (
         CASE WHEN {IDEAL_USABLE} THEN rating.ideal_from END AS ideal_from, rating.user_id, message.conversation_id,
         event.xid, judged.reason, ARRAY(
             SELECT correction.id FROM feedback_correction correction
-            WHERE correction.message_id = rating.message_id AND correction.user_id = rating.user_id
-                AND correction.withdrawn_at IS NULL AND correction.created_at <= event.created_at
-                AND correction.right_text <> ''
-            ORDER BY correction.created_at, correction.id
-        ) AS corrections
+            WHERE {_STANDING} AND correction.right_text <> '' ORDER BY correction.created_at, correction.id
+        ) AS corrections,
+        EXISTS (
+            SELECT FROM feedback_correction correction WHERE {_STANDING} AND correction.right_text = ''
+        ) AS has_marks
     FROM judged
     JOIN feedback_rating rating ON rating.id = judged.id
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
     JOIN chat_message message ON message.id = rating.message_id
     UNION ALL
     SELECT 'comparison', comparison.id, '', NULL, comparison.user_id, question.conversation_id, comparison.xid,
-        judged.reason, ARRAY[]::uuid[]
+        judged.reason, ARRAY[]::uuid[], false
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
     JOIN chat_message question ON question.id = comparison.question_id
     UNION ALL
     SELECT 'signal', signal.id, '', NULL, signal.user_id, earlier.conversation_id, event.xid,
-        CASE WHEN NOT {SEEN} THEN 'not seen whole' END, ARRAY[]::uuid[]
+        CASE WHEN NOT {SEEN} THEN 'not seen whole' END, ARRAY[]::uuid[], false
     FROM judged
     JOIN feedback_rating rating ON rating.id = judged.id AND rating.value = 1
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
@@ -107,11 +113,12 @@ offered AS (
     FROM feedback_reviewdecision GROUP BY event_id
 ), taken AS (
     INSERT INTO feedback_releasemember
-        (release_id, batch, kind, event_id, ideal_text, ideal_from, corrections, n_reviews, agreement, weight)
+        (release_id, batch, kind, event_id, ideal_text, ideal_from, corrections, has_marks, n_reviews, agreement,
+        weight)
     SELECT %(release)s,
         (dense_rank() OVER (ORDER BY placed.user_id, placed.conversation_id) - 1) / %(per_batch)s,
         placed.kind, placed.event_id, placed.ideal_text, placed.ideal_from, placed.corrections,
-        COALESCE(reviews.n, 0), COALESCE(reviews.agreement, 1), COALESCE(doubted.weight, 1)
+        placed.has_marks, COALESCE(reviews.n, 0), COALESCE(reviews.agreement, 1), COALESCE(doubted.weight, 1)
     FROM placed LEFT JOIN reviews ON reviews.event_id = placed.event_id
     LEFT JOIN unnest(%(doubted)s::uuid[], %(weights)s::float8[]) AS doubted (user_id, weight)
         ON doubted.user_id = placed.user_id
@@ -123,7 +130,8 @@ SELECT (SELECT horizon::text FROM moment), kind, COALESCE(refusal, ''), count(*)
 _DIGEST = """
 SELECT encode(sha256(convert_to(string_agg(
     event_id::text || ' ' || n_reviews || ' ' || encode(sha256(convert_to(ideal_text, 'UTF8')), 'hex')
-    || ' ' || weight || ' ' || corrections::text || COALESCE(' ' || ideal_from, ''), ',' ORDER BY event_id
+    || ' ' || weight || ' ' || corrections::text || COALESCE(' ' || ideal_from, '')
+    || CASE WHEN has_marks THEN ' marked' ELSE '' END, ',' ORDER BY event_id
 ), 'UTF8')), 'hex'), max(batch) FROM feedback_releasemember WHERE release_id = %s
 """
 

@@ -137,6 +137,7 @@ class ReleaseMember(models.Model):
     ideal_from = models.UUIDField(null=True, blank=True)
     # Corrections of the rated reply that its reviewers saw, that say what would be right and were not taken back.
     corrections = ArrayField(models.UUIDField(), default=list)
+    has_marks = models.BooleanField(default=False, help_text="Whether words were marked as wrong, and no more said.")
     n_reviews = models.PositiveIntegerField()
     # The share of its readers who approved of it; 1 where nobody had to read it.
     agreement = models.FloatField(default=1.0)

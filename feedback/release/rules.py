@@ -86,6 +86,13 @@ class Member:
     correction_ids: tuple[uuid.UUID, ...] = ()
     # What the better answer was made from: a reply to the same question, or a correction.
     ideal_from: uuid.UUID | None = None
+    # Whether the person marked words as wrong and said no more of them.
+    has_marks: bool = False
+
+    @property
+    def speaks_for_reply(self) -> bool:
+        """Whether it says that the reply is good as it stands: whoever rates it up and names wrong words does not."""
+        return self.is_up and not self.has_marks and not self.correction_ids
 
     @property
     def sources(self) -> tuple[uuid.UUID, ...]:
@@ -249,7 +256,8 @@ def rows(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iter
     for member in members:
         prompt = prompts[member.reply_id]
         by_question[member.user_id, member.question_id].append(member)
-        yield _row("unpaired", "thumb", [member], prompt, chosen=member.content, label=member.is_up)
+        if member.speaks_for_reply or not member.is_up:
+            yield _row("unpaired", "thumb", [member], prompt, chosen=member.content, label=member.is_up)
         yield _row("prompts", "thumb", [member], prompt)
         if member.ideal_text and member.ideal_text != member.content.strip():
             ideal = member.ideal_text
@@ -260,7 +268,7 @@ def rows(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iter
                 pair = _row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
                 yield _better(pair, member)
             yield _better(_row("sft", "edit", [member], prompt, chosen=corrected), member)
-        elif member.is_up:
+        elif member.speaks_for_reply:
             yield _row("sft", "approved", [member], prompt, chosen=member.content)
     for variants in by_question.values():
         yield from _pairs(variants, prompts)
@@ -272,7 +280,7 @@ def _better(row: Candidate, member: Member) -> Candidate:
 
 
 def _pairs(variants: list[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iterator[Candidate]:
-    for up in (member for member in variants if member.is_up):
+    for up in (member for member in variants if member.speaks_for_reply):
         for down in (member for member in variants if not member.is_up):
             # Honest only when the two differ in what was said and in nothing the model was told.
             if up.content != down.content and prompts[up.reply_id] == prompts[down.reply_id]:
@@ -290,7 +298,7 @@ def rows_of_regenerations(
     rated = {(member.user_id, member.reply_id): member for member in members}
     for one in regenerated:
         up = rated.get((one.user_id, one.next_id))
-        if up is None or not up.is_up or not one.has_stood or not one.content or one.content == up.content:
+        if up is None or not up.speaks_for_reply or not one.has_stood or not one.content or one.content == up.content:
             continue
         # Honest only when the model was told the same.
         if (prompt := prompts[up.reply_id]) == prompts[one.reply_id]:
