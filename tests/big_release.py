@@ -64,6 +64,7 @@ _PARTICULARS = {
     "confidence": 0.7,
     "winner": "",
     "other_model": "",
+    "length_shift": "",
     "model_version": "smollm2-135m-instruct@1",
 }
 _PLACES = """

@@ -163,14 +163,13 @@ def _files(step: Step) -> Commit:
     siblings = ReleaseChunk.objects.filter(
         release=step.release, stage=Stage.FILES, config=chunk.config, split=chunk.split
     )
-    shard = shards.Shard(
-        chunk.config, chunk.split, siblings.filter(first_ordinal__lt=chunk.first_ordinal).count(), siblings.count()
-    )
+    before, shape = siblings.filter(first_ordinal__lt=chunk.first_ordinal).count(), step.specification.shape_version
+    shard = shards.Shard(chunk.config, chunk.split, before, siblings.count(), shape)
     if step.release.lineage_id:
         parts = rewriting.rewritten(step.release, chunk, shard, step.beat)
         chunk.files, chunk.rows = [file.as_json() for file in parts], parts[0].rows if parts else 0
         return lambda: chunk.save(update_fields=["files", "rows"])
-    span = reading.Span(step.release.pk, chunk.config, chunk.split, chunk.first_ordinal, chunk.end_ordinal)
+    span = reading.Span(step.release.pk, chunk.config, chunk.split, chunk.first_ordinal, chunk.end_ordinal, shape)
     if chunk.config == shards.TREES:
         lines = (trees.line(*tree) for tree in reading.trees(span))
         written = [shards.write_lines(step.release.folder, shard, lines, step.beat)]

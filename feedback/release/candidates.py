@@ -212,7 +212,7 @@ def sizes(contents: Sequence[str], *texts: str) -> tuple[bytes, bytes]:
 
 def particulars(row: Candidate) -> str:
     """What is said of a row besides its words, as JSON."""
-    said = {"prompt_roles": [turn["role"] for turn in row.prompt], **vars(row)}
+    said = {"prompt_roles": [turn["role"] for turn in row.prompt], "length_shift": row.length_shift, **vars(row)}
     return json.dumps([said[name] for name in PARTICULARS], ensure_ascii=False, separators=(",", ":"))
 
 

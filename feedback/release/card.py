@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from feedback.release.measures import SHIFTS
 from feedback.release.shards import TREES, File
-from feedback.release.tables import COLUMNS, KINDS, stored
+from feedback.release.tables import COLUMNS, KINDS, metadata, stored
 
 ABOUT = (
     "What people said about replies, with their consent: ratings that a reviewer approved, and choices between two"
@@ -36,19 +37,12 @@ ABOUT_TREES = (
 )
 BIAS = (
     "Without bias shares are near 0.5 and log-odds near 0. Log-odds are those of a logistic regression of who was"
-    " preferred. Lengths are in bytes; of two their difference by their sum, to the nearest twentieth. `manifest.json`"
+    " preferred. Lengths are in bytes; of two their difference by their sum, to the nearest twentieth. A reply is much"
+    " longer that has more than one and a half times the words of the other: such pairs can be filtered out, or matched"
+    " with as many that lean the other way. `manifest.json`"
     " has all of it under `measures`."
 )
 OWN_LICENCE = "the operator's own; for internal training only unless they say otherwise"
-_METADATA = {
-    **dict.fromkeys(("rule", "model_version", "locale", "language", "prompt_form"), "string"),
-    "rule_version": "int32",
-    "confidence": "float32",
-    "n_reviews": "int32",
-    "agreement": "float32",
-    "weight": "float32",
-    "strength": "int32",
-}
 
 
 def shards_of(files: Sequence[File]) -> dict[str, dict[str, list[File]]]:
@@ -75,6 +69,7 @@ def card(
     name: str,
     folder: str,
     licence: str,
+    shape: int,
     files: Sequence[File],
     counts: Mapping[str, int],
     measured: Mapping[str, Any],
@@ -88,7 +83,7 @@ def card(
     lines = [
         "---",
         *_configs(shards, default),
-        *_dataset_info(shards),
+        *_dataset_info(shards, shape),
         "license: other",
         f"license_name: {json.dumps(licence, ensure_ascii=False) if licence else 'operator-internal'}",
         *(["language:", *(f"- {language}" for language in languages)] if languages else []),
@@ -157,6 +152,12 @@ def _measured(measured: Mapping[str, Any]) -> list[str]:
             f"| `{config}`: the longer reply was preferred | {_figure(longer, 'longer')}, of {longer['of']} |",
             f"| `{config}`: length, log-odds per (one - other) / (one + other) | {_fit(found['length'])} |",
         ]
+        if shifted := found.get("length_shift"):
+            lines += [
+                f"| `{config}`: the preferred reply is much {shift} (`metadata.length_shift`) | {shifted[shift]},"
+                f" of {shifted['of']} |"
+                for shift in SHIFTS
+            ]
     return [*lines, "", BIAS, ""]
 
 
@@ -177,16 +178,18 @@ def _configs(shards: Mapping[str, Mapping[str, list[File]]], default: str) -> li
     return lines
 
 
-def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]]) -> list[str]:
+def _dataset_info(shards: Mapping[str, Mapping[str, list[File]]], shape: int) -> list[str]:
     lines = ["dataset_info:"]
     for config, splits in shards.items():
         lines += [f"- config_name: {config}", "  features:", "  - name: id", "    dtype: string"]
         for column in COLUMNS[config]:
             lines += [f"  - name: {column}", *(_plain(column) if column in KINDS else _messages())]
         lines += ["  - name: metadata", "    struct:"]
-        for field, kind in _METADATA.items():
-            lines += [f"    - name: {field}", f"      dtype: {kind}"]
-        lines += ["    - name: reasons", "      list: string", "  splits:"]
+        for part in stored(metadata(shape)):
+            is_list = pa.types.is_list(part.type)
+            kind = f"list: {_dtype(part.type.value_type)}" if is_list else f"dtype: {_dtype(part.type)}"
+            lines += [f"    - name: {part.name}", f"      {kind}"]
+        lines.append("  splits:")
         for split in _in_order(splits):
             count, size = sum(file.rows for file in splits[split]), sum(file.bytes for file in splits[split])
             lines += [f"  - name: {split}", f"    num_bytes: {size}", f"    num_examples: {count}"]

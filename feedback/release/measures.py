@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from django.db import connection
 
 from feedback.agreement import alpha_interval, krippendorff_alpha
@@ -26,6 +27,8 @@ STEPS = 20
 BINS = 2 * STEPS + 1
 COMPARED = {"preference": ("chosen", "rejected"), "comparisons": ("conversation_a", "conversation_b")}
 FIRST, SECOND = "first", "second"
+# Of pairs how many lean how: `Candidate.length_shift`.
+SHIFTED, SHIFTS = "shifted", ("longer", "shorter")
 # A coefficient beyond it comes of rows that leave no doubt, or of very few: it has no end.
 LARGEST_COEFFICIENT = 20
 ROUNDS = 50
@@ -91,10 +94,19 @@ def _lengths(config: str, table: pa.Table) -> dict[str, Histogram]:
     first, second = (_bytes(table.column(name)) for name in COMPARED[config])
     bins = np.rint(STEPS * (first - second) / np.maximum(first + second, 1)).astype(np.int64) + STEPS
     if config == "preference":
-        return {FIRST: np.bincount(bins, minlength=BINS)}
+        return {FIRST: np.bincount(bins, minlength=BINS), **_shifted(table)}
     winner = np.asarray(table.column("winner").to_pylist(), dtype=object)
     won = {FIRST: winner == "model_a", SECOND: winner == "model_b"}
     return {name: np.bincount(bins[rows], minlength=BINS) for name, rows in won.items()}
+
+
+def _shifted(table: pa.Table) -> dict[str, Histogram]:
+    """How many pairs have a preferred reply that is much longer or shorter; nothing of files that do not say it."""
+    if table.schema.field("metadata").type.get_field_index("length_shift") < 0:
+        return {}
+    said = [chunk.field("length_shift") for chunk in table["metadata"].chunks]
+    counts = [sum(pc.sum(pc.equal(of_chunk, shift)).as_py() or 0 for of_chunk in said) for shift in SHIFTS]
+    return {SHIFTED: np.array(counts, np.int64)}
 
 
 def _bytes(conversations: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -116,6 +128,9 @@ def biases(histograms: Mapping[str, Sequence[Mapping[str, Sequence[int]]]]) -> d
         if not of_files or not all(of_files) or not sum(int(side.sum()) for side in counted.values()):
             continue
         found[config] = _of_pairs(counted) if config == "preference" else _of_votes(counted)
+        if all(SHIFTED in one for one in of_files):
+            leaning = np.sum([one[SHIFTED] for one in of_files], axis=0).tolist()
+            found[config]["length_shift"] = {**dict(zip(SHIFTS, leaning, strict=True)), "of": int(counted[FIRST].sum())}
     return found
 
 

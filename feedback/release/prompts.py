@@ -19,7 +19,7 @@ from django.db import connection
 from chat.prompt import at_most_tokens
 
 # Of prompts, and of the columns of files: another one makes another release of the same ratings.
-SHAPE_VERSION = 2
+SHAPE_VERSION = 3
 
 Messages = list[dict[str, str]]
 

@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from psycopg_pool import ConnectionPool
 
 from feedback.release import columns, measures, tables
+from feedback.release.prompts import SHAPE_VERSION
 
 # A text of PostgreSQL's ends at 1 GB: all replies of a group are one, so that each may be 2 MB.
 ROWS_OF_GROUP = 512
@@ -78,6 +79,7 @@ class Span:
     split: str
     first: int
     end: int
+    shape: int = SHAPE_VERSION
 
     @property
     def statement(self) -> str:
@@ -117,7 +119,7 @@ def _pieces(span: Span, groups: Generator[columns.Sent, None, None]) -> Generato
         for sent in _together(groups):
             rows = columns.flat(sent)
             del sent  # of which nothing is left in the rows where they came in another order
-            yield measures.counted(span.config, tables.nested(span.config, rows))
+            yield measures.counted(span.config, tables.nested(span.config, rows, span.shape))
 
 
 def _together(groups: Iterable[columns.Sent]) -> Iterator[columns.Sent]:

@@ -40,7 +40,7 @@ def rewritten(
             is_gone = pc.is_in(table.column("id"), value_set=row_ids)
             lines.update(first + place for place in pc.indices_nonzero(is_gone).to_pylist())
             first += table.num_rows
-            stays = table.filter(pc.invert(is_gone)).cast(tables.schema(shard.config))
+            stays = table.filter(pc.invert(is_gone)).cast(tables.schema(shard.config, shard.shape))
             yield measures.counted(shard.config, stays)
 
     parquet = shards.write_parquet(release.folder, shard, kept(), beat)

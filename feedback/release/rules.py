@@ -47,6 +47,8 @@ CONFIDENCE = {
 }
 # A corrected reply makes a pair when this share of its words changed: less says too little, more is another answer.
 SMALLEST_EDIT, LARGEST_EDIT = 0.02, 0.8
+# A reply of a pair that has more than so many times the words of the other is much longer, the other much shorter.
+MUCH_LONGER = 1.5
 # Both replies must have been in view for so long before a choice between them counts as one.
 SHORTEST_LOOK_MS = 500
 # A reply must have stood there, finished, for so long before it was written again, and have been in view for as long:
@@ -227,6 +229,19 @@ class Candidate:
     def texts(self) -> list[str]:
         """What people and models wrote, the operator's own system prompt left out."""
         return [turn["content"] for turn in self.prompt if turn["role"] != "system"] + [self.chosen, self.rejected]
+
+    @property
+    def length_shift(self) -> str:
+        """Whether the preferred reply of a pair is much `longer` or `shorter` than the other; empty where neither.
+
+        Learnt from many pairs that lean one way, a model learns the length before anything else.
+        """
+        if self.config != "preference":
+            return ""
+        chosen, rejected = (len(_WORD.findall(text)) for text in (self.chosen, self.rejected))
+        if chosen > MUCH_LONGER * rejected:
+            return "longer"
+        return "shorter" if rejected > MUCH_LONGER * chosen else ""
 
     @property
     def asked(self) -> list[str]:

@@ -36,12 +36,13 @@ def measured(release: Release, files: Sequence[File]) -> dict[str, Any]:
 def seal(release: Release, files: Sequence[File], *, tombstones: Sequence[str] = ()) -> str:
     """Write what describes the files, and the manifest last; returns the manifest's SHA-256. Twice gives the same."""
     folder, shards = release.folder, shards_of(files)
-    licence = release.specification.get("licence", "")
+    licence, shape = release.specification.get("licence", ""), release.specification["shape_version"]
     about = {
         "README.md": card(
             name=release.name,
             folder=folder,
             licence=licence,
+            shape=shape,
             files=files,
             counts=release.counts,
             measured=measured(release, files),
@@ -90,7 +91,9 @@ def _manifest(release: Release, files: Sequence[File], tombstones: Sequence[str]
         "funnel": release.counts,
         "measures": measured(release, files),
         "splits": {"rule": SPLIT_RULE, "never_in_two": ["person", "near-duplicate prompt", "near-duplicate row"]},
-        "schemas": {config: tables.fingerprint(config) for config in shards_of(files)},
+        "schemas": {
+            config: tables.fingerprint(config, release.specification["shape_version"]) for config in shards_of(files)
+        },
         "files": [file.listed for file in files],
         "tombstones": list(tombstones),
     }

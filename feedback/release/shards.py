@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from feedback.release import measures, store, tables, twins
 from feedback.release.gates.language import UNKNOWN
+from feedback.release.prompts import SHAPE_VERSION
 from feedback.release.reading import ROWS_AT_ONCE
 
 TREES = "trees"
@@ -51,6 +52,7 @@ class Shard:
     split: str
     number: int
     of: int
+    shape: int = SHAPE_VERSION
 
     @property
     def name(self) -> str:
@@ -88,7 +90,7 @@ def write_parquet(folder: str, shard: Shard, pieces: Iterable[measures.Piece], b
     rows, languages = 0, set[str]()
     lengths: dict[str, Any] = {}
     with store.writing(f"{folder}/{shard.path}") as sink:
-        for piece in _packed(sink, shard.config, pieces):
+        for piece in _packed(sink, shard, pieces):
             rows += piece.table.num_rows
             languages |= piece.languages
             for name, counted in piece.lengths.items():
@@ -98,17 +100,17 @@ def write_parquet(folder: str, shard: Shard, pieces: Iterable[measures.Piece], b
     return File(shard.path, rows, sink.bytes, sink.sha256, sorted(languages - {UNKNOWN}), counts)
 
 
-def _packed(sink: Any, config: str, pieces: Iterable[measures.Piece]) -> Iterable[measures.Piece]:
+def _packed(sink: Any, shard: Shard, pieces: Iterable[measures.Piece]) -> Iterable[measures.Piece]:
     """Write each piece as a row group and hand it on."""
     with (
         # Packing touches no Python until a row group is whole: each page would wait for whoever runs some meanwhile.
         pa.BufferedOutputStream(pa.PythonFile(sink, mode="w"), HELD_BYTES) as file,
         pq.ParquetWriter(
             file,
-            tables.schema(config),
+            tables.schema(shard.config, shard.shape),
             compression="zstd",
             compression_level=1,
-            use_dictionary=tables.dictionaries(config),
+            use_dictionary=tables.dictionaries(shard.config),
             write_statistics=["id"],
             write_batch_size=ROWS_AT_ONCE,  # few and large pages: each is compressed by itself
             store_schema=False,  # it would tell readers how columns are held here, which not all of them know

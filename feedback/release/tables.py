@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from feedback.release.prompts import SHAPE_VERSION
+
 # A string that many rows have alike: held once for all of them, and written so, which saves a reader as much.
 ALIKE = pa.dictionary(pa.int32(), pa.string())
 MESSAGES = pa.list_(pa.struct([("role", ALIKE), ("content", pa.string())]))
@@ -25,8 +27,11 @@ METADATA = pa.struct(
         pa.field("prompt_form", ALIKE, nullable=False),
         pa.field("weight", pa.float32(), nullable=False),
         pa.field("strength", pa.int32(), nullable=False),
+        pa.field("length_shift", ALIKE, nullable=False),
     ]
 )
+# What files have only from this shape on.
+_SINCE = {"length_shift": 3}
 # What of the look of two replies makes people prefer one, whatever they say: features of style control
 # (https://lmsys.org/blog/2024-08-28-style-control/), each (a - b) / (a + b), 0 where neither has any.
 STYLE = {
@@ -67,10 +72,15 @@ KINDS: dict[str, pa.DataType] = {
 STRONGEST = 3
 
 
-def schema(config: str) -> pa.Schema:
+def metadata(shape: int) -> pa.StructType:
+    """What files of a shape say of each row beside its words."""
+    return pa.struct([part for part in METADATA if _SINCE.get(part.name, 0) <= shape])
+
+
+def schema(config: str, shape: int = SHAPE_VERSION) -> pa.Schema:
     """The columns of a config as they are made; none may be null."""
     columns = [(name, KINDS.get(name, MESSAGES)) for name in COLUMNS[config]]
-    every = [("id", pa.string()), *columns, ("metadata", METADATA)]
+    every = [("id", pa.string()), *columns, ("metadata", metadata(shape))]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in every])
 
 
@@ -96,11 +106,12 @@ def _paths_alike(path: str, kind: pa.DataType) -> list[str]:
     return [path] if kind == ALIKE else []
 
 
-def fingerprint(config: str) -> str:
+def fingerprint(config: str, shape: int) -> str:
     """SHA-256 of the names and kinds of a config's columns, a line each: two files with it can be read as one."""
     # What is in a list is called as Parquet calls it, and so as whoever opens the files finds it.
     lines = [
-        f"{field.name}: {stored(field.type)}\n".replace("list<item: ", "list<element: ") for field in schema(config)
+        f"{field.name}: {stored(field.type)}\n".replace("list<item: ", "list<element: ")
+        for field in schema(config, shape)
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -128,6 +139,7 @@ FLAT = pa.schema(
         ("strength", pa.int32()),
         ("other_model", ALIKE),
         ("winner", ALIKE),
+        ("length_shift", ALIKE),
     ]
 )
 
@@ -148,10 +160,11 @@ PARTICULARS = (
     "winner",
     "other_model",
     "model_version",
+    "length_shift",
 )
 
 
-def nested(config: str, flat: pa.RecordBatch) -> pa.Table:
+def nested(config: str, flat: pa.RecordBatch, shape: int = SHAPE_VERSION) -> pa.Table:
     """Flat rows in the shape of a config."""
     made = {
         "prompt": lambda: _prompt(flat),
@@ -163,10 +176,10 @@ def nested(config: str, flat: pa.RecordBatch) -> pa.Table:
         "margin": lambda: _margin(flat),
         "style": lambda: _style(flat),
     }
-    wanted = schema(config)
-    metadata = pa.StructArray.from_arrays([flat.column(field.name) for field in METADATA], fields=list(METADATA))
+    wanted, about = schema(config, shape), list(metadata(shape))
+    said = pa.StructArray.from_arrays([flat.column(field.name) for field in about], fields=about)
     columns = [made[source]() if source in made else flat.column(source) for source in COLUMNS[config].values()]
-    return pa.Table.from_arrays([flat.column("row_id"), *columns, metadata], schema=wanted)
+    return pa.Table.from_arrays([flat.column("row_id"), *columns, said], schema=wanted)
 
 
 def _prompt(flat: pa.RecordBatch) -> pa.Array:

@@ -25,6 +25,7 @@ SAID = {
     "winner": "model_a",
     "other_model": "b@2",
     "model_version": 'a "quoted" \x1f name',
+    "length_shift": "longer",
 }
 PROMPTS = [["你好，世界"], ["one", "", "three\x1ethree"], ["𝄞 é", "q"], [], ["\n"] * 40, ["x" * 5_000, "y"]]
 

@@ -34,6 +34,7 @@ def tables_of(config, sizes=(5, 64, 1, 30)):
     for size in sizes:
         rows = [{f.name: value(f.type, n) for f in tables.schema(config)} for n in range(first, first + size)]
         for number, row in enumerate(rows):
+            row["metadata"]["length_shift"] = ["", *measures.SHIFTS][number % 3]
             if "winner" in row:
                 row["winner"] = ["model_a", "model_b", "tie"][number % 3]
         yield pa.Table.from_pylist(rows, schema=tables.schema(config))
@@ -107,6 +108,9 @@ def test_lengths_are_those_of_the_last_messages_in_bytes(config, first, end):
         if side:
             expected[side][round(measures.STEPS * (one - other) / max(one + other, 1)) + measures.STEPS] += 1
     counted = measures.counted(config, table).lengths
+    if config == "preference":
+        leaning = Counter(row["metadata"]["length_shift"] for row in table.to_pylist())
+        assert counted.pop(measures.SHIFTED).tolist() == [leaning[shift] for shift in measures.SHIFTS]
     for side, histogram in counted.items():
         assert {place: count for place, count in enumerate(histogram.tolist()) if count} == expected[side]
     assert set(counted) == ({measures.FIRST} if config == "preference" else set(expected))
