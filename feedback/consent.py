@@ -17,19 +17,24 @@ CASE
 END
 """
 
-# The same for one row of feedback_rating, for queries that stop early.
-IN_FORCE = f"""
-(SELECT {CONSENT} FROM chat_message AS rated
+# The newest statement about the account and about the conversation.
+_WIDER = """
 LEFT JOIN LATERAL (
     SELECT is_granted, created_at FROM accounts_consentevent
-    WHERE user_id = feedback_rating.user_id AND scope = 'account'
+    WHERE user_id = {user} AND scope = 'account'
     ORDER BY created_at DESC, id DESC LIMIT 1
 ) for_account ON true
 LEFT JOIN LATERAL (
     SELECT is_granted, created_at FROM accounts_consentevent
-    WHERE user_id = feedback_rating.user_id AND scope = 'conversation' AND subject_id = rated.conversation_id
+    WHERE user_id = {user} AND scope = 'conversation' AND subject_id = {conversation}
     ORDER BY created_at DESC, id DESC LIMIT 1
 ) for_conversation ON true
+"""
+
+# The same for one row of feedback_rating, for queries that stop early.
+IN_FORCE = f"""
+(SELECT {CONSENT} FROM chat_message AS rated
+{_WIDER.format(user="feedback_rating.user_id", conversation="rated.conversation_id")}
 LEFT JOIN LATERAL (
     SELECT is_granted, created_at FROM accounts_consentevent
     WHERE user_id = feedback_rating.user_id AND scope = 'rating'
@@ -55,6 +60,29 @@ CASE WHEN bool_or(NOT newest.is_granted) THEN false WHEN {_GRANTED_AT} IS NOT NU
 PARTS_OF_COMPARISON = """
 (0, comparison.id), (1, comparison.left_id), (1, left_rating.id), (2, comparison.right_id), (2, right_rating.id)
 """
+
+# The same for one row of feedback_comparison.
+COMPARISON_IN_FORCE = f"""
+(SELECT {CONSENT} FROM (
+    SELECT feedback_comparison.id, feedback_comparison.user_id, feedback_comparison.question_id,
+        feedback_comparison.left_id, feedback_comparison.right_id
+) comparison
+JOIN chat_message question ON question.id = comparison.question_id
+{_WIDER.format(user="comparison.user_id", conversation="question.conversation_id")}
+LEFT JOIN feedback_rating left_rating
+    ON left_rating.message_id = comparison.left_id AND left_rating.user_id = comparison.user_id
+LEFT JOIN feedback_rating right_rating
+    ON right_rating.message_id = comparison.right_id AND right_rating.user_id = comparison.user_id
+LEFT JOIN LATERAL (
+    SELECT {OF_PARTS.format(replies=2)} FROM (
+        SELECT DISTINCT ON (named.part) named.part, said.is_granted, said.created_at
+        FROM (VALUES {PARTS_OF_COMPARISON}) AS named (part, subject_id)
+        JOIN accounts_consentevent said
+            ON said.user_id = comparison.user_id AND said.scope = 'rating' AND said.subject_id = named.subject_id
+        ORDER BY named.part, said.created_at DESC, said.is_granted
+    ) newest
+) for_rating ON true)
+"""  # noqa: S608 - made of constants
 
 
 def in_force(table: str) -> str:

@@ -57,6 +57,14 @@ class DecisionForm(forms.Form):
         )
 
 
+class BetterAnswerForm(forms.Form):
+    """Whether the text says anything, and anything new, is checked where it is stored."""
+
+    action = forms.ChoiceField(choices=[("keep", "keep"), ("skip", "skip")])
+    text = forms.CharField(required=False, max_length=100_000, strip=False)
+    made_from = forms.UUIDField(required=False)
+
+
 class ComparisonForm(forms.Form):
     choice = forms.ChoiceField(choices=Comparison.Choice.choices)
     strength = forms.TypedChoiceField(choices=Comparison.Strength.choices, coerce=int, empty_value=None, required=False)

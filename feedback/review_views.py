@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from accounts.models import User
 from chat import tree
 from chat.views.requests import person
-from feedback import correcting, grading, ideals, reasons, review, sampling
+from feedback import better_answers, correcting, grading, ideals, reasons, review, sampling
 from feedback.forms import DecisionForm
 from feedback.models import Rating
 from feedback.models.ratings import ADJUDICATE
@@ -40,6 +40,7 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     context = {
         "rating": rating,
         "waiting": review.waiting_for(reviewer, now) if rating else 0,
+        "better_answers_waiting": better_answers.waiting_for(reviewer, now=now),
         "orders": [
             {"label": sampling.ORDERS[key], "url": _address(key, reason), "current": key == order} for key in orders
         ],

@@ -1,6 +1,7 @@
 from django.urls import path, re_path
 
 from feedback import (
+    better_answer_views,
     comparison_views,
     correction_views,
     dashboard_views,
@@ -27,6 +28,9 @@ urlpatterns = [
     path("review/", review_views.review_queue, name="review"),
     path("review/<uuid:rating_id>", review_views.decide, name="decide"),
     path("review/<uuid:rating_id>/keep", review_views.keep, name="keep-rating"),
+    path("better-answers/", better_answer_views.queue, name="better-answers"),
+    path("better-answers/<uuid:comparison_id>", better_answer_views.write, name="write-better-answer"),
+    path("better-answers/<uuid:comparison_id>/keep", better_answer_views.keep, name="keep-better-answer"),
     path("erasures/", erasure_views.erasures, name="erasures"),
     path("erasures/<uuid:erasure_id>", erasure_views.receipt, name="erasure-receipt"),
     path("releases/", release_views.releases, name="releases"),

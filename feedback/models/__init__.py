@@ -1,5 +1,6 @@
 """What you think of it: ratings, their review, and the releases made of both."""
 
+from feedback.models.better_answers import BetterAnswer, WritingLease
 from feedback.models.comparisons import Comparison
 from feedback.models.exposures import Exposure
 from feedback.models.ratings import (
@@ -26,6 +27,7 @@ from feedback.release.models import (
 
 __all__ = [
     "MAX_COMMENT_CHARACTERS",
+    "BetterAnswer",
     "CandidateRow",
     "Comparison",
     "Correction",
@@ -48,4 +50,5 @@ __all__ = [
     "ReviewDecision",
     "ReviewLease",
     "TrainedModel",
+    "WritingLease",
 ]

@@ -28,6 +28,7 @@ from feedback.release.rules import (
     rows_of_comparisons,
     rows_of_regenerations,
 )
+from feedback.release.rules_of_answers import Answered, rows_of_answers
 from feedback.release.specification import Specification
 from feedback.release.tables import PARTICULARS
 from feedback.release.trees import trees
@@ -66,16 +67,30 @@ _SIDE = """
     (comparison.exposure ->> '{0}_ms')::bigint,
     {0}_reply.system_prompt, {0}_reply.prompt_turns, {0}_reply.max_tokens
 """
-_COMPARED = f"""
-SELECT comparison.id, comparison.user_id, comparison.choice, COALESCE(comparison.strength, 0), comparison.reasons,
+_WITH_SIDES = f"""
+comparison.id, comparison.user_id, comparison.choice, COALESCE(comparison.strength, 0), comparison.reasons,
     comparison.locale, member.weight, {_SIDE.format("left")}, {_SIDE.format("right")}
-FROM feedback_releasemember member
-JOIN feedback_comparison comparison ON comparison.id = member.event_id
+"""
+_SIDES = """
 JOIN chat_message "left" ON "left".id = comparison.left_id
 JOIN chat_message "right" ON "right".id = comparison.right_id
 JOIN chat_reply left_reply ON left_reply.message_id = comparison.left_id
 JOIN chat_reply right_reply ON right_reply.message_id = comparison.right_id
+"""
+_COMPARED = f"""
+SELECT {_WITH_SIDES}
+FROM feedback_releasemember member
+JOIN feedback_comparison comparison ON comparison.id = member.event_id
+{_SIDES}
 WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'comparison' ORDER BY comparison.id
+"""  # noqa: S608 - made of constants
+_ANSWERED = f"""
+SELECT better.id, better.text, {_WITH_SIDES}
+FROM feedback_releasemember member
+JOIN feedback_betteranswer better ON better.id = member.event_id
+JOIN feedback_comparison comparison ON comparison.id = better.comparison_id
+{_SIDES}
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'answer' ORDER BY better.id
 """  # noqa: S608 - made of constants
 
 _COLUMNS = {
@@ -106,13 +121,15 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
     members, receipts = _members(release, batch)
     comparisons, receipts_of_sides = _comparisons(release, batch)
     regenerated, receipts_of_earlier = _regenerated(release, batch)
-    receipts |= receipts_of_sides | receipts_of_earlier
+    answered, receipts_of_answered = _answered(release, batch)
+    receipts |= receipts_of_sides | receipts_of_earlier | receipts_of_answered
     paths = paths_above(receipts)
     prompts = prompts_of(receipts, paths)
     made = [
         *rows(members, prompts),
         *rows_of_comparisons(comparisons, prompts),
         *rows_of_regenerations(regenerated, members, prompts),
+        *rows_of_answers(answered, prompts),
         *trees(members, comparisons, paths, prompts),
     ]
     wanted = [row for row in made if row.config in specification.configs]
@@ -160,11 +177,28 @@ def _comparisons(release: Release, batch: int) -> tuple[list[Compared], dict[uui
     with connection.cursor() as cursor:
         cursor.execute(_COMPARED, [release.pk, batch])
         for found in cursor.fetchall():
-            about, sides = found[:7], (found[7:15], found[15:])
-            left, right = (Side(*side[:5]) for side in sides)
-            receipts.update({side[0]: Receipt(*side[5:]) for side in sides})
-            comparisons.append(Compared(*[*about, left, right]))
+            one, receipts_of_sides = _compared(found)
+            receipts.update(receipts_of_sides)
+            comparisons.append(one)
     return comparisons, receipts
+
+
+def _compared(found: tuple[Any, ...]) -> tuple[Compared, dict[uuid.UUID, Receipt]]:
+    """What `_WITH_SIDES` selects."""
+    about, sides = found[:7], (found[7:15], found[15:])
+    left, right = (Side(*side[:5]) for side in sides)
+    return Compared(*[*about, left, right]), {side[0]: Receipt(*side[5:]) for side in sides}
+
+
+def _answered(release: Release, batch: int) -> tuple[list[Answered], dict[uuid.UUID, Receipt]]:
+    answered, receipts = [], {}
+    with connection.cursor() as cursor:
+        cursor.execute(_ANSWERED, [release.pk, batch])
+        for answer_id, text, *found in cursor.fetchall():
+            one, receipts_of_sides = _compared(tuple(found))
+            receipts.update(receipts_of_sides)
+            answered.append(Answered(answer_id, text, one))
+    return answered, receipts
 
 
 def _regenerated(release: Release, batch: int) -> tuple[list[Regenerated], dict[uuid.UUID, Receipt]]:

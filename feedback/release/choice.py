@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from feedback.release import freezing
 from feedback.release.gates import near_duplicates
-from feedback.release.models import Release, ReleaseChunk, ReleaseRow
+from feedback.release.models import Release, ReleaseChunk, ReleaseMember, ReleaseRow
 from feedback.release.specification import Specification
 
 TEXTS_PER_BATCH = 2_000
@@ -203,8 +203,8 @@ def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:
 
 def _count(release: Release, counted: list[tuple[str, str, int]]) -> None:
     funnel = {step: count for step, count in release.counts.items() if not step.startswith(("rows", "dropped"))}
-    for kind, name in (("rating", "ratings used"), ("comparison", "comparisons used"), ("signal", "signals used")):
-        left = release.members.filter(kind=kind).count()
+    for kind in ReleaseMember.Kind.values:
+        left, name = release.members.filter(kind=kind).count(), f"{kind}s used"
         if gone := funnel.get(name, 0) - left:
             funnel[name] = left
             funnel[WITHDRAWN] = funnel.get(WITHDRAWN, 0) + gone

@@ -50,7 +50,8 @@ EXISTS (
     SELECT FROM unnest({{ids}}) AS source (id)
     LEFT JOIN feedback_feedbackevent event ON event.id = source.id
     LEFT JOIN feedback_implicitsignal signal ON signal.id = source.id
-    LEFT JOIN feedback_comparison comparison ON comparison.id = source.id
+    LEFT JOIN feedback_betteranswer better ON better.id = source.id
+    LEFT JOIN feedback_comparison comparison ON comparison.id = COALESCE(better.comparison_id, source.id)
     LEFT JOIN feedback_correction correction ON correction.id = source.id
     LEFT JOIN chat_message message ON message.id = COALESCE(
         event.message_id, signal.message_id, comparison.question_id, correction.message_id, source.id
@@ -83,7 +84,7 @@ EXISTS (
         ) newest
     ) for_rating ON true
     WHERE message.id IS NULL OR (event.id IS NOT NULL AND rating.id IS NULL) OR correction.withdrawn_at IS NOT NULL
-    OR message.id = ANY(%(gone)s::uuid[])
+    OR better.choice <> comparison.choice OR message.id = ANY(%(gone)s::uuid[])
     OR comparison.left_id = ANY(%(gone)s::uuid[]) OR comparison.right_id = ANY(%(gone)s::uuid[])
     OR (conversation.deleted_at IS NOT NULL AND {{is_open}}) OR NOT ({CONSENT})
 )
@@ -105,6 +106,9 @@ AND member.event_id = ANY(ARRAY(
     SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_comparison WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_implicitsignal WHERE user_id = %(user)s
+    UNION ALL SELECT better.id FROM feedback_betteranswer better
+        JOIN feedback_comparison comparison ON comparison.id = better.comparison_id
+        WHERE comparison.user_id = %(user)s
 )) AND (%(all)s OR {_LOST.format(ids=_SOURCES, is_open="true")})
 RETURNING member.release_id, member.event_id
 """  # noqa: S608 - made of constants

@@ -96,6 +96,13 @@ offered AS (
         ON signal.kind = 'regenerated' AND signal.cause = rating.message_id AND signal.user_id = rating.user_id
     JOIN chat_message earlier ON earlier.id = signal.message_id
     WHERE judged.reason IS NULL AND {REGENERATED}
+    UNION ALL
+    SELECT 'answer', better.id, '', NULL, comparison.user_id, question.conversation_id,
+        GREATEST(better.xid, comparison.xid), NULL, ARRAY[]::uuid[]
+    FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
+    JOIN feedback_betteranswer better ON better.comparison_id = comparison.id AND better.choice = comparison.choice
+    JOIN chat_message question ON question.id = comparison.question_id
+    WHERE judged.reason IS NULL
 ), placed AS MATERIALIZED (
     SELECT offered.*, CASE
         WHEN EXISTS (

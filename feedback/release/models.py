@@ -118,19 +118,20 @@ class Release(models.Model):
 
 
 class ReleaseMember(models.Model):
-    """A reviewed rating, an answered comparison or an implicit signal in a release, frozen as ids."""
+    """A reviewed rating, an answered comparison, an implicit signal or a better answer in a release, frozen as ids."""
 
     class Kind(models.TextChoices):
         RATING = "rating", _("rating")
         COMPARISON = "comparison", _("comparison")
         SIGNAL = "signal", _("implicit signal")
+        ANSWER = "answer", _("better answer")
 
     id = models.BigAutoField(primary_key=True)
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="members")
     # All of one conversation is in one batch, so that batches can be worked off apart.
     batch = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RATING)
-    # The event of a rating, or the comparison or signal itself.
+    # The event of a rating, or the comparison, signal or better answer itself.
     event_id = models.UUIDField()
     ideal_text = models.TextField(blank=True)
     # The other reply, or the correction, that it was made from: without that one it may not be used.
@@ -248,7 +249,8 @@ class ReleaseRow(models.Model):
     ordinal = models.PositiveIntegerField(default=0)
     row_id = models.CharField(max_length=64)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    # Ratings, comparisons and signals, and of a better answer what it was made from: replies and corrections.
+    # Ratings, comparisons, signals and better answers to comparisons; of a reviewer's better answer to a rated reply
+    # what it was made from, too: replies and corrections.
     source_events = ArrayField(models.UUIDField())
     # The words, until the release is sealed; after that they are in its files alone.
     candidate_id = models.BigIntegerField(null=True)

@@ -10,6 +10,7 @@
 | `pairwise` | preference | of two replies seen side by side, the preferred one and the other |
 | `vote` | comparisons | both replies and what was chosen, ties and "both are bad" among them |
 | `both_bad` | unpaired | each of two replies that somebody called bad |
+| `better_answer` | preference, sft | a reviewer's answer to what was compared (`feedback.release.rules_of_answers`) |
 | `approved` | sft | a reply rated up |
 | `thumb` | prompts | the prompt of a rated reply |
 | `tree` | trees | what of a conversation leads to rated and compared replies (`feedback.release.trees`) |
@@ -39,6 +40,7 @@ CONFIDENCE = {
     "ideal": 1.0,
     "pairwise": 1.0,
     "edit": 0.9,
+    "better_answer": 0.9,
     "up_vs_down": 0.7,
     "regen_then_up": 0.7,
     "thumb": 0.7,
@@ -330,21 +332,21 @@ def rows_of_comparisons(comparisons: Iterable[Compared], prompts: Mapping[uuid.U
         if prompt != prompts[right.reply_id] or not left.content or not right.content:
             continue
         yield replace(
-            _compared("comparisons", "vote", one, prompt, left, right), winner=WINNERS[one.choice], confidence=1.0
+            compared_row("comparisons", "vote", one, prompt, left, right), winner=WINNERS[one.choice], confidence=1.0
         )
         if not (left.was_seen and right.was_seen):
             continue
         if one.choice in ("left", "right") and left.content != right.content:
             won, lost = (left, right) if one.choice == "left" else (right, left)
-            yield _compared("preference", "pairwise", one, prompt, won, lost)
+            yield compared_row("preference", "pairwise", one, prompt, won, lost)
         elif one.choice == "neither":
             for side in (left, right):
-                yield replace(
-                    _compared("unpaired", "both_bad", one, prompt, side, side), rejected="", other_model="", label=False
-                )
+                bad = compared_row("unpaired", "both_bad", one, prompt, side, side)
+                yield replace(bad, rejected="", other_model="", label=False)
 
 
-def _compared(config: str, rule: str, one: Compared, prompt: Prompt, first: Side, second: Side) -> Candidate:
+def compared_row(config: str, rule: str, one: Compared, prompt: Prompt, first: Side, second: Side) -> Candidate:
+    """A row with the words of one side as `chosen`, and those of the other as `rejected`."""
     return Candidate(
         config=config,
         user_id=one.user_id,

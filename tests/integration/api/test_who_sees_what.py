@@ -44,6 +44,8 @@ REVIEWERS, ENGINEERS = {"reviewer", "admin"}, {"engineer", "admin"}
 STAFF_ONLY = {
     "decide": REVIEWERS,
     "keep-rating": REVIEWERS,
+    "write-better-answer": REVIEWERS,
+    "keep-better-answer": REVIEWERS,
     "release": ENGINEERS,
     "cancel-release": ENGINEERS,
     "retry-release": ENGINEERS,
