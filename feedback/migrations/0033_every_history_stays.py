@@ -63,5 +63,5 @@ BACKWARDS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0012_history_stays"), ("feedback", "0030_words_marked_as_wrong")]
+    dependencies = [("accounts", "0012_history_stays"), ("feedback", "0031_exposures")]
     operations = [migrations.RunSQL("".join(FORWARDS), "".join(BACKWARDS))]

@@ -15,7 +15,7 @@ CREATE TRIGGER review_decision_append_only BEFORE UPDATE OF {ALL}
 
 
 class Migration(migrations.Migration):
-    dependencies = [("feedback", "0030_words_marked_as_wrong")]
+    dependencies = [("feedback", "0033_every_history_stays")]
 
     operations = [
         migrations.AddField(

@@ -35,7 +35,7 @@ CREATE INDEX comparisons_without_preference ON feedback_comparison (answered_at)
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("feedback", "0030_words_marked_as_wrong"),
+        ("feedback", "0034_how_many_read"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

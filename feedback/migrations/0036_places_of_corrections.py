@@ -16,7 +16,7 @@ ALTER TABLE feedback_correction ENABLE TRIGGER correction_only_withdrawn;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("feedback", "0030_words_marked_as_wrong")]
+    dependencies = [("feedback", "0035_more_rules")]
 
     operations = [
         migrations.AddField("correction", "place_start", models.PositiveIntegerField(null=True, blank=True)),
