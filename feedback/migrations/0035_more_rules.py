@@ -13,6 +13,10 @@ FILL = """
 UPDATE feedback_candidaterow SET particulars = left(particulars, -1) || ',""]',
     sizes = substring(sizes FROM 1 FOR 12) || int4send(octet_length(particulars) + 3)
 """
+# Signals that releases take by themselves know their transaction, as events do.
+SIGNALS_KNOW_THEIR_TRANSACTION = """
+ALTER TABLE feedback_implicitsignal ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id();
+"""
 # `xid` is the transaction that wrote it, as of events. Who wrote it may leave; all else stays as it is.
 ANSWERS_STAY = """
 ALTER TABLE feedback_betteranswer ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id();
@@ -41,6 +45,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
+        migrations.RunSQL(SIGNALS_KNOW_THEIR_TRANSACTION, migrations.RunSQL.noop),
         migrations.CreateModel(
             name="BetterAnswer",
             fields=[

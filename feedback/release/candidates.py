@@ -29,6 +29,7 @@ from feedback.release.rules import (
     rows_of_regenerations,
 )
 from feedback.release.rules_of_answers import Answered, rows_of_answers
+from feedback.release.rules_of_signals import Used, rows_of_signals
 from feedback.release.specification import Specification
 from feedback.release.tables import PARTICULARS
 from feedback.release.trees import trees
@@ -59,7 +60,19 @@ FROM feedback_releasemember member
 JOIN feedback_implicitsignal signal ON signal.id = member.event_id
 JOIN chat_message earlier ON earlier.id = signal.message_id
 JOIN chat_reply reply ON reply.message_id = earlier.id
-WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'signal' ORDER BY signal.id
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'signal' AND signal.kind = 'regenerated'
+ORDER BY signal.id
+"""
+_USED = """
+SELECT message.id, signal.user_id, message.content, reply.model_version, member.weight,
+    array_agg(signal.id ORDER BY signal.id), array_agg(DISTINCT signal.kind),
+    reply.system_prompt, reply.prompt_turns, reply.max_tokens
+FROM feedback_releasemember member
+JOIN feedback_implicitsignal signal ON signal.id = member.event_id
+JOIN chat_message message ON message.id = signal.message_id
+JOIN chat_reply reply ON reply.message_id = message.id
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'signal' AND signal.kind <> 'regenerated'
+GROUP BY signal.user_id, message.id, reply.message_id, member.weight ORDER BY signal.user_id, message.id
 """
 _SIDE = """
     "{0}".id, "{0}".content, COALESCE(comparison.snapshots -> '{0}' ->> 'model_version', ''),
@@ -122,7 +135,8 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
     comparisons, receipts_of_sides = _comparisons(release, batch)
     regenerated, receipts_of_earlier = _regenerated(release, batch)
     answered, receipts_of_answered = _answered(release, batch)
-    receipts |= receipts_of_sides | receipts_of_earlier | receipts_of_answered
+    used, receipts_of_used = _used(release, batch)
+    receipts |= receipts_of_sides | receipts_of_earlier | receipts_of_answered | receipts_of_used
     paths = paths_above(receipts)
     prompts = prompts_of(receipts, paths)
     made = [
@@ -130,6 +144,7 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
         *rows_of_comparisons(comparisons, prompts),
         *rows_of_regenerations(regenerated, members, prompts),
         *rows_of_answers(answered, prompts),
+        *rows_of_signals(used, regenerated, prompts, specification.weak_rules),
         *trees(members, comparisons, paths, prompts),
     ]
     wanted = [row for row in made if row.config in specification.configs]
@@ -207,6 +222,17 @@ def _regenerated(release: Release, batch: int) -> tuple[list[Regenerated], dict[
         cursor.execute(_REGENERATED, [release.pk, batch])
         for *about, system_prompt, turns, max_tokens in cursor.fetchall():
             one = Regenerated(*about)
+            found.append(one)
+            receipts[one.reply_id] = Receipt(system_prompt, turns, max_tokens)
+    return found, receipts
+
+
+def _used(release: Release, batch: int) -> tuple[list[Used], dict[uuid.UUID, Receipt]]:
+    found, receipts = [], {}
+    with connection.cursor() as cursor:
+        cursor.execute(_USED, [release.pk, batch])
+        for *about, signal_ids, kinds, system_prompt, turns, max_tokens in cursor.fetchall():
+            one = Used(*[*about, tuple(signal_ids), frozenset(kinds)])
             found.append(one)
             receipts[one.reply_id] = Receipt(system_prompt, turns, max_tokens)
     return found, receipts

@@ -109,6 +109,26 @@ EXISTS (
 """  # noqa: S608 - made of constants
 
 
+# Whether what its person did with a reply (`kept`: copied, shared or gone on from) is all they said of it: with consent
+# of its own, and where they neither rated nor corrected it, nor compared it, nor asked for another in its place.
+UNSPOKEN = f"""
+{in_force("kept")} AND NOT EXISTS (
+    SELECT FROM feedback_rating about WHERE about.message_id = kept.message_id AND about.user_id = kept.user_id
+) AND NOT EXISTS (
+    SELECT FROM feedback_correction about
+    WHERE about.message_id = kept.message_id AND about.user_id = kept.user_id AND about.withdrawn_at IS NULL
+) AND NOT EXISTS (
+    SELECT FROM feedback_comparison about
+    WHERE kept.message_id IN (about.left_id, about.right_id) AND about.user_id = kept.user_id
+        AND about.choice NOT IN ('', 'skipped')
+) AND NOT EXISTS (
+    SELECT FROM feedback_implicitsignal about
+    WHERE about.message_id = kept.message_id AND about.user_id = kept.user_id
+        AND about.kind IN ('regenerated', 'edited', 'stopped')
+)
+"""  # noqa: S608 - made of constants
+
+
 # Whether the better answer of a `rating` may be used: not without the reply or the correction that it was made from.
 IDEAL_USABLE = f"""
 rating.ideal_from IS NULL OR EXISTS (

@@ -20,7 +20,7 @@ from django.db.models import Max
 from accounts.models import User
 from feedback import trust
 from feedback.release import evaluations
-from feedback.release.eligibility import IDEAL_USABLE, JUDGED, JUDGED_COMPARISONS, REGENERATED, SEEN
+from feedback.release.eligibility import IDEAL_USABLE, JUDGED, JUDGED_COMPARISONS, REGENERATED, SEEN, UNSPOKEN
 from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import BadSpecification, Specification
 
@@ -67,6 +67,24 @@ judged_comparisons AS MATERIALIZED ({JUDGED_COMPARISONS}),
 moment AS (
     SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon, pg_snapshot_xmax(pg_current_snapshot()) AS unborn
 ),
+used AS MATERIALIZED (
+    SELECT kept.id, kept.user_id, kept.message_id, message.conversation_id, kept.xid
+    FROM feedback_implicitsignal kept
+    JOIN chat_message message ON message.id = kept.message_id
+    JOIN chat_reply reply ON reply.message_id = message.id
+    JOIN chat_conversation conversation ON conversation.id = message.conversation_id
+    WHERE cardinality(%(weak_rules)s::text[]) > 0 AND kept.kind IN ('copied', 'shared', 'continued')
+        AND reply.state = 'complete' AND reply.finish_reason = 'stop' AND message.content <> ''
+        AND NOT conversation.is_temporary AND conversation.deleted_at IS NULL
+        AND conversation.origin NOT IN ('share', 'import', 'docs') AND {UNSPOKEN}
+),
+abandoned AS MATERIALIZED (
+    SELECT signal.id, signal.user_id, signal.cause, earlier.conversation_id, signal.xid
+    FROM feedback_implicitsignal signal JOIN chat_message earlier ON earlier.id = signal.message_id
+    WHERE 'regen_no_rating' = ANY(%(weak_rules)s::text[]) AND signal.kind = 'regenerated'
+        AND EXISTS (SELECT FROM used WHERE used.message_id = signal.cause AND used.user_id = signal.user_id)
+        AND {REGENERATED} AND {SEEN}
+),
 offered AS (
     SELECT 'rating' AS kind, rating.event_id, CASE WHEN {IDEAL_USABLE} THEN rating.ideal_text ELSE '' END AS ideal_text,
         CASE WHEN {IDEAL_USABLE} THEN rating.ideal_from END AS ideal_from, rating.user_id, message.conversation_id,
@@ -97,8 +115,15 @@ offered AS (
     JOIN chat_message earlier ON earlier.id = signal.message_id
     WHERE judged.reason IS NULL AND {REGENERATED}
     UNION ALL
+    SELECT 'signal', id, '', NULL, user_id, conversation_id, xid, NULL, ARRAY[]::uuid[], false FROM abandoned
+    UNION ALL
+    SELECT 'signal', id, '', NULL, user_id, conversation_id, xid, NULL, ARRAY[]::uuid[], false FROM used
+    WHERE 'used' = ANY(%(weak_rules)s::text[]) OR EXISTS (
+        SELECT FROM abandoned WHERE abandoned.cause = used.message_id AND abandoned.user_id = used.user_id
+    )
+    UNION ALL
     SELECT 'answer', better.id, '', NULL, comparison.user_id, question.conversation_id,
-        GREATEST(better.xid, comparison.xid), NULL, ARRAY[]::uuid[]
+        GREATEST(better.xid, comparison.xid), NULL, ARRAY[]::uuid[], false
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
     JOIN feedback_betteranswer better ON better.comparison_id = comparison.id AND better.choice = comparison.choice
     JOIN chat_message question ON question.id = comparison.question_id
@@ -179,6 +204,7 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
                 "release": release.pk,
                 "per_batch": CONVERSATIONS_PER_BATCH,
                 "after": after,
+                "weak_rules": list(specification.weak_rules),
                 "doubted": list(doubted),
                 "weights": list(doubted.values()),
             },

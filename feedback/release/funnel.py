@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 LABELS: dict[str, str | Promise] = {
     "ratings": _("Ratings"),
     "comparisons": _("Comparisons side by side"),
-    "signals": _("Replies written again, before one that was rated up"),
+    "signals": _("What people did with replies"),
     "answers": _("Better answers to replies that nobody preferred"),
     "left out: not reviewed": _("Left out: not reviewed yet"),
     "left out: rejected": _("Left out: rejected by a reviewer"),
@@ -23,7 +23,7 @@ LABELS: dict[str, str | Promise] = {
     "left out: written beside an unfinished transaction": _("Left out: too new, in the next release"),
     "ratings used": _("Ratings used"),
     "comparisons used": _("Comparisons used"),
-    "signals used": _("Replies written again that were used"),
+    "signals used": _("What people did with replies, used"),
     "answers used": _("Better answers used"),
     "rows made": _("Rows made of them"),
     "dropped: exact duplicate": _("Dropped: exact duplicate"),

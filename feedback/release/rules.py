@@ -10,6 +10,7 @@
 | `pairwise` | preference | of two replies seen side by side, the preferred one and the other |
 | `vote` | comparisons | both replies and what was chosen, ties and "both are bad" among them |
 | `both_bad` | unpaired | each of two replies that somebody called bad |
+| `regen_no_rating`, `used` | preference, unpaired | weak: what was done with it (`feedback.release.rules_of_signals`) |
 | `better_answer` | preference, sft | a reviewer's answer to what was compared (`feedback.release.rules_of_answers`) |
 | `approved` | sft | a reply rated up |
 | `thumb` | prompts | the prompt of a rated reply |

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from feedback.release.gates.personal_data import DETECTOR_VERSION
 from feedback.release.prompts import SHAPE_VERSION
 from feedback.release.rules import CONFIGS, RULES_VERSION
+from feedback.release.rules_of_signals import WEAK_RULES
 
 
 class BadSpecification(ValueError):  # noqa: N818
@@ -50,12 +51,16 @@ class Specification:
     validation_share: float = 0.05
     test_share: float = 0.05
     shard_rows: int = 200_000
+    # Rules that guess from what people did and said nothing about: only those that are named here.
+    weak_rules: tuple[str, ...] = ()
     # Under which licence it is given away; empty where it is for training in the house alone.
     licence: str = ""
 
     def __post_init__(self) -> None:
         if not self.configs or len(set(self.configs)) < len(self.configs) or set(self.configs) - set(CONFIGS):
             raise BadSpecification(f"configs are some of {', '.join(CONFIGS)}, each once")
+        if len(set(self.weak_rules)) < len(self.weak_rules) or set(self.weak_rules) - set(WEAK_RULES):
+            raise BadSpecification(f"weak_rules are some of {', '.join(WEAK_RULES)}, each once")
         for name, value in asdict(self).items():
             if isinstance(value, float | int) and not 0 <= value <= MOST:
                 raise BadSpecification(f"{name} must be between 0 and {MOST}")
@@ -80,8 +85,9 @@ class Specification:
 
     def as_json(self) -> dict[str, Any]:
         given = asdict(self)
-        if not self.licence:  # what was made before there was a choice stays the same specification
-            del given["licence"]
+        for name in ("licence", "weak_rules"):
+            if not given[name]:  # what was made before there was a choice stays the same specification
+                del given[name]
         return json.loads(json.dumps(given))  # type: ignore[no-any-return]
 
     @property
