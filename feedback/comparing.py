@@ -6,11 +6,11 @@ import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.dispatch import receiver
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -19,13 +19,15 @@ from accounts.consent import consent_in_force
 from accounts.models import User
 from billing.entitlements import entitlement_of
 from chat import offer, sending, tree
-from chat.models import Reply
+from chat.models import Message, Reply
 from chat.signals import reply_queued
 from feedback import reasons as known_reasons
 from feedback.capture import snapshot
 from feedback.exposing import LONGEST_LOOK_MS
-from feedback.models import MAX_COMMENT_CHARACTERS, Comparison
+from feedback.models import MAX_COMMENT_CHARACTERS, BetterAnswer, Comparison, ComparisonEvent, Erasure
+from feedback.release import erasing
 
+Kind = ComparisonEvent.Kind
 # What the browser measures of the two replies.
 MEASURED = ("left_ms", "right_ms", "left_whole", "right_whole")
 
@@ -70,12 +72,9 @@ def _other_model() -> str:
     return wanted if wanted and wanted in offer.names() else ""
 
 
-def open_comparisons(*, user: User, conversation_id: uuid.UUID) -> list[Comparison]:
-    """Those that may still be answered: nobody has gone on below either reply, and neither failed."""
-    waiting = Comparison.objects.filter(user=user, question__conversation=conversation_id, choice="")
-    gone_on = Q(left__children__isnull=False) | Q(right__children__isnull=False)
-    failed = Q(left__reply__state=Reply.State.FAILED) | Q(right__reply__state=Reply.State.FAILED)
-    return list(waiting.exclude(gone_on | failed).select_related("left__reply", "right__reply"))
+def shown_in(*, user: User, conversation_id: uuid.UUID) -> list[Comparison]:
+    """All comparisons of a conversation, with what a page asks or says of them."""
+    return list(Comparison.objects.for_pages().filter(user=user, question__conversation=conversation_id))
 
 
 def answer(
@@ -87,44 +86,120 @@ def answer(
     reasons: Sequence[str] = (),
     comment: str = "",
     exposure: Mapping[str, Any] | None = None,
+    client_event_id: uuid.UUID | None = None,
     now: datetime,
 ) -> Comparison:
-    """Take the choice, once; a repeat returns what was taken. The preferred reply becomes the shown one.
+    """Take the choice, or another one in place of it. The preferred reply becomes the shown one, unless somebody has
+    gone on below either.
 
+    The same `client_event_id` twice is one event, and a late repeat undoes nothing that came after it; without one,
+    what stands said again is nothing new. Whoever skips takes back what they chose, and stops the second reply.
     `exposure` is what the browser saw: `left_ms` and `right_ms`, how long each was in view, and `left_whole` and
     `right_whole`, whether the end of each finished reply was (`feedback.exposing.Seen`).
-    Raises `Comparison.DoesNotExist` for somebody else's, and `BadChoice`.
+    Raises `Comparison.DoesNotExist` for somebody else's, and `BadChoice`, with nothing written.
     """
     if choice not in Comparison.Choice.values:
         raise BadChoice(_("Choose one of the two, say that they are alike, or skip."))
     is_preference = choice in (Comparison.Choice.LEFT, Comparison.Choice.RIGHT)
     _check(strength, reasons, comment)
+    said: dict[str, Any] = {
+        "kind": Kind.ANSWER,
+        "choice": choice,
+        "strength": strength if is_preference else None,
+        "reasons": sorted(set(reasons)) if is_preference else [],
+        "comment": comment.strip(),
+    }
     with transaction.atomic():
-        comparison = (
-            Comparison.objects.select_for_update(of=("self",))
-            .select_related("left__reply", "right__reply", "question__conversation")
-            .get(pk=comparison_id, user=user, question__conversation__deleted_at=None)
-        )
-        if comparison.choice:
+        comparison = _locked(comparison_id, user)
+        if client_event_id is None and comparison.choice and _says(comparison, said):
             return comparison
-        if choice != Comparison.Choice.SKIPPED and not comparison.is_ready:
+        is_skipped = choice == Comparison.Choice.SKIPPED
+        if not is_skipped and not comparison.is_ready:
             raise BadChoice(_("Wait until both replies are finished."))
-        comparison.choice = choice
-        comparison.strength = strength if is_preference else None
-        comparison.reasons = sorted(set(reasons)) if is_preference else []
-        comparison.comment = comment.strip()
-        comparison.exposure = _believed(exposure or {}, comparison, now)
-        comparison.snapshots = {
-            name: snapshot(side) for name, side in zip(("left", "right"), comparison.sides, strict=True)
+        seen = {
+            "exposure": _believed(exposure or {}, comparison, now),
+            "snapshots": {name: snapshot(side) for name, side in zip(("left", "right"), comparison.sides, strict=True)},
         }
-        conversation = comparison.question.conversation
-        comparison.had_consent = consent_in_force(user, scope="conversation", subject_id=conversation.pk)
-        comparison.locale = get_language() or "en"
-        comparison.answered_at = now
-        comparison.save()
-        if comparison.preferred:
-            tree.select(conversation, comparison.preferred.pk)
+        stood = comparison.is_answered
+        if _keep(comparison, {**said, **seen}, client_event_id, now):
+            if is_skipped or _is_outdated(comparison):
+                _forget(comparison, stood, now)
+            if is_skipped:
+                transaction.on_commit(partial(_stop, comparison.second, now), robust=True)
+            elif comparison.preferred and not has_gone_on(comparison):
+                tree.select(comparison.question.conversation, comparison.preferred.pk)
         return comparison
+
+
+def withdraw(
+    *, comparison_id: uuid.UUID, user: User, client_event_id: uuid.UUID | None = None, now: datetime
+) -> Comparison:
+    """Take the answer back: its events stay, and what data sets have of it leaves them. It may be answered again.
+
+    A late repeat takes back nothing newer. Raises as `answer` does.
+    """
+    said: dict[str, Any] = {"kind": Kind.RETRACT, "choice": "", "strength": None, "reasons": [], "comment": ""}
+    with transaction.atomic():
+        comparison = _locked(comparison_id, user)
+        stood = comparison.is_answered
+        if (comparison.choice or client_event_id) and _keep(comparison, said, client_event_id, now):
+            _forget(comparison, stood, now)
+        return comparison
+
+
+def _locked(comparison_id: uuid.UUID, user: User) -> Comparison:
+    return (
+        Comparison.objects.of(user)
+        .select_for_update(of=("self",))
+        .select_related("left__reply", "right__reply", "question__conversation", "user", "event")
+        .get(pk=comparison_id)
+    )
+
+
+def _says(found: Comparison | ComparisonEvent, said: Mapping[str, Any]) -> bool:
+    return all(getattr(found, name) == said[name] for name in ("choice", "strength", "reasons", "comment"))
+
+
+def _keep(comparison: Comparison, said: Mapping[str, Any], client_event_id: uuid.UUID | None, now: datetime) -> bool:
+    """Write the event down and have it stand; False where it is one that was sent before."""
+    conversation_id = comparison.question.conversation_id
+    event, is_new = ComparisonEvent.objects.get_or_create(
+        user=comparison.user,
+        client_event_id=client_event_id or uuid.uuid4(),
+        defaults={
+            **said,
+            "comparison": comparison,
+            "had_consent": consent_in_force(comparison.user, scope="conversation", subject_id=conversation_id),
+            "locale": get_language() or "en",
+            "created_at": now,
+        },
+    )
+    if is_new:
+        comparison.stand(event)
+    elif event.comparison_id != comparison.pk or event.kind != said["kind"] or not _says(event, said):
+        raise BadChoice(_("This event id was sent before with something else. Make a new one for each event."))
+    return is_new
+
+
+def _is_outdated(comparison: Comparison) -> bool:
+    """Whether a reviewer has written an answer to something that the person no longer says."""
+    return BetterAnswer.objects.filter(comparison=comparison).exclude(choice=comparison.choice).exists()
+
+
+def _forget(comparison: Comparison, stood: bool, now: datetime) -> None:
+    """What data sets have of what `stood`, and stands no more, leaves them."""
+    if stood:
+        erasing.ask(user=comparison.user, reason=Erasure.Reason.TAKEN_BACK, now=now)
+
+
+def _stop(second: Message, now: datetime) -> None:
+    """Nobody wants the second reply of a comparison that is skipped. The person's own goes on."""
+    sending.request_stop(reply=second.reply, now=now)
+
+
+def has_gone_on(comparison: Comparison) -> bool:
+    """Whether anything stands below either reply."""
+    return Message.objects.filter(parent__in=comparison.sides).exists()
 
 
 def _check(strength: int | None, reasons: Sequence[str], comment: str) -> None:

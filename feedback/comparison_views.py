@@ -1,4 +1,4 @@
-"""Choosing between two replies: the answer, and one side as a fragment when its reply has ended."""
+"""Choosing between two replies: the answer, its withdrawal, and one side as a fragment when its reply has ended."""
 
 from __future__ import annotations
 
@@ -6,50 +6,93 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from chat.views.requests import person
+from accounts import consent
+from chat.views.requests import id_or_none, person
 from feedback import comparing, pace
 from feedback.forms import ComparisonForm
 from feedback.models import Comparison
+from feedback.views import event_of
 
 
 @login_required
 @require_POST
 def answer(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
-    """Take the choice and go back to the conversation."""
-    user = person(request)
-    comparison = get_object_or_404(Comparison.objects.select_related("question"), pk=comparison_id, user=user)
+    """Take the choice, or another one in place of it, and go back to the conversation."""
+    comparison = _own(request, comparison_id)
     form = ComparisonForm(request.POST)
     if too_fast := pace.refusal(request):
         messages.error(request, too_fast)
     elif form.is_valid():
         given = form.cleaned_data
         exposure = {name: given.pop(name) for name in comparing.MEASURED}
+        if form_id := given.pop("client_event_id"):
+            given["client_event_id"] = event_of(form_id, *given.values())
         try:
-            comparing.answer(comparison_id=comparison_id, user=user, exposure=exposure, now=timezone.now(), **given)
+            comparing.answer(
+                comparison_id=comparison_id, user=person(request), exposure=exposure, now=timezone.now(), **given
+            )
         except comparing.BadChoice as refusal:
             messages.error(request, str(refusal))
-        except Comparison.DoesNotExist as missing:
-            raise Http404 from missing
         else:
             if given["choice"] != Comparison.Choice.SKIPPED:
                 messages.success(request, _("Thank you. Your choice is kept."))
     else:
         messages.error(request, _("This choice could not be read. Reload the page and try again."))
-    return redirect("conversation", comparison.question.conversation_id)
+    return _back_to(comparison)
+
+
+@login_required
+@require_POST
+def withdraw(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
+    """Take the answer back."""
+    comparison = _own(request, comparison_id)
+    if too_fast := pace.refusal(request):
+        messages.error(request, too_fast)
+    else:
+        event_id = id_or_none(request.POST.get("client_event_id"))
+        comparing.withdraw(
+            comparison_id=comparison_id, user=person(request), client_event_id=event_id, now=timezone.now()
+        )
+        messages.success(request, _("Your choice is taken back."))
+    return _back_to(comparison)
+
+
+@login_required
+@require_POST
+def allow_use(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
+    """Whether training may use one comparison, whatever the person says of the conversation."""
+    comparison = _own(request, comparison_id)
+    is_granted = request.POST.get("training_consent") == "yes"
+    consent.say(person(request), is_granted=is_granted, scope="rating", subject_id=comparison.pk, now=timezone.now())
+    messages.success(request, _("Your choice is saved."))
+    return _back_to(comparison)
 
 
 @login_required
 @require_GET
 def side(request: HttpRequest, comparison_id: uuid.UUID, name: str) -> HttpResponse:
     """One of the two replies, in the form it has on the page."""
-    comparison = get_object_or_404(
-        Comparison.objects.select_related("left__reply", "right__reply"), pk=comparison_id, user=person(request)
-    )
+    comparison = _own(request, comparison_id)
     shown = comparison.left if name == "left" else comparison.right
     return render(request, "feedback/side.html", {"comparison": comparison, "name": name, "side": shown})
+
+
+def _own(request: HttpRequest, comparison_id: uuid.UUID) -> Comparison:
+    mine = Comparison.objects.of(person(request)).select_related("left__reply", "right__reply", "question")
+    return get_object_or_404(mine, pk=comparison_id)
+
+
+def _back_to(comparison: Comparison) -> HttpResponse:
+    """To the end of the conversation, where the two replies stand; to them where it has gone on."""
+    address = reverse("conversation", args=[comparison.question.conversation_id])
+    if not comparing.has_gone_on(comparison):
+        return redirect(address)
+    question = comparison.question_id
+    return redirect(f"{address}?near={question}#m-{question}")

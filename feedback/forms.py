@@ -66,6 +66,7 @@ class BetterAnswerForm(forms.Form):
 
 
 class ComparisonForm(forms.Form):
+    client_event_id = forms.UUIDField(required=False)
     choice = forms.ChoiceField(choices=Comparison.Choice.choices)
     strength = forms.TypedChoiceField(choices=Comparison.Strength.choices, coerce=int, empty_value=None, required=False)
     reasons = forms.MultipleChoiceField(choices=list(known_reasons.UP.items()), required=False)

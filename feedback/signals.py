@@ -16,7 +16,7 @@ from accounts.consent import consent_in_force
 from accounts.models import User
 from chat.models import Clarification, Conversation, Message, Reply
 from chat.signals import person_acted, reply_ended
-from feedback.models import ImplicitSignal
+from feedback.models import Comparison, ComparisonEvent, ImplicitSignal
 
 Kind = ImplicitSignal.Kind
 # A question that nobody has answered for so long was left alone; later than the second, nobody looks any more.
@@ -66,8 +66,9 @@ def hear_end(*, reply: Reply, **_signal: object) -> None:
     if answer is None:  # erased meanwhile
         return
     user = answer.conversation.user
-    if reply.state == Reply.State.STOPPED and reply.stop_requested_at:
-        keep(user=user, message=answer, kind=Kind.STOPPED, cause=answer.pk, now=reply.stop_requested_at)
+    stopped_at = reply.stop_requested_at
+    if reply.state == Reply.State.STOPPED and stopped_at and not _was_skipped(answer, stopped_at):
+        keep(user=user, message=answer, kind=Kind.STOPPED, cause=answer.pk, now=stopped_at)
     question = answer.parent
     if question is None or not _is_first(answer):
         return
@@ -76,6 +77,12 @@ def hear_end(*, reply: Reply, **_signal: object) -> None:
     elif question.parent_id:
         above = Message.objects.select_related("conversation", "reply__clarification").get(pk=question.parent_id)
         keep(user=user, message=above, kind=_went_on(above, question), cause=question.pk, now=question.created_at)
+
+
+def _was_skipped(answer: Message, at: datetime) -> bool:
+    """Whether its person stopped nothing at that moment, but skipped the comparison that it is a side of."""
+    skipped = ComparisonEvent.objects.filter(choice=Comparison.Choice.SKIPPED, created_at=at)
+    return skipped.filter(comparison__question=answer.parent_id).exists()
 
 
 def _went_on(above: Message, said: Message) -> Kind:

@@ -18,6 +18,8 @@ urlpatterns = [
     path("replies/<uuid:message_id>/corrections", correction_views.correct, name="correct"),
     path("corrections/<uuid:correction_id>/withdraw", correction_views.withdraw, name="withdraw-correction"),
     path("comparisons/<uuid:comparison_id>", comparison_views.answer, name="answer-comparison"),
+    path("comparisons/<uuid:comparison_id>/withdraw", comparison_views.withdraw, name="take-choice-back"),
+    path("comparisons/<uuid:comparison_id>/training-consent", comparison_views.allow_use, name="allow-use-of-choice"),
     re_path(
         r"^comparisons/(?P<comparison_id>[0-9a-f-]{36})/(?P<name>left|right)$",
         comparison_views.side,

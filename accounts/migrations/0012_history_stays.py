@@ -5,7 +5,8 @@ The functions are for the triggers of any table of history:
 - `history_only_forgets(column)`, with `history_remembers(column)` at the end of the transaction: nothing is changed but
   a person's id, which becomes empty when that person is gone;
 - `history_stays(column, table, ...)` at the end of the transaction: a row goes only together with one of the rows that
-  it hangs on, so that erasing a message, a conversation or a person takes it along. Without arguments it never goes.
+  it hangs on, so that erasing a message, a conversation or a person takes it along. What it does not name (NULL) is not
+  gone. Without arguments it never goes.
 """
 
 from django.db import migrations
@@ -35,7 +36,10 @@ DECLARE
     is_there boolean;
 BEGIN
     FOR number IN 0 .. TG_NARGS - 2 BY 2 LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE id = ($1).%I)', TG_ARGV[number + 1], TG_ARGV[number])
+        EXECUTE format(
+            'SELECT ($1).%2$I IS NULL OR EXISTS (SELECT FROM %1$I WHERE id = ($1).%2$I)',
+            TG_ARGV[number + 1], TG_ARGV[number]
+        )
             INTO is_there USING OLD;
         IF NOT is_there THEN RETURN NULL; END IF;
     END LOOP;

@@ -1,8 +1,4 @@
-"""What people saw of replies, and for how long: neither changed nor emptied, and gone only with what was seen.
-
-As with events (0003) a constraint trigger looks at the end of the transaction, when a deletion that began with the
-reply, the comparison, the conversation or the person is complete.
-"""
+"""What people saw of replies, and for how long: neither changed nor emptied, and gone only with what was seen."""
 
 import accounts.models.people
 import django.db.models.deletion
@@ -11,27 +7,18 @@ from django.conf import settings
 from django.db import migrations, models
 
 NEVER_CHANGED = """
-CREATE FUNCTION feedback_exposure_stays() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM chat_message WHERE id = OLD.message_id) THEN RETURN NULL; END IF;
-    IF OLD.comparison_id IS NOT NULL AND NOT EXISTS (SELECT FROM feedback_comparison WHERE id = OLD.comparison_id)
-        THEN RETURN NULL;
-    END IF;
-    RAISE EXCEPTION '% keeps its rows while the reply exists', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER exposure_append_only BEFORE UPDATE ON feedback_exposure
-    FOR EACH ROW EXECUTE FUNCTION feedback_refuse_update();
-CREATE CONSTRAINT TRIGGER exposure_stays AFTER DELETE ON feedback_exposure
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION feedback_exposure_stays();
-CREATE TRIGGER not_emptied BEFORE TRUNCATE ON feedback_exposure EXECUTE FUNCTION feedback_refuse_truncate();
+CREATE TRIGGER append_only BEFORE UPDATE ON feedback_exposure FOR EACH ROW EXECUTE FUNCTION history_refuse();
+CREATE CONSTRAINT TRIGGER stays AFTER DELETE ON feedback_exposure DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION
+    history_stays('message_id', 'chat_message', 'comparison_id', 'feedback_comparison');
+CREATE TRIGGER not_emptied BEFORE TRUNCATE ON feedback_exposure EXECUTE FUNCTION history_refuse();
 """
-# The triggers stand on the function as well as on the table, which is dropped after this.
-MAY_CHANGE = "DROP FUNCTION feedback_exposure_stays() CASCADE;"
 
 
 class Migration(migrations.Migration):
 
     dependencies = [
+        ('accounts', '0012_history_stays'),
         ('chat', '0013_names_for_people'),
         ('feedback', '0030_words_marked_as_wrong'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
@@ -57,5 +44,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('user', 'client_event_id'), name='exposure_told_once'), models.CheckConstraint(condition=models.Q(models.Q(('comparison__isnull', True), ('slot', '')), models.Q(('comparison__isnull', False), ('slot__in', ['left', 'right'])), _connector='OR'), name='exposure_has_its_slot')],
             },
         ),
-        migrations.RunSQL(NEVER_CHANGED, MAY_CHANGE),
+        migrations.RunSQL(NEVER_CHANGED, migrations.RunSQL.noop),
     ]

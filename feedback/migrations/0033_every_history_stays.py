@@ -1,4 +1,4 @@
-"""What was said, done and decided is neither changed nor taken away; comparisons are left as they were.
+"""What was said, done and decided is neither changed nor taken away.
 
 The functions are those of `accounts.0012_history_stays`: a row goes only with what it is about, and who leaves is
 forgotten by what they decided.
@@ -63,5 +63,5 @@ BACKWARDS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0012_history_stays"), ("feedback", "0031_exposures")]
+    dependencies = [("accounts", "0012_history_stays"), ("feedback", "0032_answers_can_change")]
     operations = [migrations.RunSQL("".join(FORWARDS), "".join(BACKWARDS))]

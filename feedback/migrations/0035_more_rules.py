@@ -21,17 +21,13 @@ ALTER TABLE feedback_implicitsignal ADD COLUMN xid xid8 NOT NULL DEFAULT pg_curr
 ANSWERS_STAY = """
 ALTER TABLE feedback_betteranswer ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id();
 
-CREATE FUNCTION feedback_better_answer_stays() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM feedback_comparison WHERE id = OLD.comparison_id) THEN RETURN NULL; END IF;
-    RAISE EXCEPTION '% keeps its rows while the comparison exists', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER better_answer_append_only
-    BEFORE UPDATE OF id, comparison_id, choice, text, made_from, created_at, xid
-    ON feedback_betteranswer FOR EACH ROW EXECUTE FUNCTION feedback_refuse_update();
-CREATE CONSTRAINT TRIGGER better_answer_stays AFTER DELETE ON feedback_betteranswer
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION feedback_better_answer_stays();
-CREATE TRIGGER not_emptied BEFORE TRUNCATE ON feedback_betteranswer EXECUTE FUNCTION feedback_refuse_truncate();
+CREATE TRIGGER only_forgets BEFORE UPDATE ON feedback_betteranswer
+    FOR EACH ROW EXECUTE FUNCTION history_only_forgets('reviewer_id');
+CREATE CONSTRAINT TRIGGER remembers AFTER UPDATE ON feedback_betteranswer DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION history_remembers('reviewer_id');
+CREATE CONSTRAINT TRIGGER stays AFTER DELETE ON feedback_betteranswer DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION history_stays('comparison_id', 'feedback_comparison');
+CREATE TRIGGER not_emptied BEFORE TRUNCATE ON feedback_betteranswer EXECUTE FUNCTION history_refuse();
 
 CREATE INDEX comparisons_without_preference ON feedback_comparison (answered_at) WHERE choice IN ('tie', 'neither');
 """

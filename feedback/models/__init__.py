@@ -1,7 +1,7 @@
 """What you think of it: ratings, their review, and the releases made of both."""
 
 from feedback.models.better_answers import BetterAnswer, WritingLease
-from feedback.models.comparisons import Comparison
+from feedback.models.comparisons import Comparison, ComparisonEvent
 from feedback.models.exposures import Exposure
 from feedback.models.ratings import (
     MAX_COMMENT_CHARACTERS,
@@ -30,6 +30,7 @@ __all__ = [
     "BetterAnswer",
     "CandidateRow",
     "Comparison",
+    "ComparisonEvent",
     "Correction",
     "Erasure",
     "Escalation",

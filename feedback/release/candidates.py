@@ -75,16 +75,17 @@ WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'signal' AN
 GROUP BY signal.user_id, message.id, reply.message_id, member.weight ORDER BY signal.user_id, message.id
 """
 _SIDE = """
-    "{0}".id, "{0}".content, COALESCE(comparison.snapshots -> '{0}' ->> 'model_version', ''),
-    COALESCE((comparison.exposure ->> '{0}_fully_streamed')::boolean, false),
-    (comparison.exposure ->> '{0}_ms')::bigint,
+    "{0}".id, "{0}".content, COALESCE(event.snapshots -> '{0}' ->> 'model_version', ''),
+    COALESCE((event.exposure ->> '{0}_fully_streamed')::boolean, false),
+    (event.exposure ->> '{0}_ms')::bigint,
     {0}_reply.system_prompt, {0}_reply.prompt_turns, {0}_reply.max_tokens
 """
 _WITH_SIDES = f"""
-comparison.id, comparison.user_id, comparison.choice, COALESCE(comparison.strength, 0), comparison.reasons,
-    comparison.locale, member.weight, {_SIDE.format("left")}, {_SIDE.format("right")}
+event.id, event.user_id, event.choice, COALESCE(event.strength, 0), event.reasons, event.locale, member.weight,
+    {_SIDE.format("left")}, {_SIDE.format("right")}
 """
 _SIDES = """
+JOIN feedback_comparison comparison ON comparison.id = event.comparison_id
 JOIN chat_message "left" ON "left".id = comparison.left_id
 JOIN chat_message "right" ON "right".id = comparison.right_id
 JOIN chat_reply left_reply ON left_reply.message_id = comparison.left_id
@@ -93,15 +94,15 @@ JOIN chat_reply right_reply ON right_reply.message_id = comparison.right_id
 _COMPARED = f"""
 SELECT {_WITH_SIDES}
 FROM feedback_releasemember member
-JOIN feedback_comparison comparison ON comparison.id = member.event_id
+JOIN feedback_comparisonevent event ON event.id = member.event_id
 {_SIDES}
-WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'comparison' ORDER BY comparison.id
+WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'comparison' ORDER BY event.id
 """  # noqa: S608 - made of constants
 _ANSWERED = f"""
 SELECT better.id, better.text, {_WITH_SIDES}
 FROM feedback_releasemember member
 JOIN feedback_betteranswer better ON better.id = member.event_id
-JOIN feedback_comparison comparison ON comparison.id = better.comparison_id
+JOIN feedback_comparisonevent event ON event.id = member.ideal_from
 {_SIDES}
 WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'answer' ORDER BY better.id
 """  # noqa: S608 - made of constants

@@ -51,7 +51,8 @@ EXISTS (
     LEFT JOIN feedback_feedbackevent event ON event.id = source.id
     LEFT JOIN feedback_implicitsignal signal ON signal.id = source.id
     LEFT JOIN feedback_betteranswer better ON better.id = source.id
-    LEFT JOIN feedback_comparison comparison ON comparison.id = COALESCE(better.comparison_id, source.id)
+    LEFT JOIN feedback_comparisonevent answer ON answer.id = source.id
+    LEFT JOIN feedback_comparison comparison ON comparison.id = COALESCE(answer.comparison_id, better.comparison_id)
     LEFT JOIN feedback_correction correction ON correction.id = source.id
     LEFT JOIN chat_message message ON message.id = COALESCE(
         event.message_id, signal.message_id, comparison.question_id, correction.message_id, source.id
@@ -84,7 +85,7 @@ EXISTS (
         ) newest
     ) for_rating ON true
     WHERE message.id IS NULL OR (event.id IS NOT NULL AND rating.id IS NULL) OR correction.withdrawn_at IS NOT NULL
-    OR better.choice <> comparison.choice OR message.id = ANY(%(gone)s::uuid[])
+    OR comparison.choice IN ('', 'skipped') OR better.choice <> comparison.choice OR message.id = ANY(%(gone)s::uuid[])
     OR comparison.left_id = ANY(%(gone)s::uuid[]) OR comparison.right_id = ANY(%(gone)s::uuid[])
     OR (conversation.deleted_at IS NOT NULL AND {{is_open}}) OR NOT ({CONSENT})
 )
@@ -104,7 +105,7 @@ DELETE FROM feedback_releasemember AS member USING feedback_release AS release
 WHERE release.id = member.release_id AND release.lineage_id IS NULL AND release.state = ANY(%(states)s)
 AND member.event_id = ANY(ARRAY(
     SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s
-    UNION ALL SELECT id FROM feedback_comparison WHERE user_id = %(user)s
+    UNION ALL SELECT id FROM feedback_comparisonevent WHERE user_id = %(user)s
     UNION ALL SELECT id FROM feedback_implicitsignal WHERE user_id = %(user)s
     UNION ALL SELECT better.id FROM feedback_betteranswer better
         JOIN feedback_comparison comparison ON comparison.id = better.comparison_id

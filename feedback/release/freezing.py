@@ -100,9 +100,10 @@ offered AS (
     JOIN feedback_feedbackevent event ON event.id = rating.event_id
     JOIN chat_message message ON message.id = rating.message_id
     UNION ALL
-    SELECT 'comparison', comparison.id, '', NULL, comparison.user_id, question.conversation_id, comparison.xid,
-        judged.reason, ARRAY[]::uuid[], false
+    SELECT 'comparison', event.id, '', NULL, comparison.user_id, question.conversation_id, event.xid, judged.reason,
+        ARRAY[]::uuid[], false
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
+    JOIN feedback_comparisonevent event ON event.id = comparison.event_id
     JOIN chat_message question ON question.id = comparison.question_id
     UNION ALL
     SELECT 'signal', signal.id, '', NULL, signal.user_id, earlier.conversation_id, event.xid,
@@ -122,9 +123,10 @@ offered AS (
         SELECT FROM abandoned WHERE abandoned.cause = used.message_id AND abandoned.user_id = used.user_id
     )
     UNION ALL
-    SELECT 'answer', better.id, '', NULL, comparison.user_id, question.conversation_id,
-        GREATEST(better.xid, comparison.xid), NULL, ARRAY[]::uuid[], false
+    SELECT 'answer', better.id, '', event.id, comparison.user_id, question.conversation_id,
+        GREATEST(better.xid, event.xid), NULL, ARRAY[]::uuid[], false
     FROM judged_comparisons judged JOIN feedback_comparison comparison ON comparison.id = judged.id
+    JOIN feedback_comparisonevent event ON event.id = comparison.event_id
     JOIN feedback_betteranswer better ON better.comparison_id = comparison.id AND better.choice = comparison.choice
     JOIN chat_message question ON question.id = comparison.question_id
     WHERE judged.reason IS NULL

@@ -131,10 +131,11 @@ class ReleaseMember(models.Model):
     # All of one conversation is in one batch, so that batches can be worked off apart.
     batch = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RATING)
-    # The event of a rating, or the comparison, signal or better answer itself.
+    # The event of a rating or a comparison, or the signal or better answer itself.
     event_id = models.UUIDField()
     ideal_text = models.TextField(blank=True)
-    # The other reply, or the correction, that it was made from: without that one it may not be used.
+    # What it was made from, without which it may not be used: another reply or a correction; of a better answer the
+    # answer to the comparison.
     ideal_from = models.UUIDField(null=True, blank=True)
     # Corrections of the rated reply that its reviewers saw, that say what would be right and were not taken back.
     corrections = ArrayField(models.UUIDField(), default=list)
@@ -290,7 +291,7 @@ class Erasure(models.Model):
     class Reason(models.TextChoices):
         WITHDRAWN = "withdrawn", _("Consent was withdrawn")
         LEFT = "left", _("The account was deleted")
-        TAKEN_BACK = "taken_back", _("A rating or a correction was taken back")
+        TAKEN_BACK = "taken_back", _("A rating, a choice or a correction was taken back")
         DELETED = "deleted", _("A chat or a part of it was deleted")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -148,7 +148,7 @@ class Side:
 class Compared:
     """One answered comparison of a release."""
 
-    comparison_id: uuid.UUID
+    event_id: uuid.UUID
     user_id: uuid.UUID
     choice: str
     strength: int
@@ -351,7 +351,7 @@ def compared_row(config: str, rule: str, one: Compared, prompt: Prompt, first: S
     return Candidate(
         config=config,
         user_id=one.user_id,
-        source_events=(one.comparison_id,),
+        source_events=(one.event_id,),
         prompt=prompt.messages,
         chosen=first.content,
         rejected=second.content,

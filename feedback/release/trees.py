@@ -128,7 +128,7 @@ def _candidate(user_id: uuid.UUID, tree: _Tree) -> Candidate:
     nodes = list(_depth_first(tree.root))
     ranks = {name: rank for node in nodes for name, rank in _ranks(node).items()}
     sources = tree.sources
-    events = {event for one in sources for event in (one.sources if isinstance(one, Member) else [one.comparison_id])}
+    events = {event for one in sources for event in (one.sources if isinstance(one, Member) else [one.event_id])}
     return Candidate(
         config="trees",
         user_id=user_id,

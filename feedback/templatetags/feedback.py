@@ -13,7 +13,7 @@ from accounts.models import User
 from chat.choices import asks_first
 from chat.models import Message
 from feedback import reasons
-from feedback.comparing import open_comparisons
+from feedback.comparing import shown_in
 from feedback.models import Comparison, Correction, Rating
 
 register = template.Library()
@@ -81,11 +81,20 @@ def _said(request: HttpRequest, user: User, conversation_id: uuid.UUID) -> _Said
 
 
 @register.simple_tag(takes_context=True)
-def open_comparison(context: dict[str, Any], message: Message, user: User) -> Comparison | None:
-    """The comparison that is shown instead of this reply, if one waits for an answer."""
-    known = context["request"].__dict__.setdefault("_feedback_comparisons", {})
+def comparison_of(context: dict[str, Any], message: Message, user: User) -> Comparison | None:
+    """The comparison that this reply is a side of."""
+    request = context["request"]
+    known = request.__dict__.setdefault("_feedback_comparisons", {})
     if message.conversation_id not in known:
-        waiting = open_comparisons(user=user, conversation_id=message.conversation_id)
-        known[message.conversation_id] = {side.pk: one for one in waiting for side in one.sides}
+        found = shown_in(user=user, conversation_id=message.conversation_id)
+        known[message.conversation_id] = {side.pk: one for one in found for side in one.sides}
     comparison: Comparison | None = known[message.conversation_id].get(message.pk)
     return comparison
+
+
+@register.filter
+def is_shown(comparison: Comparison | None, request: HttpRequest) -> bool:
+    """Whether both sides take the place of the reply: it waits for an answer, or the person asked to answer it anew."""
+    if comparison is None:
+        return False
+    return comparison.is_asked or (comparison.is_noted and request.GET.get("compare") == str(comparison.pk))

@@ -78,6 +78,8 @@ def test_who_skips_goes_on_with_the_first_while_it_is_written(new_page: NewPage,
     assert Comparison.objects.get(user=user).choice == "skipped"
     first = Message.objects.get(pk__in=Reservation.objects.values("request_id"))
     expect(chat.replies.last).to_have_attribute("data-turn", str(first.pk))
+    second = Message.objects.exclude(pk=first.pk).get(role="assistant")
+    assert (first.reply.state, second.reply.state) == ("complete", "stopped")
 
 
 def test_two_replies_stream_side_by_side_and_one_is_chosen(new_page: NewPage, stack: Stack) -> None:

@@ -157,8 +157,8 @@ def assert_each_row_once(release):
 
 
 def opinions():
-    """The events of all ratings, and all comparisons."""
-    return {*Rating.objects.values_list("event_id", flat=True), *Comparison.objects.values_list("pk", flat=True)}
+    """The events of all ratings and of all comparisons."""
+    return {*Rating.objects.values_list("event_id", flat=True), *Comparison.objects.values_list("event_id", flat=True)}
 
 
 def people_say_what_they_think():

@@ -26,6 +26,7 @@ def person() -> User:
 
 
 RATING = "May be used to improve the model: reviewers may read it, with the messages before it."
+CHOICE = "May be used to improve the model: your choice, both replies and the messages before them."
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
@@ -33,10 +34,12 @@ def test_the_version_in_the_ledger_says_what_was_asked(language: str) -> None:
     """Whoever changes a text gives it a version: else a row of the ledger would name words that nobody read."""
     sections = (settings.BASE_DIR / "docs" / "consent.md").read_text().split("\n## ")
     [said] = [section for section in sections if section.startswith(f"{settings.CONSENT_POLICY_VERSION}\n")]
-    assert f'translate "{RATING}"' in (settings.BASE_DIR / "feedback/templates/feedback/widget.html").read_text()
+    for text, page in ((RATING, "widget"), (CHOICE, "compared")):
+        assert f'translate "{text}"' in (settings.BASE_DIR / f"feedback/templates/feedback/{page}.html").read_text()
     of_a_chat = TrainingConsentForm.base_fields["training_consent"]
     with translation.override(language):
-        for text in (forms.CONSENT_LABEL, forms.CONSENT_HELP, of_a_chat.label, of_a_chat.help_text, gettext(RATING)):
+        asked = (forms.CONSENT_LABEL, forms.CONSENT_HELP, of_a_chat.label, of_a_chat.help_text)
+        for text in (*asked, gettext(RATING), gettext(CHOICE)):
             assert f"| {text} |" in said
 
 

@@ -46,7 +46,7 @@ from billing.models import (
 from chat import streams
 from chat.models import Certainty, Folder, Instructions, Message, Reply, SavedPrompt, Share
 from chat.openai.models import Completion
-from feedback import capture
+from feedback import capture, comparing
 from feedback.models import Comparison, Correction, Exposure, ImplicitSignal, Release, ReleaseRow
 from tests import factories, signing_in
 
@@ -126,7 +126,8 @@ def put_into_every_table(user: User, reply: Message) -> None:
     reply.consistency_checks.create(proposed_at=now).wordings.create(position=1, text=WORDS, maker="person")
     given: dict[str, Any] = {"user": user, "message": reply, "client_event_id": uuid.uuid4()}
     Correction.objects.create(**given, right_text=WORDS, had_consent=True, snapshot={"said": WORDS}, locale="en")
-    two = Comparison.objects.create(user=user, question=reply.parent, left=reply, right=asked, comment=WORDS)
+    two = Comparison.objects.create(user=user, question=reply.parent, left=reply, right=asked)
+    comparing.answer(comparison_id=two.pk, user=user, choice="left", comment=WORDS, now=now)
     seen: dict[str, Any] = {"user": user, "message": reply, "visible_ms": 900, "is_whole": True}
     Exposure.objects.create(**seen, client_event_id=uuid.uuid4())
     Exposure.objects.create(**seen, client_event_id=uuid.uuid4(), comparison=two, slot="left")

@@ -1,11 +1,10 @@
-"""Which do you prefer? Who is asked, what it costs, and that an answer is taken once and kept."""
+"""Which do you prefer? Who is asked, what it costs, and what is kept of an answer."""
 
 import uuid
 from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
-from django.db import DatabaseError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,7 +14,7 @@ from billing.models import Reservation
 from chat import offer, sending
 from chat.models import Message, Reply
 from feedback import comparing
-from feedback.models import Comparison
+from feedback.models import Comparison, ImplicitSignal
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import LOOKED
 from tests.integration.feedback.test_comparisons_in_releases import rows as released
@@ -46,7 +45,7 @@ def user():
 
 @pytest.fixture
 def comparison(user):
-    return finish(comparing.compare(reply=send(user), now=timezone.now()))
+    return finish(comparing.compare(reply=send(user), now=timezone.now() - timedelta(seconds=5)))
 
 
 def choose(comparison, choice, **more):
@@ -99,6 +98,24 @@ def test_who_posts_a_message_gets_two_sides_and_one_reply_is_counted(client, set
     assert (allowance.used, allowance.tokens_used) == (1, first.prompt_tokens + first.completion_tokens)
 
 
+def test_who_skips_has_the_second_reply_stopped_and_never_their_own(client, settings, long_replies):
+    settings.COMPARISON_SHARE = 1
+    user = factories.consenting_user()
+    client.force_login(user)
+    message = {"content": "Tell me a long story.", "client_id": uuid.uuid4()}
+    answer = client.post(reverse("chat"), message, headers={"X-Requested-With": "fetch"}).json()
+    comparison = Comparison.objects.get(user=user)
+    wait_until(lambda: not Reply.objects.exclude(state="running").exists(), seconds=60, what="not both began")
+    client.post(reverse("answer-comparison", args=[comparison.pk]), {"choice": "skipped"})
+    wait_until(lambda: not Reply.objects.unfinished().exists(), seconds=120, what="a reply did not end")
+    own, second = Reply.objects.get(pk=answer["reply"]), Reply.objects.exclude(pk=answer["reply"]).get()
+    assert (own.state, own.completion_tokens) == ("complete", long_replies)
+    assert second.state == "stopped"
+    assert second.completion_tokens < long_replies
+    assert comparison.second == second.message
+    assert not ImplicitSignal.objects.exists(), "nobody stopped it: it says nothing of the reply"
+
+
 @pytest.mark.parametrize("offered", [True, False])
 def test_the_two_replies_may_be_of_two_models(user, settings, storage, offered):
     """Where the service offers the other one; the release says which version wrote which."""
@@ -145,8 +162,6 @@ def test_nobody_is_asked_against_the_rules(user, settings, why):
 
 @pytest.mark.parametrize("choice", ["left", "right"])
 def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
-    Comparison.objects.update(drawn_at=timezone.now() - timedelta(seconds=5))
-    comparison.refresh_from_db()
     exposure = {"left_ms": 1200, "right_ms": -5, "left_whole": True}
     answered = choose(comparison, choice, strength=3, reasons=["clear"], exposure=exposure)
     conversation = answered.question.conversation
@@ -158,12 +173,11 @@ def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
     assert answered.exposure["order"] == [str(comparison.left_id), str(comparison.right_id)]
     assert answered.exposure["left_fully_streamed"]
     assert not answered.exposure["right_fully_streamed"]
-    assert answered.had_consent
-    assert set(answered.snapshots) == {"left", "right"}
+    assert answered.event.had_consent
+    assert set(answered.event.snapshots) == {"left", "right"}
 
 
 def test_a_browser_that_says_it_looked_longer_than_the_page_stood_is_not_believed(comparison):
-    Comparison.objects.update(drawn_at=timezone.now() - timedelta(seconds=5))
     answered = choose(comparison, "tie", exposure={"left_ms": 60_000, "right_ms": 3_000})
     assert answered.exposure["left_ms"] == answered.exposure["open_ms"] < 60_000
     assert answered.exposure["right_ms"] == 3_000
@@ -191,13 +205,6 @@ def test_without_a_preference_nothing_moves_and_no_strength_is_kept(comparison, 
     assert (answered.strength, answered.reasons) == (None, [])
 
 
-def test_an_answer_is_taken_once_and_stays(comparison):
-    choose(comparison, "left")
-    assert choose(comparison, "right").choice == "left"
-    with pytest.raises(DatabaseError, match="answered once"), transaction.atomic():
-        Comparison.objects.update(choice="right")
-
-
 def test_unfinished_replies_cannot_be_judged_but_skipped(user):
     comparison = comparing.compare(reply=send(user), now=timezone.now())
     with pytest.raises(comparing.BadChoice):
@@ -214,7 +221,8 @@ def test_nonsense_is_refused_with_nothing_written(comparison, bad):
 
 def test_it_is_no_longer_asked_when_the_talk_went_on_or_a_reply_failed(comparison, user):
     def asked():
-        return comparing.open_comparisons(user=user, conversation_id=comparison.question.conversation_id)
+        found = comparing.shown_in(user=user, conversation_id=comparison.question.conversation_id)
+        return [one for one in found if one.is_asked]
 
     assert asked() == [comparison]
     finish(comparison, state="failed")
@@ -244,14 +252,13 @@ def test_the_page_shows_both_and_takes_the_answer(comparison, client):
     assert Comparison.objects.get().choice == "right"
 
 
-def test_the_api_takes_it_once_too(comparison, client):
+def test_the_api_takes_it_too(comparison, client):
     client.force_login(comparison.user)
     address = reverse("api-comparison", args=[comparison.pk])
     assert client.get(address).json()["choice"] == ""
-    for choice in ("left", "right"):
-        choosing = {"choice": choice, "left_whole": True, "right_whole": None}
-        answer = client.post(address, choosing, content_type="application/json")
-        assert (answer.status_code, answer.json()["choice"]) == (200, "left")
+    choosing = {"choice": "left", "left_whole": True, "right_whole": None}
+    answer = client.post(address, choosing, content_type="application/json")
+    assert (answer.status_code, answer.json()["choice"]) == (200, "left")
     exposure = Comparison.objects.get().exposure
     assert (exposure["left_fully_streamed"], exposure["right_fully_streamed"]) == (True, False)
     assert client.post(address, {"choice": "middle"}, content_type="application/json").status_code == 400

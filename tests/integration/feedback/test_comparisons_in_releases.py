@@ -73,7 +73,7 @@ def test_a_preferred_reply_is_a_vote_and_a_pair(storage):
     assert pair["margin"] == 1.0
     about = pair["metadata"]
     assert (about["rule"], about["confidence"], about["strength"], about["reasons"]) == ("pairwise", 1.0, 3, ["clear"])
-    assert set(release.rows.values_list("source_events", flat=True).distinct()[0]) == {comparison.pk}
+    assert set(release.rows.values_list("source_events", flat=True).distinct()[0]) == {comparison.event_id}
     assert (release.counts["comparisons"], release.counts["comparisons used"]) == (1, 1)
 
 

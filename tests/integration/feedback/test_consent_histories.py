@@ -45,6 +45,8 @@ DONE_TO_PEOPLE = [
     ("take back", "rated"),
     ("take back", "corrected"),
     ("take back", "correction"),
+    ("take back", "comparison"),
+    *[("choose", "comparison", choice) for choice in ("left", "right", "tie", "skipped")],
     *[("delete", chat) for chat in "ABC"],
     *[("restore", chat) for chat in "ABC"],
     *[("erase chat", chat) for chat in "ABC"],
@@ -100,17 +102,18 @@ class Person:
         self.comparison = shown(self.replies["left"], self.replies["right"])
         comparing.answer(comparison_id=self.comparison.pk, user=self.user, choice="left", exposure=LOOKED, now=now)
 
-    def do(self, what, about, granted=None):
+    def do(self, what, about, said=None):
         chat = CHATS.get(about, {"comparison": "C", "correction": "B"}.get(about, about))
         is_there = chat not in self.deleted and chat not in self.gone and about not in self.gone
         {
             "say": self._say,
             "take back": self._take_back,
+            "choose": self._choose,
             "delete": self._delete,
             "restore": self._restore,
             "erase chat": self._erase_chat,
             "erase reply": self._erase_reply,
-        }[what](about, is_there or about == "account", granted)
+        }[what](about, is_there or about == "account", said)
 
     def _say(self, about, is_there, granted):
         if not is_there:
@@ -129,11 +132,26 @@ class Person:
         if about == "correction":
             correcting.withdraw(user=self.user, correction_id=self.correction.pk, now=timezone.now())
             self.gone.add("correction")
+        elif about == "comparison":
+            if not {"left", "right"} & self.gone:
+                comparing.withdraw(comparison_id=self.comparison.pk, user=self.user, now=timezone.now())
+                self.gone.add("choice")
         else:
             capture.withdraw(
                 user=self.user, message=self.replies[about], client_event_id=uuid.uuid4(), now=timezone.now()
             )
             self.gone.add(f"rating of {about}")
+
+    def _choose(self, _about, is_there, choice):
+        if not is_there or {"left", "right"} & self.gone:
+            return
+        comparing.answer(
+            comparison_id=self.comparison.pk, user=self.user, choice=choice, exposure=LOOKED, now=timezone.now()
+        )
+        if choice == "skipped":
+            self.gone.add("choice")
+        else:
+            self.gone.discard("choice")
 
     def _delete(self, chat, is_there, _granted):
         if is_there:
@@ -202,7 +220,7 @@ class Person:
             found.add("copied")
         if "corrected" in found and "correction" not in self.gone:
             found.add("correction")
-        if not {"left", "right", "C"} & self.gone and self._allows("C", "left", "right", whole="comparison"):
+        if not {"left", "right", "C", "choice"} & self.gone and self._allows("C", "left", "right", whole="comparison"):
             found |= {"left", "right"}
         if published_now:
             found = {name for name in found if CHATS.get(name, "B") not in self.deleted}

@@ -160,6 +160,7 @@ APPEND_ONLY = [
     "feedbackevent",
     "reviewdecision",
     "comparison",
+    "comparisonevent",
     "correction",
     "implicitsignal",
     "exposure",

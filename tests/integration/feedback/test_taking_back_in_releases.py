@@ -1,18 +1,21 @@
-"""Whoever takes back a rating or a correction takes back what data sets were made of it."""
+"""Whoever takes back a rating, a choice or a correction takes back what data sets were made of it."""
 
+import threading
 import uuid
 
 import pytest
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from feedback.models import Correction, Erasure, Release
+from feedback import comparing
+from feedback.models import Comparison, Correction, Erasure, Release, ReleaseRow
 from feedback.release import building, verify
 from tests import factories
 from tests.integration.feedback.test_better_answers_in_releases import approve
-from tests.integration.feedback.test_comparisons_in_releases import corrected
+from tests.integration.feedback.test_comparisons_in_releases import LOOKED, corrected, rows, shown
 from tests.integration.feedback.test_erasure_in_releases import (
     everything_in,
     released,
@@ -140,3 +143,109 @@ def test_a_release_that_is_being_made_goes_on_without_what_is_taken_back(
     words = everything_in(storage)
     assert SECRET not in words
     assert "Hello 0." in words
+
+
+@pytest.fixture
+def comparison(reviewer):
+    left = factories.conversation(somebody_among_others(reviewer), ("Name a sweet.", f"{SECRET}, of almonds."))
+    return shown(left, factories.reply_to(left.parent, "Sugar, by the sea."))
+
+
+def choose(comparison, choice):
+    return comparing.answer(
+        comparison_id=comparison.pk, user=comparison.user, choice=choice, exposure=LOOKED, now=timezone.now()
+    )
+
+
+def take_choice_back(comparison, way):
+    if way == "page":
+        by_the_page(comparison.left, "take-choice-back", comparison.pk)
+    else:
+        by_the_page(comparison.left, "answer-comparison", comparison.pk, choice="skipped")
+
+
+@pytest.mark.parametrize("way", ["page", "skipping"])
+def test_a_choice_that_is_taken_back_leaves_sealed_releases(comparison, storage, way):
+    choose(comparison, "left")
+    released()
+    assert SECRET in everything_in(storage)
+    take_choice_back(comparison, way)
+    assert SECRET not in taken_back(storage)
+    again = released(test_share=0.5)
+    assert "comparisons used" not in again.counts
+    assert SECRET not in everything_in(storage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_release_that_is_being_made_goes_on_without_a_choice_that_is_taken_back(comparison, storage, stage):
+    choose(comparison, "left")
+    release = at(stage)
+    take_choice_back(comparison, "page")
+    made = building.work_off(release.pk)
+    assert (made.state, verify.problems(made)) == ("sealed", [])
+    words = everything_in(storage)
+    assert SECRET not in words
+    assert "Hello 0." in words
+
+
+def votes(release):
+    return [(row["winner"], row["id"]) for row in rows(release, "comparisons")]
+
+
+def test_a_changed_choice_is_another_source_and_takes_the_place_of_the_one_before(comparison):
+    first = choose(comparison, "left").event
+    before = released()
+    again = released()
+    assert (again, votes(again)) == (before, votes(before)), "the same choices are the same release"
+    second = choose(comparison, "right").event
+    after = released()
+    assert after.pk != before.pk
+    assert [winner for winner, _id in votes(after)] == ["model_b"]
+    assert not {row_id for _winner, row_id in votes(before)} & {row_id for _winner, row_id in votes(after)}
+    of = {release: set(release.members.filter(kind="comparison").values_list("event_id", flat=True))
+          for release in (before, after)}  # fmt: skip
+    assert of == {before: {first.pk}, after: {second.pk}}
+    following = released(after_version=before.version)
+    assert [winner for winner, _id in votes(following)] == ["model_b"]
+    # As with a rating that was changed: what was sealed stays, until it is taken back.
+    assert not Erasure.objects.exists()
+    take_choice_back(comparison, "page")
+    worked_off()
+    assert not Release.objects.filter(state="sealed", pk__in=[before.pk, after.pk]).exists()
+    assert not any(ReleaseRow.objects.filter(source_events__contains=[event.pk]).exists() for event in (first, second))
+
+
+def test_a_release_holds_what_was_chosen_when_it_was_frozen(comparison):
+    choose(comparison, "left")
+    release = at("rows")
+    choose(comparison, "right")
+    assert [winner for winner, _id in votes(building.work_off(release.pk))] == ["model_a"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_choice_that_is_changed_in_an_unfinished_transaction_waits_for_the_next_release(alone, comparison):
+    """It began before the release and is committed after it: the one before is of this release, it of the next."""
+    first = choose(comparison, "left").event
+    began, may_end = threading.Event(), threading.Event()
+
+    def change():
+        with transaction.atomic():
+            choose(comparison, "right")
+            began.set()
+            may_end.wait(20)
+        connections.close_all()
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    began.wait(20)
+    other = factories.conversation(comparison.user, ("Name a tree.", "Oak."))
+    late = choose(shown(other, factories.reply_to(other.parent, "Elm.")), "tie").event
+    before = frozen()
+    may_end.set()
+    writer.join(20)
+    after = frozen(after_version=building.work_off(before.pk).version)
+    second = Comparison.objects.get(pk=comparison.pk).event
+    found = [
+        set(release.members.filter(kind="comparison").values_list("event_id", flat=True)) for release in (before, after)
+    ]
+    assert found == [{first.pk}, {second.pk, late.pk}]
