@@ -59,6 +59,7 @@ faults: export JOURNEY_STEPS ?= 25
 faults: export YEAR_SUBSCRIPTIONS ?= 1000
 faults: export YEAR_MONTHS ?= 13
 faults: export RELEASE_KILLS ?= 50
+faults: export READERS_AT_ONCE ?= 50
 faults: export DROPS_REPLIES ?= 100
 faults: export DROPS_SECONDS ?= 1
 faults: export DROPS_TOKENS ?= 512
