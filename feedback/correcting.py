@@ -104,10 +104,7 @@ def _check(message: Message, quote: str, right_text: str, source: str) -> None:
         raise BadRating(_("That is what the reply says already. Change what is wrong."))
     if len(right_text) > MAX_MESSAGE_CHARACTERS or len(quote) > LONGEST_QUOTE or len(source) > LONGEST_SOURCE:
         raise BadRating(_("This correction is too long. Mark fewer words, or write less."))
-    if (
-        _squeezed(quote) not in _squeezed(shown(message.content))
-        and quote not in message.content
-    ):
+    if _squeezed(quote) not in _squeezed(shown(message.content)) and quote not in message.content:
         raise BadRating(_("These words do not stand in the reply. Mark them in it, or leave the box empty."))
 
 

@@ -42,4 +42,5 @@ def rows_of_answers(answers: Iterable[Answered], prompts: Mapping[uuid.UUID, Pro
 
 def _row(config: str, one: Answered, prompt: Prompt, side: Side) -> Candidate:
     made = compared_row(config, "better_answer", one.compared, prompt, side, side)
-    return replace(made, chosen=one.text, source_events=(one.answer_id, one.compared.event_id), n_reviews=1, reasons=(), other_model="")
+    sources = (one.answer_id, one.compared.event_id)
+    return replace(made, chosen=one.text, source_events=sources, n_reviews=1, reasons=(), other_model="")
