@@ -45,7 +45,7 @@ def test_an_answer_to_two_bad_replies_is_better_than_each_and_a_demonstration():
     about = rows(release, "preference")[0]["metadata"]
     assert (about["confidence"], about["n_reviews"]) == (pytest.approx(0.9), 1)
     assert (release.counts["answers"], release.counts["answers used"]) == (1, 1)
-    assert set(release.rows.get(config="sft").source_events) == {answer.pk}
+    assert set(release.rows.get(config="sft").source_events) == {answer.pk, answer.comparison.event_id}
     assert frozen(**UNSPLIT) == release
 
 

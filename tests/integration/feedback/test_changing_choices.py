@@ -191,10 +191,10 @@ def test_the_page_says_what_was_chosen_and_how_to_change_it(comparison, client, 
 
 
 def test_nothing_is_said_before_it_is_answered_nor_beneath_another_reply(comparison, client):
-    assert "compared" not in page(client, comparison)
+    assert 'class="compared"' not in page(client, comparison)
     choose(comparison, "left")
     third = factories.reply_to(comparison.question, "Green.")
-    assert "compared" not in page(client, comparison, at=third.pk)
+    assert 'class="compared"' not in page(client, comparison, at=third.pk)
 
 
 def test_both_sides_are_shown_again_with_what_was_chosen(comparison, client):
@@ -247,7 +247,7 @@ def test_one_that_was_skipped_is_not_asked_again_and_can_be_answered_later(compa
 def test_one_that_was_skipped_while_it_was_written_is_left_alone(comparison, client):
     choose(comparison, "skipped")
     Reply.objects.filter(pk=comparison.right_id).update(state="stopped")
-    assert "compared" not in page(client, comparison)
+    assert 'class="compared"' not in page(client, comparison)
     assert "data-side=" not in page(client, comparison, compare=comparison.pk)
 
 

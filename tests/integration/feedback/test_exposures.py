@@ -123,7 +123,8 @@ def test_a_side_of_no_comparison_of_ones_own_is_passed_over(comparison, whose):
     if whose == "nobody's":
         told["comparison"] = str(uuid.uuid4())
     if whose == "another's":
-        Comparison.objects.update(user=factories.consenting_user())
+        user = factories.consenting_user()
+        told["reply"] = str(factories.conversation(user, ("Hi", "Hello.")).pk)
     if whose == "one that it was not in":
         told["reply"] = str(factories.conversation(user, ("Hi", "Hello.")).pk)
     assert tell(user, told).status_code == 204

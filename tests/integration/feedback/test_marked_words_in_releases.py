@@ -15,6 +15,7 @@ from feedback.release import building
 from tests import factories, reviewing
 from tests.integration.feedback.test_comparisons_in_releases import rows
 from tests.integration.feedback.test_release import frozen, rated, sealed, sums
+from tests.integration.feedback.test_written_again_in_releases import seen
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 UNSPLIT = {"test_share": 0.0, "validation_share": 0.0, "near_duplicates": "keep"}
@@ -80,6 +81,7 @@ def beaten(reply, reviewer):
     """The reply came in the place of another, and a third to the same question was rated down."""
     earlier = factories.reply_to(reply.parent, "Melbourne, I think.")
     now = earlier.reply.finished_at + timedelta(seconds=10)
+    seen(earlier, at=now)
     signals.keep(user=reply.conversation.user, message=earlier, kind="regenerated", cause=reply.pk, now=now)
     rated(factories.reply_to(reply.parent, "I cannot say."), -1, reviewer)
 

@@ -18,6 +18,7 @@ from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import rows, shown
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
 from tests.integration.feedback.test_release import frozen, rated, sealed
+from tests.integration.feedback.test_written_again_in_releases import seen
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage")]
 UNSPLIT = {"test_share": 0.0, "validation_share": 0.0, "near_duplicates": "keep"}
@@ -50,6 +51,7 @@ def written_again(user, *kinds, stood=timedelta(seconds=10), **receipt):
     Reply.objects.filter(pk=earlier.pk).update(**receipt)
     later = factories.reply_to(earlier.parent, SECOND)
     earlier.refresh_from_db()
+    seen(earlier, at=earlier.reply.finished_at + stood)
     did(earlier, "regenerated", cause=later.pk, after=stood)
     for kind in kinds:
         did(later, kind)
