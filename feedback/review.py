@@ -3,7 +3,7 @@
 A rating is read by one person, or by `REVIEW_READERS` (feedback/models/readers.py says which). Where they are evenly
 divided one more decides. The server sees to it that never more people read a rating than it still needs, and that
 nobody decides one they were not given. Among what a reader is given are a random slice, whatever order they chose (so
-that rates can be told of all ratings), and gold items, which look like any other.
+that rates can be told of all ratings), and gold items and what they decided before, which look like any other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -20,8 +21,8 @@ from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from feedback import gold, grading, ideals, sampling
-from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, ReviewDecision, ReviewLease
+from feedback import gold, grading, ideals, repeats, sampling
+from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, RatingQuerySet, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
 from feedback.settling import settle
@@ -75,7 +76,7 @@ def next_rating(*, reviewer: User, now: datetime, order: str = sampling.DEFAULT,
             rating = open_ratings.select_for_update(skip_locked=True, of=("self",)).first()
             if rating is None:
                 return None
-            if known := _gold_instead(reviewer, order, reason):
+            if known := _known_instead(reviewer, now, order, reason):
                 return _lease(known, reviewer, now, drawn_by)
             # What was read before the lock may be old by now: asked again, it cannot change any more.
             if open_ratings.filter(pk=rating.pk).exists():
@@ -100,20 +101,34 @@ def _held(reviewer: User, now: datetime) -> Rating | None:
 
 def _may_read(rating: Rating, reviewer: User, now: datetime) -> bool:
     waiting = Rating.objects.awaiting_review(reviewer=reviewer, now=now)
-    return waiting.filter(pk=rating.pk).exists() or gold.open_to(reviewer).filter(pk=rating.pk).exists()
+    return waiting.filter(pk=rating.pk).exists() or _is_known(rating, reviewer, now)
 
 
-def _gold_instead(reviewer: User, order: str, reason: str) -> Rating | None:
+def _known(reviewer: User, now: datetime) -> list[tuple[float, RatingQuerySet]]:
+    """What is decided already and measures the reader, with the share that it is of what they are given."""
+    return [
+        (settings.REVIEW_GOLD_SHARE, gold.open_to(reviewer)),
+        (settings.REVIEW_REPEAT_SHARE, repeats.open_to(reviewer, now=now)),
+    ]
+
+
+def _is_known(rating: Rating, reviewer: User, now: datetime) -> bool:
+    return any(items.filter(pk=rating.pk).exists() for _share, items in _known(reviewer, now))
+
+
+def _known_instead(reviewer: User, now: datetime, order: str, reason: str) -> Rating | None:
     """One that does not give itself away: among others that wait, with the reason asked for, and once."""
-    if order == "escalated" or not _drawn(settings.REVIEW_GOLD_SHARE):
+    if order == "escalated":
         return None
     put_aside = ReviewLease.objects.filter(rating=OuterRef("pk"), reviewer=reviewer, skipped_at__isnull=False)
-    return sampling.with_reason(gold.open_to(reviewer), reason).exclude(Exists(put_aside)).order_by("?").first()
+    drawn = (items for share, items in _known(reviewer, now) if _drawn(share))
+    found = (sampling.with_reason(items, reason).exclude(Exists(put_aside)).order_by("?").first() for items in drawn)
+    return next(filter(None, found), None)
 
 
 def waiting_for(reviewer: User, now: datetime) -> int:
-    """How many ratings wait for this reader. Gold items count like any other, or the number would tell them apart."""
-    hidden = gold.open_to(reviewer).count() if settings.REVIEW_GOLD_SHARE else 0
+    """How many ratings wait for this reader. What is decided counts like any other, or the number would tell it."""
+    hidden = sum(items.count() for share, items in _known(reviewer, now) if share)
     return Rating.objects.awaiting_review(reviewer=reviewer, now=now).count() + hidden
 
 
@@ -142,7 +157,8 @@ def decide(
     event_id: uuid.UUID | None = None,
     now: datetime,
 ) -> ReviewDecision | None:
-    """Approve or reject a rating; with an ideal answer an approved one becomes a pair. None for a gold item.
+    """Approve or reject a rating; with an ideal answer an approved one becomes a pair. None where that decides nothing
+    and measures the reader: of a gold item, or of what they decided before.
 
     The rating is decided when enough readers were of one mind, or one more broke the tie, or by one who may
     adjudicate and was left an escalated one; `is_gold` keeps their verdict as a gold item. `event_id` is the opinion
@@ -159,7 +175,8 @@ def decide(
         if event_id not in (None, rating.event_id):
             raise BadDecision(_("This rating was changed meanwhile; read it again."))
         _check_given(rating, reviewer)
-        if gold.answer(rating=rating, reviewer=reviewer, verdict=verdict, now=now):
+        said: dict[str, Any] = {"rating": rating, "reviewer": reviewer, "verdict": verdict, "now": now}
+        if gold.answer(**said) or repeats.answer(**said):
             ReviewLease.objects.filter(rating=rating, reviewer=reviewer).delete()
             return None
         _check_place(rating, reviewer, now)
@@ -217,14 +234,14 @@ def escalate(*, rating_id: uuid.UUID, reviewer: User, note: str = "", event_id: 
     """Leave it to somebody who may adjudicate; nobody else is given it any more. Raises `BadDecision` and
     `NotGiven`.
 
-    Escalating a gold item is no answer to it: it is put aside.
+    Escalating a gold item, or what they decided before, is no answer to it: it is put aside.
     """
     with transaction.atomic():
         rating = _locked(rating_id, reviewer)
         if event_id != rating.event_id:
             raise BadDecision(_("This rating was changed meanwhile; read it again."))
         _check_given(rating, reviewer)
-        if not gold.open_to(reviewer).filter(pk=rating.pk).exists():
+        if not _is_known(rating, reviewer, now):
             _check_place(rating, reviewer, now)
             Escalation.objects.get_or_create(
                 event_id=rating.event_id,

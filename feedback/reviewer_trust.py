@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import chain
 from math import sqrt
 
-from feedback.models import GoldAnswer, GoldItem, Rating, ReviewDecision
+from feedback.models import GoldAnswer, GoldItem, Rating, RepeatAnswer, ReviewDecision
 
 Z_99_ONE_SIDED = 2.3263
 FEWEST_JUDGED = 10
@@ -28,13 +28,18 @@ Verdicts = Mapping[uuid.UUID, Mapping[uuid.UUID, str]]
 
 @dataclass(frozen=True)
 class ReviewerTrust:
-    """`judged` of a reader's verdicts could be held against something; of gold items they had `gold_right` right."""
+    """`judged` of a reader's verdicts could be held against something; of gold items they had `gold_right` right.
+
+    Of `repeated` items, which they were given again, they said of `same` what they had said before.
+    """
 
     email: str
     judged: int
     right: int
     gold: int
     gold_right: int
+    repeated: int
+    same: int
     weight: float
 
 
@@ -48,6 +53,7 @@ def reviewers(*, since: datetime) -> list[ReviewerTrust]:
     for event, reader, email, verdict in chain(decided.iterator(), answered.iterator()):
         verdicts[reader][event] = verdict
         emails[reader] = email
+    again = _said_again(since)
     known = dict(GoldItem.objects.values_list("event", "verdict"))
     weights = weigh(verdicts, known)
     found = []
@@ -62,10 +68,21 @@ def reviewers(*, since: datetime) -> list[ReviewerTrust]:
                 right=sum(mine[item] == truth[item] for item in judged),
                 gold=len(of_gold),
                 gold_right=sum(mine[item] == known[item] for item in of_gold),
+                repeated=again[reader].total(),
+                same=again[reader][True],
                 weight=weights[reader],
             )
         )
     return sorted(found, key=lambda one: (one.weight, -one.judged, one.email))
+
+
+def _said_again(since: datetime) -> Mapping[uuid.UUID, Counter[bool]]:
+    """How often each reader, given the same once more, said the same (True) and how often not."""
+    answers = RepeatAnswer.objects.filter(created_at__gte=since).exclude(decision__reviewer=None)
+    again: dict[uuid.UUID, Counter[bool]] = defaultdict(Counter)
+    for reader, first, second in answers.values_list("decision__reviewer", "decision__verdict", "verdict"):
+        again[reader][first == second] += 1
+    return again
 
 
 def weigh(verdicts: Verdicts, known: Mapping[uuid.UUID, str]) -> dict[uuid.UUID, float]:

@@ -117,11 +117,18 @@ def reviewer_trust(since: datetime) -> Table:
         title=_("Trust in reviewers"),
         lead=_(
             "Verdicts held against gold items and what others say who read the same. The weight is how much better "
-            "than guessing a reviewer surely is; it is 1 before ten verdicts could be judged."
+            "than guessing a reviewer surely is; it is 1 before ten verdicts could be judged. “Said again” tells how "
+            "steady they are: of what was given to them twice, how often they said the same."
         ),
-        head=[_("Reviewer"), _("Right"), _("Judged"), _("Gold right"), _("Gold"), _("Weight")],
+        head=[
+            *(_("Reviewer"), _("Right"), _("Judged"), _("Gold right"), _("Gold")),
+            *(_("Said again"), _("Given twice"), _("Weight")),
+        ],
         rows=[
-            [one.email, one.right, one.judged, one.gold_right, one.gold, round(one.weight, 2)]
+            [
+                *(one.email, one.right, one.judged, one.gold_right, one.gold),
+                *(one.same, one.repeated, round(one.weight, 2)),
+            ]
             for one in reviewers(since=since)
         ],
         most_shown=MOST_SHOWN,

@@ -10,7 +10,7 @@ from feedback.models.ratings import (
     Rating,
     RatingQuerySet,
 )
-from feedback.models.reviews import Escalation, GoldAnswer, GoldItem, ReviewDecision, ReviewLease
+from feedback.models.reviews import Escalation, GoldAnswer, GoldItem, RepeatAnswer, ReviewDecision, ReviewLease
 from feedback.models.signals import ImplicitSignal
 from feedback.release.models import (
     CandidateRow,
@@ -48,6 +48,7 @@ __all__ = [
     "ReleaseDownload",
     "ReleaseMember",
     "ReleaseRow",
+    "RepeatAnswer",
     "ReviewDecision",
     "ReviewLease",
     "TrainedModel",

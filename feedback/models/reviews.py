@@ -111,3 +111,14 @@ class GoldAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.verdict
+
+
+class RepeatAnswer(models.Model):
+    """What a reader said when they were given the same once more. It decides nothing; the database refuses changes."""
+
+    decision = models.OneToOneField(ReviewDecision, on_delete=models.CASCADE, related_name="repeat")
+    verdict = models.CharField(max_length=8, choices=Rating.Verdict.choices)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.verdict

@@ -82,6 +82,7 @@ class Surroundings:
             "REVIEW_READERS_SHARE": "0",
             "REVIEW_RANDOM_SHARE": "0",
             "REVIEW_GOLD_SHARE": "0",
+            "REVIEW_REPEAT_SHARE": "0",
             # Waiting torch threads would spin: the tests of the model take four times as long so.
             "OMP_WAIT_POLICY": "PASSIVE",
         }

@@ -165,6 +165,7 @@ APPEND_ONLY = [
     "implicitsignal",
     "exposure",
     "goldanswer",
+    "repeatanswer",
 ]
 
 
