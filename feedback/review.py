@@ -30,8 +30,7 @@ from feedback.settling import settle
 LEASE = timedelta(minutes=10)
 # Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
 TRIES = 20
-# How what was drawn at random is called, whatever order its reader chose; with the reason where one was chosen, as what
-# was drawn among those speaks of no others.
+# How what was drawn at random is called, whatever order its reader chose.
 SLICE = "slice"
 
 
@@ -68,7 +67,7 @@ def next_rating(*, reviewer: User, now: datetime, order: str = sampling.DEFAULT,
     if held is not None:
         return held
     is_random = order != "escalated" and _drawn(settings.REVIEW_RANDOM_SHARE)
-    drawn_by = slice_of(reason) if is_random else order
+    drawn_by = _how_drawn(SLICE if is_random else order, reason)
     waiting = sampling.with_reason(Rating.objects.awaiting_review(reviewer=reviewer, now=now), reason)
     open_ratings = sampling.ordered(waiting, "random" if is_random else order, reader=reviewer)
     for _try in range(TRIES):
@@ -84,9 +83,9 @@ def next_rating(*, reviewer: User, now: datetime, order: str = sampling.DEFAULT,
     return None
 
 
-def slice_of(reason: str) -> str:
-    """What is kept as `drawn_by` of one drawn at random among all that waited, or among those with a reason."""
-    return f"{SLICE}:{reason}" if reason else SLICE
+def _how_drawn(order: str, reason: str) -> str:
+    """The order, and the reason where one was chosen: what was drawn among those that have it speaks of no others."""
+    return f"{order}:{reason}" if reason else order
 
 
 def _held(reviewer: User, now: datetime) -> Rating | None:

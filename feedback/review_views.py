@@ -57,8 +57,7 @@ def review_queue(request: HttpRequest) -> HttpResponse:
 def _was_given_before(rating: Rating, reviewer: User, *, order: str, reason: str) -> bool:
     """Whether the reader holds it from another order, or it is not with the reason that they chose since."""
     drawn_by = rating.leases.filter(reviewer=reviewer).values_list("drawn_by", flat=True).first() or ""
-    is_as_chosen = drawn_by == order or drawn_by.startswith(review.SLICE)
-    return not is_as_chosen or bool(reason and reason not in rating.reasons)
+    return drawn_by.partition(":")[0] not in (order, review.SLICE) or bool(reason and reason not in rating.reasons)
 
 
 def _shown(rating: Rating, reviewer: User, *, may_adjudicate: bool) -> dict[str, Any]:

@@ -86,9 +86,12 @@ def review(decisions: QuerySet[ReviewDecision]) -> Table:
 
 def by_order(decisions: QuerySet[ReviewDecision]) -> Table:
     """What share was approved of what each order gave; how it was drawn says of which ratings that speaks."""
-    counted = decisions.values("drawn_by").annotate(total=Count("id"), up=Count("id", filter=Q(verdict="approved")))
-    rows = sorted(counted, key=lambda row: (row["drawn_by"] != SLICE, -row["total"], row["drawn_by"]))
-    shares = [Share(_order(row["drawn_by"]), row["up"], row["total"]) for row in rows]
+    found: dict[str, Share] = {}
+    for row in decisions.values("drawn_by").annotate(total=Count("id"), up=Count("id", filter=Q(verdict="approved"))):
+        label = _how_drawn(row["drawn_by"])
+        before = found.get(label, Share(label, 0, 0))
+        found[label] = Share(label, before.hits + row["up"], before.total + row["total"])
+    shares = sorted(found.values(), key=lambda one: (one.label != _how_drawn(SLICE), -one.total, one.label))
     return Table(
         key="orders",
         title=_("Approved, by how it was drawn"),
@@ -103,12 +106,14 @@ def by_order(decisions: QuerySet[ReviewDecision]) -> Table:
     )
 
 
-def _order(drawn_by: str) -> str:
-    drawn, _colon, reason = drawn_by.partition(":")
-    if drawn != SLICE:
-        return str(ORDERS.get(drawn) or _("unknown"))
-    label = (known_reasons.DOWN | known_reasons.UP).get(reason, reason)
-    return _("Drawn among those with: %(reason)s") % {"reason": label} if reason else _("Drawn among all")
+def _how_drawn(drawn_by: str) -> str:
+    order, _colon, reason = drawn_by.partition(":")
+    names = {"reason": (known_reasons.DOWN | known_reasons.UP).get(reason, reason), "order": ORDERS.get(order)}
+    if order in (SLICE, "random"):
+        return _("Drawn among those with: %(reason)s") % names if reason else _("Drawn among all")
+    if order not in ORDERS:
+        return _("unknown")
+    return _("%(order)s, with: %(reason)s") % names if reason else str(ORDERS[order])
 
 
 def reviewer_trust(since: datetime) -> Table:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from feedback import capture, dashboard, reasons, sampling, signals
-from feedback.models import Rating, ReviewDecision, ReviewLease
+from feedback.models import Escalation, Rating, ReviewDecision, ReviewLease
 from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +62,18 @@ def test_the_oldest_or_the_newest_come_first():
     assert in_turn([Reader() for _number in range(5)], order="oldest") == [*oldest, None]
     ReviewLease.objects.all().delete()
     assert in_turn([Reader() for _number in range(5)], order="newest") == [*reversed(oldest), None]
+
+
+@pytest.mark.parametrize("order", sampling.ORDERS)
+def test_a_decision_keeps_the_order_and_the_reason_that_gave_it(order):
+    longest = max(reasons.DOWN | reasons.UP, key=len)
+    rating, reader = rated(reasons=[longest], value=-1 if longest in reasons.DOWN else 1), Reader("adjudicate")
+    if order == "escalated":
+        Escalation.objects.create(event=rating.event)
+    assert reader.given(order=order, reason=longest) == rating
+    assert "given this one before" not in reader.page(order=order, reason=longest)
+    reader.decide(rating, "approved")
+    assert ReviewDecision.objects.get().drawn_by == f"{order}:{longest}"
 
 
 @pytest.mark.parametrize("choices", [{}, {"order": "random"}, {"order": "nonsense"}])
@@ -126,7 +138,6 @@ def test_what_is_drawn_among_those_with_a_reason_says_so_and_is_not_taken_for_al
         assert not reason or set(given) == set(ratings)
         ReviewLease.objects.all().delete()
         Rating.objects.all().delete()
-    assert all(len(f"slice:{reason}") <= 30 for reason in reasons.DOWN | reasons.UP)
 
 
 def test_what_is_escalated_is_never_called_a_slice(settings):
@@ -140,11 +151,17 @@ def test_what_is_escalated_is_never_called_a_slice(settings):
 
 
 def test_the_dashboard_tells_what_was_drawn_among_all_from_what_was_not(settings):
-    for share, reason, verdicts in ((1.0, "", "aar"), (1.0, "too_long", "r"), (0.0, "", "aa")):
+    for share, order, reason, verdicts in (
+        (1.0, "newest", "", "aa"),
+        (0.0, "random", "", "r"),
+        (1.0, "newest", "too_long", "r"),
+        (0.0, "newest", "", "aa"),
+        (0.0, "newest", "too_long", "r"),
+    ):
         settings.REVIEW_RANDOM_SHARE = share
         for verdict in verdicts:
             rating, reader = rated(reasons=["too_long"]), Reader("adjudicate")
-            assert reader.given(order="newest", reason=reason) == rating
+            assert reader.given(order=order, reason=reason) == rating
             reader.decide(rating, {"a": "approved", "r": "rejected"}[verdict])
     tables = dashboard.tables(days=30, now=timezone.now(), viewer=reader.user)
     table = next(one for one in tables if one.key == "orders")
@@ -152,6 +169,7 @@ def test_the_dashboard_tells_what_was_drawn_among_all_from_what_was_not(settings
         ["Drawn among all", 2, 3, 66.7],
         ["Newest", 2, 2, 100.0],
         ["Drawn among those with: Too long", 0, 1, 0.0],
+        ["Newest, with: Too long", 0, 1, 0.0],
     ]
     assert table.title in reader.client.get(reverse("dashboard")).content.decode()
 
