@@ -17,6 +17,8 @@ SECRET_FIELDS = {"password", "digest", "data", "session_key", "fence", "secret",
 # Computed from the text beside them, and many times as long.
 DERIVED_FIELDS = {"embedding"}
 SECRET_MODELS = {"mfa.authenticator"}
+# Written by staff about what is the person's: it goes with them, and they are not handed it.
+OF_STAFF = {"feedback.betteranswer", "feedback.writinglease"}
 
 
 def of(user: User) -> dict[str, list[Model]]:

@@ -101,7 +101,8 @@ def _zip(user: User, now: datetime) -> bytes:
             for path, title, content in cast(Iterable[tuple[str, str, str]], answer or ()):
                 archive.writestr(path, content)
                 listed.append((path, title))
-        tables = [_table(label, rows) for label, rows in (belongings.of(user) | _kept_rows(user)).items()]
+        theirs = {label: rows for label, rows in belongings.of(user).items() if label not in belongings.OF_STAFF}
+        tables = [_table(label, rows) for label, rows in (theirs | _kept_rows(user)).items()]
         about = {"person": user, "made_at": now, "tables": tables, "pages": listed}
         archive.writestr("index.html", render_to_string("accounts/data_copy.html", about))
         for table in tables:

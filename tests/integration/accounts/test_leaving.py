@@ -158,7 +158,7 @@ NEEDLES: list[str] = []
 OF_STAFF_OR_OF_A_MOMENT = {
     "admin.logentry", "feedback.reviewdecision", "feedback.reviewlease", "feedback.escalation", "feedback.goldanswer",
     "feedback.golditem", "feedback.repeatanswer", "account.emailconfirmation", "socialaccount.socialtoken",
-    "chat.documentfile", "accounts.webhooktry",
+    "chat.documentfile", "accounts.webhooktry", "feedback.betteranswer", "feedback.writinglease",
 }  # fmt: skip
 
 

@@ -2,17 +2,19 @@
 
 import threading
 import uuid
+import zipfile
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import consent
-from accounts.models import User
+from accounts import consent, data_copies
+from accounts.models import DataCopy, User
 from feedback import better_answers
 from feedback.models import BetterAnswer, Comparison, WritingLease
 from tests import factories
@@ -245,3 +247,16 @@ def test_many_writers_at_once_write_each_one_once():
         thread.join(120)
     assert failures == []
     assert BetterAnswer.objects.count() == 12
+
+
+def test_a_copy_of_ones_data_leaves_out_what_reviewers_wrote():
+    comparison = compared("neither")
+    written(comparison)
+    copy = DataCopy.objects.create(user=comparison.user)
+    data_copies.make(copy.pk, now=timezone.now())
+    with default_storage.open(data_copies.path_of(copy.pk)) as file, zipfile.ZipFile(file) as archive:
+        names, words = archive.namelist(), b"".join(archive.read(name) for name in archive.namelist())
+    assert "json/feedback.comparison.json" in names
+    assert b"Red, like a rose." in words
+    assert b"Green, like a meadow." not in words
+    assert not any("writinglease" in name for name in names)
