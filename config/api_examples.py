@@ -8,6 +8,7 @@ REPLY, WISH = "019abc00-0000-7000-8000-000000000002", "5f0c1c9e-1d0b-4c1e-9a52-0
 RATING = {"client_event_id": WISH, "reply": REPLY, "value": -1, "reasons": ["incorrect"], "comment": "Lyon is not it."}
 IDEAL = {"client_event_id": WISH, "reply": REPLY, "ideal": "Paris.", "quote": "Lyon", "occurrence": 1}
 CHOICE = {
+    "client_event_id": WISH,
     "choice": "left",
     "strength": 3,
     "left_ms": 4200,
@@ -35,6 +36,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "v1_feedback_exposures_create": SEEN,
     "comparisons_create": CHOICE,
     "v1_feedback_comparisons_create": CHOICE,
+    **{
+        f"{version}feedback_consent{subject}_update": {"is_granted": False}
+        for version in ("", "v1_")
+        for subject in ("", "_conversations", "_replies", "_comparisons")
+    },
     "webhooks_create": {"url": "https://hooks.example.org/parley", "events": ["reply.finished", "quota.near"]},
     "webhooks_partial_update": {"is_paused": True},
     "releases_create": {"dry_run": True, "specification": {}},

@@ -6,16 +6,26 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-CONVERSATION = ("conversations_retrieve", "conversations_partial_update", "conversations_destroy")
+CONVERSATION = (
+    *("conversations_retrieve", "conversations_partial_update", "conversations_destroy"),
+    *("feedback_consent_conversations_retrieve", "feedback_consent_conversations_update"),
+)
 SPEAKING = ("conversations_messages_create", "conversations_path_create")
-REPLY = ("reply_events", "replies_stop_create", "replies_regenerate_create", "replies_continue_create")
+REPLY = (
+    *("reply_events", "replies_stop_create", "replies_regenerate_create", "replies_continue_create"),
+    *("feedback_consent_replies_retrieve", "feedback_consent_replies_update"),
+)
 WEBHOOK = (
     *("webhooks_retrieve", "webhooks_partial_update", "webhooks_destroy"),
     *("webhooks_secret_create", "webhooks_test_create", "webhooks_deliveries_list"),
 )
 RELEASE = ("releases_retrieve", "releases_cancel_create", "releases_retry_create")
-COMPARISON = ("comparisons_retrieve", "comparisons_create")
-V1_COMPARISON = tuple(f"v1_feedback_{name}" for name in COMPARISON)
+_ONE_COMPARISON = ("comparisons_retrieve", "comparisons_create", "comparisons_destroy")
+_ITS_CONSENT = ("feedback_consent_comparisons_retrieve", "feedback_consent_comparisons_update")
+COMPARISON = (*_ONE_COMPARISON, *_ITS_CONSENT)
+V1_COMPARISON = (*(f"v1_feedback_{name}" for name in _ONE_COMPARISON), *(f"v1_{name}" for name in _ITS_CONSENT))
+CORRECTION = ("feedback_corrections_destroy",)
+V1_CORRECTION = ("v1_feedback_corrections_destroy",)
 # The parameter of the address that each group of operations is about.
 PARAMETERS = {
     **dict.fromkeys((*CONVERSATION, *SPEAKING), "conversation_id"),
@@ -23,6 +33,7 @@ PARAMETERS = {
     **dict.fromkeys(WEBHOOK, "endpoint_id"),
     **dict.fromkeys(RELEASE, "release_id"),
     **dict.fromkeys((*COMPARISON, *V1_COMPARISON), "comparison_id"),
+    **dict.fromkeys((*CORRECTION, *V1_CORRECTION), "correction_id"),
     "deliveries_resend_create": "delivery_id",
     "v1_model": "name",
 }
@@ -43,6 +54,12 @@ FOLLOWING: dict[str, dict[str, tuple[str, ...]]] = {
     "releases_list": {"results/0/id": RELEASE},
     "comparisons_list": {"0/id": COMPARISON},
     "v1_feedback_comparisons_list": {"0/id": V1_COMPARISON},
+    "comparisons_answered_list": {"results/0/id": COMPARISON},
+    "v1_feedback_comparisons_answered_list": {"results/0/id": V1_COMPARISON},
+    "feedback_ideal_create": {"id": CORRECTION},
+    "feedback_corrections_list": {"results/0/id": CORRECTION},
+    "v1_feedback_ideal_create": {"id": V1_CORRECTION},
+    "v1_feedback_corrections_list": {"results/0/id": V1_CORRECTION},
     "v1_models": {"data/0/id": ("v1_model",)},
 }
 

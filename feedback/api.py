@@ -241,6 +241,10 @@ class Exposures(APIView):
 
 
 class ChoiceSerializer(serializers.Serializer[Any]):
+    client_event_id = serializers.UUIDField(
+        default=None, allow_null=True,
+        help_text="Made by the client; sent twice it is one event. Without it, what stands said again is nothing new.",
+    )  # fmt: skip
     choice = serializers.ChoiceField(choices=Comparison.Choice.choices)
     strength = serializers.ChoiceField(choices=Comparison.Strength.choices, default=None, allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField(max_length=20), default=list, max_length=20)
@@ -255,6 +259,12 @@ class ChoiceSerializer(serializers.Serializer[Any]):
     right_whole = serializers.BooleanField(default=None, allow_null=True)
 
 
+class TakenBackSerializer(serializers.Serializer[Any]):
+    client_event_id = serializers.UUIDField(
+        default=None, allow_null=True, help_text="Made by the client: a late repeat takes back nothing newer."
+    )
+
+
 class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
     class Meta:
         model = Comparison
@@ -266,9 +276,9 @@ class OpenComparisons(APIView):
 
     @extend_schema(responses=ComparisonSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The comparisons that wait for your choice, the newest first; at most 50."""
+        """The comparisons that wait for your choice, the newest first; at most 50. One taken back does not wait."""
         assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
-        waiting = Comparison.objects.filter(user=request.user, choice="", question__conversation__deleted_at=None)
+        waiting = Comparison.objects.of(request.user).waiting()
         return Response(ComparisonSerializer(waiting.order_by("-drawn_at")[:50], many=True).data)
 
 
@@ -277,12 +287,14 @@ class OneComparison(APIView):
 
     @extend_schema(responses=ComparisonSerializer)
     def get(self, request: Request, comparison_id: uuid.UUID) -> Response:
-        """Two replies to one question, and which one you preferred."""
-        return Response(ComparisonSerializer(get_object_or_404(Comparison, pk=comparison_id, user=request.user)).data)
+        """Two replies to one question, and which one you prefer."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        comparison = get_object_or_404(Comparison.objects.of(request.user), pk=comparison_id)
+        return Response(ComparisonSerializer(comparison).data)
 
     @extend_schema(request=ChoiceSerializer, responses=ComparisonSerializer)
     def post(self, request: Request, comparison_id: uuid.UUID) -> Response:
-        """Choose, once: sending it again returns what was chosen first."""
+        """Choose, or choose anew. The answer is what stands now; skipping takes back what was chosen."""
         assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
         serializer = ChoiceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -297,3 +309,19 @@ class OneComparison(APIView):
         except comparing.BadChoice as refusal:
             raise serializers.ValidationError(str(refusal)) from refusal
         return Response(ComparisonSerializer(answered).data)
+
+    @extend_schema(parameters=[TakenBackSerializer], responses={204: None})
+    def delete(self, request: Request, comparison_id: uuid.UUID) -> Response:
+        """Take your choice back. It leaves data sets, and you may choose again."""
+        assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let the request in
+        serializer = TakenBackSerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        try:
+            comparing.withdraw(
+                comparison_id=comparison_id, user=request.user, now=timezone.now(), **serializer.validated_data
+            )
+        except Comparison.DoesNotExist as missing:
+            raise Http404 from missing
+        except comparing.BadChoice as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        return Response(status=status.HTTP_204_NO_CONTENT)

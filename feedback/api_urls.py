@@ -1,6 +1,6 @@
 from django.urls import path
 
-from feedback import api, releases_api
+from feedback import api, consent_api, releases_api, said_api
 
 urlpatterns = [
     path("feedback", api.Feedback.as_view(), name="api-feedback"),
@@ -8,6 +8,21 @@ urlpatterns = [
     path("feedback/ideal", api.Ideal.as_view(), name="api-ideal"),
     path("feedback/copied", api.Copied.as_view(), name="api-copied"),
     path("feedback/exposures", api.Exposures.as_view(), name="api-exposures"),
+    path("feedback/ratings", said_api.Ratings.as_view(), name="api-ratings"),
+    path("feedback/corrections", said_api.Corrections.as_view(), name="api-corrections"),
+    path("feedback/corrections/<uuid:correction_id>", said_api.OneCorrection.as_view(), name="api-correction"),
+    path("feedback/consent", consent_api.ConsentOfAccount.as_view(), name="api-consent"),
+    path(
+        "feedback/consent/conversations/<uuid:conversation_id>",
+        consent_api.ConsentOfConversation.as_view(),
+        name="api-consent-of-conversation",
+    ),
+    path("feedback/consent/replies/<uuid:reply_id>", consent_api.ConsentOfReply.as_view(), name="api-consent-of-reply"),
+    path(
+        "feedback/consent/comparisons/<uuid:comparison_id>",
+        consent_api.ConsentOfComparison.as_view(),
+        name="api-consent-of-comparison",
+    ),
     path("releases", releases_api.Releases.as_view(), name="api-releases"),
     path("releases/<uuid:release_id>", releases_api.OneRelease.as_view(), name="api-release"),
     path("releases/<uuid:release_id>/verify", releases_api.VerifyRelease.as_view(), name="api-release-verify"),
@@ -16,5 +31,6 @@ urlpatterns = [
     path("releases/<uuid:release_id>/retry", releases_api.RetryRelease.as_view(), name="api-release-retry"),
     path("releases/<uuid:release_id>/cancel", releases_api.CancelRelease.as_view(), name="api-release-cancel"),
     path("comparisons", api.OpenComparisons.as_view(), name="api-comparisons"),
+    path("comparisons/answered", said_api.AnsweredComparisons.as_view(), name="api-answered-comparisons"),
     path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),
 ]

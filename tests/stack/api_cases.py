@@ -23,6 +23,7 @@ from accounts import api_keys, belongings
 from accounts.models import ApiKey, User
 from accounts.webhooks import endpoints, publishing
 from billing.models import Plan
+from feedback.models import Comparison
 from tests import factories, signing_in
 from tests.stack.processes import Stack
 
@@ -112,10 +113,14 @@ def _one_of_everything(ann: User) -> dict[str, str]:
     endpoint = endpoints.create(user=ann, url=f"https://example.invalid/{MARKER}", events=["quota.near"], now=now)[0]
     publishing.send_test(endpoint=endpoint, now=now)
     check = reply.consistency_checks.create(asked_at=now, measured_at=now, compared=1)
+    side = factories.reply_to(reply.parent, MARKER)
+    said = {"message": reply, "right_text": MARKER, "had_consent": False, "snapshot": {}, "locale": "en"}
     return {
         "check_id": str(check.pk),
         "conversation_id": str(reply.conversation_id),
         "reply_id": str(reply.pk),
+        "comparison_id": str(Comparison.objects.create(user=ann, question=reply.parent, left=reply, right=side).pk),
+        "correction_id": str(ann.corrections.create(client_event_id=uuid.uuid4(), **said).pk),
         "endpoint_id": str(endpoint.pk),
         "delivery_id": str(endpoint.deliveries.get().pk),
         "name": "smollm2-135m-instruct",

@@ -183,7 +183,7 @@ def body(ids: dict[str, str]) -> dict[str, Any]:
         "client_id": str(uuid.uuid4()), "client_event_id": str(uuid.uuid4()), "content": "Mine", "title": "Mine",
         "name": "Mine", "text": "Mine", "value": 1, "choice": "left", "right_text": "Mine", "verdict": "approved",
         "message": ids["message_id"], "last": ids["message_id"], "event": "", "action": "delete", "folder": "",
-        "training_consent": "yes",
+        "training_consent": "yes", "is_granted": True,
     }  # fmt: skip
 
 
