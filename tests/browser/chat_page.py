@@ -45,7 +45,7 @@ class ChatPage:
         return self
 
     def say(self, text: str) -> None:
-        self.page.wait_for_load_state()  # before its scripts run, Enter is a new line
+        self.page.wait_for_load_state()  # before its scripts run, Enter leaves the page for the next one
         self.box.fill(text)
         self.box.press("Enter")
 

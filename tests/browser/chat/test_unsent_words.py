@@ -6,7 +6,7 @@ import re
 import uuid
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from accounts.models import User
 from chat.models import Message, Reply
@@ -39,6 +39,27 @@ def test_a_browser_that_keeps_nothing_sends_all_the_same(new_page: NewPage, user
     chat.say("Say hi.")
     expect(chat.questions).to_have_text([re.compile("Say hi.")])
     chat.finished()
+
+
+def test_enter_sends_before_the_scripts_of_the_page_have_come(new_page: NewPage, user: User) -> None:
+    page = new_page(user)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(r"/chat/chat\.[^/]*js"), hold, times=1)
+    page.goto("/chat", wait_until="commit")
+    chat = ChatPage(page)
+    chat.box.press_sequentially("Say hi,")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("and bye.")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/c/"))
+    expect(chat.questions).to_have_text([re.compile("Say hi,\nand bye.")])
+    assert len(held) == 1
+    chat.finished()
+    assert Message.objects.filter(role="user").count() == 1
 
 
 def test_what_waits_for_the_network_and_what_is_written_meanwhile_survive_the_page(
