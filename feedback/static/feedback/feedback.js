@@ -36,8 +36,15 @@ document.addEventListener("submit", async (event) => {
   widget.replaceWith(fresh);
   fresh.dispatchEvent(new CustomEvent("parley:rated", { bubbles: true }));
   if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
-  const stays = form.hasAttribute("data-stays");
-  if (pressed === null && isTaken && !stays) fresh.querySelector("details")?.removeAttribute("open");
-  const next = stays ? "[data-stays] button" : "[data-said], details[open] input[type=checkbox]";
-  (fresh.querySelector(next) ?? fresh.querySelector("button")).focus();
+  const closes = pressed === null && isTaken && !form.hasAttribute("data-stays");
+  if (closes) fresh.querySelector("details")?.removeAttribute("open");
+  const next = ["[data-refused], [data-said]", nextAfter(form, closes), "[aria-pressed=true]", "button"];
+  next.map((place) => fresh.querySelector(place)).find(Boolean).focus();
 });
+
+/** Where the keyboard goes on when there is nothing to read: what is asked next, or where the form was opened. */
+function nextAfter(form, closes) {
+  if (form.hasAttribute("data-stays")) return "[data-stays] button";
+  if (form.closest("[data-correct]")) return "[data-correct]:not([hidden]) > summary";
+  return closes ? "details > summary" : "details[open] input[type=checkbox]";
+}

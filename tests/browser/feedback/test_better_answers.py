@@ -90,6 +90,7 @@ def test_it_is_changed_and_taken_back(new_page: NewPage, stack: Stack) -> None:
     press(page, page.get_by_text("1 correction"))
     press(page, page.get_by_role("button", name="Take it back"))
     expect(page.get_by_role("button", name="Show a better answer")).to_be_visible()
+    expect(page.locator("summary", has_text="Correct it")).to_be_focused()
     assert not Correction.objects.filter(message=reply, withdrawn_at=None).exists()
 
 

@@ -12,6 +12,7 @@ from chat.models import Message
 from feedback.models import Correction, Rating
 from tests import factories
 from tests.browser.chat_page import ChatPage
+from tests.browser.keyboard import press, write
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -23,11 +24,13 @@ MARK = """(element) => {
 }"""
 
 
-def asked(new_page: NewPage, *, content: str = "The tower is **300 m** tall.") -> tuple[Page, Message]:
+def asked(
+    new_page: NewPage, *, content: str = "The tower is **300 m** tall.", **options: object
+) -> tuple[Page, Message]:
     """The page of a conversation, and its only reply."""
     user = User.objects.create_user(f"{uuid.uuid4().hex[:8]}@example.org", "correct horse battery")
     reply = factories.conversation(user, ("How tall is it?", content))
-    page = ChatPage(new_page(user)).open(f"/c/{reply.conversation_id}").page
+    page = ChatPage(new_page(user, **options)).open(f"/c/{reply.conversation_id}").page
     page.wait_for_load_state()
     return page, reply
 
@@ -105,3 +108,28 @@ def test_it_is_said_at_once_when_it_is_not_known_which_words_are_meant(new_page:
     told = page.get_by_role("status").filter(has_text="Mark a longer piece to say which.")
     expect(told).to_be_focused()
     assert Correction.objects.get(message=reply).is_placed is False
+
+
+def test_the_whole_way_goes_by_keyboard_on_a_narrow_page(new_page: NewPage, stack: Stack) -> None:
+    page, reply = asked(new_page, phone=True, allowing=("status of 400",))
+    press(page, page.get_by_role("button", name="Bad reply"), by="Shift+Tab")
+    press(page, page.get_by_role("checkbox", name="Wrong or absurd"), "Space")
+    write(page, page.get_by_label("Comment (optional)"), "It is taller.")
+    press(page, page.get_by_role("button", name="Save", exact=True))
+    expect(page.locator("summary", has_text="Your rating")).to_be_focused()
+    press(page, page.locator("summary", has_text="Correct it"))
+    write(page, page.get_by_label("Which words are wrong?"), "400 m")
+    press(page, page.get_by_role("button", name="Save the correction"))
+    expect(page.locator("[data-refused]")).to_be_focused()
+    write(page, page.get_by_label("Which words are wrong?"), "300 m")
+    press(page, page.get_by_role("button", name="Save the correction"))
+    expect(page.locator("summary", has_text="1 correction")).to_be_focused()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="Take it back"))
+    expect(page.locator("summary", has_text="Correct it")).to_be_focused()
+    rating = Rating.objects.get(message=reply)
+    assert (rating.reasons, rating.comment) == (["incorrect"], "It is taller.")
+    press(page, page.get_by_role("button", name="Bad reply"), by="Shift+Tab")
+    expect(page.get_by_role("button", name="Bad reply")).to_have_attribute("aria-pressed", "false")
+    assert not Rating.objects.filter(message=reply).exists()

@@ -1,10 +1,11 @@
 """Correcting a reply: what is taken, what is refused, and how reviewers get it."""
 
+import importlib
 import re
 import uuid
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -104,6 +105,21 @@ def test_the_database_refuses_half_a_place(reply):
     ):
         with pytest.raises(IntegrityError, match="correction_has_a_whole_place"), transaction.atomic():
             Correction.objects.create(**about, **half, client_event_id=uuid.uuid4())
+
+
+def test_corrections_of_before_get_their_place_where_their_words_stand_once(reply):
+    type(reply).objects.filter(pk=reply.pk).update(content="塔 is **3 m**, 塔.")
+    about = {"user": reply.conversation.user, "message": reply, "had_consent": True, "snapshot": {}, "locale": "en"}
+    for quote in ("3 m", "塔", "is 3 m", ""):
+        Correction.objects.create(**about, quote=quote, right_text="4", client_event_id=uuid.uuid4())
+    migration = importlib.import_module("feedback.migrations.0036_places_of_corrections")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(migration.PLACE_KNOWN)
+    places = Correction.objects.values_list("quote", "place_start", "place_end")
+    assert set(places) == {("3 m", 7, 10), ("塔", None, None), ("is 3 m", None, None), ("", None, None)}
+    with pytest.raises(DatabaseError, match="only be withdrawn"), transaction.atomic():
+        Correction.objects.update(place_start=None, place_end=None)
 
 
 def test_the_form_tells_at_once_that_it_is_not_known_which_words_are_meant(reply, client):
