@@ -9,11 +9,14 @@ import { post } from "./widget.js";
 
 const editors = new WeakMap();
 
-/** What was begun and not sent has a name, except in a temporary conversation. */
-function nameOf(turn) {
+/** What was begun in a field and not sent has a name, except in a temporary conversation. */
+function nameOf(turn, field) {
   const conversation = document.querySelector("[data-draft]")?.dataset.draft;
-  return conversation && `${conversation}:better-${turn.dataset.turn}`;
+  return conversation && `${conversation}:better-${field}-${turn.dataset.turn}`;
 }
+
+const kept = (turn, field) => keptWords(nameOf(turn, field));
+const keep = (turn, field, words) => keepWords(nameOf(turn, field), words);
 
 const buttonOf = (turn) => turn.querySelector("[data-show-better]");
 const isOpen = (turn) => Boolean(turn.querySelector("[data-better-editor]"));
@@ -24,7 +27,7 @@ function label(turn) {
   if (!button) return;
   button.hidden = isOpen(turn);
   button.dataset.label ??= button.textContent;
-  const isBegun = editors.get(turn)?.isChanged() || keptWords(nameOf(turn));
+  const isBegun = editors.get(turn)?.isChanged() || kept(turn, "text") || kept(turn, "source");
   button.textContent = isBegun ? button.dataset.begun : button.dataset.label;
 }
 
@@ -38,7 +41,8 @@ function made(turn) {
   const isChanged = () => box.value !== begun.text || source.value !== begun.source;
 
   function refresh() {
-    keepWords(nameOf(turn), box.value === begun.text ? "" : box.value);
+    keep(turn, "text", box.value === begun.text ? "" : box.value);
+    keep(turn, "source", source.value === begun.source ? "" : source.value);
     form.querySelector("[data-over]").hidden = !isChanged();
     showDifference(form.querySelector("[data-difference]"), reply, box.value);
     if (CSS.supports("field-sizing", "content")) return;
@@ -46,16 +50,18 @@ function made(turn) {
     box.style.height = `${box.scrollHeight}px`;
   }
 
-  function fill(text) {
-    [box.value, source.value] = [text, begun.source];
+  function fill(from) {
+    [box.value, source.value] = [from.text, from.source];
     refresh();
   }
+
+  const start = () => fill({ text: kept(turn, "text") || begun.text, source: kept(turn, "source") || begun.source });
 
   form.action = turn.querySelector("[data-correction]").action;
   form.elements.client_event_id.value = uuid();
   form.addEventListener("input", refresh);
   form.querySelector("[data-over]").addEventListener("click", () => {
-    fill(begun.text);
+    fill(begun);
     box.focus();
   });
   form.querySelector("[data-cancel]").addEventListener("click", () => leave(turn));
@@ -73,7 +79,7 @@ function made(turn) {
     event.preventDefault();
     save(turn);
   });
-  return { form, box, isChanged, refresh, start: () => fill(keptWords(nameOf(turn)) || begun.text) };
+  return { form, box, isChanged, refresh, start };
 }
 
 function open(turn) {
@@ -117,7 +123,7 @@ async function save(turn) {
     box.focus();
     return;
   }
-  forgetWords(nameOf(turn));
+  for (const field of ["text", "source"]) forgetWords(nameOf(turn, field));
   turn.querySelector("[data-rating]").replaceWith(answer.fresh);
   close(turn);
   editors.delete(turn);

@@ -12,7 +12,7 @@ from chat.models import Message
 from feedback.models import Correction, Rating
 from tests import factories
 from tests.browser.chat_page import ChatPage
-from tests.browser.keyboard import press, reach
+from tests.browser.keyboard import press, reach, write
 from tests.stack.browser import NewPage
 from tests.stack.processes import Stack
 
@@ -104,11 +104,13 @@ def test_what_is_written_is_kept_when_it_is_left_and_when_the_page_is_reloaded(n
     expect(go_on).to_be_focused()
     page.keyboard.press("Enter")
     expect(box(page)).to_have_value(BETTER)
+    write(page, page.locator("form.better").get_by_label("Source (optional)"), "a book")
     page.reload()
     page.wait_for_load_state()
     press(page, go_on)
     expect(box(page)).to_have_value(BETTER)
     expect(page.locator("[data-difference] ins")).to_have_text("**330")
+    expect(page.locator("form.better").get_by_label("Source (optional)")).to_have_value("a book")
     press(page, page.get_by_role("button", name="Discard my changes"))
     expect(box(page)).to_have_value(REPLY)
     reach(page, page.locator("form.better").get_by_role("button", name="Cancel"))
