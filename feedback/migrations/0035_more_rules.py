@@ -134,5 +134,60 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
+        migrations.CreateModel(
+            name="RatedPrompt",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("batch", models.PositiveIntegerField()),
+                ("key", models.CharField(max_length=64)),
+                ("event_id", models.UUIDField()),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rated_prompts",
+                        to="feedback.release",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["release", "batch"], name="rated_prompts_of_batch"),
+                    models.Index(fields=["release", "key"], name="rated_prompts_alike"),
+                ],
+            },
+        ),
+        migrations.AddField("candidaterow", "other_user_id", models.UUIDField(null=True)),
+        migrations.AddField(
+            "releaserow",
+            "other_user",
+            models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddIndex(
+            "releaserow",
+            models.Index(
+                condition=Q(other_user__isnull=False), fields=["other_user"], name="release_rows_of_second"
+            ),
+        ),
+        migrations.AlterField(
+            "releasechunk",
+            "stage",
+            models.CharField(
+                choices=[
+                    ("rows", "Reading what was rated"),
+                    ("pairs", "Pairing what two people rated"),
+                    ("choice", "Choosing rows"),
+                    ("files", "Writing files"),
+                    ("seal", "Sealing"),
+                ],
+                max_length=6,
+            ),
+        ),
         migrations.RunSQL(ANSWERS_STAY, migrations.RunSQL.noop),
     ]

@@ -1,6 +1,6 @@
 """Make a release step by step: any number of workers take steps under leases, and whoever ends a stage begins the next.
 
-    rows (one a batch of ratings) -> choice -> files (one a shard) -> seal
+    rows (one a batch of ratings) -> pairs -> choice -> files (one a shard) -> seal
 
 A step reads what never changes and writes the same bytes each time, so a step that was cut off, or done twice, does no
 harm. What a step found is written in one transaction that first looks whether the step is still its worker's.
@@ -20,7 +20,18 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from feedback.release import candidates, choice, erasing, measures, reading, rewriting, sealing, shards, trees
+from feedback.release import (
+    across_people,
+    candidates,
+    choice,
+    erasing,
+    measures,
+    reading,
+    rewriting,
+    sealing,
+    shards,
+    trees,
+)
 from feedback.release.models import Release, ReleaseChunk, lease
 from feedback.release.specification import Specification, specification
 from feedback.release.waking import enqueue
@@ -133,9 +144,22 @@ def _rows(step: Step) -> Commit:
     found = candidates.candidates_of(step.release, step.chunk.number, step.specification)
 
     def commit() -> None:
-        candidates.store(step.release, step.chunk.number, found)
+        candidates.store(step.release, step.chunk.number, found.rows)
+        candidates.store_prompts(step.release, step.chunk.number, found.prompt_keys)
         erasing.hold()
-        candidates.forget_lost(step.release, step.chunk.number, found)
+        candidates.forget_lost(step.release, step.chunk.number, found.rows)
+
+    return commit
+
+
+def _pairs(step: Step) -> Commit:
+    batch = across_people.batch_of(step.release, step.chunk.number)
+    found = across_people.candidates_of(step.release, step.chunk.number, step.specification)
+
+    def commit() -> None:
+        candidates.store(step.release, batch, found)
+        erasing.hold()
+        across_people.forget_lost(step.release, batch, found)
 
     return commit
 
@@ -203,6 +227,7 @@ def _seal(step: Step) -> Commit:
 
 _STEPS: dict[ReleaseChunk.Stage, Callable[[Step], Commit]] = {
     Stage.ROWS: _rows,
+    Stage.PAIRS: _pairs,
     Stage.CHOICE: _choice,
     Stage.FILES: _files,
     Stage.SEAL: _seal,
@@ -232,6 +257,11 @@ def _finish(step: Step, commit: Commit, *, now: datetime) -> None:
 
 def _begin_next(release: Release, ended: ReleaseChunk.Stage, chosen: Specification) -> None:
     if ended == Stage.ROWS:
+        ReleaseChunk.objects.bulk_create(
+            ReleaseChunk(release=release, stage=Stage.PAIRS, number=number)
+            for number in range(across_people.parts(release))
+        )
+    elif ended == Stage.PAIRS:
         ReleaseChunk.objects.create(release=release, stage=Stage.CHOICE, number=0)
     elif ended == Stage.CHOICE:
         ReleaseChunk.objects.bulk_create(choice.plan(release, chosen))

@@ -7,7 +7,8 @@ import json
 import struct
 import unicodedata
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -15,8 +16,8 @@ from django.db import connection
 
 from feedback.release import evaluations
 from feedback.release.gates.judging import judged
-from feedback.release.models import CandidateRow, Release
-from feedback.release.prompts import Receipt, paths_above, prompts_of
+from feedback.release.models import CandidateRow, RatedPrompt, Release
+from feedback.release.prompts import Prompt, Receipt, paths_above, prompts_of
 from feedback.release.rules import (
     Candidate,
     Compared,
@@ -50,7 +51,7 @@ FROM feedback_releasemember member
 JOIN feedback_feedbackevent event ON event.id = member.event_id
 JOIN chat_message message ON message.id = event.message_id
 JOIN chat_reply reply ON reply.message_id = message.id
-WHERE member.release_id = %s AND member.batch = %s AND member.kind = 'rating'
+WHERE member.release_id = %s AND {which} AND member.kind = 'rating'
 ORDER BY event.user_id, message.parent_id, member.event_id
 """
 _REGENERATED = """
@@ -115,6 +116,7 @@ _COLUMNS = {
     "duplicate_key": "varchar",
     "prompt_key": "varchar",
     "user_id": "uuid",
+    "other_user_id": "uuid",
     "source_events": "uuid[]",
     "prompt_roles": "text[]",
     "prompt_contents": "text[]",
@@ -130,9 +132,18 @@ _COLUMNS = {
 }
 
 
-def candidates_of(release: Release, batch: int, specification: Specification) -> list[Candidate]:
-    """The rows of one batch, with the reason in `dropped` where a gate keeps one out."""
-    members, receipts = _members(release, batch)
+@dataclass(frozen=True)
+class Found:
+    """The rows of one batch, with the reason in `dropped` where a gate keeps one out, and of each rating the key of its
+    prompt: the same for prompts that differ in no more than exact duplicates do."""
+
+    rows: list[Candidate]
+    prompt_keys: dict[uuid.UUID, str]
+
+
+def candidates_of(release: Release, batch: int, specification: Specification) -> Found:
+    """What the rules make of one batch."""
+    members, receipts = members_of(release, "member.batch = %s", batch)
     comparisons, receipts_of_sides = _comparisons(release, batch)
     regenerated, receipts_of_earlier = _regenerated(release, batch)
     answered, receipts_of_answered = _answered(release, batch)
@@ -148,10 +159,33 @@ def candidates_of(release: Release, batch: int, specification: Specification) ->
         *rows_of_signals(used, regenerated, prompts, specification.weak_rules),
         *trees(members, comparisons, paths, prompts),
     ]
+    return Found(judge(made, specification), _prompt_keys(members, prompts))
+
+
+def judge(made: Iterable[Candidate], specification: Specification) -> list[Candidate]:
+    """Those that are wanted, as the gates see them that look at each row by itself."""
     wanted = [row for row in made if row.config in specification.configs]
     is_kept = specification.evaluation_prompts == "keep"
     runs = evaluations.runs_until(0 if is_kept else specification.evaluation_prompts_until)
     return judged(wanted, specification, evaluation_runs=runs)
+
+
+def _prompt_keys(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> dict[uuid.UUID, str]:
+    """None of prompts that the model may not have seen just so."""
+    sure = ((member.event_id, prompts[member.reply_id]) for member in members)
+    return {
+        event_id: _key(*(part for turn in prompt.messages for part in (turn["role"], turn["content"])))
+        for event_id, prompt in sure
+        if prompt.form != "unsure"
+    }
+
+
+def store_prompts(release: Release, batch: int, keys: Mapping[uuid.UUID, str]) -> None:
+    """Write the keys of a batch in place of whatever an earlier attempt wrote; call it in a transaction."""
+    RatedPrompt.objects.filter(release=release, batch=batch).delete()
+    RatedPrompt.objects.bulk_create(
+        RatedPrompt(release=release, batch=batch, key=key, event_id=event_id) for event_id, key in keys.items()
+    )
 
 
 def store(release: Release, batch: int, found: list[Candidate]) -> None:
@@ -176,10 +210,13 @@ def forget_lost(release: Release, batch: int, found: Iterable[Candidate]) -> Non
         CandidateRow.objects.filter(release=release, batch=batch, source_events__overlap=list(lost)).delete()
 
 
-def _members(release: Release, batch: int) -> tuple[list[Member], dict[uuid.UUID, Receipt]]:
+def members_of(
+    release: Release, which: str, named: int | list[uuid.UUID]
+) -> tuple[list[Member], dict[uuid.UUID, Receipt]]:
+    """The ratings of a release for which `which` holds, a condition with one parameter."""
     members, receipts = [], {}
     with connection.cursor() as cursor:
-        cursor.execute(_MEMBERS, [release.pk, batch])
+        cursor.execute(_MEMBERS.replace("{which}", which), [release.pk, named])
         for *about, corrections, correction_ids, ideal_from, has_marks, prompt, turns, max_tokens in cursor.fetchall():
             edits = tuple(Edit(int(start), int(end), text) for start, end, text in corrections)
             member = Member(*[*about, edits, tuple(correction_ids), ideal_from, has_marks])
@@ -250,6 +287,7 @@ def _as_columns(release: Release, batch: int, row_id: str, row: Candidate) -> tu
         row_id if row.winner else _key(row.config, *row.texts, str(row.label)),
         _key(*row.asked),
         row.user_id,
+        row.other_user_id,
         list(row.source_events),
         [turn["role"] for turn in row.prompt],
         contents,

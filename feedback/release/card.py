@@ -27,6 +27,7 @@ USES = {
 SPLIT_RULE = (
     "A person's rows are all in one split, drawn from their id. Of prompts, and of rows of one config, that are nearly"
     " the same, those in training stay; the others are left out of validation and test, and likewise between these two."
+    " A pair of two people's ratings is there where both are in one split."
 )
 ABOUT_TREES = (
     "`trees/` holds the conversations that these rows come from, in the schema of Open-Assistant's data sets (packed"

@@ -71,16 +71,19 @@ UPDATE choice SET dropped = 'too many of one person' FROM (
     FROM choice WHERE dropped = ''
 ) ranked WHERE ranked.id = choice.id AND ranked.place > ranked.cap
 """
-# All rows of a person are in one split, so that no test row comes from somebody seen in training.
-_SPLITS = """
-UPDATE choice SET split = CASE WHEN draw < %(test)s THEN 'test' WHEN draw < %(test)s + %(validation)s THEN 'validation'
-    ELSE 'train' END
+# The split of a person, by `%(test)s` and `%(validation)s`, the shares of these.
+SPLIT_OF = """
+(SELECT CASE WHEN draw < %(test)s THEN 'test' WHEN draw < %(test)s + %(validation)s THEN 'validation' ELSE 'train' END
 FROM (
-    SELECT user_id,
-        ('x' || left(encode(sha256(user_id::text::bytea), 'hex'), 8))::bit(32)::bigint / 4294967296.0 AS draw
-    FROM (SELECT DISTINCT user_id FROM choice) people
-) drawn WHERE drawn.user_id = choice.user_id
+    SELECT ('x' || left(encode(sha256({person}::text::bytea), 'hex'), 8))::bit(32)::bigint / 4294967296.0 AS draw
+) drawn)
 """
+# All rows of a person are in one split, so that no test row comes from somebody seen in training.
+_SPLITS = f"""
+UPDATE choice SET split = drawn.split FROM (
+    SELECT user_id, {SPLIT_OF.format(person="user_id")} AS split FROM (SELECT DISTINCT user_id FROM choice) people
+) drawn WHERE drawn.user_id = choice.user_id
+"""  # noqa: S608 - made of constants
 # Nor does a split hold anything nearly the same as another, by whomever: what is trained on is not tested on.
 _APART = """
 UPDATE choice SET dropped = 'also in another split' FROM (
@@ -91,12 +94,14 @@ WHERE held.named = choice.{group} AND choice.dropped = ''
     AND array_position(ARRAY['train', 'validation', 'test'], choice.split) > held.first
 """
 _NUMBER = """
-INSERT INTO feedback_releaserow (release_id, config, split, ordinal, row_id, user_id, source_events, candidate_id)
+INSERT INTO feedback_releaserow
+    (release_id, config, split, ordinal, row_id, user_id, other_user_id, source_events, candidate_id)
 SELECT %s, choice.config, choice.split,
     row_number() OVER (PARTITION BY choice.config, choice.split ORDER BY choice.batch, choice.row_id) - 1,
-    choice.row_id, person.id, candidate.source_events, choice.id
+    choice.row_id, person.id, other.id, candidate.source_events, choice.id
 FROM choice JOIN feedback_candidaterow candidate ON candidate.id = choice.id
 LEFT JOIN accounts_user person ON person.id = choice.user_id
+LEFT JOIN accounts_user other ON other.id = candidate.other_user_id
 WHERE choice.dropped = ''
 """
 _DIGEST = """

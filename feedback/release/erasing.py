@@ -27,6 +27,7 @@ from feedback.release import store
 from feedback.release.models import (
     CandidateRow,
     Erasure,
+    RatedPrompt,
     Release,
     ReleaseChunk,
     ReleaseMember,
@@ -42,9 +43,9 @@ GIVEN_UP = "somebody whose words were in it withdrew them; make it again"
 # A worker that was busy with a file when its release was cancelled has noticed by then, or died.
 LAST_WRITERS = timedelta(hours=1)
 
-# What of a person may no longer be used: `{ids}` names its sources. Erased or about to be (`gone`), taken back, or
-# without consent. A chat that was deleted can be brought back: what is sealed keeps it until it is erased, and what is
-# still being made (`{is_open}`) goes on without it.
+# What of a person may no longer be used: `{ids}` names its sources, of which those of somebody else say nothing about
+# it. Erased or about to be (`gone`), taken back, or without consent. A chat that was deleted can be brought back: what
+# is sealed keeps it until it is erased, and what is still being made (`{is_open}`) goes on without it.
 _LOST = f"""
 EXISTS (
     SELECT FROM unnest({{ids}}) AS source (id)
@@ -84,10 +85,12 @@ EXISTS (
             ORDER BY named.part, said.created_at DESC, said.is_granted
         ) newest
     ) for_rating ON true
-    WHERE message.id IS NULL OR (event.id IS NOT NULL AND rating.id IS NULL) OR correction.withdrawn_at IS NOT NULL
+    WHERE (event.id IS NULL OR event.user_id = %(user)s) AND (
+    message.id IS NULL OR (event.id IS NOT NULL AND rating.id IS NULL) OR correction.withdrawn_at IS NOT NULL
     OR comparison.choice IN ('', 'skipped') OR better.choice <> comparison.choice OR message.id = ANY(%(gone)s::uuid[])
     OR comparison.left_id = ANY(%(gone)s::uuid[]) OR comparison.right_id = ANY(%(gone)s::uuid[])
     OR (conversation.deleted_at IS NOT NULL AND {{is_open}}) OR NOT ({CONSENT})
+    )
 )
 """  # noqa: S608 - made of constants
 _IS_OPEN = """
@@ -95,7 +98,7 @@ released.release_id IN (SELECT id FROM feedback_release WHERE lineage_id IS NULL
 """
 _WITHDRAWN = f"""
 UPDATE feedback_releaserow AS released SET erasure_id = %(erasure)s
-WHERE released.user_id = %(user)s AND released.erasure_id IS NULL AND
+WHERE (released.user_id = %(user)s OR released.other_user_id = %(user)s) AND released.erasure_id IS NULL AND
 {_LOST.format(ids="released.source_events", is_open=_IS_OPEN)}
 """  # noqa: S608 - made of constants
 _SOURCES = "array_remove(member.event_id || member.corrections || member.ideal_from, NULL)"
@@ -134,9 +137,9 @@ def ask(*, user: User, reason: Erasure.Reason, now: datetime, gone: Collection[u
         _leave_out(asked, now)
         erasure = Erasure.objects.create(user=user, reason=reason, asked_at=now)
         if reason == Erasure.Reason.LEFT:
-            mine = ReleaseRow.objects.filter(user=user)
-            mine.filter(erasure=None).update(erasure=erasure)
-            mine.update(source_events=[], user=None)
+            ReleaseRow.objects.filter(Q(user=user) | Q(other_user=user), erasure=None).update(erasure=erasure)
+            ReleaseRow.objects.filter(user=user).update(source_events=[], user=None)
+            ReleaseRow.objects.filter(other_user=user).update(source_events=[], other_user=None)
             erasure.user = None
         else:
             with connection.cursor() as cursor:
@@ -167,7 +170,8 @@ def _leave_out(asked: dict[str, Any], now: datetime) -> None:
             continue
         # No release that is frozen later is the same one.
         Release.objects.filter(pk=release.pk).update(membership_sha256="")
-        theirs = CandidateRow.objects.filter(release=release, user_id=asked["user"], dropped="")
+        whose = Q(user_id=asked["user"]) | Q(other_user_id=asked["user"])
+        theirs = CandidateRow.objects.filter(whose, release=release, dropped="")
         theirs.filter(source_events__overlap=lost[release.pk]).update(dropped=WITHDRAWN)
 
 
@@ -181,6 +185,7 @@ def _give_up(release: Release, now: datetime) -> None:
 def clear(release: Release) -> None:
     """Forget the words of a release that is made or given up; who gave which row stays, unless it was a dry run."""
     CandidateRow.objects.filter(release=release)._raw_delete("default")
+    RatedPrompt.objects.filter(release=release)._raw_delete("default")
     if release.is_dry_run:
         release.rows.all()._raw_delete("default")
         ReleaseMember.objects.filter(release=release)._raw_delete("default")
@@ -189,6 +194,7 @@ def clear(release: Release) -> None:
 def discard(release: Release, *, now: datetime) -> None:
     """Forget the words of a cancelled release, in the database and in its files, and who gave which."""
     CandidateRow.objects.filter(release=release)._raw_delete("default")
+    RatedPrompt.objects.filter(release=release)._raw_delete("default")
     marked = ReleaseRow.objects.filter(release=release, erasure__isnull=False)
     by_erasure = Counter(marked.values_list("erasure_id", flat=True))
     ReleaseRow.objects.filter(release=release)._raw_delete("default")

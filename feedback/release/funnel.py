@@ -32,6 +32,7 @@ LABELS: dict[str, str | Promise] = {
     "dropped: evaluation prompt": _("Dropped: is in an evaluation"),
     "dropped: question also in training": _("Dropped from the test: its question is in training"),
     "dropped: also in another split": _("Dropped from the test: nearly the same is in training"),
+    "dropped: people of two splits": _("Dropped: its two people are in different splits"),
     "dropped: too many of one person": _("Dropped: too many of one person"),
     "dropped: too unsure": _("Dropped: too unsure"),
     "dropped: rater not believed": _("Dropped: rater not believed"),

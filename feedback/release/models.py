@@ -167,6 +167,7 @@ class ReleaseChunk(models.Model):
 
     class Stage(models.TextChoices):
         ROWS = "rows", _("Reading what was rated")
+        PAIRS = "pairs", _("Pairing what two people rated")
         CHOICE = "choice", _("Choosing rows")
         FILES = "files", _("Writing files")
         SEAL = "seal", _("Sealing")
@@ -215,6 +216,7 @@ class CandidateRow(models.Model):
     duplicate_key = models.CharField(max_length=64)
     prompt_key = models.CharField(max_length=64)
     user_id = models.UUIDField()
+    other_user_id = models.UUIDField(null=True)
     source_events = ArrayField(models.UUIDField())
     prompt_roles = ArrayField(models.TextField())
     prompt_contents = ArrayField(models.TextField())
@@ -240,6 +242,25 @@ class CandidateRow(models.Model):
         return f"{self.config} {self.row_id}"
 
 
+class RatedPrompt(models.Model):
+    """To which prompt somebody rated a reply, until the release is sealed: two that ask the same have the same key."""
+
+    id = models.BigAutoField(primary_key=True)
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="rated_prompts")
+    batch = models.PositiveIntegerField()
+    key = models.CharField(max_length=64)
+    event_id = models.UUIDField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["release", "batch"], name="rated_prompts_of_batch"),
+            models.Index(fields=["release", "key"], name="rated_prompts_alike"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class ReleaseRow(models.Model):
     """Where one row of a release came from and where it lies: the way from a person to their bytes."""
 
@@ -250,6 +271,10 @@ class ReleaseRow(models.Model):
     ordinal = models.PositiveIntegerField(default=0)
     row_id = models.CharField(max_length=64)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Of a pair of two people the other one.
+    other_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     # Ratings, comparisons, signals and better answers to comparisons; of a reviewer's better answer to a rated reply
     # what it was made from, too: replies and corrections.
     source_events = ArrayField(models.UUIDField())
@@ -264,6 +289,7 @@ class ReleaseRow(models.Model):
         indexes = [
             models.Index(fields=["release", "config", "split", "ordinal"], name="release_rows_in_order"),
             models.Index(fields=["user", "release"], name="release_rows_of_person"),
+            models.Index(fields=["other_user"], name="release_rows_of_second", condition=Q(other_user__isnull=False)),
             # Rows are marked for days at most, and these hold the marked ones alone: nothing of all the rows is read.
             models.Index(fields=["erasure"], name="release_rows_asked_for", condition=Q(erasure__isnull=False)),
             models.Index(fields=["erased_in"], name="release_rows_going", condition=Q(erased_in__isnull=False)),

@@ -3,7 +3,7 @@
 | rule | config | a row is |
 |---|---|---|
 | `thumb` | unpaired | a reply with its thumb as label (KTO): from an absolute signal only, never from a relative win |
-| `up_vs_down` | preference | two replies to the same prompt, one rated up and one down by the same person |
+| `up_vs_down` | preference | two replies to one prompt, one rated up, one down (of two people: `across_people`) |
 | `regen_then_up` | preference | a reply rated up, and the one before it that its person had written again |
 | `ideal` | preference, sft | a reviewer's better answer, preferred to the reply it corrects |
 | `edit` | preference, sft | the reply as its reader corrected it and a reviewer approved, preferred to the reply |
@@ -203,6 +203,8 @@ class Candidate:
     reasons: tuple[str, ...]
     prompt_form: str
     dropped: str = ""
+    # Whose words are in it too: of a pair of two people the one whose reply is `rejected`.
+    other_user_id: uuid.UUID | None = None
     other_model: str = ""
     winner: str = ""
     strength: int = 0
@@ -275,19 +277,21 @@ def rows(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iter
         prompt = prompts[member.reply_id]
         by_question[member.user_id, member.question_id].append(member)
         if member.speaks_for_reply or not member.is_up:
-            yield _row("unpaired", "thumb", [member], prompt, chosen=member.content, label=member.is_up)
-        yield _row("prompts", "thumb", [member], prompt)
+            yield rated_row("unpaired", "thumb", [member], prompt, chosen=member.content, label=member.is_up)
+        yield rated_row("prompts", "thumb", [member], prompt)
         if member.ideal_text and member.ideal_text != member.content.strip():
             ideal = member.ideal_text
-            yield _better(_row("preference", "ideal", [member], prompt, chosen=ideal, rejected=member.content), member)
-            yield _better(_row("sft", "ideal", [member], prompt, chosen=ideal), member)
+            yield _better(
+                rated_row("preference", "ideal", [member], prompt, chosen=ideal, rejected=member.content), member
+            )
+            yield _better(rated_row("sft", "ideal", [member], prompt, chosen=ideal), member)
         elif (corrected := member.corrected) != member.content:
             if SMALLEST_EDIT <= edited_share(member.content, corrected) <= LARGEST_EDIT:
-                pair = _row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
+                pair = rated_row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
                 yield _better(pair, member)
-            yield _better(_row("sft", "edit", [member], prompt, chosen=corrected), member)
+            yield _better(rated_row("sft", "edit", [member], prompt, chosen=corrected), member)
         elif member.speaks_for_reply:
-            yield _row("sft", "approved", [member], prompt, chosen=member.content)
+            yield rated_row("sft", "approved", [member], prompt, chosen=member.content)
     for variants in by_question.values():
         yield from _pairs(variants, prompts)
 
@@ -303,7 +307,9 @@ def _pairs(variants: list[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Itera
             # Honest only when the two differ in what was said and in nothing the model was told.
             if up.content != down.content and prompts[up.reply_id] == prompts[down.reply_id]:
                 prompt = prompts[up.reply_id]
-                yield _row("preference", "up_vs_down", [up, down], prompt, chosen=up.content, rejected=down.content)
+                yield rated_row(
+                    "preference", "up_vs_down", [up, down], prompt, chosen=up.content, rejected=down.content
+                )
 
 
 def rows_of_regenerations(
@@ -320,7 +326,7 @@ def rows_of_regenerations(
             continue
         # Honest only when the model was told the same.
         if (prompt := prompts[up.reply_id]) == prompts[one.reply_id]:
-            pair = _row("preference", "regen_then_up", [up], prompt, chosen=up.content, rejected=one.content)
+            pair = rated_row("preference", "regen_then_up", [up], prompt, chosen=up.content, rejected=one.content)
             yield replace(pair, source_events=(up.event_id, one.signal_id))
 
 
@@ -376,7 +382,7 @@ def edited_share(before: str, after: str) -> float:
     return 1 - SequenceMatcher(None, old, new, autojunk=False).ratio()
 
 
-def _row(
+def rated_row(
     config: str,
     rule: str,
     members: list[Member],

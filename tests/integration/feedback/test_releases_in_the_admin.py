@@ -39,7 +39,7 @@ def test_an_engineer_follows_and_cancels_a_release(under_way, client):
     client.force_login(staff("view_release", "release"))
     page = client.get(reverse(LIST)).content.decode()
     assert '<progress value="0" max="1"></progress>' in page
-    assert "Choosing rows" in page
+    assert "Pairing what two people rated" in page
     assert "Cancelled: v0001." in act(client, "cancel", under_way)
     under_way.refresh_from_db()
     assert under_way.state == Release.State.CANCELLED
@@ -51,7 +51,7 @@ def test_an_engineer_follows_and_cancels_a_release(under_way, client):
 
 def test_who_may_only_look_stops_nothing(under_way, client):
     client.force_login(staff("view_release"))
-    assert "Choosing rows" in client.get(reverse(LIST)).content.decode()
+    assert "Pairing what two people rated" in client.get(reverse(LIST)).content.decode()
     act(client, "cancel", under_way)
     under_way.refresh_from_db()
     assert under_way.is_unfinished
