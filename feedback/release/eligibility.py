@@ -62,7 +62,7 @@ LEFT JOIN said_of_rating for_rating ON for_rating.id = rating.id
 """  # noqa: S608 - made of constants
 
 
-# Every answered comparison with the reason why it may not be used, NULL when it may. No reviewer reads them.
+# Every answered comparison with the reason why it may not be used, NULL when it may. They need no verdict.
 JUDGED_COMPARISONS = f"""
 WITH {_SAID}, {_SAID_OF_COMPARISON}
 SELECT comparison.id, CASE
