@@ -1,16 +1,16 @@
 from django.urls import path
 
-from feedback import api, consent_api, releases_api, said_api
+from feedback import comparisons_api, consent_api, corrections_api, ratings_api, releases_api, signals_api
 
 urlpatterns = [
-    path("feedback", api.Feedback.as_view(), name="api-feedback"),
-    path("feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),
-    path("feedback/ideal", api.Ideal.as_view(), name="api-ideal"),
-    path("feedback/copied", api.Copied.as_view(), name="api-copied"),
-    path("feedback/exposures", api.Exposures.as_view(), name="api-exposures"),
-    path("feedback/ratings", said_api.Ratings.as_view(), name="api-ratings"),
-    path("feedback/corrections", said_api.Corrections.as_view(), name="api-corrections"),
-    path("feedback/corrections/<uuid:correction_id>", said_api.OneCorrection.as_view(), name="api-correction"),
+    path("feedback", ratings_api.Feedback.as_view(), name="api-feedback"),
+    path("feedback/batch", ratings_api.FeedbackBatch.as_view(), name="api-feedback-batch"),
+    path("feedback/ideal", corrections_api.Ideal.as_view(), name="api-ideal"),
+    path("feedback/copied", signals_api.Copied.as_view(), name="api-copied"),
+    path("feedback/exposures", signals_api.Exposures.as_view(), name="api-exposures"),
+    path("feedback/ratings", ratings_api.Ratings.as_view(), name="api-ratings"),
+    path("feedback/corrections", corrections_api.Corrections.as_view(), name="api-corrections"),
+    path("feedback/corrections/<uuid:correction_id>", corrections_api.OneCorrection.as_view(), name="api-correction"),
     path("feedback/consent", consent_api.ConsentOfAccount.as_view(), name="api-consent"),
     path(
         "feedback/consent/conversations/<uuid:conversation_id>",
@@ -30,7 +30,7 @@ urlpatterns = [
     path("releases/<uuid:release_id>/diff", releases_api.CompareReleases.as_view(), name="api-release-diff"),
     path("releases/<uuid:release_id>/retry", releases_api.RetryRelease.as_view(), name="api-release-retry"),
     path("releases/<uuid:release_id>/cancel", releases_api.CancelRelease.as_view(), name="api-release-cancel"),
-    path("comparisons", api.OpenComparisons.as_view(), name="api-comparisons"),
-    path("comparisons/answered", said_api.AnsweredComparisons.as_view(), name="api-answered-comparisons"),
-    path("comparisons/<uuid:comparison_id>", api.OneComparison.as_view(), name="api-comparison"),
+    path("comparisons", comparisons_api.OpenComparisons.as_view(), name="api-comparisons"),
+    path("comparisons/answered", comparisons_api.AnsweredComparisons.as_view(), name="api-answered-comparisons"),
+    path("comparisons/<uuid:comparison_id>", comparisons_api.OneComparison.as_view(), name="api-comparison"),
 ]

@@ -18,9 +18,9 @@ from rest_framework.views import APIView
 from accounts.models import User
 from chat.models import Conversation
 from feedback import allowing
-from feedback.api import own_reply
 from feedback.models import Comparison
 from feedback.pace import FeedbackThrottle
+from feedback.ratings_api import own_reply
 
 
 class ConsentWishSerializer(serializers.Serializer[Any]):

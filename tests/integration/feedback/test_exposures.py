@@ -15,7 +15,7 @@ from accounts import api_keys, consent
 from billing.models import Plan
 from chat import tree
 from chat.models import Conversation, Message, Reply
-from feedback import api, comparing, exposing
+from feedback import comparing, exposing, pace
 from feedback.models import Comparison, Exposure
 from tests import factories
 
@@ -190,7 +190,7 @@ def test_so_many_and_no_more_at_once(reply, count):
 
 
 def test_too_many_times_a_minute_are_refused_for_a_while(reply, monkeypatch):
-    monkeypatch.setattr(api.FeedbackThrottle, "rate", "3/min")
+    monkeypatch.setattr(pace.FeedbackThrottle, "rate", "3/min")
     answers = [tell(reply.conversation.user, look(reply)) for _number in range(4)]
     assert [answer.status_code for answer in answers] == [204, 204, 204, 429]
     assert len(kept()) == 3

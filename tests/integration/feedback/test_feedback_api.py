@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import api_keys
 from billing.models import Plan
 from chat.models import Conversation
-from feedback import api, capture, comparing
+from feedback import capture, comparing, pace
 from feedback.models import Comparison, Correction, FeedbackEvent, ImplicitSignal, Rating
 from tests import factories, reviewing
 
@@ -140,7 +140,7 @@ def test_comparisons_wait_for_their_person_alone(reply):
 
 
 def test_too_many_in_a_minute_are_refused_for_a_while(reply, monkeypatch):
-    monkeypatch.setattr(api.FeedbackThrottle, "rate", "3/min")
+    monkeypatch.setattr(pace.FeedbackThrottle, "rate", "3/min")
     answers = [post(reply.conversation.user, FEEDBACK, about(reply, FEEDBACK)) for _number in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert int(answers[-1].headers["Retry-After"]) > 0

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import consent
-from feedback import api, capture
+from feedback import capture, ratings_api
 from feedback.models import FeedbackEvent, Rating
 from tests import factories
 
@@ -101,7 +101,7 @@ def test_what_is_not_ones_own_is_not_there(person):
     assert not FeedbackEvent.objects.exists()
 
 
-@pytest.mark.parametrize("count", [0, api.MOST_AT_ONCE + 1])
+@pytest.mark.parametrize("count", [0, ratings_api.MOST_AT_ONCE + 1])
 def test_none_or_too_many_are_refused(person, count):
     reply = replies(person, 1)[0]
     assert post(person, [about(reply) for _number in range(count)]).status_code == 400
