@@ -125,11 +125,6 @@ class Comparison(models.Model):
         return max(self.sides, key=lambda side: side.pk)
 
     @property
-    def exposure(self) -> dict[str, Any]:
-        """What was seen of the two when the answer that stands was given."""
-        return self.event.exposure if self.event else {}
-
-    @property
     def is_ready(self) -> bool:
         """Both replies are finished, so that they can be compared."""
         return all(side.reply.is_finished for side in self.sides)

@@ -62,8 +62,8 @@ def test_a_message_that_is_sent_gets_two_replies_which_are_alike(new_page: NewPa
     expect(chat.replies).to_have_count(1)
     comparison = Comparison.objects.get(user=user)
     assert comparison.choice == "tie"
-    assert comparison.exposure["left_fully_streamed"]
-    assert comparison.exposure["right_fully_streamed"]
+    assert comparison.event.exposure["left_fully_streamed"]
+    assert comparison.event.exposure["right_fully_streamed"]
 
 
 @pytest.mark.usefixtures("always_two")
@@ -102,8 +102,8 @@ def test_two_replies_stream_side_by_side_and_one_is_chosen(new_page: NewPage, st
     expect(chat.page.locator(".pager__place")).to_contain_text("/2")
     comparison = Comparison.objects.get(pk=comparison.pk)
     assert comparison.choice == "right"
-    assert comparison.exposure["left_ms"] > 0
-    assert comparison.exposure["right_state"] == "complete"
+    assert comparison.event.exposure["left_ms"] > 0
+    assert comparison.event.exposure["right_state"] == "complete"
 
 
 def test_replies_longer_than_a_phone_count_as_seen(new_page: NewPage, stack: Stack) -> None:
@@ -121,6 +121,6 @@ def test_replies_longer_than_a_phone_count_as_seen(new_page: NewPage, stack: Sta
         page.evaluate("async () => { for (let n = 0; n < 4; n += 1) await new Promise(requestAnimationFrame) }")
     page.get_by_role("button", name="Reply A is better").click()
     expect(page.get_by_text("Your choice is kept")).to_be_visible()
-    exposure = Comparison.objects.get(pk=comparison.pk).exposure
+    exposure = Comparison.objects.get(pk=comparison.pk).event.exposure
     assert exposure["left_ms"] > 0
     assert exposure["right_ms"] > 0

@@ -127,7 +127,7 @@ def test_a_reply_is_seen_whole_when_its_end_was_in_sight(
         read(page)
     page.get_by_role("button", name="Reply A is better").click()
     expect(page.get_by_text("Your choice is kept")).to_be_visible()
-    exposure = Comparison.objects.get().exposure
+    exposure = Comparison.objects.get().event.exposure
     assert (exposure["left_fully_streamed"], exposure["right_fully_streamed"]) == (-1 in paragraphs, True)
     assert min(exposure["left_ms"], exposure["right_ms"]) >= 500
 

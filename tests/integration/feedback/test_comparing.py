@@ -168,19 +168,19 @@ def test_the_preferred_reply_becomes_the_shown_one(comparison, choice):
     conversation.refresh_from_db()
     assert conversation.current_leaf_id == getattr(answered, choice).pk
     assert (answered.strength, answered.reasons) == (3, ["clear"])
-    assert answered.exposure["left_ms"] == 1200
-    assert "right_ms" not in answered.exposure
-    assert answered.exposure["order"] == [str(comparison.left_id), str(comparison.right_id)]
-    assert answered.exposure["left_fully_streamed"]
-    assert not answered.exposure["right_fully_streamed"]
+    assert answered.event.exposure["left_ms"] == 1200
+    assert "right_ms" not in answered.event.exposure
+    assert answered.event.exposure["order"] == [str(comparison.left_id), str(comparison.right_id)]
+    assert answered.event.exposure["left_fully_streamed"]
+    assert not answered.event.exposure["right_fully_streamed"]
     assert answered.event.had_consent
     assert set(answered.event.snapshots) == {"left", "right"}
 
 
 def test_a_browser_that_says_it_looked_longer_than_the_page_stood_is_not_believed(comparison):
     answered = choose(comparison, "tie", exposure={"left_ms": 60_000, "right_ms": 3_000})
-    assert answered.exposure["left_ms"] == answered.exposure["open_ms"] < 60_000
-    assert answered.exposure["right_ms"] == 3_000
+    assert answered.event.exposure["left_ms"] == answered.event.exposure["open_ms"] < 60_000
+    assert answered.event.exposure["right_ms"] == 3_000
 
 
 @pytest.mark.parametrize("state", ["complete", "stopped"])
@@ -190,7 +190,7 @@ def test_fully_streamed_is_what_was_written_to_its_end_and_shown_to_its_end(user
     said = {} if whole is None else {"left_whole": whole, "right_whole": "true"}
     client.force_login(user)
     client.post(reverse("answer-comparison", args=[comparison.pk]), {"choice": "left", "left_ms": "900", **said})
-    exposure = Comparison.objects.get().exposure
+    exposure = Comparison.objects.get().event.exposure
     assert exposure["left_state"] == state
     assert exposure["left_fully_streamed"] == (state == "complete" and whole == "true")
     assert exposure["right_fully_streamed"] == (state == "complete" and whole is not None)
@@ -259,7 +259,7 @@ def test_the_api_takes_it_too(comparison, client):
     choosing = {"choice": "left", "left_whole": True, "right_whole": None}
     answer = client.post(address, choosing, content_type="application/json")
     assert (answer.status_code, answer.json()["choice"]) == (200, "left")
-    exposure = Comparison.objects.get().exposure
+    exposure = Comparison.objects.get().event.exposure
     assert (exposure["left_fully_streamed"], exposure["right_fully_streamed"]) == (True, False)
     assert client.post(address, {"choice": "middle"}, content_type="application/json").status_code == 400
 
