@@ -18,18 +18,9 @@ from feedback.release import evaluations
 from feedback.release.gates.judging import judged
 from feedback.release.models import CandidateRow, RatedPrompt, Release
 from feedback.release.prompts import Prompt, Receipt, paths_above, prompts_of
-from feedback.release.rules import (
-    Candidate,
-    Compared,
-    Edit,
-    Member,
-    Regenerated,
-    Side,
-    rows,
-    rows_of_comparisons,
-    rows_of_regenerations,
-)
+from feedback.release.rules import Candidate, Edit, Member, Regenerated, rows, rows_of_regenerations
 from feedback.release.rules_of_answers import Answered, rows_of_answers
+from feedback.release.rules_of_comparisons import Compared, Side, rows_of_comparisons
 from feedback.release.rules_of_signals import Used, rows_of_signals
 from feedback.release.specification import Specification
 from feedback.release.tables import PARTICULARS

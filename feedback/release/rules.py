@@ -7,9 +7,7 @@
 | `regen_then_up` | preference | a reply rated up, and the one before it that its person had written again |
 | `ideal` | preference, sft | a reviewer's better answer, preferred to the reply it corrects |
 | `edit` | preference, sft | the reply as its reader corrected it and a reviewer approved, preferred to the reply |
-| `pairwise` | preference | of two replies seen side by side, the preferred one and the other |
-| `vote` | comparisons | both replies and what was chosen, ties and "both are bad" among them |
-| `both_bad` | unpaired | each of two replies that somebody called bad |
+| `pairwise`, `vote`, `both_bad` | several | two replies side by side (`feedback.release.rules_of_comparisons`) |
 | `regen_no_rating`, `used` | preference, unpaired | weak: what was done with it (`feedback.release.rules_of_signals`) |
 | `better_answer` | preference, sft | a reviewer's answer to what was compared (`feedback.release.rules_of_answers`) |
 | `approved` | sft | a reply rated up |
@@ -52,13 +50,9 @@ CONFIDENCE = {
 SMALLEST_EDIT, LARGEST_EDIT = 0.02, 0.8
 # A reply of a pair that has more than so many times the words of the other is much longer, the other much shorter.
 MUCH_LONGER = 1.5
-# Both replies must have been in view for so long before a choice between them counts as one.
-SHORTEST_LOOK_MS = 500
 # A reply must have stood there, finished, for so long before it was written again, and have been in view for as long:
 # less is no judgement of it.
 SHORTEST_STAND_MS = 3_000
-# The names of the public arena data sets.
-WINNERS = {"left": "model_a", "right": "model_b", "tie": "tie", "neither": "tie (bothbad)"}
 
 
 @dataclass(frozen=True)
@@ -123,40 +117,6 @@ class Member:
         for edit in sorted(kept, key=lambda edit: edit.start, reverse=True):  # what stands before stays where it is
             text = text[: edit.start] + edit.right_text + text[edit.end :]
         return text
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of two replies that were shown side by side.
-
-    `was_whole` says that it was written to its end, and that its reader's browser had shown it to its end; `look_ms` is
-    how long it was in view, where that is known.
-    """
-
-    reply_id: uuid.UUID
-    content: str
-    model_version: str
-    was_whole: bool
-    look_ms: int | None
-
-    @property
-    def was_seen(self) -> bool:
-        return self.was_whole and self.look_ms is not None and self.look_ms >= SHORTEST_LOOK_MS
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One answered comparison of a release."""
-
-    event_id: uuid.UUID
-    user_id: uuid.UUID
-    choice: str
-    strength: int
-    reasons: tuple[str, ...]
-    locale: str
-    weight: float
-    left: Side
-    right: Side
 
 
 @dataclass(frozen=True)
@@ -330,52 +290,6 @@ def rows_of_regenerations(
             yield replace(pair, source_events=(up.event_id, one.signal_id))
 
 
-def rows_of_comparisons(comparisons: Iterable[Compared], prompts: Mapping[uuid.UUID, Prompt]) -> Iterator[Candidate]:
-    """A vote of each comparison, and a pair where one reply won and both were seen whole."""
-    for one in comparisons:
-        left, right = one.left, one.right
-        prompt = prompts[left.reply_id]
-        # Honest only when both models were told the same.
-        if prompt != prompts[right.reply_id] or not left.content or not right.content:
-            continue
-        yield replace(
-            compared_row("comparisons", "vote", one, prompt, left, right), winner=WINNERS[one.choice], confidence=1.0
-        )
-        if not (left.was_seen and right.was_seen):
-            continue
-        if one.choice in ("left", "right") and left.content != right.content:
-            won, lost = (left, right) if one.choice == "left" else (right, left)
-            yield compared_row("preference", "pairwise", one, prompt, won, lost)
-        elif one.choice == "neither":
-            for side in (left, right):
-                bad = compared_row("unpaired", "both_bad", one, prompt, side, side)
-                yield replace(bad, rejected="", other_model="", label=False)
-
-
-def compared_row(config: str, rule: str, one: Compared, prompt: Prompt, first: Side, second: Side) -> Candidate:
-    """A row with the words of one side as `chosen`, and those of the other as `rejected`."""
-    return Candidate(
-        config=config,
-        user_id=one.user_id,
-        source_events=(one.event_id,),
-        prompt=prompt.messages,
-        chosen=first.content,
-        rejected=second.content,
-        label=True,
-        rule=rule,
-        confidence=CONFIDENCE.get(rule, 1.0),
-        model_version=first.model_version,
-        locale=one.locale,
-        language="",
-        n_reviews=0,
-        reasons=one.reasons,
-        prompt_form=prompt.form,
-        other_model=second.model_version,
-        strength=one.strength,
-        weight=one.weight,
-    )
-
-
 def edited_share(before: str, after: str) -> float:
     """How much of the words changed: 0 nothing, 1 everything. A Chinese character is a word."""
     old, new = _WORD.findall(before), _WORD.findall(after)
@@ -392,6 +306,7 @@ def rated_row(
     rejected: str = "",
     label: bool = True,
 ) -> Candidate:
+    """A row of these ratings, of which the first gave the prompt."""
     first = members[0]
     return Candidate(
         config=config,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from feedback.release.prompts import Prompt
-from feedback.release.rules import Candidate, Compared, Side, compared_row
+from feedback.release.rules import Candidate
+from feedback.release.rules_of_comparisons import Compared, Side, compared_row
 
 
 @dataclass(frozen=True)

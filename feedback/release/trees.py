@@ -17,7 +17,8 @@ from typing import Any
 
 from feedback.release.gates.language import language_of
 from feedback.release.prompts import Paths, Prompt, Turn, runs, words
-from feedback.release.rules import Candidate, Compared, Member, Side
+from feedback.release.rules import Candidate, Member
+from feedback.release.rules_of_comparisons import Compared, Side
 
 # Readers of nested replies go down by recursion.
 MOST_MESSAGES = 200
