@@ -78,6 +78,13 @@ def record_change(user: User, *, cause: str, now: datetime) -> bool:
     return True
 
 
+# The plan that the log says a person has, for statements that note it beside something else: `{user}` is their id. What
+# they may use is asked of `entitlement_of`; the log knows it too, but of a plan that ended by the clock a little later.
+RECORDED_PLAN = f"""COALESCE((
+    SELECT to_plan FROM billing_entitlementchange WHERE user_id = {{user}} ORDER BY id DESC LIMIT 1
+), '{FREE}')"""  # noqa: S608 - of a constant
+
+
 def record_changes_by_time(*, now: datetime) -> int:
     """Log those whose plan ended by the clock alone (grace, slack or a cancelled period ran out); returns how many."""
     is_over = Q(period_end__lte=now, status=Subscription.Status.CANCELED)

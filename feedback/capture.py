@@ -15,6 +15,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.models import User, new_id
+from billing.entitlements import RECORDED_PLAN
 from chat import tree
 from chat.models import Message
 from feedback import reasons as known_reasons
@@ -22,6 +23,7 @@ from feedback.consent import OF_CONVERSATION
 from feedback.models import MAX_COMMENT_CHARACTERS, Erasure, FeedbackEvent, Rating
 from feedback.release import erasing
 
+PLAN = RECORDED_PLAN.format(user="%(user)s")
 _RATING = tuple(field.attname for field in Rating._meta.concrete_fields)
 
 
@@ -129,7 +131,7 @@ WITH RECURSIVE given AS (
     SELECT given.event, given.client_event, %(user)s, given.message,
         CASE given.value WHEN 0 THEN 'retract' ELSE 'thumb' END, NULLIF(given.value, 0),
         given.reasons::varchar[], given.comment, %(locale)s, {OF_CONVERSATION},
-        given.receipt || jsonb_build_object('prompt_path', path.ids), %(now)s
+        given.receipt || jsonb_build_object('prompt_path', path.ids, 'plan', {PLAN}), %(now)s
     FROM given JOIN path ON path.leaf = given.message ORDER BY given.client_event
     ON CONFLICT (user_id, client_event_id) DO NOTHING
     RETURNING id, client_event_id
@@ -212,9 +214,12 @@ def _check(opinion: Opinion) -> None:
 
 
 def snapshot(message: Message) -> dict[str, Any]:
-    """What a trainer needs, taken by the server: never the text itself, which stays in one place."""
+    """What a trainer needs and the plan its person has, taken by the server: never the text, which stays put."""
     path = tree.ancestor_ids(conversation_id=message.conversation_id, leaf_id=message.pk)
-    return {**_receipt(message), "prompt_path": [str(message_id) for message_id in path]}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {PLAN}", {"user": message.reply.user_id})
+        (plan,) = cursor.fetchone()
+    return {**_receipt(message), "prompt_path": [str(message_id) for message_id in path], "plan": plan}
 
 
 def _receipt(message: Message) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db.models import F, TextField, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce, Replace
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -18,6 +20,12 @@ from feedback.models import Comparison, Rating, ReviewDecision
 from feedback.models.ratings import ADJUDICATE
 
 PERIODS = (7, 30, 90, 365)
+# The plan its person had; older events know the queue alone, which plans may share.
+PLAN = Coalesce(
+    KeyTextTransform("plan", "event__snapshot"),
+    Replace("message__reply__queue", Value("reply.")),
+    output_field=TextField(),
+)
 
 
 def tables(*, days: int, now: datetime, viewer: User) -> list[Table]:
@@ -27,7 +35,7 @@ def tables(*, days: int, now: datetime, viewer: User) -> list[Table]:
     return [
         by_time(ratings, days=days),
         by_group(ratings, "version", _("Approval by model version"), F("event__snapshot__model_version"), days=days),
-        by_group(ratings, "plan", _("Approval by plan"), F("message__reply__queue"), days=days),
+        by_group(ratings, "plan", _("Approval by plan"), PLAN, days=days),
         by_group(ratings, "language", _("Approval by language"), F("event__locale"), days=days),
         reasons(ratings, days=days),
         preferences(Comparison.objects.filter(answered_at__gte=since)),

@@ -41,8 +41,10 @@ def by_time(ratings: QuerySet[Rating], *, days: int) -> Table:
 def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, days: int) -> Table:
     """One row a group, the largest first, and the largest four as lines over time."""
     grouped = ratings.annotate(group=group)
-    counted = _counted(grouped.values("group")).order_by("-total", "group")
-    shares = [Share(_label(row["group"]), row["up"], row["total"]) for row in counted]
+    by_label: dict[str, Share] = {}
+    for row in _counted(grouped.values("group")):
+        _add(by_label, _label(row["group"]), _label(row["group"]), row)
+    shares = sorted(by_label.values(), key=lambda share: (-share.total, share.label))
     over_time = _over_time(grouped, [share.label for share in shares], days)
     return Table(
         key=key,
@@ -74,12 +76,18 @@ def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, day
 
 def _over_time(grouped: QuerySet[Rating], labels: list[str], days: int) -> dict[str, dict[date, Share]]:
     """Of each group, in the order of the labels, the share of each day, week or month."""
-    found: dict[str, dict[date, Share]] = {label: {} for label in labels}
+    days_of: dict[str, dict[date, Share]] = {label: {} for label in labels}
     by_bucket = grouped.annotate(bucket=_bucket("rated_at", days)).values("group", "bucket").order_by("bucket")
     for row in _counted(by_bucket):
-        if (label := _label(row["group"])) in found:  # one that was rated for the first time this moment is not
-            found[label][row["bucket"].date()] = Share(label, row["up"], row["total"])
-    return found
+        if (label := _label(row["group"])) in days_of:  # one that was rated for the first time this moment is not
+            _add(days_of[label], row["bucket"].date(), label, row)
+    return days_of
+
+
+def _add(shares: dict[Any, Share], key: Any, label: str, row: dict[str, Any]) -> None:
+    """What is known under several names, or under none and an empty one, is one group."""
+    before = shares.get(key, Share(label, 0, 0))
+    shares[key] = Share(label, before.hits + row["up"], before.total + row["total"])
 
 
 def _counted(rows: Any) -> Any:
@@ -87,7 +95,7 @@ def _counted(rows: Any) -> Any:
 
 
 def _label(group: Any) -> str:
-    return str(group or _("unknown")).removeprefix("reply.")
+    return str(group or _("unknown"))
 
 
 def _bucket(field: str, days: int) -> Any:

@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import api_keys, consent
-from billing.models import Plan
+from billing import entitlements
+from billing.models import Customer, Plan, Subscription
 from feedback import capture
 from feedback.models import Correction, FeedbackEvent, Rating
 from feedback.pace import FeedbackThrottle
@@ -76,8 +77,27 @@ def test_the_record_of_a_rating_says_how_the_reply_was_made(client):
         "system_prompt_sha256": hashlib.sha256(b"Answer in one sentence.").hexdigest(),
         "content_sha256": hashlib.sha256(b"It is 4.").hexdigest(),
         "prompt_path": [str(question.pk), str(reply.pk)],
+        "plan": "free",
     }
     assert event.locale == "zh-hans"
+
+
+def test_the_record_of_a_rating_names_the_plan_in_force_then(reply):
+    user, now = reply.conversation.user, timezone.now()
+    before = rate(reply, 1).event
+    Subscription.objects.create(
+        stripe_id="sub_1",
+        customer=Customer.objects.create(user=user, stripe_id="cus_1"),
+        plan_id="team",
+        status="active",
+        quantity=2,
+        started_at=now,
+        period_end=now + timedelta(days=30),
+    )
+    assert entitlements.record_change(user, cause="test", now=now)
+    after = rate(reply, -1).event
+    assert [event.snapshot["plan"] for event in (before, after)] == ["free", "team"]
+    assert after.snapshot == capture.snapshot(reply)
 
 
 def test_rating_again_changes_it_and_keeps_the_history(reply):

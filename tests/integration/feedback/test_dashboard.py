@@ -11,9 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from billing.models import EntitlementChange
+from chat.models import Reply
 from feedback import capture, comparing, dashboard, releasing, review
 from feedback.intervals import wilson
-from feedback.models import Rating, ReleaseRow, ReviewDecision
+from feedback.models import FeedbackEvent, Rating, ReleaseRow, ReviewDecision
 from feedback.release import building
 from feedback.release.specification import Specification
 from tests import factories, reviewing
@@ -48,6 +50,22 @@ def filled(reviewer):
             side.reply.state, side.reply.finished_at = "complete", timezone.now()
             side.reply.save()
         comparing.answer(comparison_id=compared.pk, user=user, choice=choice, now=timezone.now())
+
+
+def on_plan(user, plan):
+    EntitlementChange.objects.create(user=user, from_plan="free", to_plan=plan, cause="test")
+
+
+def rate_before_plans_were_noted(user, value, *, queue, **snapshot):
+    """An event as it was written before it named the plan."""
+    reply = factories.conversation(user, ("What is 2 + 2?", "Four."))
+    Reply.objects.filter(message=reply).update(queue=queue)
+    said = {"user": user, "message": reply, "value": value}
+    event = FeedbackEvent.objects.create(
+        **said, client_event_id=uuid.uuid4(), kind="thumb", locale="en", had_consent=True, snapshot=snapshot
+    )
+    now = timezone.now()
+    return Rating.objects.create(**said, event=event, rated_at=now, queued_at=now)
 
 
 def tables():
@@ -111,6 +129,23 @@ def test_the_figures_behind_the_lines_are_a_table_with_intervals_and_a_csv(fille
         [f"{timezone.now():%Y-%m-%d}", 1],
     ]
     assert told(client, "reasons-over-time")
+
+
+def test_approval_by_plan_tells_plans_apart_that_share_a_queue():
+    for plan, value in (("team", 1), ("pro", 1), ("pro", -1)):
+        on_plan(user := factories.consenting_user(), plan)
+        Reply.objects.filter(pk=rate(user, value).message_id).update(queue="reply.pro")
+    rate_before_plans_were_noted(factories.UserFactory(), -1, queue="reply.pro")
+    rate(factories.UserFactory(), 1)
+    assert [row[:3] for row in table("plan").rows] == [["pro", 1, 3], ["free", 1, 1], ["team", 1, 1]]
+
+
+def test_groups_without_a_name_are_one_whose_ratings_are_added_up():
+    rate_before_plans_were_noted(factories.UserFactory(), 1, queue="reply.free")
+    rate_before_plans_were_noted(factories.UserFactory(), -1, queue="reply.free", model_version="")
+    approval = table("version")
+    assert [row[:3] for row in approval.rows] == [["unknown", 1, 2]]
+    assert [row[0:1] + row[2:4] for row in approval.figures.rows] == [["unknown", 1, 2]]
 
 
 def told(client, key):
@@ -180,9 +215,8 @@ def test_the_csv_holds_the_rows_that_the_page_has_no_room_for(reviewer, client):
         for number, reader in enumerate(readers)
     )
     for number in range(40):
-        spoken = rate(factories.UserFactory(), 1)
-        spoken.message.reply.queue = f"reply.plan-{number}"
-        spoken.message.reply.save()
+        on_plan(spoken := factories.UserFactory(), f"plan-{number}")
+        rate(spoken, 1)
     client.force_login(reviewer)
     page = client.get(reverse("dashboard")).content.decode()
     assert "10 more rows are in the CSV." in page
