@@ -4,24 +4,33 @@ Texts are read by review, with the consent that is in force at that moment.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms.widgets import Script
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from accounts.models import User
 from feedback import releasing
+from feedback.forms import NOTHING, ReleaseForm
 from feedback.models import FeedbackEvent, ImplicitSignal, Rating, Release, ReviewDecision
 from feedback.models.ratings import ADJUDICATE
-from feedback.release import verify
+from feedback.release import funnel
+from feedback.release.freezing import NothingToRelease
 from feedback.release.models import MAY_RELEASE
+from feedback.release_views import tell_if_known, tell_whether_whole
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -91,18 +100,52 @@ class ImplicitSignalAdmin(ReadOnly):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnly):
-    """Releases with how far they are. Making one, and its files, are on their own page, which each row leads to."""
+    """Releases: making one or counting what would be in it, and how far each is. Its files are on its own page."""
 
     list_display = ["name", "state", "progress", "rows_done", "created_at", "finished_at"]
     list_filter = ["state", "is_dry_run"]
-    readonly_fields = ["progress"]
-    actions = ["cancel", "retry", "verify", "check_loading"]
+    fields = [
+        *("version", "is_dry_run", "state", "progress", "funnel", "rows_done", "error"),
+        *("made_by", "created_at", "enqueued_at", "finished_at", "specification", "agreement", "parent", "lineage"),
+        *("specification_sha256", "membership_sha256", "content_sha256", "manifest_sha256", "horizon"),
+    ]
+    readonly_fields = ["progress", "funnel"]
+    actions = ["cancel", "retry", "verify", "compare", "check_loading"]
 
     class Media:
         js = (Script("feedback/admin_progress.js", type="module"),)
 
     def has_release_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(MAY_RELEASE)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_release_permission(request)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Make a release, or with `dry_run` only count what would be in it; either shows its funnel afterwards."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form, counts, is_dry_run = ReleaseForm(request.POST or None), Counter[str](), "dry_run" in request.POST
+        try:
+            frozen = form.make(made_by=cast(User, request.user), now=timezone.now(), is_dry_run=is_dry_run)
+        except NothingToRelease as nothing:
+            self.message_user(request, NOTHING, messages.WARNING)
+            frozen, counts = None, nothing.funnel
+        if frozen:
+            tell_if_known(request, frozen)
+            if frozen.is_new:
+                self.log_addition(request, frozen.release, [{"added": {}}])
+            return redirect("admin:feedback_release_change", frozen.release.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Make a release"),
+            "form": form,
+            "counted": funnel.labelled(counts),
+        }
+        return TemplateResponse(request, "admin/feedback/release/add_form.html", context)
 
     def view_on_site(self, release: Release) -> str:
         return reverse("releases") if release.is_dry_run else reverse("release", args=[release.pk])
@@ -120,6 +163,10 @@ class ReleaseAdmin(ReadOnly):
         bar = format_html('<progress value="{}" max="{}"></progress>', found.done, found.steps or 1)
         return format_html("{} {} / {} {}", found.stage, found.done, found.steps, bar)
 
+    @admin.display(description=_("From ratings to rows"))
+    def funnel(self, release: Release) -> str:
+        return render_to_string("feedback/release_funnel.html", {"funnel": funnel.labelled(release.counts)})
+
     @admin.action(description=_("Cancel what is being made"), permissions=["release"])
     def cancel(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
         refused = _("Not cancelled, as it is not being made or takes out what people withdrew: %(release)s.")
@@ -135,14 +182,16 @@ class ReleaseAdmin(ReadOnly):
     @admin.action(description=_("Hold the files against the manifest"), permissions=["release"])
     def verify(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
         for release in chosen:
-            if found := verify.problems(release):
-                self.message_user(
-                    request,
-                    _("Not whole: %(release)s: %(why)s.") % {"release": release, "why": "; ".join(found)},
-                    messages.ERROR,
-                )
-            else:
-                self.message_user(request, _("Whole: %(release)s.") % {"release": release})
+            tell_whether_whole(request, release)
+
+    @admin.action(description=_("Compare two"), permissions=["release"])
+    def compare(self, request: HttpRequest, chosen: QuerySet[Release]) -> HttpResponse | None:
+        made = list(Release.objects.made().filter(pk__in=chosen).order_by("version"))
+        if len(made) != 2 or chosen.count() != 2:
+            self.message_user(request, _("Choose two releases that were made to their end."), messages.WARNING)
+            return None
+        old, new = made
+        return redirect(f"{reverse('compare-releases', args=[old.pk])}?other={new.pk}")
 
     @admin.action(description=_("Open the files with `datasets`"), permissions=["release"])
     def check_loading(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:

@@ -1,15 +1,22 @@
-"""What the rating form and the review page post."""
+"""What the rating form, the review page and the pages of releases post."""
 
+import json
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from feedback import grading
+from accounts.models import User
+from feedback import grading, releasing
 from feedback import reasons as known_reasons
-from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Rating
+from feedback.models import MAX_COMMENT_CHARACTERS, Comparison, Rating, Release
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
+from feedback.release.freezing import Frozen
+from feedback.release.specification import BadSpecification, Specification, specification
 from feedback.review import Remarks
+
+NOTHING = _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent.")
 
 
 class RatingForm(forms.Form):
@@ -86,3 +93,44 @@ class CorrectionForm(forms.Form):
     source = forms.CharField(required=False)
     # Which of them, from 1, where the words stand more than once.
     occurrence = forms.IntegerField(required=False, min_value=1)
+
+
+class ReleaseForm(forms.Form):
+    """What is to be in a release; empty for the defaults."""
+
+    specification = forms.CharField(
+        required=False,
+        label=_("Choices, as JSON"),
+        help_text=_("Empty for the defaults: everything that may be used."),
+        widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
+    )
+
+    def clean_specification(self) -> Specification:
+        try:
+            return specification(json.loads(self.cleaned_data["specification"] or "{}"))
+        except (BadSpecification, json.JSONDecodeError) as bad:
+            raise forms.ValidationError(str(bad)) from bad
+
+    def make(self, *, made_by: User, now: datetime, is_dry_run: bool) -> Frozen | None:
+        """The release that was asked for, or the counts of one; None, with the error in the form, where it makes no
+        sense. Raises `freezing.NothingToRelease`.
+        """
+        if not self.is_valid():
+            return None
+        wished = self.cleaned_data["specification"]
+        try:
+            return releasing.make_release(specification=wished, made_by=made_by, now=now, is_dry_run=is_dry_run)
+        except BadSpecification as bad:
+            self.add_error("specification", str(bad))
+            return None
+
+
+class OtherReleaseForm(forms.Form):
+    """The release that another one is held against."""
+
+    other = forms.ModelChoiceField(Release.objects.none(), label=_("Hold it against"), empty_label=None)
+
+    def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        others = Release.objects.made().exclude(pk=release.pk)
+        self.fields["other"].queryset = others  # type: ignore[attr-defined]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,10 +18,10 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.sending_files import SentFile
 from feedback import releasing
-from feedback.release import downloads, funnel
-from feedback.release.freezing import NothingToRelease
-from feedback.release.models import MAY_RELEASE, LoadCheck, Release
-from feedback.release.specification import BadSpecification, specification
+from feedback.forms import NOTHING, OtherReleaseForm, ReleaseForm
+from feedback.release import downloads, funnel, verify
+from feedback.release.freezing import Frozen, NothingToRelease
+from feedback.release.models import MAY_RELEASE, LoadCheck, Release, TrainedModel
 
 SHOWN = 50
 
@@ -66,6 +65,9 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
         "links": links,
         "is_broken": is_sealed and not links,
         "taken": release.downloads.select_related("user").order_by("-at")[:SHOWN],
+        "is_sealed": is_sealed,
+        "trained": TrainedModel.objects.of(release),
+        "others": OtherReleaseForm(release=release) if release.state in Release.MADE else None,
         "load_check": load_check,
         "is_busy": release.is_unfinished or (load_check is not None and load_check.checked_at is None),
         "successor": release.children.first(),
@@ -78,27 +80,25 @@ def release_detail(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def make_release(request: HttpRequest) -> HttpResponse:
     """Make a release, or with `dry_run` only count what would be in it; `specification` is JSON, or empty."""
-    is_dry_run, wished = "dry_run" in request.POST, request.POST.get("specification", "").strip()
+    is_dry_run, form = "dry_run" in request.POST, ReleaseForm(request.POST)
     try:
-        frozen = releasing.make_release(
-            specification=specification(json.loads(wished or "{}")),
-            made_by=_person(request),
-            now=timezone.now(),
-            is_dry_run=is_dry_run,
-        )
+        frozen = form.make(made_by=_person(request), now=timezone.now(), is_dry_run=is_dry_run)
     except NothingToRelease:
-        messages.warning(
-            request,
-            _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent."),
-        )
+        messages.warning(request, NOTHING)
         return redirect("releases")
-    except (BadSpecification, json.JSONDecodeError) as bad:
-        return _page(request, wished=wished, refusal=str(bad))
+    if frozen is None:
+        wished = request.POST.get("specification", "").strip()
+        return _page(request, wished=wished, refusal=str(form.errors["specification"][0]))
     if is_dry_run:
         return redirect("releases")
+    tell_if_known(request, frozen)
+    return redirect("release", frozen.release.pk)
+
+
+def tell_if_known(request: HttpRequest, frozen: Frozen) -> None:
+    """That the release was there already, if it was."""
     if not frozen.is_new:
         messages.info(request, _("Nothing has changed since %(name)s: it is the same data.") % {"name": frozen.release})
-    return redirect("release", frozen.release.pk)
 
 
 @login_required
@@ -137,6 +137,43 @@ def retry_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def load_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
     return _changed(request, release_id, releasing.check_loading, refusal=_("There are no files to open."))
+
+
+@login_required
+@permission_required(MAY_RELEASE, raise_exception=True)
+@require_POST
+def verify_release(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
+    """Read every file, and say what came of it on the page of the release."""
+    release = get_object_or_404(Release.objects.data_sets(), pk=release_id)
+    tell_whether_whole(request, release)
+    return redirect("release", release.pk)
+
+
+def tell_whether_whole(request: HttpRequest, release: Release) -> None:
+    """Whether each file of it is what its manifest says."""
+    if found := verify.problems(release):
+        messages.error(request, _("Not whole: %(release)s: %(why)s.") % {"release": release, "why": "; ".join(found)})
+    else:
+        messages.success(request, _("Whole: %(release)s.") % {"release": release})
+
+
+@login_required
+@permission_required(MAY_RELEASE, raise_exception=True)
+@require_GET
+def compare_releases(request: HttpRequest, release_id: uuid.UUID) -> HttpResponse:
+    """What changed from this release to the one named by `other`."""
+    release = get_object_or_404(Release.objects.made(), pk=release_id)
+    form = OtherReleaseForm(request.GET, release=release)
+    if not form.is_valid():
+        raise Http404
+    other = form.cleaned_data["other"]
+    context = {
+        "release": release,
+        "other": other,
+        "others": form,
+        "differences": verify.differences(old=release, new=other),
+    }
+    return render(request, "feedback/release_differences.html", context)
 
 
 @require_GET

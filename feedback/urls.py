@@ -41,5 +41,7 @@ urlpatterns = [
     path("releases/<uuid:release_id>/cancel", release_views.cancel_release, name="cancel-release"),
     path("releases/<uuid:release_id>/retry", release_views.retry_release, name="retry-release"),
     path("releases/<uuid:release_id>/load-check", release_views.load_release, name="load-release"),
+    path("releases/<uuid:release_id>/verify", release_views.verify_release, name="verify-release"),
+    path("releases/<uuid:release_id>/compare", release_views.compare_releases, name="compare-releases"),
     path("releases/files/<str:token>", release_views.download, name="release-file"),
 ]

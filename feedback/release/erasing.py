@@ -330,9 +330,9 @@ def conclude(release: Release, *, now: datetime) -> None:
     """The successor is sealed: write the receipts, say which models must be trained anew, and drop the rows."""
     gone = release.origin.rows.filter(erased_in=release)
     by_erasure = Counter(gone.values_list("erasure_id", flat=True))
-    before = TrainedModel.objects.filter(Q(release=release.origin) | Q(release__lineage=release.origin))
-    before.exclude(release=release).update(erased_rows=F("erased_rows") + by_erasure.total(), retrain_since=now)
-    names = sorted(set(before.exclude(release=release).values_list("model_version", flat=True)))
+    before = TrainedModel.objects.of(release).exclude(release=release)
+    before.update(erased_rows=F("erased_rows") + by_erasure.total(), retrain_since=now)
+    names = sorted(set(before.values_list("model_version", flat=True)))
     gone._raw_delete("default")
     files = sum(1 for chunk in release.chunks.filter(stage="files", attempts__gt=0))
     before_it = release.parent.name if release.parent else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -25,6 +26,10 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
     def data_sets(self) -> ReleaseQuerySet:
         """Releases proper, without the counts that were only asked for."""
         return self.filter(is_dry_run=False)
+
+    def made(self) -> ReleaseQuerySet:
+        """Those that were made to their end and have rows to compare, though another may have taken their place."""
+        return self.data_sets().filter(state__in=Release.MADE)
 
     def unfinished(self) -> ReleaseQuerySet:
         return self.filter(state__in=Release.UNFINISHED)
@@ -337,6 +342,14 @@ class Erasure(models.Model):
         return str(self.id)
 
 
+class TrainedModelQuerySet(models.QuerySet["TrainedModel"]):
+    def of(self, release: Release) -> Self:
+        """Those that learnt from its rows: from it, from one that it takes the place of, or one that took its place."""
+        origin = release.origin
+        learnt = self.filter(Q(release=origin) | Q(release__lineage=origin))
+        return learnt.select_related("release").order_by("model_version", "release__version")
+
+
 class TrainedModel(models.Model):
     """A model version that learnt from a release, so that it is known when it has learnt from words since withdrawn."""
 
@@ -345,6 +358,8 @@ class TrainedModel(models.Model):
     trained_at = models.DateTimeField(default=timezone.now)
     erased_rows = models.PositiveIntegerField(default=0)
     retrain_since = models.DateTimeField(null=True, blank=True)
+
+    objects = TrainedModelQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["model_version", "release"], name="trained_model_once")]

@@ -1,5 +1,5 @@
-// The admin's list of releases: while one is being made, only the cells that tell of it are put in place, so that rows stay
-// chosen and the focus stays where it is.
+// The admin's list of releases, and the page of one: while it is being made, only what tells of it is put in place, so that
+// rows stay chosen and the focus stays where it is.
 
 import { keepFresh } from "./refresh.js";
 
@@ -15,5 +15,14 @@ keepFresh("#result_list progress", (page) => {
       const [old, now] = [row, fresh.get(nameOf(row))].map((one) => one?.querySelector(cell));
       if (old && now && old.innerHTML !== now.innerHTML) old.replaceChildren(...now.childNodes);
     }
+  }
+});
+
+const FIELDS = [...CELLS, ".field-funnel"];
+
+keepFresh("#release_form progress", (page) => {
+  for (const field of FIELDS) {
+    const [old, now] = [document, page].map((one) => one.querySelector(`#release_form ${field}`));
+    if (old && now && old.innerHTML !== now.innerHTML) old.replaceChildren(...now.childNodes);
   }
 });

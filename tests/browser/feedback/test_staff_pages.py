@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from accounts.models import User
 from chat.models import Message
 from feedback import capture, comparing, correcting, review
-from feedback.models import Rating, Release, ReviewDecision, ReviewLease
+from feedback.models import Erasure, Rating, Release, ReleaseRow, ReviewDecision, ReviewLease, TrainedModel
 from tests import factories, reviewing
 from tests.stack.browser import LIMITS_TWENTY_TIMES_SHORTER, NewPage
 from tests.stack.processes import Stack
@@ -128,10 +128,18 @@ def test_the_pages_of_staff_are_accessible_and_fit(
     release = Release.objects.create(
         version=901, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3, "left out: no consent": 1}
     )
+    old, new = [Release.objects.create(version=version, state="superseded") for version in (906, 907)]
+    ReleaseRow.objects.create(release=new, config="sft", split="train", row_id="1", source_events=[])
+    given = {"retrain_since": timezone.now(), "erased_rows": 3}
+    TrainedModel.objects.create(release=old, model_version="smollm2-135m-instruct@tuned-on-v0906", **given)
+    erased = {"finished_at": timezone.now(), "models_to_retrain": ["smollm2-135m-instruct@tuned-on-v0906"], "n_rows": 3}
+    Erasure.objects.create(user=reviewer, reason="withdrawn", asked_at=timezone.now(), **erased)
     answered = comparing.compare(reply=factories.conversation(rated[0].user, ("A", "B")).reply, now=timezone.now())
     comparing.answer(comparison_id=answered.pk, user=answered.user, choice="skipped", now=timezone.now())
     page = new_page(reviewer, dark=dark, phone=dark, locale="zh-CN" if dark else "en-GB")
-    for address in ("review/", "dashboard/?days=90", "releases/", f"releases/{release.pk}"):
+    compared = f"releases/{old.pk}/compare?other={new.pk}"
+    releases = ("releases/", f"releases/{release.pk}", f"releases/{old.pk}", compared)
+    for address in ("review/", "dashboard/?days=90", *releases, "erasures/"):
         page.goto(f"/feedback/{address}")
         check(page, address)
 
@@ -209,7 +217,9 @@ def test_a_release_is_opened_by_a_worker_as_trainers_do(new_page: NewPage, stack
     page = new_page(reviewer)
     page.goto("/feedback/releases/")
     page.get_by_role("button", name="Export", exact=True).click()
-    page.get_by_role("button", name="Open the files with datasets").click(timeout=60_000)
+    page.get_by_role("button", name="Hold the files against the manifest").click(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"Whole: v\d+\."))).to_be_visible()
+    page.get_by_role("button", name="Open the files with datasets").click()
     expect(page.get_by_text("are being opened with datasets")).to_be_visible()
     opened = page.locator("dd", has_text="unpaired: ")
     expect(opened).to_contain_text(re.compile(r"sft: \w+ 1prompts: \w+ 1unpaired: \w+ 1"), timeout=60_000)
@@ -243,11 +253,16 @@ def test_who_was_signed_out_meanwhile_is_led_from_the_page_of_a_release_to_signi
     expect(page).to_have_url(re.compile("/accounts/login/"))
 
 
-def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, stack: Stack) -> None:
+@pytest.fixture
+def engineer(stack: Stack) -> User:
     staff = User.objects.create_user(f"staff-{uuid.uuid4().hex[:8]}@example.org", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename__in=["release", "view_release"]))
+    return staff
+
+
+def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, engineer: User) -> None:
     release = being_made(902)
-    page = new_page(staff)
+    page = new_page(engineer)
     page.goto("/admin/feedback/release/")
     row = page.locator("#result_list tbody tr", has_text="v0902")
     expect(row).to_contain_text("Writing files 0 / 3")
@@ -260,3 +275,16 @@ def test_the_admin_follows_a_release_and_cancels_it(new_page: NewPage, stack: St
     page.get_by_role("button", name="Go", exact=True).click()
     expect(page.get_by_text("Cancelled: v0902.")).to_be_visible()
     expect(row).to_contain_text("Cancelled")
+
+
+def test_the_admin_counts_what_would_be_in_a_release(new_page: NewPage, engineer: User) -> None:
+    rating = rate(factories.consenting_user(), "How tall is the tower?", "330 m.", 1)
+    reviewing.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict="approved", now=timezone.now())
+    page = new_page(engineer, phone=True)
+    page.goto("/admin/feedback/release/")
+    page.get_by_role("link", name="Add release").click()
+    page.get_by_label("Choices, as JSON").fill('{"configs": ["sft"]}')
+    page.get_by_role("button", name="Count only").press("Enter")
+    # A worker counts meanwhile, and the page tells of it by itself.
+    expect(page.get_by_role("row", name="Rows of sft (demonstrations)")).to_be_visible(timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

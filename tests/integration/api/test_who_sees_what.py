@@ -50,6 +50,8 @@ STAFF_ONLY = {
     "cancel-release": ENGINEERS,
     "retry-release": ENGINEERS,
     "load-release": ENGINEERS,
+    "verify-release": ENGINEERS,
+    "compare-releases": ENGINEERS,
     "api-release": ENGINEERS,
     "api-release-cancel": ENGINEERS,
     "api-release-retry": ENGINEERS,

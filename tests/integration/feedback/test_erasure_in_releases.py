@@ -127,6 +127,7 @@ def test_the_receipt_says_what_was_done_and_is_signed(person, reviewer):
     page = client.get(reverse("erasures")).content.decode()
     asked = Erasure.objects.get(user=person)
     assert reverse("erasure-receipt", args=[asked.pk]) in page
+    assert "<div>tuned@1</div>" in page
     receipt = Client().get(reverse("erasure-receipt", args=[asked.pk])).json()
     assert Signer(salt="erasure-receipt").unsign_object(receipt.pop("signature")) == receipt
     assert receipt["rows"] == rows
@@ -142,6 +143,10 @@ def test_the_receipt_says_what_was_done_and_is_signed(person, reviewer):
     assert "retrain: learnt from" in output.getvalue()
     other = Client()
     other.force_login(reviewer)
+    for release in Release.objects.all():  # the one it learnt from, and the one to train it on anew
+        page = other.get(reverse("release", args=[release.pk])).content.decode()
+        assert "Train it anew" in page
+        assert f"{rows} rows that it learnt from were erased" in page
     assert str(asked.pk) not in other.get(reverse("erasures")).content.decode()
 
 

@@ -214,6 +214,32 @@ def test_the_page_takes_the_choices_that_the_api_takes(reviewer):
     assert counted.specification == Specification().as_json()
 
 
+def test_the_page_holds_files_against_the_manifest_and_says_what_changed(reviewer, client):
+    some_ratings(reviewer, 2)
+    whole = {"test_share": 0.0, "validation_share": 0.0}
+    old = sealed(**whole)
+    page = reverse("release", args=[old.pk])
+    client.force_login(reviewer)
+    assert reverse("compare-releases", args=[old.pk]) not in client.get(page).content.decode()
+    some_ratings(reviewer, 1)
+    new, cancelled = sealed(**whole), frozen(configs=("sft",))
+    releasing.cancel(cancelled, now=timezone.now())
+    verify_it = reverse("verify-release", args=[old.pk])
+    assert "Whole: v0001." in client.post(verify_it, follow=True).content.decode()
+    store.write(f"{old.folder}/README.md", b"changed")
+    assert "Not whole: v0001: README.md was changed." in client.post(verify_it, follow=True).content.decode()
+    compare = reverse("compare-releases", args=[old.pk])
+    assert compare in client.get(page).content.decode()
+    answer = client.get(compare, {"other": str(new.pk)})
+    assert answer.context["differences"] == verify.differences(old=old, new=new)
+    assert "From v0001 to v0002" in answer.content.decode()
+    for other in (cancelled.pk, old.pk, uuid.uuid4(), "nonsense"):
+        assert client.get(compare, {"other": str(other)}).status_code == 404
+    client.force_login(factories.UserFactory())
+    assert client.post(verify_it).status_code == 403
+    assert client.get(compare, {"other": str(new.pk)}).status_code == 403
+
+
 def test_files_are_downloaded_by_signed_links(reviewer):
     some_ratings(reviewer, 2)
     release = sealed()
