@@ -141,17 +141,25 @@ def reviewer_trust(since: datetime) -> Table:
 
 
 def trust(since: datetime) -> Table:
-    doubted = [rater for rater in raters(since=since) if rater.weight < 1]
+    doubted = [rater for rater in raters(since=since) if round(rater.weight, 2) < 1]
     return Table(
         key="trust",
         title=_("Raters with an unusual pattern"),
         lead=_(
-            "Ratings faster than anybody reads, all one way, or of several accounts about the same questions. "
-            "The weight is 1 for everybody not listed here."
+            "What they say is faster than anybody reads, all one way or all of one side, or of several accounts about "
+            "the same questions. The weight is of all that they ever said, as releases have it; it is 1 for everybody "
+            "not listed here."
         ),
-        head=[_("Rater"), _("Up"), _("Ratings"), _("Hurried"), _("Accounts alike"), _("Weight")],
+        head=[
+            *(_("Rater"), _("Weight, of all time"), _("Accounts alike, of all time"), _("Ratings in the period")),
+            *(_("Up in the period"), _("Comparisons in the period"), _("Left in the period")),
+            _("Hurried in the period"),
+        ],
         rows=[
-            [rater.name, rater.up, rater.ratings, rater.hurried, rater.accounts, round(rater.weight, 2)]
+            [
+                *(rater.name, round(rater.weight, 2), rater.accounts, rater.lately.ratings, rater.lately.up),
+                *(rater.lately.answers, rater.lately.left, rater.lately.hurried),
+            ]
             for rater in doubted
         ],
         most_shown=MOST_SHOWN,
