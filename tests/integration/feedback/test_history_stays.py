@@ -171,6 +171,7 @@ def test_a_branch_is_erased_with_its_history(person: User) -> None:
     assert {"feedback_feedbackevent", "feedback_golditem", "feedback_goldanswer"} <= set(kept)
 
 
+@pytest.mark.django_db  # in one transaction, of which no worker hears: it would write into a storage of its own
 @pytest.mark.usefixtures("storage")
 @pytest.mark.parametrize("leaves", [True, False])
 def test_words_leave_a_data_set_by_the_account_and_by_consent(person: User, leaves: bool) -> None:
@@ -183,6 +184,7 @@ def test_words_leave_a_data_set_by_the_account_and_by_consent(person: User, leav
     else:
         consent.withdraw(person, now=timezone.now())
     worked_off()
+    connection.check_constraints()
     second = Release.objects.get(parent=first)
     assert (second.state, second.counts["erased"]) == ("sealed", first.rows_done - second.rows_done)
     assert (count("feedback_feedbackevent") == said) is not leaves
