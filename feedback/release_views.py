@@ -21,7 +21,8 @@ from feedback import releasing
 from feedback.forms import NOTHING, OtherReleaseForm, ReleaseForm
 from feedback.release import downloads, funnel, verify
 from feedback.release.freezing import Frozen, NothingToRelease
-from feedback.release.models import MAY_RELEASE, LoadCheck, Release, TrainedModel
+from feedback.release.models import MAY_RELEASE, Release
+from feedback.release.uses import LoadCheck, TrainedModel
 
 SHOWN = 50
 

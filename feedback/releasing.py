@@ -13,8 +13,9 @@ from django.db.models import Count, Q
 from accounts.models import User
 from feedback.release import erasing
 from feedback.release.freezing import Frozen, freeze
-from feedback.release.models import LoadCheck, Release, ReleaseChunk
+from feedback.release.models import Release, ReleaseChunk
 from feedback.release.specification import Specification
+from feedback.release.uses import LoadCheck
 from feedback.release.waking import enqueue, enqueue_load_check
 
 

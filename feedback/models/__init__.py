@@ -16,15 +16,13 @@ from feedback.release.models import (
     CandidateRow,
     Erasure,
     EvaluationPrompt,
-    LoadCheck,
     RatedPrompt,
     Release,
     ReleaseChunk,
-    ReleaseDownload,
     ReleaseMember,
     ReleaseRow,
-    TrainedModel,
 )
+from feedback.release.uses import LoadCheck, ReleaseDownload, TrainedModel
 
 __all__ = [
     "MAX_COMMENT_CHARACTERS",

@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from accounts.models import User
 from feedback.release import store, verify
-from feedback.release.models import MAY_RELEASE, Release, ReleaseDownload
+from feedback.release.models import MAY_RELEASE, Release
 from feedback.release.store import MANIFEST
+from feedback.release.uses import ReleaseDownload
 
 SECONDS = 3600
 _SALT = "release-file"

@@ -32,9 +32,9 @@ from feedback.release.models import (
     ReleaseChunk,
     ReleaseMember,
     ReleaseRow,
-    TrainedModel,
 )
 from feedback.release.store import MANIFEST
+from feedback.release.uses import TrainedModel
 from feedback.release.waking import enqueue, enqueue_erasing
 
 # Why candidate rows are left out whose sources were withdrawn after the release was frozen.

@@ -12,7 +12,8 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from feedback.release import shards, store, verify
-from feedback.release.models import LoadCheck, Release
+from feedback.release.models import Release
+from feedback.release.uses import LoadCheck
 
 # Millions of rows are written once more where they are opened.
 LONGEST_SECONDS = 1_800
