@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -57,10 +58,14 @@ def withdraw(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
         messages.error(request, too_fast)
     else:
         event_id = id_or_none(request.POST.get("client_event_id"))
-        comparing.withdraw(
-            comparison_id=comparison_id, user=person(request), client_event_id=event_id, now=timezone.now()
-        )
-        messages.success(request, _("Your choice is taken back."))
+        mine: dict[str, Any] = {"comparison_id": comparison_id, "user": person(request)}
+        try:
+            stands = comparing.withdraw(**mine, client_event_id=event_id, now=timezone.now()).is_answered
+        except comparing.BadChoice as refusal:
+            messages.error(request, str(refusal))
+        else:
+            if not stands:  # a page that the browser kept takes back nothing newer
+                messages.success(request, _("Your choice is taken back."))
     return _back_to(comparison)
 
 

@@ -46,12 +46,14 @@ def keep(*, user: User, seen: Sequence[Seen], now: datetime) -> None:
     with transaction.atomic():
         replies = _replies_to_keep(user, {one.reply for one in seen})
         comparisons = Comparison.objects.filter(user=user).in_bulk([one.comparison for one in seen if one.comparison])
+        told = user.exposures.filter(client_event_id__in=[one.client_event_id for one in seen])
+        known = set(told.values_list("client_event_id", flat=True))
         believable = _believable_ms(user, replies.values(), now)
         made = []
         for one in seen:
             message, comparison = replies.get(one.reply), comparisons.get(one.comparison)
             slot = _slot(one, comparison)
-            if message is None or slot is None:
+            if message is None or slot is None or one.client_event_id in known:
                 continue
             believed = max(0, min(one.visible_ms, believable[message.pk]))
             believable[message.pk] -= believed

@@ -18,7 +18,7 @@ from feedback.pace import FeedbackThrottle
 from feedback.ratings_api import own_reply
 
 # More replies than a page has in view between two times that its browser tells of them.
-MOST_SEEN_AT_ONCE = 20
+MOST_SEEN_AT_ONCE = 100
 
 
 class CopiedSerializer(serializers.Serializer[Any]):
@@ -69,7 +69,7 @@ class Exposures(APIView):
 
     @extend_schema(request=ExposuresSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
-        """Say how long replies were in view, up to 20 at once. It is kept with the person's consent alone.
+        """Say how long replies were in view, up to 100 at once. It is kept with the person's consent alone.
 
         What is not one of the person's own replies, or did not stand where it is said to, is passed over.
         """

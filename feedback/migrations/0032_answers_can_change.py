@@ -136,7 +136,7 @@ class Migration(migrations.Migration):
                 to="feedback.comparisonevent",
             ),
         ),
-        migrations.RunSQL(ANSWERS_BECOME_EVENTS, migrations.RunSQL.noop),
+        migrations.RunSQL(ANSWERS_BECOME_EVENTS),
         migrations.RemoveField("comparison", "exposure"),
         migrations.RemoveField("comparison", "snapshots"),
         migrations.RemoveField("comparison", "had_consent"),

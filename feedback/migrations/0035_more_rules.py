@@ -41,7 +41,9 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
-        migrations.RunSQL(SIGNALS_KNOW_THEIR_TRANSACTION, migrations.RunSQL.noop),
+        migrations.RunSQL(
+            SIGNALS_KNOW_THEIR_TRANSACTION, "ALTER TABLE feedback_implicitsignal DROP COLUMN xid"
+        ),
         migrations.CreateModel(
             name="BetterAnswer",
             fields=[

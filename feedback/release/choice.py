@@ -44,7 +44,8 @@ WHERE release_id = %s AND dropped = '' ORDER BY prompt_key, row_id, source_event
 
 _BEGIN = """
 CREATE TEMPORARY TABLE choice ON COMMIT DROP AS
-SELECT id, batch, config, row_id, duplicate_key, prompt_key, user_id, confidence, source_events, dropped,
+SELECT id, batch, config, row_id, duplicate_key, prompt_key, user_id, other_user_id, confidence, source_events,
+    dropped,
     ''::text AS split, prompt_key AS family, id AS cluster
 FROM feedback_candidaterow WHERE release_id = %s;
 """
@@ -65,11 +66,16 @@ WHERE choice.prompt_key = member.prompt_key
 _NEAR = "UPDATE choice SET dropped = 'near-duplicate' FROM alike WHERE alike.id = choice.id AND choice.dropped = ''"
 _CAPS = """
 UPDATE choice SET dropped = 'too many of one person' FROM (
-    SELECT id,
-        row_number() OVER (PARTITION BY config, user_id ORDER BY confidence DESC, row_id, source_events) AS place,
-        GREATEST(%(rows)s, ceil(%(share)s * count(*) OVER (PARTITION BY config))) AS cap
-    FROM choice WHERE dropped = ''
-) ranked WHERE ranked.id = choice.id AND ranked.place > ranked.cap
+    SELECT DISTINCT id FROM (
+        SELECT id, config,
+            row_number() OVER (PARTITION BY config, person ORDER BY confidence DESC, row_id, source_events) AS place
+        FROM choice CROSS JOIN LATERAL (VALUES (user_id), (other_user_id)) AS whose (person)
+        WHERE dropped = '' AND person IS NOT NULL
+    ) ranked JOIN (
+        SELECT config, GREATEST(%(rows)s, ceil(%(share)s * count(*))) AS cap
+        FROM choice WHERE dropped = '' GROUP BY config
+    ) capped USING (config) WHERE place > cap
+) over WHERE over.id = choice.id
 """
 # The split of a person, by `%(test)s` and `%(validation)s`, the shares of these.
 SPLIT_OF = """

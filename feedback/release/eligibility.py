@@ -91,6 +91,10 @@ REGENERATED = f"""
     SELECT FROM feedback_implicitsignal kept
     WHERE kept.message_id = signal.message_id AND kept.user_id = signal.user_id
         AND kept.kind IN ('copied', 'shared', 'continued')
+) AND NOT EXISTS (
+    SELECT FROM feedback_comparison about
+    WHERE signal.message_id IN (about.left_id, about.right_id) AND about.user_id = signal.user_id
+        AND about.choice NOT IN ('', 'skipped')
 )
 """  # noqa: S608 - made of constants
 

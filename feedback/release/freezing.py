@@ -184,6 +184,8 @@ def freeze(*, specification: Specification, made_by: User | None, now: datetime,
 def _freeze(specification: Specification, made_by: User | None, now: datetime, is_dry_run: bool) -> Release:
     specification.check_versions()
     after = _earlier(specification.after_version)
+    # It takes seconds of very many ratings, and withdrawals wait for what follows.
+    doubted = trust.weights()
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: versions stay without gaps, and two equal requests meet.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.release'))")
@@ -199,7 +201,6 @@ def _freeze(specification: Specification, made_by: User | None, now: datetime, i
             created_at=now,
             enqueued_at=now,
         )
-        doubted = trust.weights()
         cursor.execute(
             _FREEZE,
             {

@@ -94,6 +94,12 @@ class Member:
         return self.is_up and not self.has_marks and not self.correction_ids
 
     @property
+    def is_corrected_throughout(self) -> bool:
+        """Whether nothing that the person calls wrong is left once the corrections are in it."""
+        is_rewritten = any((edit.start, edit.end) == (0, len(self.content)) for edit in self.corrections)
+        return is_rewritten or (not self.has_marks and len(self.corrections) == len(self.correction_ids))
+
+    @property
     def sources(self) -> tuple[uuid.UUID, ...]:
         """The rating, and what its better answer was made from."""
         if self.ideal_text:
@@ -245,7 +251,7 @@ def rows(members: Iterable[Member], prompts: Mapping[uuid.UUID, Prompt]) -> Iter
                 rated_row("preference", "ideal", [member], prompt, chosen=ideal, rejected=member.content), member
             )
             yield _better(rated_row("sft", "ideal", [member], prompt, chosen=ideal), member)
-        elif (corrected := member.corrected) != member.content:
+        elif member.is_corrected_throughout and (corrected := member.corrected) != member.content:
             if SMALLEST_EDIT <= edited_share(member.content, corrected) <= LARGEST_EDIT:
                 pair = rated_row("preference", "edit", [member], prompt, chosen=corrected, rejected=member.content)
                 yield _better(pair, member)

@@ -37,7 +37,7 @@ function made(turn) {
   const { right_text: box, source } = form.elements;
   const reply = turn.querySelector("template[data-source]").content.textContent;
   const given = turn.querySelector("template[data-better]");
-  const begun = { text: given?.content.textContent ?? reply, source: given?.dataset.source ?? "" };
+  const begun = { text: given?.content.textContent ?? reply, source: given?.dataset.cited ?? "" };
   const isChanged = () => box.value !== begun.text || source.value !== begun.source;
 
   function refresh() {

@@ -7,7 +7,7 @@ import { request } from "../config/js/request.js";
 const REPLIES = "[data-side], .turn--reply[data-turn]";
 // Less is on its way past.
 const GLANCE = 100;
-const MOST_AT_ONCE = 20;
+const MOST_AT_ONCE = 100;
 
 const chat = document.querySelector("[data-chat]");
 // By reply, and by comparison where it stands in one: the page may put another element in its place.
@@ -87,8 +87,10 @@ function tell() {
     const { reply, comparison, isWhole } = view;
     untold.push({ client_event_id: uuid(), reply, comparison, visible_ms: ms, is_whole: isWhole });
   }
-  const exposures = untold.splice(0, MOST_AT_ONCE);
-  if (!exposures.length) return;
+  while (untold.length) send(untold.splice(0, MOST_AT_ONCE));
+}
+
+function send(exposures) {
   // Nobody waits for it. Where it did not arrive it goes along the next time; sent twice it is once.
   request("/api/feedback/exposures", { json: { exposures }, keepalive: true }).catch(({ status }) => {
     if (!status || status === 429) untold.unshift(...exposures);

@@ -66,6 +66,12 @@ def test_it_is_written_in_the_place_of_the_reply_by_keyboard_alone(new_page: New
     expect(page.get_by_text("Your better answer is saved.")).to_be_visible()
     expect(blocks).to_be_visible()
     expect(page.get_by_role("button", name="Change your better answer")).to_be_focused()
+    # What is copied is the reply, and what is written anew is held against it.
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#thread [data-turn]").last.get_by_role("button", name="Copy", exact=True).last.click()
+    page.wait_for_function("(text) => navigator.clipboard.readText().then((copied) => copied === text)", arg=REPLY)
+    page.get_by_role("button", name="Change your better answer").click()
+    expect(page.locator("[data-difference] del")).to_have_text("**300")
     correction = Correction.objects.get(message=reply)
     assert (correction.quote, correction.right_text) == ("", BETTER)
     assert Rating.objects.get(message=reply).value == -1

@@ -26,7 +26,9 @@ def person() -> User:
 
 
 RATING = "May be used to improve the model: reviewers may read it, with the messages before it."
-CHOICE = "May be used to improve the model: your choice, both replies and the messages before them."
+CHOICE = (
+    "May be used to improve the model: reviewers may read your choice and both replies, with the messages before them."
+)
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])

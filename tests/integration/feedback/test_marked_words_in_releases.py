@@ -99,6 +99,16 @@ def test_a_reply_is_nobodys_model_where_its_person_says_that_words_are_wrong(rep
     )
 
 
+def test_a_correction_teaches_nothing_while_other_words_of_the_reply_are_marked_as_wrong(reply, reviewer):
+    by_the_page(
+        reply, "correct", reply.pk, **SAYINGS[next(name for name, (_said, placed) in SAYINGS.items() if placed)][0]
+    )
+    by_the_page(reply, "correct", reply.pk, quote=SAID.split()[0])
+    rating = Rating.objects.get(message=reply)
+    reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=timezone.now())
+    assert [row for row in rows(sealed(**UNSPLIT), "sft") if row["metadata"]["rule"] == "edit"] == []
+
+
 def test_what_was_marked_and_rated_down_stays_what_it_was(reply, reviewer):
     by_the_page(reply, "correct", reply.pk, quote="by the sea")
     rating = Rating.objects.get(message=reply)

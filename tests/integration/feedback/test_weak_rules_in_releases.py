@@ -190,7 +190,9 @@ def test_a_rated_reply_makes_the_stronger_pair_alone(person, reviewer):
     assert [row["metadata"]["rule"] for row in rows(release, "preference")] == ["regen_then_up"]
 
 
-@pytest.mark.parametrize("gone", [{"is_temporary": True}, {"deleted_at": timezone.now()}, {"origin": "docs"}], ids=str)
+@pytest.mark.parametrize(
+    "gone", [{"is_temporary": True}, {"deleted_at": timezone.now()}, {"origin": "docs"}], ids=" ".join
+)
 def test_words_that_are_not_kept_or_are_those_of_others_stay_out(person, gone):
     earlier, _later = written_again(person, "continued")
     type(earlier.conversation).objects.filter(pk=earlier.conversation_id).update(**gone)
