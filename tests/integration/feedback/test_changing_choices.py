@@ -262,7 +262,7 @@ def test_somebody_else_changes_nothing(comparison, client):
 
 def test_use_is_allowed_and_refused_beneath_the_choice(comparison, client):
     choose(comparison, "left")
-    assert "May be used to improve the model: your choice" in page(client, comparison)
+    assert "May be used to improve the model: reviewers may read your choice" in page(client, comparison)
     client.post(reverse("allow-use-of-choice", args=[comparison.pk]), {"training_consent": "no"})
     text = page(client, comparison)
     assert "Not used to improve the model." in text
