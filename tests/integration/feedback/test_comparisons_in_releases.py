@@ -242,10 +242,13 @@ def test_an_approved_correction_is_a_pair_and_a_demonstration(reviewer):
 def test_words_that_stand_twice_are_data_where_it_was_said_which_are_meant(reviewer):
     said = "It is 3 m **wide** and 3 m tall, 😀 3 m deep."
     reply = factories.conversation(factories.consenting_user(), ("What size is it?", said))
-    corrected(reply, "3 m", "5 m", reviewer, verdict="")
+    unplaced = corrected(reply, "3 m", "5 m", reviewer, verdict="")
     corrected(reply, "3 m", "41 m", reviewer, verdict="", occurrence=2)
     corrected(reply, "It is 3 m wide", "It has 2 m", reviewer, occurrence=1)
-    (pair,) = rows(sealed(), "preference")
+    # One that may be about words that would stay is in the way of them all.
+    assert "rows: preference" not in sealed(**ALL_IN_TRAINING).counts
+    correcting.withdraw(user=unplaced.user, correction_id=unplaced.pk, now=timezone.now())
+    (pair,) = rows(sealed(**ALL_IN_TRAINING), "preference")
     assert pair["chosen"][0]["content"] == "It has 2 m and 41 m tall, 😀 3 m deep."
 
 
@@ -267,14 +270,14 @@ def test_words_that_are_only_marked_as_wrong_make_no_better_answer(reviewer):
     assert (label["completion"][0]["content"], label["label"]) == ("It is Sydney, by the sea.", False)
 
 
-def test_a_mark_beside_a_correction_deletes_nothing_and_its_withdrawal_takes_nothing_out(reviewer):
+def test_a_correction_counts_from_the_release_on_that_no_mark_stands_beside_it(reviewer):
     reply = factories.conversation(factories.consenting_user(), ("Capital of Australia?", "It is Sydney, by the sea."))
     mark = corrected(reply, "by the sea", "", reviewer, verdict="")
     corrected(reply, "Sydney", "Canberra", reviewer)
     release = frozen(**ALL_IN_TRAINING)
     correcting.withdraw(user=mark.user, correction_id=mark.pk, now=timezone.now())
-    made = building.work_off(release.pk)
-    (pair,) = rows(made, "preference")
+    assert "rows: preference" not in building.work_off(release.pk).counts
+    (pair,) = rows(sealed(**ALL_IN_TRAINING), "preference")
     assert pair["chosen"][0]["content"] == "It is Canberra, by the sea."
 
 

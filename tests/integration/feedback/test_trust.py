@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.models import Reply
 from feedback import capture, comparing, dashboard
-from feedback.models import Comparison, Rating
+from feedback.models import ComparisonEvent, Rating
 from feedback.trust import Opinions, raters, weight, weights
 from tests import factories
 from tests.integration.feedback.test_release import frozen
@@ -70,7 +70,7 @@ def test_a_release_is_frozen_with_what_choices_weigh():
     calm = compare_many(
         ["left", "right"] * 6, looked=timedelta(minutes=1), user=factories.consenting_user(), question="My own {}?"
     )
-    given_by = dict(Comparison.objects.values_list("pk", "user"))
+    given_by = dict(ComparisonEvent.objects.values_list("pk", "user"))
     members = frozen().members.values_list("event_id", "weight")
     assert {(given_by[event], weight) for event, weight in members} == {(quick.pk, 0.0), (calm.pk, 1.0)}
 
