@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from django.conf import settings
@@ -43,12 +44,14 @@ class ConsentSerializer(serializers.Serializer[allowing.Subject]):
         return settings.CONSENT_POLICY_VERSION
 
 
-class _Consent(APIView):
+class _Consent(APIView, ABC):
+    """What all four say and take; each kind of address only finds its subject."""
+
     throttle_classes = [FeedbackThrottle]
 
+    @abstractmethod
     def find(self, user: User, **named: uuid.UUID) -> allowing.Subject:
         """What the address names; raises `Http404` for what is not the person's own."""
-        raise NotImplementedError
 
     @extend_schema(responses=ConsentSerializer)
     def get(self, request: Request, **named: uuid.UUID) -> Response:

@@ -189,7 +189,7 @@ def test_nobody_reads_or_writes_on_when_consent_is_withdrawn(subject):
 @pytest.mark.parametrize(
     "gone",
     [{"deleted_at": timezone.now()}, {"is_temporary": True}, {"origin": "share"}, {"origin": "docs"}],
-    ids=" ".join,
+    ids=["deleted", "temporary", "shared", "with documents"],
 )
 def test_words_that_are_not_kept_or_are_those_of_others_are_never_shown(gone):
     comparison = compared("neither")

@@ -100,9 +100,8 @@ def test_a_reply_is_nobodys_model_where_its_person_says_that_words_are_wrong(rep
 
 
 def test_a_correction_teaches_nothing_while_other_words_of_the_reply_are_marked_as_wrong(reply, reviewer):
-    by_the_page(
-        reply, "correct", reply.pk, **SAYINGS[next(name for name, (_said, placed) in SAYINGS.items() if placed)][0]
-    )
+    posted, _is_placed = SAYINGS["a correction"]
+    by_the_page(reply, "correct", reply.pk, **posted)
     by_the_page(reply, "correct", reply.pk, quote=SAID.split()[0])
     rating = Rating.objects.get(message=reply)
     reviewing.decide(rating_id=rating.pk, reviewer=reviewer, verdict="approved", now=timezone.now())

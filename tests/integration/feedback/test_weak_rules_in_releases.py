@@ -191,7 +191,9 @@ def test_a_rated_reply_makes_the_stronger_pair_alone(person, reviewer):
 
 
 @pytest.mark.parametrize(
-    "gone", [{"is_temporary": True}, {"deleted_at": timezone.now()}, {"origin": "docs"}], ids=" ".join
+    "gone",
+    [{"is_temporary": True}, {"deleted_at": timezone.now()}, {"origin": "docs"}],
+    ids=["temporary", "deleted", "with documents"],
 )
 def test_words_that_are_not_kept_or_are_those_of_others_stay_out(person, gone):
     earlier, _later = written_again(person, "continued")
