@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
@@ -18,7 +17,9 @@ from chat import tree
 from chat.views.requests import person
 from feedback import better_answers
 from feedback.forms import BetterAnswerForm
+from feedback.leasing import NotGiven
 from feedback.models import Comparison
+from feedback.review_views import kept
 
 
 @login_required
@@ -63,7 +64,7 @@ def write(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
                 now=now,
             )
             messages.success(request, _("Kept."))
-    except better_answers.NotGiven as nothing:
+    except NotGiven as nothing:
         raise Http404 from nothing
     except better_answers.BadAnswer as refusal:
         messages.error(request, str(refusal))
@@ -75,8 +76,4 @@ def write(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def keep(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
     """Told by the page while its reader writes; 409 when the two wait for them no more."""
-    try:
-        is_kept = better_answers.keep(comparison_id=comparison_id, reviewer=person(request), now=timezone.now())
-    except better_answers.NotGiven as nothing:
-        raise Http404 from nothing
-    return HttpResponse(status=HTTPStatus.NO_CONTENT if is_kept else HTTPStatus.CONFLICT)
+    return kept(lambda: better_answers.keep(comparison_id=comparison_id, reviewer=person(request), now=timezone.now()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import BooleanField, Exists, F, OuterRef, QuerySet, Subquery
@@ -17,19 +17,12 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from chat.models import WITH_WORDS_OF_OTHERS, Message
 from feedback.consent import COMPARISON_IN_FORCE
+from feedback.leasing import LEASE, TRIES, NotGiven
 from feedback.models import BetterAnswer, Comparison, WritingLease
-
-LEASE = timedelta(minutes=10)
-# Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
-TRIES = 20
 
 
 class BadAnswer(ValueError):  # noqa: N818
     """An answer that cannot be taken; `str()` says why, in the reviewer's language."""
-
-
-class NotGiven(LookupError):  # noqa: N818
-    """The reviewer was never given this comparison, if there is one: to them there is none."""
 
 
 def open_to(reviewer: User, *, now: datetime) -> QuerySet[Comparison]:
@@ -38,17 +31,17 @@ def open_to(reviewer: User, *, now: datetime) -> QuerySet[Comparison]:
     with_others = WritingLease.objects.filter(comparison=OuterRef("pk"), until__gte=now).exclude(reviewer=reviewer)
     waiting = Comparison.objects.filter(
         choice__in=BetterAnswer.CHOICES,
-        better_answer=None,
         question__conversation__deleted_at=None,
         question__conversation__is_temporary=False,
     )
+    answered = BetterAnswer.objects.filter(comparison=OuterRef("pk"), choice=OuterRef("choice"))
     # Of one without words there is nothing that an answer could be better than.
     return (
         waiting.exclude(question__conversation__origin__in=WITH_WORDS_OF_OTHERS)
         .exclude(left__content="")
         .exclude(right__content="")
         .exclude(user=reviewer)
-        .exclude(Exists(with_others))
+        .exclude(Exists(with_others) | Exists(answered))
         .filter(RawSQL(COMPARISON_IN_FORCE, [], output_field=BooleanField()))  # noqa: S611 - made of constants
     )
 

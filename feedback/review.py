@@ -22,24 +22,18 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from feedback import gold, grading, ideals, repeats, sampling
+from feedback.leasing import LEASE, TRIES, NotGiven
 from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, RatingQuerySet, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
 from feedback.settling import settle
 
-LEASE = timedelta(minutes=10)
-# Others may have taken what one wanted between looking and locking; after so many tries somebody else has it all.
-TRIES = 20
 # How what was drawn at random is called, whatever order its reader chose.
 SLICE = "slice"
 
 
 class BadDecision(ValueError):  # noqa: N818
     """A decision that cannot be taken; `str()` says why."""
-
-
-class NotGiven(LookupError):  # noqa: N818
-    """The reviewer was never given this rating, if there is one: to them there is none."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ from chat import tree
 from chat.views.requests import person
 from feedback import better_answers, correcting, grading, ideals, reasons, review, sampling
 from feedback.forms import DecisionForm
+from feedback.leasing import NotGiven
 from feedback.models import Rating
 from feedback.models.ratings import ADJUDICATE
 
@@ -101,7 +103,7 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
                 event_id=given["event_id"],
             )
             messages.success(request, _("Decided."))
-    except review.NotGiven as nothing:
+    except NotGiven as nothing:
         raise Http404 from nothing
     except review.BadDecision as refusal:
         messages.error(request, str(refusal))
@@ -113,9 +115,14 @@ def decide(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def keep(request: HttpRequest, rating_id: uuid.UUID) -> HttpResponse:
     """Told by the page while its reader writes; 409 when the rating is theirs no more."""
+    return kept(lambda: review.keep(rating_id=rating_id, reviewer=person(request), now=timezone.now()))
+
+
+def kept(keep_place: Callable[[], bool]) -> HttpResponse:
+    """What a page is told whose reader keeps their place: 409 when it is theirs no more, 404 when it never was."""
     try:
-        is_kept = review.keep(rating_id=rating_id, reviewer=person(request), now=timezone.now())
-    except review.NotGiven as nothing:
+        is_kept = keep_place()
+    except NotGiven as nothing:
         raise Http404 from nothing
     return HttpResponse(status=HTTPStatus.NO_CONTENT if is_kept else HTTPStatus.CONFLICT)
 

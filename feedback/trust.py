@@ -43,15 +43,20 @@ SELECT user_id, count(*), count(*) FILTER (WHERE value = 1), count(*) FILTER (WH
 FROM paced GROUP BY user_id
 """
 
-# Two replies can be read from when the later one began, or since the person answered the comparison before.
+# Two replies can be read from when the later one began, or since the person answered the comparison before. As of
+# ratings the first answer counts.
 COMPARISONS = """
-WITH paced AS (
+WITH first AS (
+    SELECT comparison_id, min(created_at) AS at FROM feedback_comparisonevent
+    WHERE choice NOT IN ('', 'skipped') GROUP BY comparison_id
+), paced AS (
     SELECT comparison.user_id, comparison.choice, comparison.answered_at >= %(since)s::timestamptz AS is_recent,
-        comparison.answered_at - greatest(
+        first.at - greatest(
             one.started_at, other.started_at,
-            lag(comparison.answered_at) OVER (PARTITION BY comparison.user_id ORDER BY comparison.answered_at)
+            lag(first.at) OVER (PARTITION BY comparison.user_id ORDER BY first.at)
         ) < 2 * make_interval(secs => %(fastest)s) AS is_hurried
     FROM feedback_comparison AS comparison
+    JOIN first ON first.comparison_id = comparison.id
     JOIN chat_reply AS one ON one.message_id = comparison.left_id
     JOIN chat_reply AS other ON other.message_id = comparison.right_id
     WHERE comparison.choice NOT IN ('', 'skipped')

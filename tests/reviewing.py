@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 
 from accounts.models import User
 from feedback import review
+from feedback.leasing import LEASE
 from feedback.models import Rating, ReviewDecision, ReviewLease
 from tests import factories
 
@@ -26,7 +27,7 @@ def readers(count: int) -> list[User]:
 def give(*, rating_id: uuid.UUID, reviewer: User, now: datetime) -> None:
     """The reviewer holds the rating as it stands, as if the queue had given it; one they hold stays as it is."""
     for rating in Rating.objects.filter(pk=rating_id):
-        given = {"event": rating.event, "until": now + review.LEASE, "taken_at": now}
+        given = {"event": rating.event, "until": now + LEASE, "taken_at": now}
         ReviewLease.objects.get_or_create(rating=rating, reviewer=reviewer, defaults=given)
 
 

@@ -65,9 +65,9 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "comparison",
-                    models.OneToOneField(
+                    models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="better_answer",
+                        related_name="better_answers",
                         to="feedback.comparison",
                     ),
                 ),
@@ -85,6 +85,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "better answer",
                 "verbose_name_plural": "better answers",
                 "constraints": [
+                    models.UniqueConstraint(
+                        fields=["comparison", "choice"], name="one_better_answer_to_what_is_said"
+                    ),
                     models.CheckConstraint(
                         name="better_answer_to_no_preference", condition=Q(choice__in=["tie", "neither"])
                     ),

@@ -15,13 +15,14 @@ from feedback.models.comparisons import Comparison
 class BetterAnswer(models.Model):
     """A reviewer's answer to what was compared. The database refuses to change it, and it goes with the comparison.
 
-    It belongs to what the person had said (`choice`): once they say otherwise it is used no more.
+    It belongs to what the person had said (`choice`): once they say otherwise it is used no more, and
+    another may be written.
     """
 
     CHOICES = (Comparison.Choice.TIE, Comparison.Choice.NEITHER)
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    comparison = models.OneToOneField(Comparison, on_delete=models.CASCADE, related_name="better_answer")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="better_answers")
     choice = models.CharField(max_length=7, choices=[(one.value, one.label) for one in CHOICES])
     reviewer = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="better_answers"
@@ -35,6 +36,7 @@ class BetterAnswer(models.Model):
         verbose_name = _("better answer")
         verbose_name_plural = _("better answers")
         constraints = [
+            models.UniqueConstraint(fields=["comparison", "choice"], name="one_better_answer_to_what_is_said"),
             models.CheckConstraint(name="better_answer_to_no_preference", condition=Q(choice__in=["tie", "neither"])),
             models.CheckConstraint(name="better_answer_says_something", condition=~Q(text="")),
         ]

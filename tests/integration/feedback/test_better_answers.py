@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from accounts import consent, data_copies
 from accounts.models import DataCopy, User
-from feedback import better_answers
+from feedback import better_answers, comparing
+from feedback.leasing import NotGiven
 from feedback.models import BetterAnswer, Comparison, WritingLease
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import compared
@@ -89,12 +90,25 @@ def test_a_preference_waits_for_nothing(choice):
     assert given(reviewer()) is None
 
 
+def test_what_the_person_says_instead_waits_for_an_answer_of_its_own():
+    comparison, writer = compared("tie"), reviewer()
+    written(comparison, writer)
+    assert given(writer) is None
+    said = {"comparison_id": comparison.pk, "user": comparison.user}
+    comparing.answer(**said, choice="neither", now=timezone.now())
+    written(comparison, writer, "Violet, like a violet.")
+    for choice in ("tie", "neither", "left"):
+        comparing.answer(**said, choice=choice, now=timezone.now())
+        assert given(writer) is None
+    assert set(BetterAnswer.objects.values_list("choice", flat=True)) == {"tie", "neither"}
+
+
 def test_nobody_writes_about_their_own_replies():
     comparison = compared("neither")
     comparison.user.user_permissions.add(Permission.objects.get(codename="review"))
     assert given(comparison.user) is None
     better_answers._lease(comparison, comparison.user, timezone.now())
-    with pytest.raises(better_answers.NotGiven):
+    with pytest.raises(NotGiven):
         better_answers.write(comparison_id=comparison.pk, reviewer=comparison.user, text="Mine.", now=timezone.now())
 
 

@@ -3,17 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts import consent, erasure
 from chat import retention
-from feedback import releasing
-from feedback.models import BetterAnswer, Comparison, Release, ReleaseRow
+from feedback import comparing, releasing
+from feedback.models import BetterAnswer, Release, ReleaseRow
 from feedback.release import building, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import Specification
-from tests import factories
 from tests.integration.feedback.test_better_answers import written
 from tests.integration.feedback.test_comparisons_in_releases import compared, rows
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
@@ -76,24 +74,13 @@ def test_an_answer_written_after_a_release_is_in_the_one_that_follows_it():
     assert "rows: comparisons" not in following.counts
 
 
-def change_to(comparison, choice):
-    """As if the person had changed their mind; as a replica, so that no trigger keeps the answer as it was."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        Comparison.objects.filter(pk=comparison.pk).update(choice=choice)
-        cursor.execute("SET LOCAL session_replication_role = origin")
-
-
 @pytest.mark.parametrize("choice", ["left", "tie"])
 def test_once_the_person_says_otherwise_the_answer_is_used_no_more(storage, choice):
     comparison = compared("neither")
     written(comparison)
     release = sealed(**UNSPLIT)
-    change_to(comparison, choice)
+    comparing.answer(comparison_id=comparison.pk, user=comparison.user, choice=choice, now=timezone.now())
     assert answers(sealed(**UNSPLIT)) == ([], [])
-    # What is sealed forgets it with the next thing that the person says of it.
-    other = factories.conversation(comparison.user, ("Hi", "Hello."))
-    consent.withdraw(comparison.user, scope="rating", subject_id=other.pk, now=timezone.now())
     worked_off()
     assert answers(Release.objects.get(parent=release)) == ([], [])
     assert GREEN not in everything_in(storage)

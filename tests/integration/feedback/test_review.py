@@ -19,6 +19,7 @@ from accounts.models import User, WebhookDelivery
 from accounts.webhooks import endpoints
 from config import roles
 from feedback import capture, review
+from feedback.leasing import LEASE, NotGiven
 from feedback.models import Escalation, FeedbackEvent, Rating, Release, ReviewDecision
 from tests import factories, reviewing
 from tests.reviewing import reader as reviewer
@@ -87,9 +88,9 @@ def test_who_writes_for_long_keeps_their_place(rating, client):
         assert review.keep(rating_id=rating.pk, reviewer=writer, now=later)
     assert review.next_rating(reviewer=other, now=later) is None
     # Nobody keeps what they were not given, nor what another has by now.
-    with pytest.raises(review.NotGiven):
+    with pytest.raises(NotGiven):
         review.keep(rating_id=rating.pk, reviewer=other, now=later)
-    later += review.LEASE + timedelta(minutes=1)
+    later += LEASE + timedelta(minutes=1)
     assert review.next_rating(reviewer=other, now=later) == rating
     assert not review.keep(rating_id=rating.pk, reviewer=writer, now=later)
     capture.withdraw(user=rating.user, message=rating.message, client_event_id=uuid.uuid4(), now=later)
@@ -98,7 +99,7 @@ def test_who_writes_for_long_keeps_their_place(rating, client):
 
 def test_who_was_too_slow_may_decide_while_there_is_a_place(rating):
     now, slow, other = timezone.now(), reviewer(), reviewer()
-    later = now + review.LEASE + timedelta(minutes=1)
+    later = now + LEASE + timedelta(minutes=1)
     assert review.next_rating(reviewer=slow, now=now) == rating
     assert review.next_rating(reviewer=other, now=later) == rating
     with pytest.raises(review.BadDecision, match="Another reviewer"):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.models import Reply
 from feedback import capture, comparing, dashboard
-from feedback.models import ComparisonEvent, Rating
+from feedback.models import Comparison, ComparisonEvent, Rating
 from feedback.trust import Opinions, raters, weight, weights
 from tests import factories
 from tests.integration.feedback.test_release import frozen
@@ -80,6 +80,16 @@ def test_a_comparison_that_stood_open_is_read_from_when_the_last_one_was_answere
     compare_many(["left", "right"] * 6, looked=timedelta(hours=1), every=timedelta(seconds=1))
     (hurried,) = seen()
     assert (hurried.lately.hurried_answers, hurried.weight) == (11, pytest.approx(1 / 12))
+
+
+def test_going_through_old_choices_and_changing_them_is_no_hurry():
+    user = compare_many(["left", "right"] * 6, looked=timedelta(minutes=1))
+    other = {"left": "right", "right": "left"}
+    for number, one in enumerate(Comparison.objects.filter(user=user)):
+        later = START + timedelta(days=1, seconds=number)
+        comparing.answer(comparison_id=one.pk, user=user, choice=other[one.choice], now=later)
+    (calm,) = seen()
+    assert (calm.lately.answers, calm.lately.hurried, calm.weight) == (12, 0, 1.0)
 
 
 def test_what_was_skipped_is_no_opinion():
