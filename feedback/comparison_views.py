@@ -14,12 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import consent
 from chat.views.requests import id_or_none, person
-from feedback import comparing, pace
+from feedback import allowing, comparing, pace
 from feedback.forms import ComparisonForm
 from feedback.models import Comparison
-from feedback.views import event_of
+from feedback.views import event_of, take_wish
 
 
 @login_required
@@ -74,8 +73,7 @@ def withdraw(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
 def allow_use(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
     """Whether training may use one comparison, whatever the person says of the conversation."""
     comparison = _own(request, comparison_id)
-    is_granted = request.POST.get("training_consent") == "yes"
-    consent.say(person(request), is_granted=is_granted, scope="rating", subject_id=comparison.pk, now=timezone.now())
+    take_wish(request, allowing.of_comparison(comparison))
     messages.success(request, _("Your choice is saved."))
     return _back_to(comparison)
 
@@ -90,7 +88,7 @@ def side(request: HttpRequest, comparison_id: uuid.UUID, name: str) -> HttpRespo
 
 
 def _own(request: HttpRequest, comparison_id: uuid.UUID) -> Comparison:
-    mine = Comparison.objects.of(person(request)).select_related("left__reply", "right__reply", "question")
+    mine = Comparison.objects.of(person(request)).for_pages().select_related("question__conversation", "user")
     return get_object_or_404(mine, pk=comparison_id)
 
 

@@ -8,18 +8,17 @@ from http import HTTPStatus
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from accounts import consent
 from accounts.models import User
 from chat import choices
 from chat.models import Message
-from feedback import capture, correcting, pace
+from feedback import allowing, capture, correcting, pace
 from feedback.forms import RatingForm
 from feedback.models import Rating
 from feedback.templatetags.feedback import widget_context
@@ -57,12 +56,19 @@ def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
 def allow_use(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Whether training may use what the person says about one reply, whatever they say of the conversation."""
     message = own_reply(request, message_id)
-    is_granted = request.POST.get("training_consent") == "yes"
-    consent.say(_person(request), is_granted=is_granted, scope="rating", subject_id=message.pk, now=timezone.now())
+    take_wish(request, allowing.of_reply(message))
     if request.headers.get("X-Requested-With") == "fetch":
         return _widget(request, message, is_open=True)
     messages.success(request, _("Your choice is saved."))
     return _back_to(message)
+
+
+def take_wish(request: HttpRequest, subject: allowing.Subject) -> None:
+    """Allow or forbid the use of it, as the form says; what is never used has no such form."""
+    try:
+        subject.say(is_granted=request.POST.get("training_consent") == "yes", now=timezone.now())
+    except allowing.NeverUsed as never:
+        raise Http404 from never
 
 
 @login_required

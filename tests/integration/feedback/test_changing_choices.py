@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import ConsentEvent
 from chat.models import Conversation, Message, Reply
 from feedback import comparing
 from feedback.models import Comparison, ComparisonEvent
@@ -269,3 +270,12 @@ def test_use_is_allowed_and_refused_beneath_the_choice(comparison, client):
     assert "Allow it for this choice" in text
     client.post(reverse("allow-use-of-choice", args=[comparison.pk]), {"training_consent": "yes"})
     assert "Do not use this choice" in page(client, comparison)
+
+
+def test_what_is_never_used_cannot_be_allowed_by_a_form_that_its_page_does_not_have(comparison, client):
+    signed_in(client, comparison)
+    type(comparison.question.conversation).objects.update(is_temporary=True)
+    before = ConsentEvent.objects.count()
+    for name, subject in (("allow-use-of-choice", comparison.pk), ("allow-use", comparison.left_id)):
+        assert client.post(reverse(name, args=[subject]), {"training_consent": "yes"}).status_code == 404
+    assert ConsentEvent.objects.count() == before
