@@ -252,6 +252,18 @@ def test_one_that_was_skipped_while_it_was_written_is_left_alone(comparison, cli
     assert "data-side=" not in page(client, comparison, compare=comparison.pk)
 
 
+def test_a_page_that_the_browser_kept_takes_back_nothing_newer_and_says_nothing_untrue(comparison, client):
+    address, form = reverse("take-choice-back", args=[comparison.pk]), {"client_event_id": uuid.uuid4()}
+    choose(comparison, "left")
+    signed_in(client, comparison)
+    assert "Your choice is taken back." in client.post(address, form, follow=True).content.decode()
+    choose(comparison, "right")
+    assert "Your choice is taken back." not in client.post(address, form, follow=True).content.decode()
+    of_an_answer = {"client_event_id": comparison.events.filter(kind="answer").first().client_event_id}
+    assert "sent before with something else" in client.post(address, of_an_answer, follow=True).content.decode()
+    assert history(comparison)[-1] == ("answer", "right")
+
+
 def test_somebody_else_changes_nothing(comparison, client):
     choose(comparison, "left")
     client.force_login(factories.UserFactory())

@@ -181,6 +181,13 @@ def test_nonsense_is_refused_with_nothing_kept(reply, wrong):
     assert kept() == []
 
 
+def test_what_is_told_again_beside_something_new_takes_nothing_from_it(reply):
+    first, second = look(reply, 50_000), look(reply, 9_000)
+    tell(reply.conversation.user, first)
+    tell(reply.conversation.user, first, second)
+    assert [visible_ms for *_about, visible_ms, _is_whole in kept()] == [50_000, 9_000]
+
+
 @pytest.mark.parametrize("count", [0, 101])
 def test_so_many_and_no_more_at_once(reply, count):
     assert tell(reply.conversation.user, *(look(reply, 1) for _number in range(count))).status_code == 400

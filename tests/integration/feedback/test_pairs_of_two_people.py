@@ -101,6 +101,16 @@ def test_a_rating_is_in_one_such_pair_at_most_and_who_rated_both_ways_in_none(re
     ]
 
 
+@pytest.mark.parametrize("value", [1, -1])
+def test_nobody_is_in_more_of_them_than_one_person_may_give_rows_on_whichever_side(reviewer, value):
+    many = factories.consenting_user()
+    for number in range(4):
+        said(reviewer, value, f"The same person's: {number}.", user=many, question=f"Name sweet {number}.")
+        said(reviewer, -value, f"Another's: {number}.", question=f"Name sweet {number}.")
+    assert len(pairs(sealed(**UNSPLIT))) == 4
+    assert len(pairs(sealed(**UNSPLIT, person_rows=3, person_share=0.0))) == 3
+
+
 def test_what_was_not_reviewed_or_allowed_is_in_no_pair(reviewer):
     said(reviewer, 1, LIKED)
     refused = said(reviewer, -1, DISLIKED)

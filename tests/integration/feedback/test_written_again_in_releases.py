@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts import consent
 from accounts.models import User
 from chat.models import Message, Reply
-from feedback import capture, exposing, signals
-from feedback.models import Erasure, Exposure, ImplicitSignal, Release
+from feedback import capture, comparing, exposing, signals
+from feedback.models import Comparison, Erasure, Exposure, ImplicitSignal, Release
 from feedback.release import building, store, verify
 from tests import factories
 from tests.integration.feedback.test_erasure_in_releases import everything_in, worked_off
@@ -119,6 +119,15 @@ def test_what_was_not_on_screen_whole_for_long_enough_makes_no_pair(person, revi
 def test_several_looks_make_one_and_the_last_may_come_as_the_page_goes(person, reviewer):
     written_again(person, reviewer, looks=((1_600, False, -5), (1_500, True, 5)))
     assert len(pairs(sealed(**UNSPLIT))) == 1
+
+
+@pytest.mark.parametrize(("choice", "count"), [("left", 0), ("right", 0), ("neither", 0), ("skipped", 1)])
+def test_what_was_compared_stands_for_what_was_said_of_it_there(person, reviewer, choice, count):
+    earlier, _later = written_again(person, reviewer)
+    beside = factories.reply_to(earlier.parent, "Fudge.")
+    two = Comparison.objects.create(user=person, question=earlier.parent, left=earlier, right=beside)
+    comparing.answer(comparison_id=two.pk, user=person, choice=choice, now=timezone.now())
+    assert len(pairs(sealed(**UNSPLIT))) == count
 
 
 def test_what_somebody_else_saw_does_not_count(person, reviewer):
