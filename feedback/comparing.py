@@ -151,7 +151,10 @@ def _locked(comparison_id: uuid.UUID, user: User) -> Comparison:
     return (
         Comparison.objects.of(user)
         .select_for_update(of=("self",))
-        .select_related("left__reply", "right__reply", "question__conversation", "user", "event")
+        .select_related("question__conversation")
+        # Each by its own key: of all of them at once, and of tables that grew since they were counted, PostgreSQL may
+        # make a product.
+        .prefetch_related("left__reply", "right__reply")
         .get(pk=comparison_id)
     )
 
