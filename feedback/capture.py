@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from accounts import prepared
 from accounts.models import User, new_id
 from billing.entitlements import RECORDED_PLAN
 from chat import tree
@@ -24,7 +25,6 @@ from feedback.models import MAX_COMMENT_CHARACTERS, Erasure, FeedbackEvent, Rati
 from feedback.release import erasing
 
 PLAN = RECORDED_PLAN.format(user="%(user)s")
-_RATING = tuple(field.attname for field in Rating._meta.concrete_fields)
 
 
 class BadRating(ValueError):  # noqa: N818
@@ -108,14 +108,14 @@ def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Ratin
 # One statement for all, because many are made: the events with their paths and the consent in force, and the live
 # ratings, which a changed opinion puts before the reviewers anew. Of several opinions of one reply the last one lives.
 # Events that were sent before give no row. Rows are locked in the order of their keys, so that two such statements
-# wait for each other and never both.
+# wait for each other and never both. The planner takes what JSON holds for a hundred records, and would compile the
+# statement for them: the condition on the value, which always holds, has it plan for few.
 _WRITE = f"""
 WITH RECURSIVE given AS (
-    SELECT * FROM unnest(
-        %(events)s::uuid[], %(ratings)s::uuid[], %(client_events)s::uuid[], %(messages)s::uuid[],
-        %(conversations)s::uuid[], %(values)s::smallint[], %(reasons)s::text[], %(comments)s::text[],
-        %(receipts)s::jsonb[]
-    ) AS given (event, rating, client_event, message, conversation, value, reasons, comment, receipt)
+    SELECT * FROM jsonb_to_recordset(%(given)s::jsonb) AS given (
+        event uuid, rating uuid, client_event uuid, message uuid, conversation uuid, value smallint,
+        reasons varchar[], comment text, receipt jsonb
+    ) WHERE value BETWEEN -1 AND 1
 ), above AS (
     SELECT message AS leaf, message.id, message.parent_id, 0 AS height
     FROM (SELECT DISTINCT message FROM given) leaf JOIN chat_message message ON message.id = leaf.message
@@ -130,7 +130,7 @@ WITH RECURSIVE given AS (
         created_at)
     SELECT given.event, given.client_event, %(user)s, given.message,
         CASE given.value WHEN 0 THEN 'retract' ELSE 'thumb' END, NULLIF(given.value, 0),
-        given.reasons::varchar[], given.comment, %(locale)s, {OF_CONVERSATION},
+        given.reasons, given.comment, %(locale)s, {OF_CONVERSATION},
         given.receipt || jsonb_build_object('prompt_path', path.ids, 'plan', {PLAN}), %(now)s
     FROM given JOIN path ON path.leaf = given.message ORDER BY given.client_event
     ON CONFLICT (user_id, client_event_id) DO NOTHING
@@ -141,43 +141,43 @@ WITH RECURSIVE given AS (
 ), live AS (
     INSERT INTO feedback_rating AS live
         (id, user_id, message_id, event_id, value, reasons, comment, rated_at, queued_at, verdict, ideal_text)
-    SELECT rating, %(user)s, message, event, value, reasons::varchar[], comment, %(now)s, %(now)s, '', ''
+    SELECT rating, %(user)s, message, event, value, reasons, comment, %(now)s, %(now)s, '', ''
     FROM last WHERE value <> 0 ORDER BY message
     ON CONFLICT (user_id, message_id) DO UPDATE SET
         event_id = EXCLUDED.event_id, value = EXCLUDED.value, reasons = EXCLUDED.reasons, comment = EXCLUDED.comment,
         rated_at = EXCLUDED.rated_at, queued_at = EXCLUDED.queued_at, decided_event_id = NULL, verdict = '',
         ideal_text = '', ideal_from = NULL, lot = EXCLUDED.lot
-    RETURNING live.*
+    RETURNING {prepared.columns(Rating, of="live")}
 )
-SELECT event.client_event_id, {", ".join(f"live.{name}" for name in _RATING)}
+SELECT event.client_event_id, {prepared.columns(Rating, of="live")}
 FROM event LEFT JOIN live ON live.event_id = event.id
 """  # noqa: S608 - made of constants
 
 
 def _write(user: User, opinions: Sequence[Opinion], now: datetime) -> dict[uuid.UUID, Rating | None]:
     """By its client event id, of each event that is new the live rating it made; None where it made none."""
-    asked: dict[str, Any] = {
-        # Made in this order, which their ids keep: of one instant the later event has the greater id.
-        "events": [new_id() for _opinion in opinions],
-        "ratings": [new_id() for _opinion in opinions],
-        "client_events": [opinion.client_event_id for opinion in opinions],
-        "messages": [opinion.message.pk for opinion in opinions],
-        "conversations": [opinion.message.conversation_id for opinion in opinions],
-        "values": [opinion.value for opinion in opinions],
-        # Names from our own list, which need no quoting; whoever takes a rating back has none.
-        "reasons": [f"{{{','.join(sorted(set(opinion.reasons)))}}}" if opinion.value else "{}" for opinion in opinions],
-        "comments": [opinion.comment.strip() if opinion.value else "" for opinion in opinions],
-        "receipts": [json.dumps(_receipt(opinion.message)) for opinion in opinions],
-        "user": user.pk,
-        "locale": get_language() or "en",
-        "now": now,
+    # One text is less work than an array of each, here and there; and for each length of those it would plan anew.
+    given = json.dumps([_as_given(opinion) for opinion in opinions])
+    asked = {"given": given, "user": user.pk, "locale": get_language() or "en", "now": now}
+    rows = prepared.fetch(_WRITE, asked)
+    return {event_id: prepared.made(Rating, rating) if rating[0] else None for event_id, *rating in rows}
+
+
+def _as_given(opinion: Opinion) -> dict[str, Any]:
+    # Events are made in the order they are said, which their ids keep: of one instant the later has the greater.
+    event, rating, message = new_id(), new_id(), opinion.message
+    _message, _kind, _value, reasons, comment = opinion.said
+    return {
+        "event": str(event),
+        "rating": str(rating),
+        "client_event": str(opinion.client_event_id),
+        "message": str(message.pk),
+        "conversation": str(message.conversation_id),
+        "value": opinion.value,
+        "reasons": reasons,
+        "comment": comment,
+        "receipt": _receipt(message),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITE, asked)
-        return {
-            event_id: Rating.from_db(connection.alias, _RATING, rating) if rating[0] else None
-            for event_id, *rating in cursor.fetchall()
-        }
 
 
 def _rated_before(user: User, opinion: Opinion) -> Rating:
