@@ -33,7 +33,7 @@ from feedback.release import (
     trees,
 )
 from feedback.release.models import Release, ReleaseChunk, lease
-from feedback.release.specification import Specification, specification
+from feedback.release.specification import BadSpecification, Specification, specification
 from feedback.release.waking import enqueue
 from feedback.telling import tell_of_release
 
@@ -48,6 +48,10 @@ LONGEST_PAUSE_SECONDS = 60
 
 class StepLostError(Exception):
     """Another worker has the step, or the release was cancelled."""
+
+
+class MadeOtherwiseError(ValueError):
+    """A release was begun by other rules than this Parley has: what is left of it would not fit what there is."""
 
 
 class WithdrawnMeanwhileError(Exception):
@@ -105,6 +109,7 @@ def _take(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> bool:
     chosen = specification(chunk.release.specification)
     step = Step(chunk, chunk.release, chosen, _beating(chunk, clock))
     try:
+        _check_versions(step)
         commit = _STEPS[Stage(chunk.stage)](step)
         _finish(step, commit, now=clock())
     except WithdrawnMeanwhileError:
@@ -119,6 +124,15 @@ def _take(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> bool:
         _fail(chunk, error, now=clock())
         return False
     return True
+
+
+def _check_versions(step: Step) -> None:
+    if step.release.lineage_id:
+        return  # its rows are those of the release it succeeds
+    try:
+        step.specification.check_versions()
+    except BadSpecification as other:
+        raise MadeOtherwiseError(f"it was begun by another version of Parley: {other}; make it anew") from other
 
 
 def _beating(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> Beat:
@@ -234,6 +248,10 @@ _STEPS: dict[ReleaseChunk.Stage, Callable[[Step], Commit]] = {
 }
 
 
+# Trying again does not help.
+_FINAL = (choice.NothingLeftError, MadeOtherwiseError)
+
+
 # Ending a step, a stage, a release -----------------------------------------------------------------------------------
 
 
@@ -283,7 +301,7 @@ def _fail(chunk: ReleaseChunk, error: Exception, *, now: datetime) -> None:
     mine = ReleaseChunk.objects.filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None)
     if not mine.update(failures=failures, lease_until=now + pause):
         return
-    if failures >= ReleaseChunk.MAX_FAILURES or isinstance(error, choice.NothingLeftError):
+    if failures >= ReleaseChunk.MAX_FAILURES or isinstance(error, _FINAL):
         Release.objects.filter(pk=chunk.release_id, state__in=Release.UNFINISHED).update(
             state=Release.State.FAILED, error=f"{type(error).__name__}: {error}", finished_at=now
         )

@@ -68,6 +68,18 @@ def test_a_release_that_failed_says_why_and_goes_on_when_tried_again(reviewer, m
         releasing.retry(release, now=now)
 
 
+def test_a_release_that_an_upgrade_finds_half_made_by_other_rules_fails_at_once_and_says_to_make_it_anew(reviewer):
+    some_ratings(reviewer, 1)
+    release = frozen()
+    building._take(step(release), timezone.now)
+    Release.objects.filter(pk=release.pk).update(specification={**release.specification, "rules_version": 1})
+    release = building.work_off(release.pk)
+    assert release.state == "failed"
+    assert "rules_version can only be" in release.error
+    assert "make it anew" in release.error
+    assert list(release.chunks.filter(done_at=None).values_list("failures", flat=True)) == [1]
+
+
 def test_a_cancelled_release_does_no_more_and_keeps_no_words(reviewer):
     some_ratings(reviewer, 1)
     release = frozen()
