@@ -116,6 +116,12 @@ AND member.event_id = ANY(ARRAY(
 )) AND (%(all)s OR {_LOST.format(ids=_SOURCES, is_open="true")})
 RETURNING member.release_id, member.event_id
 """  # noqa: S608 - made of constants
+# Better answers to what the person had rated, which older versions left with releases that were made.
+_LEFT_BEHIND = """
+UPDATE feedback_releasemember AS member SET ideal_text = '' FROM feedback_release AS release
+WHERE release.id = member.release_id AND release.state <> ALL(%(states)s) AND member.ideal_text <> ''
+AND member.event_id = ANY(ARRAY(SELECT id FROM feedback_feedbackevent WHERE user_id = %(user)s))
+"""
 
 
 def ask(*, user: User, reason: Erasure.Reason, now: datetime, gone: Collection[uuid.UUID] = ()) -> Erasure | None:
@@ -161,6 +167,7 @@ def _leave_out(asked: dict[str, Any], now: datetime) -> None:
     """
     lost: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
     with connection.cursor() as cursor:
+        cursor.execute(_LEFT_BEHIND, asked)
         cursor.execute(_LEFT_OUT, asked)
         for release_id, event_id in cursor.fetchall():
             lost[release_id].append(event_id)
@@ -184,8 +191,7 @@ def _give_up(release: Release, now: datetime) -> None:
 
 def clear(release: Release) -> None:
     """Forget the words of a release that is made or given up; who gave which row stays, unless it was a dry run."""
-    CandidateRow.objects.filter(release=release)._raw_delete("default")
-    RatedPrompt.objects.filter(release=release)._raw_delete("default")
+    _forget_words(release)
     if release.is_dry_run:
         release.rows.all()._raw_delete("default")
         ReleaseMember.objects.filter(release=release)._raw_delete("default")
@@ -193,14 +199,20 @@ def clear(release: Release) -> None:
 
 def discard(release: Release, *, now: datetime) -> None:
     """Forget the words of a cancelled release, in the database and in its files, and who gave which."""
-    CandidateRow.objects.filter(release=release)._raw_delete("default")
-    RatedPrompt.objects.filter(release=release)._raw_delete("default")
+    _forget_words(release)
     marked = ReleaseRow.objects.filter(release=release, erasure__isnull=False)
     by_erasure = Counter(marked.values_list("erasure_id", flat=True))
     ReleaseRow.objects.filter(release=release)._raw_delete("default")
     _note(by_erasure, {"release": release.name, "replaced_by": "", "shards_rewritten": 0}, [], now=now)
     if release.content_sha256:
         transaction.on_commit(partial(_delete, release.folder), robust=True)
+
+
+def _forget_words(release: Release) -> None:
+    """What the database holds of them; members stay, for a release that follows leaves out what was in this one."""
+    CandidateRow.objects.filter(release=release)._raw_delete("default")
+    RatedPrompt.objects.filter(release=release)._raw_delete("default")
+    ReleaseMember.objects.filter(release=release).exclude(ideal_text="").update(ideal_text="")
 
 
 def sweep(*, now: datetime) -> None:

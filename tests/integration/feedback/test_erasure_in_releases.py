@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import call_command
 from django.core.signing import Signer
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,9 +19,10 @@ from accounts import consent, erasure
 from accounts.models import ConsentEvent, User
 from feedback import comparing, releasing
 from feedback.dashboard.funnel import funnel
-from feedback.models import Erasure, Release, ReleaseRow, TrainedModel
+from feedback.models import Erasure, FeedbackEvent, Release, ReleaseRow, TrainedModel
 from feedback.release import building, erasing, store, verify
 from feedback.release.models import CandidateRow, ReleaseChunk
+from feedback.release.specification import Specification
 from tests import factories
 from tests.integration.feedback.test_comparisons_in_releases import say_beneath, shown
 from tests.integration.feedback.test_release import frozen, rated, sealed, some_ratings
@@ -113,6 +115,39 @@ def test_whoever_withdraws_is_in_no_data_set_any_more(person, storage, door):
     manifest = verify.manifest_of(second)
     assert (manifest["parent"], len(manifest["tombstones"])) == ("v0001", len(ids))
     assert not first.rows.filter(row_id__in=ids).exists()
+
+
+def database_says(word):
+    """In which columns of the database a word stands."""
+    columns = """
+        SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()
+        AND data_type IN ('text', 'character varying', 'jsonb', 'ARRAY', 'bytea')
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(columns)
+        return [
+            (table, column)
+            for table, column in cursor.fetchall()
+            if cursor.execute(f'SELECT 1 FROM "{table}" WHERE "{column}"::text LIKE %s', [f"%{word}%"]).rowcount
+        ]
+
+
+def test_who_leaves_is_in_no_column_of_the_database_any_more(person):
+    released()
+    releasing.make_release(specification=Specification(), made_by=None, now=timezone.now(), is_dry_run=True)
+    assert ("feedback_rating", "ideal_text") in database_says(SECRET)
+    erasure.erase(person.pk, now=timezone.now())
+    worked_off()
+    assert database_says(SECRET) == []
+
+
+def test_better_answers_that_older_versions_kept_with_releases_go_when_their_person_withdraws(person):
+    release = released()
+    members = release.members.filter(event_id__in=FeedbackEvent.objects.filter(user=person).values("id"))
+    assert set(members.values_list("ideal_text", flat=True)) == {""}
+    members.update(ideal_text=SECRET)
+    withdraw_by_the_settings_page(person)
+    assert not release.members.filter(ideal_text=SECRET).exists()
 
 
 def test_the_receipt_says_what_was_done_and_is_signed(person, reviewer):
