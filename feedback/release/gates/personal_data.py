@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-DETECTOR_VERSION = 3
+DETECTOR_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ _KEY_HINTS = (
 # Keys are long words.
 _LONG_WORD = re.compile(r"(?<![\w\-])[\w.\-]{16,}", re.ASCII)
 _SECRETS = re.compile(
-    r"(?:password|passwd|api[_ \-]?key|secret[_ \-]?key|access[_ \-]?token|密码|口令|密钥)"
+    r"(?:password|passwd|(?:api|secret|access)[_ \-]?key|access[_ \-]?token|client[_ \-]?secret|密码|口令|密钥)"
     r"['\"]?\s*(?:[:=：]|is\b|是|为)\s*['\"]?([^\s'\"，。,;]{8,128})",
     re.IGNORECASE,
 )
 _BETWEEN_NAME_AND_SECRET = (":", "=", "：", " is ", "是", "为")
-_SECRET_HINTS = ("passw", "key", "token", "密", "口令")
+_SECRET_HINTS = ("passw", "key", "token", "secret", "密", "口令")
 # Stretches of digits; what has to do with numbers is looked for around them alone.
 _STRETCH = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){5,}")
 _DIGIT, _NO_DIGIT = b"0", b" "
@@ -85,10 +85,12 @@ _CHINA_MOBILE = re.compile(r"(?:\+?86|0086)?1[3-9]\d{9}")
 # Where numbers stand that belong to nobody: dates, versions and amounts are kept by their shape.
 _DATE = re.compile(r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:[0-3]?\d)(?:\D.*)?")
 _PHONE_HINT = re.compile(
-    r"(?:phone|tel|mobile|cell|call|fax|whatsapp|dial|text me|ring|reach|电话|手机|联系|致电|拨打|热线|号码)"
+    r"(?:phone|tel|mobile|cell|call|fax|whatsapp|dial|text me|ring|reach|my number|电话|手机|联系|致电|拨打|热线|号码)"
     r"[^\n]{0,24}$",
     re.IGNORECASE,
 )
+# Numbers without letters and check digits: what they are is said before them.
+_IDENTITY_HINT = re.compile(r"(?:\bssn|social security|passport|护照)[^\n\d]{0,24}$", re.IGNORECASE)
 
 
 def findings(text: str) -> list[Finding]:
@@ -209,9 +211,11 @@ def _kind_of(written: str, before: str) -> str:
         and not set(written.lstrip("(")) & set("./()")
         and digits[0] in "234568"
         and _passes_luhn(digits)
-        and len(set(digits)) > 2
+        and len(set(digits)) > 1
     ):
         return "card"
+    if len(digits) in (8, 9) and _IDENTITY_HINT.search(before):
+        return "id_number"
     if _is_telephone(written, digits, before):
         return "phone"
     return ""

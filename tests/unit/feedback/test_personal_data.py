@@ -45,6 +45,22 @@ def test_what_only_looks_like_it_is_left_alone(text):
     ] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "masked_text"),
+    [
+        ("My card: 4111 1111 1111 1111.", "My card: [CARD_1]."),
+        ("卡号5555555555554444，谢谢", "卡号[CARD_1]，谢谢"),
+        ("My SSN: 123456789", "My SSN: [ID_NUMBER_1]"),
+        ("US passport no. 123456789", "US passport no. [ID_NUMBER_1]"),
+        ("My number is 4155552671.", "My number is [PHONE_1]."),
+        ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "aws_secret_access_key = [KEY_1]"),
+        ("client_secret: 8f3b2c91d7", "client_secret: [KEY_1]"),
+    ],
+)
+def test_what_is_said_to_be_personal_is_found_however_plain_it_looks(text, masked_text):
+    assert masked([text]) == [masked_text]
+
+
 def test_the_same_thing_has_the_same_placeholder_in_a_whole_conversation():
     texts = ["Write to ann@example.org or bob@example.org.", "I wrote to bob@example.org; 电话13812345678。"]
     assert masked(texts) == ["Write to [EMAIL_1] or [EMAIL_2].", "I wrote to [EMAIL_2]; 电话[PHONE_1]。"]
