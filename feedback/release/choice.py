@@ -17,6 +17,7 @@ from feedback.release import freezing
 from feedback.release.gates import near_duplicates
 from feedback.release.models import Release, ReleaseChunk, ReleaseMember, ReleaseRow
 from feedback.release.specification import Specification
+from feedback.release.tables import PARTICULARS
 
 TEXTS_PER_BATCH = 2_000
 # Votes about nearly the same words are several votes.
@@ -63,7 +64,17 @@ UPDATE choice SET family = root.prompt_key
 FROM kin JOIN choice member ON member.id = kin.id JOIN choice root ON root.id = kin.root
 WHERE choice.prompt_key = member.prompt_key
 """
-_NEAR = "UPDATE choice SET dropped = 'near-duplicate' FROM alike WHERE alike.id = choice.id AND choice.dropped = ''"
+# Who liked and who disliked nearly the same reply did not say the same: the best row of each label stays.
+_LABEL = f"candidate.particulars::json ->> {PARTICULARS.index('label')}"
+_NEAR = f"""
+UPDATE choice SET dropped = 'near-duplicate' FROM (
+    SELECT choice.id, row_number() OVER (
+        PARTITION BY choice.cluster, {_LABEL} ORDER BY choice.confidence DESC, choice.row_id, choice.source_events
+    ) AS place
+    FROM choice JOIN feedback_candidaterow candidate ON candidate.id = choice.id
+    WHERE choice.dropped = '' AND choice.cluster IN (SELECT root FROM alike)
+) ranked WHERE ranked.id = choice.id AND ranked.place > 1
+"""  # noqa: S608 - made of constants
 _CAPS = """
 UPDATE choice SET dropped = 'too many of one person' FROM (
     SELECT DISTINCT id FROM (

@@ -52,6 +52,17 @@ def test_what_a_setting_keeps_out_is_left_out_and_counted(setting, why, left_out
     assert (release.counts["rows made"], release.counts["rows: sft"]) == (5, 5 - len(left_out))
 
 
+def test_who_likes_and_who_dislikes_the_same_reply_are_no_duplicates():
+    reviewer = User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+    for value in (1, -1, -1):
+        reply = factories.conversation(factories.consenting_user(), ("Hi", "Hello! How can I help you today?"))
+        rated(reply, value, reviewer)
+    release = sealed(test_share=0.0, validation_share=0.0)
+    said = load_dataset(store.location(release.folder), "unpaired")["train"]["label"]
+    assert sorted(said) == [False, True]
+    assert "dropped: near-duplicate" not in release.counts
+
+
 @pytest.mark.usefixtures("replies")
 def test_without_such_settings_all_of_them_are_in():
     assert sealed(configs=("sft",)).counts["rows: sft"] == 5

@@ -45,7 +45,7 @@ def candidate(release, number, row):
         prompt_contents=["Be helpful.", prompt],
         chosen=f"Answer {answer}: {BY_THE_STARS}",
         confidence=0.7,
-        particulars="",
+        particulars="[]",
     )
 
 
