@@ -301,7 +301,11 @@ def _fail(chunk: ReleaseChunk, error: Exception, *, now: datetime) -> None:
     mine = ReleaseChunk.objects.filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None)
     if not mine.update(failures=failures, lease_until=now + pause):
         return
-    if failures >= ReleaseChunk.MAX_FAILURES or isinstance(error, _FINAL):
+    is_final = isinstance(error, _FINAL)
+    if failures >= ReleaseChunk.MAX_FAILURES or is_final:
+        # Of the gates that left nothing the counts are all that there is to see; they were rolled back with the rest.
+        found = {"counts": chunk.release.counts} if isinstance(error, choice.NothingLeftError) else {}
+        why = str(error) if is_final else f"{type(error).__name__}: {error}"
         Release.objects.filter(pk=chunk.release_id, state__in=Release.UNFINISHED).update(
-            state=Release.State.FAILED, error=f"{type(error).__name__}: {error}", finished_at=now
+            state=Release.State.FAILED, error=why, finished_at=now, **found
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from feedback.release.funnel import in_order
 from feedback.release.measures import SHIFTS
 from feedback.release.shards import TREES, File
 from feedback.release.tables import COLUMNS, KINDS, metadata, stored
@@ -115,7 +116,7 @@ def card(
         "",
         "| step | count |",
         "|---|---|",
-        *(f"| {step} | {count} |" for step, count in sorted(counts.items())),
+        *(f"| {step} | {count} |" for step, count in in_order(counts)),
         "",
         "```python",
         "from datasets import load_dataset",

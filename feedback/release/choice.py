@@ -162,7 +162,7 @@ def _nearly_the_same(
 
 
 def write(release: Release, specification: Specification, choice: Choice) -> None:
-    """Number the rows that stay; call it in a transaction. Raises `NothingLeftError`.
+    """Number the rows that stay; call it in a transaction. Raises `NothingLeftError`, unless it was only to count them.
 
     What it finds of the release itself (`FOUND`) is set, not saved: whoever withdraws must not wait for its row while
     this waits for them.
@@ -192,9 +192,10 @@ def write(release: Release, specification: Specification, choice: Choice) -> Non
             release.membership_sha256, _last_batch = freezing.membership(release)
         cursor.execute(_NUMBER, [release.pk])
         cursor.execute(_DIGEST, [release.pk])
-        (release.content_sha256,) = cursor.fetchone()
-    if release.content_sha256 is None:
-        raise NothingLeftError("the gates left no row; a dry run shows what they dropped")
+        (digest,) = cursor.fetchone()
+    if digest is None and not release.is_dry_run:
+        raise NothingLeftError("the gates left no row; the counts say what they dropped")
+    release.content_sha256 = digest or ""
 
 
 def plan(release: Release, specification: Specification) -> list[ReleaseChunk]:

@@ -51,7 +51,12 @@ LABELS: dict[str, str | Promise] = {
 
 
 def labelled(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """(step, count) in the order of the funnel."""
+    """(step as people read it, count) in the order of the funnel."""
+    return [(str(LABELS.get(step, step)), count) for step, count in in_order(counts)]
+
+
+def in_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """(step, count) from what was said to the rows that are left of it."""
     order = list(LABELS)
-    steps = sorted(counts, key=lambda step: order.index(step) if step in LABELS else len(order))
-    return [(str(LABELS.get(step, step)), counts[step]) for step in steps]
+    steps = sorted(counts, key=lambda step: (order.index(step) if step in LABELS else len(order), step))
+    return [(step, counts[step]) for step in steps]

@@ -2,8 +2,10 @@
 
 import pytest
 from datasets import load_dataset
+from django.core.management import CommandError, call_command
 
 from accounts.models import User
+from feedback.models import Release
 from feedback.release import store
 from tests import factories
 from tests.integration.feedback.test_release import rated, sealed
@@ -52,6 +54,20 @@ def test_what_a_setting_keeps_out_is_left_out_and_counted(setting, why, left_out
     assert (release.counts["rows made"], release.counts["rows: sft"]) == (5, 5 - len(left_out))
 
 
+@pytest.mark.usefixtures("replies")
+def test_where_the_gates_leave_nothing_a_dry_run_says_what_they_dropped_and_so_does_the_failure(capsys):
+    wish = ("--spec", '{"configs": ["sft"], "languages": ["ko"]}')
+    call_command("release", "make", "--dry-run", *wish)
+    assert "5  Dropped: other language" in capsys.readouterr().out
+    with pytest.raises(CommandError, match=r"^the gates left no row"):
+        call_command("release", "make", *wish)
+    assert "5  Dropped: other language" in capsys.readouterr().out
+    assert [(one.state, one.counts["rows made"]) for one in Release.objects.order_by("created_at")] == [
+        ("counted", 5),
+        ("failed", 5),
+    ]
+
+
 def test_who_likes_and_who_dislikes_the_same_reply_are_no_duplicates():
     reviewer = User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
     for value in (1, -1, -1):
@@ -61,6 +77,14 @@ def test_who_likes_and_who_dislikes_the_same_reply_are_no_duplicates():
     said = load_dataset(store.location(release.folder), "unpaired")["train"]["label"]
     assert sorted(said) == [False, True]
     assert "dropped: near-duplicate" not in release.counts
+
+
+@pytest.mark.usefixtures("replies")
+def test_the_card_tells_the_funnel_from_ratings_to_rows():
+    release = sealed(configs=("sft",), languages=("en",))
+    _before, funnel = store.read(f"{release.folder}/README.md").decode().split("| step | count |\n|---|---|\n")
+    steps = [line.split("|")[1].strip() for line in funnel.split("\n\n")[0].splitlines()]
+    assert steps == ["ratings", "ratings used", "rows made", "dropped: language", "rows: sft"]
 
 
 @pytest.mark.usefixtures("replies")
