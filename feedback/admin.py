@@ -19,8 +19,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
 from feedback import releasing
@@ -159,7 +159,7 @@ class ReleaseAdmin(ReadOnly):
         """The stage and how much of it is done; what went wrong where something did."""
         found = releasing.progress(release)
         if found is None:
-            return release.error
+            return gettext(release.error) if release.error else ""
         bar = format_html('<progress value="{}" max="{}"></progress>', found.done, found.steps or 1)
         return format_html("{} {} / {} {}", found.stage, found.done, found.steps, bar)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import gettext_noop
 
 from feedback.release import freezing
 from feedback.release.gates import near_duplicates
@@ -24,6 +25,7 @@ TEXTS_PER_BATCH = 2_000
 VOTES = ("comparisons",)
 WITHDRAWN = "left out: withdrawn meanwhile"
 FOUND = ("counts", "content_sha256", "membership_sha256")
+NOTHING_LEFT = gettext_noop("The gates left no row. The counts say what they dropped.")
 
 # The best row of each exact duplicate, best first, with the words it is compared by: the last question and the replies,
 # of a tree all it says.
@@ -194,7 +196,7 @@ def write(release: Release, specification: Specification, choice: Choice) -> Non
         cursor.execute(_DIGEST, [release.pk])
         (digest,) = cursor.fetchone()
     if digest is None and not release.is_dry_run:
-        raise NothingLeftError("the gates left no row; the counts say what they dropped")
+        raise NothingLeftError(NOTHING_LEFT)
     release.content_sha256 = digest or ""
 
 

@@ -16,6 +16,7 @@ from accounts.models import User
 from chat.models import Message
 from feedback import capture, comparing, correcting, review
 from feedback.models import Erasure, Rating, Release, ReleaseRow, ReviewDecision, ReviewLease, TrainedModel
+from feedback.release.uses import ReleaseDownload
 from tests import factories, reviewing
 from tests.stack.browser import LIMITS_TWENTY_TIMES_SHORTER, NewPage
 from tests.stack.processes import Stack
@@ -126,12 +127,13 @@ def test_the_pages_of_staff_are_accessible_and_fit(
     for rating, verdict in zip(rated[:2], ("approved", "rejected"), strict=True):
         reviewing.decide(rating_id=rating.pk, reviewer=factories.UserFactory(), verdict=verdict, now=timezone.now())
     release = Release.objects.create(
-        version=901, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3, "left out: no consent": 1}
+        version=901, state="cancelled", finished_at=timezone.now(), counts={"ratings": 3000, "left out: no consent": 1}
     )
     old, new = [Release.objects.create(version=version, state="superseded") for version in (906, 907)]
     ReleaseRow.objects.create(release=new, config="sft", split="train", row_id="1", source_events=[])
     given = {"retrain_since": timezone.now(), "erased_rows": 3}
     TrainedModel.objects.create(release=old, model_version="smollm2-135m-instruct@tuned-on-v0906", **given)
+    ReleaseDownload.objects.create(release=old, user=reviewer, path="manifest.json", address="203.0.113.7")
     erased = {"finished_at": timezone.now(), "models_to_retrain": ["smollm2-135m-instruct@tuned-on-v0906"], "n_rows": 3}
     Erasure.objects.create(user=reviewer, reason="withdrawn", asked_at=timezone.now(), **erased)
     answered = comparing.compare(reply=factories.conversation(rated[0].user, ("A", "B")).reply, now=timezone.now())

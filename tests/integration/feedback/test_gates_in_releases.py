@@ -3,6 +3,7 @@
 import pytest
 from datasets import load_dataset
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from accounts.models import User
 from feedback.models import Release
@@ -55,17 +56,20 @@ def test_what_a_setting_keeps_out_is_left_out_and_counted(setting, why, left_out
 
 
 @pytest.mark.usefixtures("replies")
-def test_where_the_gates_leave_nothing_a_dry_run_says_what_they_dropped_and_so_does_the_failure(capsys):
+def test_where_the_gates_leave_nothing_a_dry_run_says_what_they_dropped_and_so_does_the_failure(capsys, client):
     wish = ("--spec", '{"configs": ["sft"], "languages": ["ko"]}')
     call_command("release", "make", "--dry-run", *wish)
     assert "5  Dropped: other language" in capsys.readouterr().out
-    with pytest.raises(CommandError, match=r"^the gates left no row"):
+    with pytest.raises(CommandError, match=r"^The gates left no row"):
         call_command("release", "make", *wish)
     assert "5  Dropped: other language" in capsys.readouterr().out
     assert [(one.state, one.counts["rows made"]) for one in Release.objects.order_by("created_at")] == [
         ("counted", 5),
         ("failed", 5),
     ]
+    page = reverse("release", args=[Release.objects.get(state="failed").pk])
+    client.force_login(User.objects.get(email="reviewer@example.org"))
+    assert "没有剩下任何一行" in client.get(page, headers={"accept-language": "zh-hans"}).content.decode()
 
 
 def test_who_likes_and_who_dislikes_the_same_reply_are_no_duplicates():
