@@ -37,6 +37,10 @@ SELECT id, {_TEXT} FROM (
     FROM feedback_candidaterow WHERE release_id = %s AND config = %s AND dropped = ''
 ) ranked WHERE place = 1 ORDER BY confidence DESC, row_id, source_events
 """  # noqa: S608 - made of constants
+# A long question makes rows alike whatever was replied: those that are alike are near-duplicates where each of their
+# replies is nearly the same as well.
+_REPLIES = {"preference": ("chosen", "rejected"), "unpaired": ("chosen",), "sft": ("chosen",)}
+_THESE = "SELECT id, {reply} FROM feedback_candidaterow WHERE id = ANY(%s) ORDER BY id"
 # Each prompt once, without the system prompt, whatever configs and people it is in; of a tree the question at its root.
 _PROMPT = """CASE config WHEN 'trees' THEN prompt_contents[1]
     ELSE array_to_string(prompt_contents[CASE prompt_roles[1] WHEN 'system' THEN 2 ELSE 1 END:], E'\\n') END"""
@@ -71,9 +75,11 @@ _LABEL = f"candidate.particulars::json ->> {PARTICULARS.index('label')}"
 _NEAR = f"""
 UPDATE choice SET dropped = 'near-duplicate' FROM (
     SELECT choice.id, row_number() OVER (
-        PARTITION BY choice.cluster, {_LABEL} ORDER BY choice.confidence DESC, choice.row_id, choice.source_events
+        PARTITION BY choice.cluster, {_LABEL}, replies.chosen, replies.rejected
+        ORDER BY choice.confidence DESC, choice.row_id, choice.source_events
     ) AS place
     FROM choice JOIN feedback_candidaterow candidate ON candidate.id = choice.id
+    LEFT JOIN replies ON replies.id = choice.id
     WHERE choice.dropped = '' AND choice.cluster IN (SELECT root FROM alike)
 ) ranked WHERE ranked.id = choice.id AND ranked.place > 1
 """  # noqa: S608 - made of constants
@@ -135,18 +141,40 @@ class NothingLeftError(ValueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """Rows that say nearly the same as a better one, and rows whose prompt is nearly another's: (row, that other)."""
+    """Rows that say nearly the same as a better one, and rows whose prompt is nearly another's: (row, that other).
+
+    `replies` are of each row that is alike to another the rows whose `chosen` and `rejected` are nearly its own, itself
+    or the first of them; None where it has no such reply.
+    """
 
     alike: Sequence[tuple[int, int]]
     kin: Sequence[tuple[int, int]]
+    replies: Sequence[tuple[int, int | None, int | None]]
 
 
 def compare(release: Release, specification: Specification, beat: Callable[[], None]) -> Choice:
     """Find near-duplicates among the rows of each config; changes nothing."""
     alike: list[tuple[int, int]] = []
+    replies: list[tuple[int, int | None, int | None]] = []
     for config in (config for config in specification.configs if config not in VOTES):
-        alike.extend(_nearly_the_same(_DISTINCT, [release.pk, config], _TEXT, specification, beat))
-    return Choice(alike, _nearly_the_same(_PROMPTS, [release.pk], _PROMPT, specification, beat))
+        found = _nearly_the_same(_DISTINCT, [release.pk, config], _TEXT, specification, beat)
+        alike.extend(found)
+        if config in _REPLIES:
+            replies.extend(_by_replies(config, sorted({row for pair in found for row in pair}), specification, beat))
+    return Choice(alike, _nearly_the_same(_PROMPTS, [release.pk], _PROMPT, specification, beat), replies)
+
+
+def _by_replies(
+    config: str, ids: list[int], specification: Specification, beat: Callable[[], None]
+) -> Iterator[tuple[int, int | None, int | None]]:
+    """`Choice.replies` of these rows of a config."""
+    roots = {
+        reply: dict(_nearly_the_same(_THESE.format(reply=reply), [ids], reply, specification, beat))
+        for reply in _REPLIES[config]
+    }
+    for row in ids:
+        chosen, rejected = (roots[reply].get(row, row) if reply in roots else None for reply in ("chosen", "rejected"))
+        yield row, chosen, rejected
 
 
 def _nearly_the_same(
@@ -172,13 +200,18 @@ def write(release: Release, specification: Specification, choice: Choice) -> Non
     release.refresh_from_db(fields=["membership_sha256"])
     ReleaseRow.objects.filter(release=release).delete()
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS choice, alike, kin")
+        cursor.execute("DROP TABLE IF EXISTS choice, alike, kin, replies")
         cursor.execute(_BEGIN, [release.pk])
-        for table, pairs in (("alike", choice.alike), ("kin", choice.kin)):
-            cursor.execute(f"CREATE TEMPORARY TABLE {table} (id bigint PRIMARY KEY, root bigint) ON COMMIT DROP")
+        tables: dict[str, tuple[str, Sequence[Sequence[int | None]]]] = {
+            "alike": ("root bigint", choice.alike),
+            "kin": ("root bigint", choice.kin),
+            "replies": ("chosen bigint, rejected bigint", choice.replies),
+        }
+        for table, (columns, found) in tables.items():
+            cursor.execute(f"CREATE TEMPORARY TABLE {table} (id bigint PRIMARY KEY, {columns}) ON COMMIT DROP")
             with cursor.copy(f"COPY {table} FROM STDIN") as copy:
-                for pair in pairs:
-                    copy.write_row(pair)
+                for row in found:
+                    copy.write_row(row)
         cursor.execute(_CLUSTERS)
         cursor.execute(_FAMILIES)
         cursor.execute(_EXACT)

@@ -83,6 +83,35 @@ def test_who_likes_and_who_dislikes_the_same_reply_are_no_duplicates():
     assert "dropped: near-duplicate" not in release.counts
 
 
+def test_different_replies_to_one_long_question_are_no_duplicates():
+    reviewer = User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+    question = "Shorten this letter: " + " ".join(f"sentence number {number} of it" for number in range(40))
+    good = factories.conversation(factories.consenting_user(), (question, "The letter says thank you for the plums."))
+    rated(good, 1, reviewer)
+    for words in (
+        "I cannot do that, sorry.",
+        "Letters are written on paper by hand.",
+        "Which one of them do you mean?",
+    ):
+        rated(factories.reply_to(good.parent, words), -1, reviewer)
+    other = factories.conversation(factories.consenting_user(), (question, "The letter says thank you for the plums!"))
+    rated(other, 1, reviewer)
+    counts = sealed(test_share=0.0, validation_share=0.0, configs=("preference", "unpaired")).counts
+    assert (counts["rows: preference"], counts["rows: unpaired"]) == (3, 4)
+    assert counts["dropped: near-duplicate"] + counts.get("dropped: exact duplicate", 0) == 1
+
+
+def test_pairs_that_prefer_the_opposite_are_no_duplicates():
+    reviewer = User.objects.create_superuser("reviewer@example.org", "a long and rare passphrase")
+    words = ("Mercury is the planet nearest to the sun.", "Mercury is a metal that is liquid in a warm room.")
+    for best, worst in (words, reversed(words)):
+        liked = factories.conversation(factories.consenting_user(), ("What is Mercury?", best))
+        rated(liked, 1, reviewer)
+        rated(factories.reply_to(liked.parent, worst), -1, reviewer)
+    counts = sealed(test_share=0.0, validation_share=0.0, configs=("preference", "unpaired")).counts
+    assert (counts["rows: preference"], counts["rows: unpaired"]) == (2, 4)
+
+
 @pytest.mark.usefixtures("replies")
 def test_the_card_tells_the_funnel_from_ratings_to_rows():
     release = sealed(configs=("sft",), languages=("en",))
