@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -71,11 +72,16 @@ def check_apart(release: Release) -> None:
     """The same in a process of its own, which takes what `datasets` brings into memory with it when it ends."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "release", "load-check", str(release.version)]
     began = timezone.now()
-    try:
-        ended = subprocess.run(command, timeout=LONGEST_SECONDS, capture_output=True, text=True, check=False)  # noqa: S603
-        why = ended.stderr.strip()[-500:]
-    except subprocess.TimeoutExpired:
-        why = f"it was not open after {LONGEST_SECONDS} s"
+    # One that is killed clears nothing away, so what it copies lies in a folder of ours.
+    with tempfile.TemporaryDirectory(prefix="parley-opening-", ignore_cleanup_errors=True) as copies:
+        environment = {**os.environ, "TMPDIR": copies}
+        try:
+            ended = subprocess.run(  # noqa: S603
+                command, timeout=LONGEST_SECONDS, env=environment, capture_output=True, text=True, check=False
+            )
+            why = ended.stderr.strip()[-500:]
+        except subprocess.TimeoutExpired:
+            why = f"it was not open after {LONGEST_SECONDS} s"
     # What the process has to say it says there itself, unless it was killed.
     unsaid = LoadCheck.objects.filter(release=release).exclude(checked_at__gte=began)
     unsaid.update(checked_at=timezone.now(), rows={}, error=why or "the process that opened it was killed")

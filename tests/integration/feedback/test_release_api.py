@@ -213,13 +213,21 @@ def test_what_has_no_files_is_not_opened(reviewer):
     assert "There are no files to open." in page.get(reverse("release", args=[release.pk])).content.decode()
 
 
-def test_a_process_that_dies_while_it_opens_a_release_says_so(reviewer, monkeypatch):
+def test_a_process_that_dies_while_it_opens_a_release_says_so_and_leaves_no_copy(reviewer, monkeypatch, tmp_path):
     some_ratings(reviewer, 1)
     release = sealed()
     releasing.check_loading(release, now=timezone.now())
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setenv("TMPDIR", str(copies))
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    dies = tmp_path / "dies"
+    dies.write_text('#!/bin/sh\necho words > "$TMPDIR/words.arrow"\nkill -9 $$\n')
+    dies.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(dies))
     loading.check_apart(release)
     assert "was killed" in LoadCheck.objects.get(release=release).error
+    assert list(copies.iterdir()) == []
 
 
 def test_nobody_else_gets_in(reviewer):
