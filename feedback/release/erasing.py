@@ -314,6 +314,31 @@ def _chunks(
         yield chunk
 
 
+def note_trained(release: Release, *, model_version: str, now: datetime) -> TrainedModel:
+    """Remember that a model learnt from a release that was made to its end.
+
+    Training takes a while: where words have left since, it is to be trained anew at once, and their receipts say so.
+    """
+    with transaction.atomic():
+        hold()
+        noted, is_new = TrainedModel.objects.get_or_create(
+            release=release, model_version=model_version, defaults={"trained_at": now}
+        )
+        whose = Q(pk=release.origin.pk) | Q(lineage=release.origin)
+        made = list(Release.objects.made().filter(whose, version__gte=release.version).order_by("version"))
+        erased = made[-1].counts.get("erased", 0) - release.counts.get("erased", 0)
+        if is_new and erased:
+            noted.erased_rows, noted.retrain_since = erased, now
+            noted.save(update_fields=["erased_rows", "retrain_since"])
+            for replaced in made[:-1]:
+                for erasure in Erasure.objects.select_for_update().filter(
+                    effects__contains=[{"release": replaced.name}]
+                ):
+                    erasure.models_to_retrain = sorted({*erasure.models_to_retrain, model_version})
+                    erasure.save(update_fields=["models_to_retrain"])
+    return noted
+
+
 # The steps of a successor, called by `building` --------------------------------------------------------------------
 
 

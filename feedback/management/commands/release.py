@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from feedback import releasing
-from feedback.models import Release, TrainedModel
-from feedback.release import building, evaluations, funnel, loading, store, verify
+from feedback.models import Release
+from feedback.release import building, erasing, evaluations, funnel, loading, store, verify
 from feedback.release.freezing import NothingToRelease
 from feedback.release.specification import BadSpecification, specification
 
@@ -51,9 +51,7 @@ class Command(BaseCommand):
         elif action == "verify":
             self._verify(_release(options["version"]))
         elif action == "trained":
-            TrainedModel.objects.get_or_create(
-                release=_release(options["version"]), model_version=options["model_version"]
-            )
+            self._trained(_made(options["version"]), options["model_version"])
         elif action == "evaluation":
             self._evaluation(options["name"], Path(options["file"]))
         elif action == "diff":
@@ -100,6 +98,15 @@ class Command(BaseCommand):
             raise CommandError("; ".join(found))
         self.stdout.write(self.style.SUCCESS(f"{release.name} is whole"))
 
+    def _trained(self, release: Release, model_version: str) -> None:
+        noted = erasing.note_trained(release, model_version=model_version, now=timezone.now())
+        if noted.retrain_since:
+            self.stdout.write(
+                self.style.WARNING(
+                    f"{model_version} is to be trained anew: it learnt from {noted.erased_rows:,} rows since erased"
+                )
+            )
+
     def _evaluation(self, name: str, file: Path) -> None:
         try:
             added = evaluations.add(name=name, prompts=evaluations.prompts_in(file.read_text("utf-8").splitlines()))
@@ -127,7 +134,7 @@ def _release(version: int) -> Release:
 
 
 def _made(version: int) -> Release:
-    """One that has rows to hold against those of another: made to its end, and perhaps replaced since."""
+    """One that was made to its end, and perhaps replaced since."""
     release = _release(version)
     if release.state not in Release.MADE:
         raise CommandError(f"{release.name} was not made to its end: it is {release.state}")

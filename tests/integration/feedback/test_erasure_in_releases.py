@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.core.signing import Signer
 from django.db import connection
 from django.test import Client
@@ -183,6 +183,26 @@ def test_the_receipt_says_what_was_done_and_is_signed(person, reviewer):
         assert "Train it anew" in page
         assert f"{rows} rows that it learnt from were erased" in page
     assert str(asked.pk) not in other.get(reverse("erasures")).content.decode()
+
+
+def test_a_model_whose_training_ends_after_words_have_left_is_to_be_trained_anew_at_once(person, capsys):
+    first = released()
+    rows = first.rows.filter(user=person).count()
+    withdraw_by_the_settings_page(person)
+    worked_off()
+    for _time in range(2):
+        call_command("release", "trained", "1", "late@1")
+        assert f"late@1 is to be trained anew: it learnt from {rows} rows since erased" in capsys.readouterr().out
+    call_command("release", "trained", "2", "clean@1")
+    assert capsys.readouterr().out == ""
+    assert Erasure.objects.get(user=person).models_to_retrain == ["late@1"]
+    assert list(TrainedModel.objects.order_by("release__version").values_list("model_version", "erased_rows")) == [
+        ("late@1", rows),
+        ("clean@1", 0),
+    ]
+    Release.objects.create(version=9, state="failed")
+    with pytest.raises(CommandError, match="was not made to its end"):
+        call_command("release", "trained", "9", "none@1")
 
 
 def test_only_what_the_withdrawal_covers_goes(person, reviewer):
