@@ -31,6 +31,10 @@ function start() {
     if (!box.value.trim()) source.value = "";
     showDifference(form.querySelector("[data-difference]"), reply, box.value);
   });
+  // Of a grade, other than of a field, Enter presses the first button that can be pressed.
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
+  });
   byKeyboard(box, "a");
   keepPlace(form);
 }

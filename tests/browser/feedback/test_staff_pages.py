@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from accounts.models import User
 from chat.models import Message
 from feedback import capture, comparing, correcting, review
-from feedback.models import Erasure, Rating, Release, ReleaseRow, ReviewDecision, ReviewLease, TrainedModel
+from feedback.models import Erasure, Escalation, Rating, Release, ReleaseRow, ReviewDecision, ReviewLease, TrainedModel
 from feedback.release.uses import ReleaseDownload
 from tests import factories, reviewing
 from tests.stack.browser import LIMITS_TWENTY_TIMES_SHORTER, NewPage
@@ -98,6 +98,22 @@ def test_ratings_are_decided_by_keyboard_alone(new_page: NewPage, reviewer: User
     last.refresh_from_db()
     assert "330 m" in decided[last.event_id].ideal_text
     assert last.verdict == "approved"
+
+
+def test_enter_in_a_field_decides_nothing(new_page: NewPage, reviewer: User) -> None:
+    rating = rate(factories.consenting_user(), "How tall is the tower?", "300 m.", -1)
+    page = new_page(reviewer)
+    page.goto("/feedback/review/")
+    page.get_by_text("Grades, tags, escalate").click()
+    for label in ("Tags, apart by spaces", "Why somebody else must decide"):
+        page.get_by_label(label).fill("numbers")
+        page.get_by_label(label).press("Enter")
+    page.get_by_role("group", name="Helpful").get_by_label("2").press("Enter")
+    assert not Escalation.objects.exists()
+    page.get_by_role("button", name="Reject").click()
+    expect(page.get_by_text("Nothing to review")).to_be_visible()
+    decision = ReviewDecision.objects.get(event=rating.event)
+    assert (decision.verdict, decision.tags) == ("rejected", ["numbers"])
 
 
 def test_the_better_of_two_replies_makes_a_pair(new_page: NewPage, reviewer: User) -> None:
