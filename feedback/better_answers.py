@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from chat.models import WITH_WORDS_OF_OTHERS, Message
 from feedback.consent import COMPARISON_IN_FORCE
-from feedback.leasing import LEASE, TRIES, NotGiven
+from feedback.leasing import LEASE, TRIES, NotGiven, one_at_a_time
 from feedback.models import BetterAnswer, Comparison, WritingLease
 
 
@@ -53,18 +53,19 @@ def waiting_for(reviewer: User, *, now: datetime) -> int:
 
 def next_comparison(*, reviewer: User, now: datetime) -> WritingLease | None:
     """One that waits, leased to the reviewer: the one they hold, else the oldest that they have not put aside."""
-    held = WritingLease.objects.filter(reviewer=reviewer, until__gte=now).order_by("until").first()
-    if held and open_to(reviewer, now=now).filter(pk=held.comparison_id).exists():
-        WritingLease.objects.filter(pk=held.pk).update(until=now + LEASE)
-        return held
-    mine = WritingLease.objects.filter(comparison=OuterRef("pk"), reviewer=reviewer).values("skipped_at")
-    waiting = (
-        open_to(reviewer, now=now)
-        .annotate(put_aside_at=Subquery(mine))
-        .order_by(F("put_aside_at").asc(nulls_first=True), "answered_at", "pk")
-    )
-    for _try in range(TRIES):
-        with transaction.atomic():
+    with transaction.atomic():
+        one_at_a_time(reviewer)
+        held = WritingLease.objects.filter(reviewer=reviewer, until__gte=now).order_by("until").first()
+        if held and open_to(reviewer, now=now).filter(pk=held.comparison_id).exists():
+            WritingLease.objects.filter(pk=held.pk).update(until=now + LEASE)
+            return held
+        mine = WritingLease.objects.filter(comparison=OuterRef("pk"), reviewer=reviewer).values("skipped_at")
+        waiting = (
+            open_to(reviewer, now=now)
+            .annotate(put_aside_at=Subquery(mine))
+            .order_by(F("put_aside_at").asc(nulls_first=True), "answered_at", "pk")
+        )
+        for _try in range(TRIES):
             comparison = waiting.select_for_update(skip_locked=True, of=("self",)).first()
             if comparison is None:
                 return None

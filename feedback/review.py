@@ -22,12 +22,16 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from feedback import gold, grading, ideals, repeats, sampling
-from feedback.leasing import LEASE, TRIES, NotGiven
+from feedback.leasing import LEASE, TRIES, NotGiven, one_at_a_time
 from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, RatingQuerySet, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
 from feedback.settling import settle
 
+# Of so many ratings it is asked at first whether they wait, then of more, then of all.
+FEW = (100, 10_000, None)
+# Nobody reads more than these in a sitting: whether there are twice as many is not worth counting them at each page.
+MOST_COUNTED = 1_000
 # How what was drawn at random is called, whatever order its reader chose.
 SLICE = "slice"
 
@@ -57,23 +61,37 @@ def next_rating(*, reviewer: User, now: datetime, order: str = sampling.DEFAULT,
 
     `order` is one of `sampling.ORDERS`; `reason` leaves only ratings with that reason ticked.
     """
-    held = _held(reviewer, now)
-    if held is not None:
-        return held
-    is_random = order != "escalated" and _drawn(settings.REVIEW_RANDOM_SHARE)
-    drawn_by = _how_drawn(SLICE if is_random else order, reason)
-    waiting = sampling.with_reason(Rating.objects.awaiting_review(reviewer=reviewer, now=now), reason)
-    open_ratings = sampling.ordered(waiting, "random" if is_random else order, reader=reviewer)
-    for _try in range(TRIES):
-        with transaction.atomic():
-            rating = open_ratings.select_for_update(skip_locked=True, of=("self",)).first()
+    with transaction.atomic():
+        one_at_a_time(reviewer)
+        held = _held(reviewer, now)
+        if held is not None:
+            return held
+        is_random = order != "escalated" and _drawn(settings.REVIEW_RANDOM_SHARE)
+        drawn_by = _how_drawn(SLICE if is_random else order, reason)
+        waiting = sampling.with_reason(Rating.objects.awaiting_review(reviewer=reviewer, now=now), reason)
+        for _try in range(TRIES):
+            rating = _first_locked(waiting, "random" if is_random else order, reason, reviewer)
             if rating is None:
                 return None
             if known := _known_instead(reviewer, now, order, reason):
                 return _lease(known, reviewer, now, drawn_by)
             # What was read before the lock may be old by now: asked again, it cannot change any more.
-            if open_ratings.filter(pk=rating.pk).exists():
+            if waiting.filter(pk=rating.pk).exists():
                 return _lease(rating, reviewer, now, drawn_by)
+    return None
+
+
+def _first_locked(waiting: RatingQuerySet, order: str, reason: str, reviewer: User) -> Rating | None:
+    """The first of those that wait, in this order, which nobody else is taking at this moment.
+
+    To know of a rating whether it waits costs much more than to know its place in the order. So it is asked of the few
+    that come first, and only where none of them does of more.
+    """
+    coming = sampling.ordered(sampling.with_reason(Rating.objects.open_to(reviewer), reason), order, reader=reviewer)
+    for few in FEW:
+        found = sampling.ordered(waiting.filter(pk__in=coming.values("pk")[:few]), order, reader=reviewer)
+        if rating := found.select_for_update(skip_locked=True, of=("self",)).first():
+            return rating
     return None
 
 
@@ -85,11 +103,15 @@ def _how_drawn(order: str, reason: str) -> str:
 def _held(reviewer: User, now: datetime) -> Rating | None:
     # A lease is of one opinion: of a newer one they have no place yet, and others may have it.
     mine = ReviewLease.objects.filter(reviewer=reviewer, until__gte=now, event=F("rating__event"))
-    lease = mine.select_related("rating").order_by("until").first()
-    if lease is None or not _may_read(lease.rating, reviewer, now):
+    lease = mine.order_by("until").first()
+    if lease is None:
+        return None
+    # Locked: a place that runs out at this moment is kept, or somebody else's, and not both.
+    rating = Rating.objects.select_for_update(of=("self",)).filter(pk=lease.rating_id).first()
+    if rating is None or not _may_read(rating, reviewer, now):
         return None
     ReviewLease.objects.filter(pk=lease.pk).update(until=now + LEASE)
-    return lease.rating
+    return rating
 
 
 def _may_read(rating: Rating, reviewer: User, now: datetime) -> bool:
@@ -120,9 +142,12 @@ def _known_instead(reviewer: User, now: datetime, order: str, reason: str) -> Ra
 
 
 def waiting_for(reviewer: User, now: datetime) -> int:
-    """How many ratings wait for this reader. What is decided counts like any other, or the number would tell it."""
+    """How many ratings wait for this reader; any number above `MOST_COUNTED` says that there are more than that.
+
+    What is decided counts like any other, or the number would tell it.
+    """
     hidden = sum(items.count() for share, items in _known(reviewer, now) if share)
-    return Rating.objects.awaiting_review(reviewer=reviewer, now=now).count() + hidden
+    return Rating.objects.awaiting_review(reviewer=reviewer, now=now)[: MOST_COUNTED + 1].count() + hidden
 
 
 def _drawn(share: float) -> bool:

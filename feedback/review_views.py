@@ -42,6 +42,7 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     context = {
         "rating": rating,
         "waiting": review.waiting_for(reviewer, now) if rating else 0,
+        "most_counted": review.MOST_COUNTED,
         "better_answers_waiting": better_answers.waiting_for(reviewer, now=now),
         "orders": [
             {"label": sampling.ORDERS[key], "url": _address(key, reason), "current": key == order} for key in orders

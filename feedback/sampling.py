@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Cast, Coalesce, Least
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
+from django.db.models.functions import Cast, Least
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -12,10 +12,12 @@ from feedback.models import (
     Escalation,
     FeedbackEvent,
     ImplicitSignal,
+    Rating,
     RatingQuerySet,
     ReviewDecision,
     ReviewLease,
 )
+from feedback.models.ratings import count_of
 
 Kind = ImplicitSignal.Kind
 
@@ -36,7 +38,7 @@ def ordered(ratings: RatingQuerySet, order: str, *, reader: User) -> RatingQuery
 
     uncertain: its person changed their mind, or did what does not go with it (rated it up and asked for another
     reply, rated it down and copied it). disagreed: readers are divided, then what one has read. What the reader has
-    skipped comes last. `ratings` must come from `RatingQuerySet.needing_reader`.
+    skipped comes last.
     """
     skipped = ReviewLease.objects.filter(rating=OuterRef("pk"), reviewer=reader, skipped_at__isnull=False)
     ratings = ratings.alias(was_skipped=Exists(skipped))
@@ -45,20 +47,16 @@ def ordered(ratings: RatingQuerySet, order: str, *, reader: User) -> RatingQuery
     if order == "uncertain":
         ratings = ratings.alias(doubt=_doubt())
     if order == "disagreed":
-        ratings = ratings.alias(smaller_side=_smaller_side())
+        said = ReviewDecision.objects.filter(event=OuterRef("event"))
+        sides = [count_of(said.filter(verdict=verdict)) for verdict in Rating.Verdict]
+        ratings = ratings.alias(smaller_side=Least(*sides), n_said=count_of(said))
     first = {
         "newest": ("-rated_at",),
         "random": ("?",),
         "uncertain": ("-doubt",),
-        "disagreed": ("-smaller_side", "-n_decisions"),
+        "disagreed": ("-smaller_side", "-n_said"),
     }
     return ratings.order_by("was_skipped", *first.get(order, ()), "queued_at", "id")
-
-
-def _smaller_side() -> Least:
-    decided = ReviewDecision.objects.filter(event=OuterRef("event")).order_by().values("event")
-    approvals = Subquery(decided.annotate(n=Count("pk", filter=Q(verdict="approved"))).values("n"))
-    return Least(Coalesce(approvals, 0), F("n_decisions") - Coalesce(approvals, 0))
 
 
 def _doubt() -> Case:

@@ -87,27 +87,29 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         """Each with `is_allowed`: whether the person lets training use it."""
         return self.annotate(is_allowed=RawSQL(IN_FORCE, [], output_field=models.BooleanField()))  # noqa: S611 - constants
 
-    def needing_reader(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
-        """Ratings with a place for this reader, as `with_readers` says more of.
-
-        Never one's own, never what one has decided, and never more readers than are needed. What was escalated is for
-        those alone who may adjudicate.
+    def open_to(self, reviewer: User) -> RatingQuerySet:
+        """Undecided ratings that the reader may have a say in: never one's own, never what one has decided. What was
+        escalated is for those alone who may adjudicate.
         """
-        from feedback.models.reviews import Escalation, ReviewDecision, ReviewLease
+        from feedback.models.reviews import Escalation, ReviewDecision
 
         mine_decided = ReviewDecision.objects.filter(event=OuterRef("event"), reviewer=reviewer)
+        theirs = self.filter(decided_event=None).exclude(user=reviewer).exclude(Exists(mine_decided))
+        if reviewer.has_perm(ADJUDICATE):
+            return theirs
+        return theirs.exclude(Exists(Escalation.objects.filter(event=OuterRef("event"))))
+
+    def needing_reader(self, *, reviewer: User, now: datetime) -> RatingQuerySet:
+        """Of those that are open to this reader the ones with a place left, as `with_readers` says more of: never more
+        readers than are needed.
+        """
+        from feedback.models.reviews import ReviewLease
+
         leased = ReviewLease.objects.filter(event=OuterRef("event"), until__gte=now).exclude(reviewer=reviewer)
-        mine = (
-            self
-            if reviewer.has_perm(ADJUDICATE)
-            else self.exclude(Exists(Escalation.objects.filter(event=OuterRef("event"))))
-        )
         return (
-            mine.filter(decided_event=None)
-            .exclude(user=reviewer)
-            .exclude(Exists(mine_decided))
+            self.open_to(reviewer)
             .with_readers()
-            .annotate(n_leases=_count_of(leased))
+            .annotate(n_leases=count_of(leased))
             # Undecided with all readers heard means that they are evenly divided: one more is needed.
             .filter(n_leases__lt=Greatest(F("n_needed") - F("n_decisions"), 1))
         )
@@ -118,10 +120,11 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         from feedback.models.reviews import ReviewDecision
 
         decided = ReviewDecision.objects.filter(event=OuterRef("event"))
-        return self.annotate(n_decisions=_count_of(decided), n_needed=readers_needed())
+        return self.annotate(n_decisions=count_of(decided), n_needed=readers_needed())
 
 
-def _count_of(rows: models.QuerySet[Any]) -> Coalesce:
+def count_of(rows: models.QuerySet[Any]) -> Coalesce:
+    """How many of these rows each event has; `rows` are those of the event that is asked about."""
     counted = rows.order_by().values("event").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted, output_field=models.IntegerField()), 0)
 

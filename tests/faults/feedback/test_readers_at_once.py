@@ -16,7 +16,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from feedback import capture
+from chat.models import Message, Reply
+from feedback import capture, comparing
 from feedback.models import Rating, ReviewDecision, ReviewLease
 from feedback.reviewer_trust import reviewers
 from tests import factories, reviewing, signing_in
@@ -125,6 +126,22 @@ def test_nobody_reads_what_has_readers_enough(stack, ratings, order):
     shared = sum(held > 1 for held, _decided, _mine in seen)
     print(f"\n{READERS} readers, {len(seen)} decisions, {shared} given while another held the same")  # noqa: T201
     assert shared or order == "random"
+
+
+@pytest.mark.parametrize("page", ["review", "better-answers"])
+def test_who_opens_many_pages_at_once_is_given_one(stack, ratings, page):
+    person, now = ratings[0].user, timezone.now()
+    for rating in ratings[:5]:
+        compared = comparing.compare(reply=factories.reply_to(rating.message.parent, "Six.").reply, now=now)
+        for side in compared.sides:
+            Message.objects.filter(pk=side.pk).update(content=f"Reply {side.pk}")
+            Reply.objects.filter(pk=side.pk).update(state="complete", finished_at=now)
+        comparing.answer(comparison_id=compared.pk, user=person, choice="neither", now=now)
+    reader = Reader(stack.url, careful)
+    with ThreadPoolExecutor(READERS) as pool:
+        answers = list(pool.map(lambda _number: reader.http.get(f"/feedback/{page}/"), range(READERS)))
+    shown = {re.search(rf'action="(/feedback/{page}/[-0-9a-f]+)"', answer.text)[1] for answer in answers}
+    assert len(shown) == 1
 
 
 def test_a_planted_spammer_weighs_next_to_nothing_after_thirty_items(stack, ratings):

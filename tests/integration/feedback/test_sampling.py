@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from feedback import capture, dashboard, reasons, sampling, signals
+from feedback import capture, dashboard, reasons, review, sampling, signals
 from feedback.models import Escalation, Rating, ReviewDecision, ReviewLease
 from tests import factories, reviewing
 
@@ -82,6 +82,29 @@ def test_who_chooses_no_order_is_given_what_is_drawn_at_random(choices):
     given = in_turn([Reader() for _number in range(20)], **choices)
     assert set(given) == set(oldest)
     assert given not in (oldest, oldest[::-1])  # by chance once in 10 ** 18
+
+
+@pytest.mark.parametrize("order", ["random", "oldest", "newest", "uncertain", "disagreed"])
+def test_what_may_not_be_read_hides_nothing_that_comes_after_it(order):
+    """However much of it there is: here more than is looked at before all is."""
+    silent, now = factories.UserFactory(), timezone.now()
+    for _number in range(review.FEW[0] + 1):
+        reply = factories.conversation(silent, ("What is 2 + 2?", "Five."))
+        capture.rate(user=silent, message=reply, value=-1, client_event_id=uuid.uuid4(), now=now)
+    rating = rated()
+    Rating.objects.filter(pk=rating.pk).update(rated_at=now - timedelta(days=1), queued_at=now + timedelta(days=1))
+    assert in_turn([Reader(), Reader()], order=order) == [rating, None]
+
+
+def test_of_very_many_the_page_says_no_more_than_that(monkeypatch):
+    monkeypatch.setattr(review, "MOST_COUNTED", 2)
+    pages = []
+    for _number in range(3):
+        rated()
+        pages.append(Reader().page(order="oldest"))
+        ReviewLease.objects.all().delete()
+    for page, said in zip(pages, ("1 rating waits", "2 ratings wait", "More than 2 ratings wait"), strict=True):
+        assert f"{said} for a decision." in page
 
 
 def test_uncertain_ratings_come_before_older_ones():
