@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
 from chat.views.requests import person
-from feedback.dashboard import PERIODS, tables
+from feedback.dashboard import PERIODS, table, tables
 
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -45,16 +45,15 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 @require_GET
 def table_as_csv(request: HttpRequest, key: str) -> HttpResponse:
     """One table for a spreadsheet, in UTF-8 with a byte order mark, which Excel wants."""
-    every = tables(days=_days(request), now=timezone.now(), viewer=person(request))
-    found = [one for table in every for one in (table, table.figures) if one and one.key == key]
-    if not found:
+    found = table(key, days=_days(request), now=timezone.now(), viewer=person(request))
+    if found is None:
         raise Http404
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="parley-{key}.csv"'
     response.write("\ufeff")
     writer = csv.writer(response)
-    writer.writerow(found[0].head)
-    writer.writerows([_plain(cell) for cell in row] for row in found[0].rows)
+    writer.writerow(found.head)
+    writer.writerows([_plain(cell) for cell in row] for row in found.rows)
     return response
 
 

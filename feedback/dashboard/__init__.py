@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db.models import F, TextField, Value
@@ -15,7 +16,7 @@ from feedback.dashboard.asking import asking
 from feedback.dashboard.comparisons import preferences
 from feedback.dashboard.funnel import funnel
 from feedback.dashboard.reviewing import agreement, by_order, review, reviewer_trust, speed, trust
-from feedback.dashboard.table import Table
+from feedback.dashboard.table import OVER_TIME, Table
 from feedback.models import Comparison, Rating, ReviewDecision
 from feedback.models.ratings import ADJUDICATE
 
@@ -30,29 +31,45 @@ PLAN = Coalesce(
 
 def tables(*, days: int, now: datetime, viewer: User) -> list[Table]:
     """All tables over the last `days` days that the viewer may see."""
+    return [make() for make in _makers(days=days, now=now, viewer=viewer).values()]
+
+
+def table(key: str, *, days: int, now: datetime, viewer: User) -> Table | None:
+    """The one with this key, or the figures behind its lines; None where the viewer may see no such one."""
+    make = _makers(days=days, now=now, viewer=viewer).get(key.removesuffix(OVER_TIME))
+    if make is None:
+        return None
+    made = make()
+    return next((one for one in (made, made.figures) if one and one.key == key), None)
+
+
+def _makers(*, days: int, now: datetime, viewer: User) -> dict[str, Callable[[], Table]]:
+    """What makes each table, by its key."""
     since = now - timedelta(days=days)
     ratings = Rating.objects.filter(rated_at__gte=since)
-    return [
-        by_time(ratings, days=days),
-        by_group(ratings, "version", _("Approval by model version"), F("event__snapshot__model_version"), days=days),
-        by_group(ratings, "plan", _("Approval by plan"), PLAN, days=days),
-        by_group(ratings, "language", _("Approval by language"), F("event__locale"), days=days),
-        reasons(ratings, days=days),
-        preferences(Comparison.objects.filter(answered_at__gte=since)),
-        asking(since),
-        *(_of_the_review(since) if viewer.has_perm(ADJUDICATE) else []),
-        trust(since),
-    ]
+    compared = Comparison.objects.filter(answered_at__gte=since)
+    version = F("event__snapshot__model_version")
+    return {
+        "day": lambda: by_time(ratings, days=days),
+        "version": lambda: by_group(ratings, "version", _("Approval by model version"), version, days=days),
+        "plan": lambda: by_group(ratings, "plan", _("Approval by plan"), PLAN, days=days),
+        "language": lambda: by_group(ratings, "language", _("Approval by language"), F("event__locale"), days=days),
+        "reasons": lambda: reasons(ratings, days=days),
+        "preferences": lambda: preferences(compared),
+        "asking": lambda: asking(since),
+        **(_of_the_review(since) if viewer.has_perm(ADJUDICATE) else {}),
+        "trust": lambda: trust(since),
+    }
 
 
-def _of_the_review(since: datetime) -> list[Table]:
+def _of_the_review(since: datetime) -> dict[str, Callable[[], Table]]:
     """What moves with every decision, and so tells whoever looks before and after theirs which item was gold."""
     decisions = ReviewDecision.objects.filter(created_at__gte=since)
-    return [
-        funnel(since),
-        speed(decisions),
-        review(decisions),
-        by_order(decisions),
-        reviewer_trust(since),
-        agreement(decisions),
-    ]
+    return {
+        "funnel": lambda: funnel(since),
+        "speed": lambda: speed(decisions),
+        "review": lambda: review(decisions),
+        "orders": lambda: by_order(decisions),
+        "reviewers": lambda: reviewer_trust(since),
+        "agreement": lambda: agreement(decisions),
+    }

@@ -12,7 +12,7 @@ from django.db.models.functions import TruncDay, TruncMonth, TruncWeek
 from django.utils.translation import gettext as _
 
 from feedback import reasons as known_reasons
-from feedback.dashboard.table import MOST_SHOWN, Share, Table, lengths
+from feedback.dashboard.table import MOST_SHOWN, OVER_TIME, Share, Table, lengths
 from feedback.dashboard.trend import MOST_LINES, trend
 from feedback.models import Rating
 
@@ -59,7 +59,7 @@ def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, day
             top=100,
         ),
         figures=Table(
-            key=f"{key}-over-time",
+            key=f"{key}{OVER_TIME}",
             title=_("%(title)s, over time") % {"title": title},
             lead="",
             head=[_("Group"), _("From"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
@@ -125,7 +125,7 @@ def reasons(ratings: QuerySet[Rating], *, days: int) -> Table:
         bars=lengths([row["total"] for row in counted]),
         trend=trend(over_time),
         figures=Table(
-            key="reasons-over-time",
+            key=f"reasons{OVER_TIME}",
             title=_("Reasons of ratings down, over time"),
             lead="",
             head=[_("Reason"), _("From"), _("Ratings")],

@@ -10,6 +10,8 @@ from feedback.intervals import wilson
 
 # What a page shows of a table that may have a row for every reader, rater or model version; the CSV holds all of it.
 MOST_SHOWN = 30
+# What the key of a table ends with that holds the figures behind the lines of another.
+OVER_TIME = "-over-time"
 
 
 @dataclass(frozen=True)

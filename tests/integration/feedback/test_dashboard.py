@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -225,6 +227,25 @@ def test_the_csv_holds_the_rows_that_the_page_has_no_room_for(reviewer, client):
         rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
         assert len({tuple(row) for row in rows}) == len(rows) >= count, key
         assert len(table(key).drawn_rows) == 30
+
+
+def test_one_table_as_csv_asks_for_no_other(filled, reviewer, client):
+    """Weighing all raters takes seconds where many rated."""
+    client.force_login(reviewer)
+    asked = {}
+    for key in ("day", "plan-over-time", "trust"):
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(reverse("dashboard-csv", args=[key])).status_code == 200
+        sent = [query["sql"] or "" for query in queries]
+        asked[key] = [sql for sql in sent if "feedback_" in sql]
+    assert [len(asked[key]) for key in ("day", "plan-over-time")] == [1, 2]
+    assert any("hashtextextended" in sql for sql in asked["trust"])
+
+
+@pytest.mark.parametrize("key", ["nothing", "day-over-time", "-over-time", "plan-over-time-over-time"])
+def test_a_table_that_there_is_not_is_not_found(reviewer, client, key):
+    client.force_login(reviewer)
+    assert client.get(reverse("dashboard-csv", args=[key])).status_code == 404
 
 
 def test_an_empty_dashboard_is_a_page(reviewer, client):
