@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
-from django.db.models import Count, F, Func, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncDay, TruncMonth, TruncWeek
 from django.utils.translation import gettext as _
 
 from feedback import reasons as known_reasons
-from feedback.dashboard.table import MOST_SHOWN, OVER_TIME, Share, Table, lengths
+from feedback.dashboard.table import MOST_SHOWN, OVER_TIME, Share, Table
 from feedback.dashboard.trend import MOST_LINES, trend
 from feedback.models import Rating
 
+# Of each group its share of each day, week or month.
+OverTime = Mapping[str, Mapping[date, Share]]
 # A page shows those of all lines of a chart, which have a point a day or fewer.
 MOST_FIGURES = 31 * MOST_LINES
 # Over more days than these, ratings are counted by week, and by month.
@@ -53,28 +55,38 @@ def by_group(ratings: QuerySet[Rating], key: str, title: Any, group: Any, *, day
         head=[_("Group"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
         rows=[share.cells for share in shares],
         bars=[share.bar for share in shares],
-        trend=trend(
-            {label: {day: share.percent for day, share in each.items()} for label, each in over_time.items()},
-            unit=" %",
-            top=100,
-        ),
-        figures=Table(
-            key=f"{key}{OVER_TIME}",
-            title=_("%(title)s, over time") % {"title": title},
-            lead="",
-            head=[_("Group"), _("From"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
-            rows=[
-                [label, f"{day:%Y-%m-%d}", *share.cells[1:]]
-                for label, each in over_time.items()
-                for day, share in each.items()
-            ],
-            most_shown=MOST_FIGURES,
+        trend=trend(_percents(over_time), unit=" %", top=100),
+        figures=_figures(
+            key,
+            _("%(title)s, over time") % {"title": title},
+            [_("Group"), _("From"), _("Up"), _("Ratings"), _("Approval %"), _("from %"), _("to %")],
+            over_time,
         ),
         most_shown=MOST_SHOWN,
     )
 
 
-def _over_time(grouped: QuerySet[Rating], labels: list[str], days: int) -> dict[str, dict[date, Share]]:
+def _percents(over_time: OverTime) -> dict[str, dict[date, float]]:
+    return {label: {day: share.percent for day, share in each.items()} for label, each in over_time.items()}
+
+
+def _figures(key: str, title: str, head: list[str], over_time: OverTime) -> Table:
+    """What the lines of the table with this key are drawn from."""
+    return Table(
+        key=f"{key}{OVER_TIME}",
+        title=title,
+        lead="",
+        head=head,
+        rows=[
+            [label, f"{day:%Y-%m-%d}", *share.cells[1:]]
+            for label, each in over_time.items()
+            for day, share in each.items()
+        ],
+        most_shown=MOST_FIGURES,
+    )
+
+
+def _over_time(grouped: QuerySet[Rating], labels: list[str], days: int) -> OverTime:
     """Of each group, in the order of the labels, the share of each day, week or month."""
     days_of: dict[str, dict[date, Share]] = {label: {} for label in labels}
     by_bucket = grouped.annotate(bucket=_bucket("rated_at", days)).values("group", "bucket").order_by("bucket")
@@ -105,41 +117,41 @@ def _bucket(field: str, days: int) -> Any:
 
 
 def reasons(ratings: QuerySet[Rating], *, days: int) -> Table:
-    """How often each reason was ticked; the lines are those of ratings that are down."""
-    ticked = ratings.annotate(reason=Func(F("reasons"), function="unnest"))
-    counted = list(ticked.values("reason", "value").annotate(total=Count("id")).order_by("-total", "reason"))
-    labels = [str(known_reasons.known(row["value"]).get(row["reason"], row["reason"])) for row in counted]
-    over_time = _reasons_over_time(
-        ticked.filter(value=-1).annotate(bucket=_bucket("rated_at", days)).values_list("reason", "bucket"),
-        [row["reason"] for row in counted if row["value"] < 0],
-    )
+    """In what share of all ratings each reason was ticked; the lines are those of ratings that are down."""
+    rated: Counter[date] = Counter()
+    ticked: defaultdict[tuple[int, str], Counter[date]] = defaultdict(Counter)
+    together = ratings.annotate(bucket=_bucket("rated_at", days)).values("bucket", "value", "reasons")
+    for row in together.annotate(total=Count("id")).order_by():
+        day = row["bucket"].date()
+        rated[day] += row["total"]
+        for reason in row["reasons"]:
+            ticked[row["value"], reason][day] += row["total"]
+    labels = {(value, reason): str(known_reasons.known(value).get(reason, reason)) for value, reason in ticked}
+    commonest = sorted(ticked, key=lambda one: (-ticked[one].total(), one))
+    shares = [Share(labels[one], ticked[one].total(), rated.total()) for one in commonest]
+    over_time = {
+        labels[one]: {day: Share(labels[one], ticked[one][day], rated[day]) for day in sorted(rated)}
+        for one in commonest
+        if one[0] < 0
+    }
     return Table(
         key="reasons",
         title=_("Reasons"),
-        lead=_("How often each reason was ticked; several can be. The lines are the commonest under ratings down."),
-        head=[_("Reason"), _("Direction"), _("Ratings")],
+        lead=_(
+            "Of all ratings, the share in which each reason was ticked, with its 95 % interval; several can be. The "
+            "lines are the commonest under ratings down."
+        ),
+        head=[_("Reason"), _("Direction"), _("Count"), _("Of"), _("Share %"), _("from %"), _("to %")],
         rows=[
-            [label, _("up") if row["value"] > 0 else _("down"), row["total"]]
-            for label, row in zip(labels, counted, strict=True)
+            [share.label, _("up") if value > 0 else _("down"), *share.cells[1:]]
+            for share, (value, _reason) in zip(shares, commonest, strict=True)
         ],
-        bars=lengths([row["total"] for row in counted]),
-        trend=trend(over_time),
-        figures=Table(
-            key=f"reasons{OVER_TIME}",
-            title=_("Reasons of ratings down, over time"),
-            lead="",
-            head=[_("Reason"), _("From"), _("Ratings")],
-            rows=[
-                [label, f"{day:%Y-%m-%d}", count] for label, each in over_time.items() for day, count in each.items()
-            ],
-            most_shown=MOST_FIGURES,
+        bars=[share.bar for share in shares],
+        trend=trend(_percents(over_time), unit=" %"),
+        figures=_figures(
+            "reasons",
+            _("Reasons of ratings down, over time"),
+            [_("Reason"), _("From"), _("Count"), _("Of"), _("Share %"), _("from %"), _("to %")],
+            over_time,
         ),
     )
-
-
-def _reasons_over_time(ticked: Iterable[tuple[str, datetime]], commonest: list[str]) -> dict[str, dict[date, int]]:
-    counts: dict[str, dict[date, int]] = {reason: defaultdict(int) for reason in commonest}
-    for reason, bucket in ticked:
-        if reason in counts:  # one that was ticked for the first time this moment is not
-            counts[reason][bucket.date()] += 1
-    return {str(known_reasons.DOWN.get(reason, reason)): dict(sorted(days.items())) for reason, days in counts.items()}

@@ -98,7 +98,8 @@ def test_approval_is_counted(filled, key):
 
 
 def test_reasons_are_counted_by_direction(filled):
-    assert sorted(row[1:] for row in table("reasons").rows) == [["down", 1], ["down", 1], ["up", 1]]
+    of_three = [1, 3, 33.3, 6.1, 79.2]
+    assert sorted(row[1:] for row in table("reasons").rows) == [[way, *of_three] for way in ("down", "down", "up")]
 
 
 def test_each_row_of_approval_is_drawn_and_time_has_a_line(filled):
@@ -126,11 +127,11 @@ def test_the_figures_behind_the_lines_are_a_table_with_intervals_and_a_csv(fille
         assert [row[1] for row in figures.rows] == [f"{day:%Y-%m-%d}", f"{timezone.now():%Y-%m-%d}"]
         assert f'aria-label="{figures.title}"' in page
         assert told(client, f"{key}-over-time") == [list(map(str, row)) for row in figures.rows]
-    assert [row[1:] for row in table("reasons").figures.rows if row[0] == "Too long"] == [
-        [f"{day:%Y-%m-%d}", 1],
-        [f"{timezone.now():%Y-%m-%d}", 1],
+    assert [row[1:4] for row in table("reasons").figures.rows if row[0] == "Too long"] == [
+        [f"{day:%Y-%m-%d}", 1, 1],
+        [f"{timezone.now():%Y-%m-%d}", 1, 3],
     ]
-    assert told(client, "reasons-over-time")
+    assert told(client, "reasons-over-time") == [list(map(str, row)) for row in table("reasons").figures.rows]
 
 
 def test_approval_by_plan_tells_plans_apart_that_share_a_queue():
