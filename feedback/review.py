@@ -274,8 +274,10 @@ def _ideal(rating: Rating, verdict: str, text: str, named: uuid.UUID | None) -> 
     """What is kept of a better answer: nothing with another verdict than approval."""
     if verdict != Rating.Verdict.APPROVED:
         return Ideal()
+    # As the browser sends it, lines end in two characters; those of replies end in one.
+    text = text.replace("\r\n", "\n").strip()
     try:
-        return Ideal(text.strip(), ideals.source_of(rating=rating, text=text, named=named))
+        return Ideal(text, ideals.source_of(rating=rating, text=text, named=named))
     except LookupError as gone:
         raise BadDecision(_("The better answer comes from what may not be used any more. Read it again.")) from gone
 

@@ -198,6 +198,15 @@ def test_a_reviewer_decides_on_the_page(rating):
     assert "Nothing to review" in client.get(reverse("review")).content.decode()
 
 
+def test_lines_of_a_better_answer_end_as_those_of_replies_do(rating, client):
+    """Browsers end them in two characters: a model would learn to prefer these."""
+    client.force_login(reviewer())
+    client.get(reverse("review"))
+    written = {"verdict": "approved", "ideal_text": "Four.\r\n\r\nSurely.", "event_id": rating.event_id}
+    client.post(reverse("decide", args=[rating.pk]), written)
+    assert ReviewDecision.objects.get().ideal_text == Rating.objects.get().ideal_text == "Four.\n\nSurely."
+
+
 def test_decisions_outlive_the_live_rating(rating):
     reviewing.decide(rating_id=rating.pk, reviewer=reviewer(), verdict="approved", now=timezone.now())
     capture.withdraw(user=rating.user, message=rating.message, client_event_id=uuid.uuid4(), now=timezone.now())
