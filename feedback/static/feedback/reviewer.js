@@ -5,6 +5,7 @@ import { toast } from "../config/js/toast.js";
 
 // A place in the queue is kept for ten minutes; who writes for longer keeps it by writing.
 const KEEP_EVERY_MS = 60_000;
+const TAKES_LETTERS = "input:not([type=radio], [type=checkbox]), textarea, select";
 
 function press(key) {
   document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
@@ -20,7 +21,7 @@ export function byKeyboard(box, enter) {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press(enter);
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.target.closest("input:not([type=radio]), textarea, select")) return;
+    if (event.ctrlKey || event.metaKey || event.target.closest(TAKES_LETTERS)) return;
     const key = event.key.toLowerCase();
     if (!document.querySelector(`[data-key="${CSS.escape(key)}"]`)) return;
     event.preventDefault();

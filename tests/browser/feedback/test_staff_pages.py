@@ -15,7 +15,17 @@ from playwright.sync_api import Page, Route, expect
 from accounts.models import User
 from chat.models import Message
 from feedback import capture, comparing, correcting, review
-from feedback.models import Erasure, Escalation, Rating, Release, ReleaseRow, ReviewDecision, ReviewLease, TrainedModel
+from feedback.models import (
+    Erasure,
+    Escalation,
+    GoldItem,
+    Rating,
+    Release,
+    ReleaseRow,
+    ReviewDecision,
+    ReviewLease,
+    TrainedModel,
+)
 from feedback.release.uses import ReleaseDownload
 from tests import factories, reviewing
 from tests.stack.browser import LIMITS_TWENTY_TIMES_SHORTER, NewPage
@@ -110,10 +120,12 @@ def test_enter_in_a_field_decides_nothing(new_page: NewPage, reviewer: User) -> 
         page.get_by_label(label).press("Enter")
     page.get_by_role("group", name="Helpful").get_by_label("2").press("Enter")
     assert not Escalation.objects.exists()
-    page.get_by_role("button", name="Reject").click()
+    page.get_by_label("Keep as a gold item").check()
+    page.keyboard.press("r")  # a box that is ticked takes no letters
     expect(page.get_by_text("Nothing to review")).to_be_visible()
     decision = ReviewDecision.objects.get(event=rating.event)
     assert (decision.verdict, decision.tags) == ("rejected", ["numbers"])
+    assert GoldItem.objects.get(event=rating.event).verdict == "rejected"
 
 
 def test_the_better_of_two_replies_makes_a_pair(new_page: NewPage, reviewer: User) -> None:
