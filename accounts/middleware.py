@@ -1,13 +1,18 @@
-"""What holds for every request of somebody signed in: caches, length of sessions, staff's second step, preferences."""
+"""What holds for every request of somebody signed in: caches, length of sessions and the way back after it, staff's
+second step, preferences.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
@@ -51,6 +56,32 @@ class SessionLimitsMiddleware:
         if isinstance(request.user, User):
             sessions.look_after(request, user=request.user, now=timezone.now())
         return self._get_response(request)
+
+
+class BackToTheFormMiddleware:
+    """Whoever sent a form after their session had ended comes back, signed in, to the page that it stood on.
+
+    Most of what forms are sent to takes nothing else, and would show them an empty page.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self._get_response(request)
+        if request.method == "POST" and answer.status_code == 302:
+            back_to_itself = redirect_to_login(request.get_full_path()).url
+            if answer.headers["Location"] == back_to_itself:
+                return redirect_to_login(_page_of(request))
+        return answer
+
+
+def _page_of(request: HttpRequest) -> str:
+    """The page of ours that the form stood on; the first one where the browser does not tell."""
+    page = urlsplit(request.headers.get("Referer", ""))
+    if page.netloc != request.get_host():
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    return urlunsplit(page._replace(scheme="", netloc="", fragment=""))
 
 
 class StaffSecondStepMiddleware:

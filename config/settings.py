@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.PrivateAnswersMiddleware",
+    "accounts.middleware.BackToTheFormMiddleware",
     "accounts.middleware.SessionLimitsMiddleware",
     "accounts.middleware.StaffSecondStepMiddleware",
     "accounts.middleware.PreferencesMiddleware",

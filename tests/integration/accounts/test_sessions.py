@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.usersessions.models import UserSession
@@ -130,3 +131,25 @@ def test_a_failed_try_stands_on_the_record_of_whose_account_it_is(person: User) 
 )
 def test_a_device_is_called_as_people_call_it(user_agent: str, name: str) -> None:
     assert sessions.device(user_agent) == name
+
+
+@pytest.mark.parametrize(
+    ("stood_on", "led_to"),
+    [
+        ("http://testserver/settings/?tab=2", "/settings/?tab=2"),
+        ("https://elsewhere.example/settings/", "/chat"),
+        ("", "/chat"),
+    ],
+)
+def test_a_form_that_is_sent_after_the_session_ended_leads_back_to_its_page(
+    person: User, stood_on: str, led_to: str
+) -> None:
+    desk = signed_in_from(person, FIREFOX)
+    used(desk, hours_ago=1000)
+    answer = desk.post("/settings/sessions/others/end", headers={"referer": stood_on})
+    page = desk.get(answer.headers["location"]).content.decode()
+    assert "Sign in" in page
+    given = {"login": person.email, "password": signing_in.PASSWORD}
+    address = answer.headers["location"]
+    answer = desk.post(address, {**given, "next": parse_qs(urlsplit(address).query)["next"][0]})
+    assert answer.headers["location"] == led_to
