@@ -101,7 +101,10 @@ class TrainingConsentForm(forms.Form):
         coerce=lambda value: value == "yes",
         empty_value=None,
         label=_("May be used to improve the model"),
-        help_text=_("Reviewers may then read this chat. “No” also takes it out of data sets that are there already."),
+        help_text=_(
+            "Reviewers may then read this chat, with your custom instructions. “No” also takes it out of data sets that "
+            "are there already."
+        ),
     )
 
     def __init__(self, *arguments: Any, standing: consent.Standing | None = None, **more: Any) -> None:

@@ -263,7 +263,7 @@ REVIEW_READERS_SHARE = env.float("REVIEW_READERS_SHARE", default=0.2)
 REVIEW_RANDOM_SHARE = env.float("REVIEW_RANDOM_SHARE", default=0.1)  # of what a reader is given, drawn at random
 REVIEW_GOLD_SHARE = env.float("REVIEW_GOLD_SHARE", default=0.05)  # and items whose right verdict is known
 REVIEW_REPEAT_SHARE = env.float("REVIEW_REPEAT_SHARE", default=0.02)  # of what a reader decided, to be decided again
-CONSENT_POLICY_VERSION = "2026-11"
+CONSENT_POLICY_VERSION = "2026-11-29"
 
 # Mail: printed in the log and kept under var/mail unless EMAIL_URL names a server.
 if env.str("EMAIL_URL", default=""):

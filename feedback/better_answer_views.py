@@ -36,6 +36,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         context |= {
             "comparison": comparison,
             "are_bad": comparison.choice == Comparison.Choice.NEITHER,
+            "told": path[-1].reply.system_prompt,
             "messages_before": path[:-1],
             "replies": better_answers.shown(lease),
         }

@@ -66,6 +66,7 @@ def _was_given_before(rating: Rating, reviewer: User, *, order: str, reason: str
 def _shown(rating: Rating, reviewer: User, *, may_adjudicate: bool) -> dict[str, Any]:
     path = tree.path_messages(conversation_id=rating.message.conversation_id, leaf_id=rating.message_id)
     return {
+        "told": path[-1].reply.system_prompt,
         "messages_before": path[:-1],
         "reply_message": path[-1],
         "corrections": correcting.standing(path[-1]),

@@ -25,9 +25,12 @@ def person() -> User:
     return User.objects.create_user("reader@example.org", "a long enough secret")
 
 
-RATING = "May be used to improve the model: reviewers may read it, with the messages before it."
+RATING = (
+    "May be used to improve the model: reviewers may read it, with your custom instructions and the messages before it."
+)
 CHOICE = (
-    "May be used to improve the model: reviewers may read your choice and both replies, with the messages before them."
+    "May be used to improve the model: reviewers may read your choice and both replies, with your custom instructions "
+    "and the messages before them."
 )
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import consent, data_copies
 from accounts.models import DataCopy, User
+from chat.models import Reply
 from feedback import better_answers, comparing
 from feedback.leasing import NotGiven
 from feedback.models import BetterAnswer, Comparison, WritingLease
@@ -52,10 +53,11 @@ def written(comparison, user=None, text="Green, like a meadow.", **more):
 
 def test_a_reviewer_writes_what_would_have_been_better():
     comparison, writer = compared("neither"), reviewer()
+    Reply.objects.filter(message=comparison.left).update(system_prompt="Be brief.")
     client = signed_in(writer)
     page = client.get(QUEUE)
     assert page.context["waiting"] == 1
-    for word in ("Name a colour.", "Red, like a rose.", "Blue, like the sea.", "Who asked found both bad"):
+    for word in ("Name a colour.", "Red, like a rose.", "Blue, like the sea.", "Who asked found both bad", "Be brief."):
         assert word in page.content.decode()
     # Blind: neither which models they are of nor who asked.
     for word in ("smollm2", "other@test", comparison.user.email):

@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts import consent
 from accounts.models import User, WebhookDelivery
 from accounts.webhooks import endpoints
+from chat.models import Reply
 from config import roles
 from feedback import capture, review
 from feedback.leasing import LEASE, NotGiven
@@ -152,6 +153,14 @@ def test_only_reviewers_see_the_pages_of_review(rating):
     assert client.post(reverse("make-release")).status_code == 403
     client.force_login(reviewer())
     assert "Five." in client.get(reverse("review")).content.decode()
+
+
+def test_what_the_model_was_told_before_is_in_view(rating, client):
+    Reply.objects.filter(message=rating.message).update(system_prompt="Answer in <b>rhymes</b>.")
+    client.force_login(reviewer())
+    page = client.get(reverse("review")).content.decode()
+    assert "What the model was told before" in page
+    assert "Answer in &lt;b&gt;rhymes&lt;/b&gt;." in page
 
 
 def test_reading_ratings_and_taking_data_sets_are_two_rights(rating, client):
