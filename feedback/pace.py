@@ -1,4 +1,7 @@
-"""How fast a person may say what they think: one limit over pages and the API together."""
+"""How fast a person may say what they think: one limit over pages and the API together.
+
+What pages tell by themselves has another, so that it takes nothing from what is said on purpose.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,14 @@ logger = logging.getLogger(__name__)
 class FeedbackThrottle(UserRateThrottle):
     """Nobody reads two replies a second."""
 
+    scope = "feedback"
+    rate = "120/min"
+
+
+class SignalThrottle(UserRateThrottle):
+    """What was in view and what was copied, which pages tell of without being asked."""
+
+    scope = "signals"
     rate = "120/min"
 
 

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.models import User
 from feedback import exposing, signals
 from feedback.models import ImplicitSignal
-from feedback.pace import FeedbackThrottle
+from feedback.pace import SignalThrottle
 from feedback.ratings_api import own_reply
 
 # More replies than a page has in view between two times that its browser tells of them.
@@ -27,7 +27,7 @@ class CopiedSerializer(serializers.Serializer[Any]):
 
 
 class Copied(APIView):
-    throttle_classes = [FeedbackThrottle]
+    throttle_classes = [SignalThrottle]
 
     @extend_schema(request=CopiedSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
@@ -65,7 +65,7 @@ class ExposuresSerializer(serializers.Serializer[Any]):
 
 
 class Exposures(APIView):
-    throttle_classes = [FeedbackThrottle]
+    throttle_classes = [SignalThrottle]
 
     @extend_schema(request=ExposuresSerializer, responses={204: None})
     def post(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from billing.models import Plan
 from chat import tree
 from chat.models import Conversation, Message, Reply
 from feedback import comparing, exposing, pace
-from feedback.models import Comparison, Exposure
+from feedback.models import Comparison, Exposure, Rating
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -197,10 +197,33 @@ def test_so_many_and_no_more_at_once(reply, count):
 
 
 def test_too_many_times_a_minute_are_refused_for_a_while(reply, monkeypatch):
-    monkeypatch.setattr(pace.FeedbackThrottle, "rate", "3/min")
+    monkeypatch.setattr(pace.SignalThrottle, "rate", "3/min")
     answers = [tell(reply.conversation.user, look(reply)) for _number in range(4)]
     assert [answer.status_code for answer in answers] == [204, 204, 204, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
     assert len(kept()) == 3
+
+
+def test_what_the_page_tells_by_itself_takes_nothing_from_what_is_said_and_the_other_way_about(
+    reply, client, monkeypatch
+):
+    monkeypatch.setattr(pace.SignalThrottle, "rate", "2/min")
+    monkeypatch.setattr(pace.FeedbackThrottle, "rate", "2/min")
+    client.force_login(reply.conversation.user)
+
+    def copy():
+        copied = {"client_event_id": str(uuid.uuid4()), "reply": str(reply.pk)}
+        return client.post(reverse("api-copied"), copied, content_type="application/json").status_code
+
+    def press(value):
+        posted = {"client_event_id": str(uuid.uuid4()), "value": value}
+        return client.post(reverse("rate", args=[reply.pk]), posted, headers={"X-Requested-With": "fetch"}).status_code
+
+    assert [tell(reply.conversation.user, look(reply)).status_code, copy(), copy()] == [204, 204, 429]
+    assert [press("1"), press("-1"), press("1")] == [200, 200, 429]
+    assert Rating.objects.get().value == -1
+    cache.clear()
+    assert [press("1"), press("-1"), press("1"), copy()] == [200, 200, 429, 204]
 
 
 @pytest.mark.django_db(transaction=True)
