@@ -18,14 +18,28 @@ from rest_framework.views import APIView
 logger = logging.getLogger(__name__)
 
 
-class FeedbackThrottle(UserRateThrottle):
+class Pace(UserRateThrottle):
+    """So many a minute for each person, and any number while the cache, where they are counted, does not answer.
+
+    What somebody thinks is kept all the same: nothing else of it needs the cache.
+    """
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        try:
+            return super().allow_request(request, view)
+        except (RedisError, OSError):
+            logger.warning("Requests are not counted: the cache does not answer", exc_info=True)
+            return True
+
+
+class FeedbackThrottle(Pace):
     """Nobody reads two replies a second."""
 
     scope = "feedback"
     rate = "120/min"
 
 
-class SignalThrottle(UserRateThrottle):
+class SignalThrottle(Pace):
     """What was in view and what was copied, which pages tell of without being asked."""
 
     scope = "signals"
@@ -34,10 +48,5 @@ class SignalThrottle(UserRateThrottle):
 
 def refusal(request: HttpRequest) -> str:
     """Why what a page posts is not taken now, in the person's language; empty when it is, and then it counts."""
-    try:
-        is_taken = FeedbackThrottle().allow_request(cast(Request, request), APIView())
-    except (RedisError, OSError):
-        # What somebody thinks is kept all the same: nothing else of it needs the cache.
-        logger.warning("Ratings are not counted: the cache does not answer", exc_info=True)
-        return ""
+    is_taken = FeedbackThrottle().allow_request(cast(Request, request), APIView())
     return "" if is_taken else _("That was very much in a short time. Wait a minute and try again.")

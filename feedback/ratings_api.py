@@ -14,7 +14,6 @@ from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
 from accounts.api_pages import NewestFirst
@@ -22,12 +21,12 @@ from accounts.models import User
 from chat.models import Message
 from feedback import capture
 from feedback.models import MAX_COMMENT_CHARACTERS, Rating
-from feedback.pace import FeedbackThrottle
+from feedback.pace import FeedbackThrottle, Pace
 
 MOST_AT_ONCE = 100
 
 
-class BatchThrottle(UserRateThrottle):
+class BatchThrottle(Pace):
     scope = "feedback_batch"
     rate = "12/min"
 

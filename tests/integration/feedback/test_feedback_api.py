@@ -13,7 +13,7 @@ from accounts import api_keys
 from billing.models import Plan
 from chat.models import Conversation
 from feedback import capture, comparing, pace
-from feedback.models import Comparison, Correction, FeedbackEvent, ImplicitSignal, Rating
+from feedback.models import Comparison, Correction, Exposure, FeedbackEvent, ImplicitSignal, Rating
 from tests import factories, reviewing
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +144,18 @@ def test_too_many_in_a_minute_are_refused_for_a_while(reply, monkeypatch):
     answers = [post(reply.conversation.user, FEEDBACK, about(reply, FEEDBACK)) for _number in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+def test_what_programs_say_is_kept_while_the_cache_is_away(reply, settings):
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    person, look = reply.conversation.user, {"visible_ms": 1, "is_whole": True}
+    assert [post(person, address, about(reply, address)).status_code for address in BODIES] == [200, 200, 204, 200]
+    many = {"events": [about(reply, FEEDBACK)]}
+    assert post(person, "/v1/feedback/batch", many).status_code == 200
+    seen = {"exposures": [{**about(reply, COPIED), **look}]}
+    assert post(person, "/v1/feedback/exposures", seen).status_code == 204
+    assert Rating.objects.get().value == -1
+    assert Exposure.objects.exists()
 
 
 def test_a_reader_sees_neither_the_person_nor_the_model_nor_the_other_readers(reply, client, settings):
