@@ -5,7 +5,7 @@ import { uuid } from "../chat/sending.js";
 import { forgetWords, keepWords, keptWords } from "../chat/unsent.js";
 import { toast } from "../config/js/toast.js";
 import { showDifference } from "./difference.js";
-import { post } from "./widget.js";
+import { post, replace } from "./widget.js";
 
 const editors = new WeakMap();
 
@@ -124,7 +124,7 @@ async function save(turn) {
     return;
   }
   for (const field of ["text", "source"]) forgetWords(nameOf(turn, field));
-  turn.querySelector("[data-rating]").replaceWith(answer.fresh);
+  replace(turn.querySelector("[data-rating]"), answer.fresh, form);
   close(turn);
   editors.delete(turn);
   label(turn);

@@ -2,7 +2,7 @@
 // were begun, a comment or a correction, are kept in this browser until they are sent.
 
 import { forgetWords, keepWords, keptWords } from "../chat/unsent.js";
-import { post } from "./widget.js";
+import { post, replace } from "./widget.js";
 
 const WRITTEN = "[data-rating] :is(textarea, input[name=source], input[name=occurrence])";
 
@@ -33,11 +33,11 @@ document.addEventListener("submit", async (event) => {
   if (!answer) return;
   const { isTaken, fresh } = answer;
   if (isTaken) for (const field of form.querySelectorAll(WRITTEN)) forgetWords(nameOf(field));
-  widget.replaceWith(fresh);
-  fresh.dispatchEvent(new CustomEvent("parley:rated", { bubbles: true }));
-  if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
   const closes = pressed === null && isTaken && !form.hasAttribute("data-stays");
   if (closes) fresh.querySelector("details")?.removeAttribute("open");
+  replace(widget, fresh, form);
+  fresh.dispatchEvent(new CustomEvent("parley:rated", { bubbles: true }));
+  if (fresh.querySelector("[data-asks-first]")) document.dispatchEvent(new CustomEvent("parley:asks-first"));
   const next = ["[data-refused], [data-said]", nextAfter(form, closes), "[aria-pressed=true]", "button"];
   next.map((place) => fresh.querySelector(place)).find(Boolean).focus();
 });
