@@ -11,7 +11,7 @@ from django.db import connection
 from accounts import consent
 from accounts.models import ConsentEvent, User
 from chat.models import Conversation, Message
-from feedback.consent import in_force
+from feedback.consent import OF_GIVEN
 from feedback.models import Comparison
 
 Scope = ConsentEvent.Scope
@@ -58,7 +58,7 @@ def of_conversation(conversation: Conversation) -> Subject:
 def of_reply(message: Message) -> Subject:
     """Of a reply and the rating of it."""
     user, never = message.conversation.user, message.conversation.never_trains
-    return Subject(user, _may_reply_be_used(message) and not never, never, Scope.RATING, message.pk)
+    return Subject(user, consents_to_reply(message) and not never, never, Scope.RATING, message.pk)
 
 
 def of_comparison(comparison: Comparison) -> Subject:
@@ -67,16 +67,11 @@ def of_comparison(comparison: Comparison) -> Subject:
     return Subject(comparison.user, comparison.is_allowed and not never, never, Scope.RATING, comparison.pk)
 
 
-_OF_REPLY = f"""
-SELECT {in_force("given")} FROM (
-    SELECT %(user)s::uuid AS user_id, %(message)s::uuid AS message_id, about.id
-    FROM (SELECT) AS always
-    LEFT JOIN feedback_rating about ON about.message_id = %(message)s AND about.user_id = %(user)s
-) given
-"""  # noqa: S608 - made of constants
+_OF_REPLY = f"SELECT {OF_GIVEN} FROM (SELECT %(message)s::uuid AS message) given"  # noqa: S608 - made of constants
 
 
-def _may_reply_be_used(message: Message) -> bool:
+def consents_to_reply(message: Message) -> bool:
+    """Whether its person lets a reply, and what they say of it, be used: in a conversation that ever is."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_REPLY, {"user": message.conversation.user_id, "message": message.pk})
         return bool(cursor.fetchone()[0])

@@ -20,7 +20,7 @@ from billing.entitlements import RECORDED_PLAN
 from chat import tree
 from chat.models import Message
 from feedback import reasons as known_reasons
-from feedback.consent import OF_CONVERSATION
+from feedback.consent import OF_GIVEN
 from feedback.models import MAX_COMMENT_CHARACTERS, Erasure, FeedbackEvent, Rating
 from feedback.release import erasing
 
@@ -113,7 +113,7 @@ def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Ratin
 _WRITE = f"""
 WITH RECURSIVE given AS (
     SELECT * FROM jsonb_to_recordset(%(given)s::jsonb) AS given (
-        event uuid, rating uuid, client_event uuid, message uuid, conversation uuid, value smallint,
+        event uuid, rating uuid, client_event uuid, message uuid, value smallint,
         reasons varchar[], comment text, receipt jsonb
     ) WHERE value BETWEEN -1 AND 1
 ), above AS (
@@ -130,7 +130,7 @@ WITH RECURSIVE given AS (
         created_at)
     SELECT given.event, given.client_event, %(user)s, given.message,
         CASE given.value WHEN 0 THEN 'retract' ELSE 'thumb' END, NULLIF(given.value, 0),
-        given.reasons, given.comment, %(locale)s, {OF_CONVERSATION},
+        given.reasons, given.comment, %(locale)s, {OF_GIVEN},
         given.receipt || jsonb_build_object('prompt_path', path.ids, 'plan', {PLAN}), %(now)s
     FROM given JOIN path ON path.leaf = given.message ORDER BY given.client_event
     ON CONFLICT (user_id, client_event_id) DO NOTHING
@@ -172,7 +172,6 @@ def _as_given(opinion: Opinion) -> dict[str, Any]:
         "rating": str(rating),
         "client_event": str(opinion.client_event_id),
         "message": str(message.pk),
-        "conversation": str(message.conversation_id),
         "value": opinion.value,
         "reasons": reasons,
         "comment": comment,

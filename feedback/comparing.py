@@ -150,6 +150,7 @@ def withdraw(
 def _locked(comparison_id: uuid.UUID, user: User) -> Comparison:
     return (
         Comparison.objects.of(user)
+        .with_consent()
         .select_for_update(of=("self",))
         .select_related("question__conversation")
         # Each by its own key: of all of them at once, and of tables that grew since they were counted, PostgreSQL may
@@ -165,14 +166,13 @@ def _says(found: Comparison | ComparisonEvent, said: Mapping[str, Any]) -> bool:
 
 def _keep(comparison: Comparison, said: Mapping[str, Any], client_event_id: uuid.UUID | None, now: datetime) -> bool:
     """Write the event down and have it stand; False where it is one that was sent before."""
-    conversation_id = comparison.question.conversation_id
     event, is_new = ComparisonEvent.objects.get_or_create(
         user=comparison.user,
         client_event_id=client_event_id or uuid.uuid4(),
         defaults={
             **said,
             "comparison": comparison,
-            "had_consent": consent_in_force(comparison.user, scope="conversation", subject_id=conversation_id),
+            "had_consent": comparison.is_allowed,
             "locale": get_language() or "en",
             "created_at": now,
         },

@@ -90,21 +90,11 @@ def in_force(table: str) -> str:
     return IN_FORCE.replace("feedback_rating", table)
 
 
-# Whether %(user)s lets `given.conversation` be used, as `accounts.consent.consent_in_force` says it, in a statement.
-OF_CONVERSATION = """
-(SELECT COALESCE(CASE
-    WHEN narrow.is_granted IS NULL THEN account.is_granted
-    WHEN NOT account.is_granted AND account.created_at > narrow.created_at THEN false
-    ELSE narrow.is_granted
-END, false)
-FROM (SELECT) AS always
-LEFT JOIN LATERAL (
-    SELECT is_granted, created_at FROM accounts_consentevent
-    WHERE user_id = %(user)s AND scope = 'account' ORDER BY created_at DESC, id DESC LIMIT 1
-) account ON true
-LEFT JOIN LATERAL (
-    SELECT is_granted, created_at FROM accounts_consentevent
-    WHERE user_id = %(user)s AND scope = 'conversation' AND subject_id = given.conversation
-    ORDER BY created_at DESC, id DESC LIMIT 1
-) narrow ON true)
-"""
+# Whether %(user)s lets what they say of `given.message` be used, in a statement.
+OF_GIVEN = f"""
+(SELECT {in_force("said")} FROM (
+    SELECT %(user)s::uuid AS user_id, given.message AS message_id, live.id
+    FROM (SELECT) AS always
+    LEFT JOIN feedback_rating live ON live.message_id = given.message AND live.user_id = %(user)s
+) said)
+"""  # noqa: S608 - made of constants

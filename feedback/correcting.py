@@ -10,9 +10,9 @@ from django.db.models import QuerySet
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from accounts.consent import consent_in_force
 from accounts.models import User
 from chat.models import MAX_MESSAGE_CHARACTERS, Message
+from feedback.allowing import consents_to_reply
 from feedback.capture import BadRating, rate, snapshot
 from feedback.models import Correction, Erasure, Rating
 from feedback.placing import place_of, shown
@@ -59,7 +59,7 @@ def correct(
                 user=user,
                 client_event_id=client_event_id,
                 **said,
-                had_consent=consent_in_force(user, scope="conversation", subject_id=message.conversation_id),
+                had_consent=consents_to_reply(message),
                 snapshot=snapshot(message),
                 locale=get_language() or "en",
                 created_at=now,

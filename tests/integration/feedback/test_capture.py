@@ -15,8 +15,8 @@ from django.utils import timezone
 from accounts import api_keys, consent
 from billing import entitlements
 from billing.models import Customer, Plan, Subscription
-from feedback import capture
-from feedback.models import Correction, FeedbackEvent, Rating
+from feedback import allowing, capture, comparing, correcting
+from feedback.models import Comparison, Correction, FeedbackEvent, Rating
 from feedback.pace import FeedbackThrottle
 from tests import factories
 
@@ -215,6 +215,24 @@ def test_an_event_keeps_the_consent_in_force(ledger, allowed):
     rating = capture.rate(user=user, message=reply, value=1, client_event_id=uuid.uuid4(), now=now)
     assert rating.event.had_consent is allowed
     assert consent.consent_in_force(user, scope="conversation", subject_id=reply.conversation_id) is allowed
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_what_is_said_of_a_reply_keeps_what_was_said_of_its_use(is_allowed):
+    reply = factories.conversation(factories.UserFactory(), ("What is 2 + 2?", "Five."))
+    other, user, now = factories.reply_to(reply.parent, "Four."), reply.conversation.user, timezone.now()
+    comparison = Comparison.objects.create(user=user, question=reply.parent, left=reply, right=other, drawn_at=now)
+    if not is_allowed:
+        consent.grant(user, now=now)
+    for replied in (reply, other):
+        allowing.of_reply(replied).say(is_granted=is_allowed, now=timezone.now())
+    rating = capture.rate(user=user, message=reply, value=1, client_event_id=uuid.uuid4(), now=now)
+    correction = correcting.correct(
+        user=user, message=reply, quote="", right_text="Four.", client_event_id=uuid.uuid4(), now=now
+    )
+    answered = comparing.answer(comparison_id=comparison.pk, user=user, choice="right", now=timezone.now())
+    kept = (rating.event.had_consent, correction.had_consent, answered.event.had_consent)
+    assert kept == (is_allowed,) * 3
 
 
 def test_the_statement_takes_the_same_snapshot_as_the_function():
