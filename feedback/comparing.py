@@ -49,6 +49,8 @@ def _may_ask(reply: Reply, now: datetime) -> bool:
         return False
     if conversation.never_trains:
         return False
+    if reply.sampling.get("temperature") == 0 and _other_model() in ("", reply.model):  # both would say the same
+        return False
     if not consent_in_force(reply.user, scope="conversation", subject_id=conversation.pk):
         return False
     plans = settings.COMPARISON_PLANS

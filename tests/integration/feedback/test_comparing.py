@@ -146,10 +146,12 @@ def fresh(user):
     return answer.reply
 
 
-@pytest.mark.parametrize("why", ["share", "consent", "temporary", "plan", "variant"])
+@pytest.mark.parametrize("why", ["share", "consent", "temporary", "plan", "variant", "certain"])
 def test_nobody_is_asked_against_the_rules(user, settings, why):
     settings.COMPARISON_SHARE = 0 if why == "share" else 1
     settings.COMPARISON_PLANS = ["pro"] if why == "plan" else []
+    if why == "certain":  # both replies would be the same
+        settings.CHAT_SAMPLING = {**settings.CHAT_SAMPLING, "temperature": 0.0}
     if why == "consent":
         consent.withdraw(user, now=timezone.now())
     if why == "variant":
