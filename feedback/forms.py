@@ -19,13 +19,20 @@ from feedback.review import Remarks
 NOTHING = _("There is nothing to export yet: no rating is approved by a reviewer with its author's consent.")
 
 
+class Words(forms.CharField):
+    """What was written in a box. A page sends two characters for the end of a line, where the box counted one."""
+
+    def to_python(self, value: Any) -> Any:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
 class RatingForm(forms.Form):
     """`value` 0 withdraws. Whether the reasons go with the value is checked where it is stored."""
 
     client_event_id = forms.UUIDField()
     value = forms.TypedChoiceField(choices=[(1, "up"), (-1, "down"), (0, "none")], coerce=int)
     reasons = forms.MultipleChoiceField(required=False)
-    comment = forms.CharField(required=False, max_length=MAX_COMMENT_CHARACTERS)
+    comment = Words(required=False, max_length=MAX_COMMENT_CHARACTERS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +84,7 @@ class ComparisonForm(forms.Form):
     choice = forms.ChoiceField(choices=Comparison.Choice.choices)
     strength = forms.TypedChoiceField(choices=Comparison.Strength.choices, coerce=int, empty_value=None, required=False)
     reasons = forms.MultipleChoiceField(choices=list(known_reasons.UP.items()), required=False)
-    comment = forms.CharField(required=False, max_length=MAX_COMMENT_CHARACTERS)
+    comment = Words(required=False, max_length=MAX_COMMENT_CHARACTERS)
     left_ms = forms.IntegerField(required=False)
     right_ms = forms.IntegerField(required=False)
     left_whole = forms.NullBooleanField(required=False)

@@ -118,6 +118,10 @@ def _take(user: User, message: Message, form: RatingForm) -> str:
         return _("This rating could not be read. Reload the page and try again.")
     given = form.cleaned_data
     value = given["value"]
+    if "comment" not in form.data:
+        # A thumb says nothing of reasons: on a page that is older than those of the same direction, it leaves them.
+        stands = Rating.objects.filter(user=user, message=message, value=value).first()
+        given |= {"reasons": stands.reasons, "comment": stands.comment} if stands else {}
     event_id = event_of(given["client_event_id"], value, sorted(given["reasons"]), given["comment"])
     try:
         if value == 0:

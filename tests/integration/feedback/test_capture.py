@@ -178,6 +178,29 @@ def test_the_form_works_without_a_script(reply):
     assert Rating.objects.get().comment == "Wrong"
 
 
+def test_a_comment_as_long_as_its_box_is_taken_with_all_its_lines(reply, client):
+    other = factories.reply_to(reply.parent, "Four.")
+    comparison = Comparison.objects.create(user=reply.conversation.user, question=reply.parent, left=reply, right=other)
+    client.force_login(reply.conversation.user)
+    # As a browser sends what it counts as 4,000 characters.
+    posted = {"client_event_id": str(uuid.uuid4()), "comment": "No.\r\n" * 999 + "No!!"}
+    client.post(reverse("rate", args=[reply.pk]), {**posted, "value": "1"})
+    client.post(reverse("answer-comparison", args=[comparison.pk]), {**posted, "choice": "tie"})
+    assert {Rating.objects.get().comment, Comparison.objects.get().comment} == {"No.\n" * 999 + "No!!"}
+
+
+def test_the_same_thumb_in_another_tab_leaves_the_reasons(reply, client):
+    rate(reply, -1, reasons=["too_long"], comment="Far too long.")
+    client.force_login(reply.conversation.user)
+    press(client, reply, value="-1")
+    assert (Rating.objects.get().reasons, Rating.objects.get().comment) == (["too_long"], "Far too long.")
+    press(client, reply, value="-1", comment="")
+    assert (Rating.objects.get().reasons, Rating.objects.get().comment) == ([], "")
+    rate(reply, -1, reasons=["too_long"], comment="Far too long.")
+    press(client, reply, value="1")
+    assert (Rating.objects.get().reasons, Rating.objects.get().comment) == ([], "")
+
+
 def test_the_api_takes_changes_and_withdraws_a_rating(reply):
     client = Client()
     client.force_login(reply.conversation.user)
