@@ -18,7 +18,7 @@ from chat.views.requests import id_or_none, person
 from feedback import allowing, comparing, pace
 from feedback.forms import ComparisonForm
 from feedback.models import Comparison
-from feedback.views import event_of, take_wish
+from feedback.views import event_of, take_wish, tell_of_wish
 
 
 @login_required
@@ -73,8 +73,7 @@ def withdraw(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
 def allow_use(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
     """Whether training may use one comparison, whatever the person says of the conversation."""
     comparison = _own(request, comparison_id)
-    take_wish(request, allowing.of_comparison(comparison))
-    messages.success(request, _("Your choice is saved."))
+    tell_of_wish(request, take_wish(request, allowing.of_comparison(comparison)))
     return _back_to(comparison)
 
 

@@ -6,8 +6,8 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -49,11 +49,11 @@ def correct(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def withdraw(request: HttpRequest, correction_id: uuid.UUID) -> HttpResponse:
-    try:
+    correction = get_object_or_404(Correction, pk=correction_id, user=person(request))
+    too_fast = pace.refusal(request)
+    if not too_fast:
         correction = correcting.withdraw(user=person(request), correction_id=correction_id, now=timezone.now())
-    except Correction.DoesNotExist as missing:
-        raise Http404 from missing
-    return _answer(request, correction.message, "")
+    return _answer(request, correction.message, too_fast, too_fast=too_fast)
 
 
 def _unplaced() -> str:

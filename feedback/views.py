@@ -56,19 +56,33 @@ def rate(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
 def allow_use(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Whether training may use what the person says about one reply, whatever they say of the conversation."""
     message = own_reply(request, message_id)
-    take_wish(request, allowing.of_reply(message))
+    too_fast = take_wish(request, allowing.of_reply(message))
     if request.headers.get("X-Requested-With") == "fetch":
-        return _widget(request, message, is_open=True)
-    messages.success(request, _("Your choice is saved."))
+        return _widget(request, message, error=too_fast, is_open=True, status=status_of(too_fast, too_fast=too_fast))
+    tell_of_wish(request, too_fast)
     return _back_to(message)
 
 
-def take_wish(request: HttpRequest, subject: allowing.Subject) -> None:
-    """Allow or forbid the use of it, as the form says; what is never used has no such form."""
+def take_wish(request: HttpRequest, subject: allowing.Subject) -> str:
+    """Allow or forbid the use of it, as the form says; what is never used has no such form.
+
+    Returns why it was not taken now, if it was not.
+    """
+    if too_fast := pace.refusal(request):
+        return too_fast
     try:
         subject.say(is_granted=request.POST.get("training_consent") == "yes", now=timezone.now())
     except allowing.NeverUsed as never:
         raise Http404 from never
+    return ""
+
+
+def tell_of_wish(request: HttpRequest, too_fast: str) -> None:
+    """For a page that is loaded anew."""
+    if too_fast:
+        messages.error(request, too_fast)
+    else:
+        messages.success(request, _("Your choice is saved."))
 
 
 @login_required

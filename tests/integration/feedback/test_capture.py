@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import api_keys, consent
+from accounts.models import ConsentEvent
 from billing import entitlements
 from billing.models import Customer, Plan, Subscription
 from feedback import allowing, capture, comparing, correcting
@@ -314,6 +315,26 @@ def test_corrections_and_refusals_on_a_page_are_paced_too_and_are_seen(reply, im
     answer = press(impatient, unrated)
     assert answer.status_code == 429
     assert "Wait a minute" in answer.content.decode()
+
+
+def test_taking_back_and_refusing_use_on_a_page_are_paced_too(reply, impatient):
+    rating = rate(reply)
+    correction = correcting.correct(
+        user=rating.user, message=reply, quote="", right_text="4", client_event_id=uuid.uuid4(), now=timezone.now()
+    )
+    other = factories.reply_to(reply.parent, "Four.")
+    comparison = Comparison.objects.create(user=rating.user, question=reply.parent, left=reply, right=other)
+    use = [reverse("allow-use", args=[reply.pk]), reverse("allow-use-of-choice", args=[comparison.pk])]
+    assert [impatient.post(address, {"training_consent": "yes"}).status_code for address in use] == [302, 302]
+    before = ConsentEvent.objects.count()
+    for address in (use[0], reverse("withdraw-correction", args=[correction.pk])):
+        answer = impatient.post(address, {"training_consent": "no"}, headers={"X-Requested-With": "fetch"})
+        assert answer.status_code == 429
+        assert "Wait a minute" in answer.content.decode()
+    for address in use:
+        assert "Wait a minute" in impatient.post(address, {"training_consent": "no"}, follow=True).content.decode()
+    assert ConsentEvent.objects.count() == before
+    assert Correction.objects.get().withdrawn_at is None
 
 
 def test_what_was_said_is_kept_while_the_cache_is_away(reply, client, settings):
