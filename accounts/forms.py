@@ -18,8 +18,8 @@ from accounts.models import ApiKey, User, WebhookEndpoint
 
 CONSENT_LABEL = _("My conversations and ratings may be used to improve the model.")
 CONSENT_HELP = _(
-    "Reviewers may read them, with your custom instructions. Temporary conversations are never used. You can change this "
-    "at any time in the settings."
+    "Reviewers may read them, with your custom instructions. Temporary conversations are never used. You can change "
+    "this at any time in the settings."
 )
 
 

@@ -102,8 +102,8 @@ class TrainingConsentForm(forms.Form):
         empty_value=None,
         label=_("May be used to improve the model"),
         help_text=_(
-            "Reviewers may then read this chat, with your custom instructions. “No” also takes it out of data sets that "
-            "are there already."
+            "Reviewers may then read this chat, with your custom instructions. “No” also takes it out of data sets "
+            "that are there already."
         ),
     )
 

@@ -40,7 +40,9 @@ SELECT id, {_TEXT} FROM (
 # A long question makes rows alike whatever was replied: those that are alike are near-duplicates where each of their
 # replies is nearly the same as well.
 _REPLIES = {"preference": ("chosen", "rejected"), "unpaired": ("chosen",), "sft": ("chosen",)}
-_THESE = "SELECT id, {reply} FROM feedback_candidaterow WHERE id = ANY(%s) ORDER BY id"
+_THESE = """
+SELECT id, {reply} FROM feedback_candidaterow WHERE id = ANY(%s) ORDER BY confidence DESC, row_id, source_events
+"""
 # Each prompt once, without the system prompt, whatever configs and people it is in; of a tree the question at its root.
 _PROMPT = """CASE config WHEN 'trees' THEN prompt_contents[1]
     ELSE array_to_string(prompt_contents[CASE prompt_roles[1] WHEN 'system' THEN 2 ELSE 1 END:], E'\\n') END"""

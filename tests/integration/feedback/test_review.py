@@ -163,6 +163,20 @@ def test_what_the_model_was_told_before_is_in_view(rating, client):
     assert "Answer in &lt;b&gt;rhymes&lt;/b&gt;." in page
 
 
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ({"state": "stopped"}, "Stopped before its end by whoever asked."),
+        ({"finish_reason": "length"}, "Cut off: the reply reached its longest length."),
+    ],
+)
+def test_a_reply_that_has_no_end_says_why(rating, client, ending, said):
+    client.force_login(reviewer())
+    assert said not in client.get(reverse("review")).content.decode()
+    Reply.objects.filter(message=rating.message).update(**ending)
+    assert said in client.get(reverse("review")).content.decode()
+
+
 def test_reading_ratings_and_taking_data_sets_are_two_rights(rating, client):
     """The role of each opens the pages and the places in the navigation of its own, and not the other's."""
     roles.ensure()
