@@ -95,6 +95,8 @@ def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Ratin
         if new.setdefault(opinion.client_event_id, opinion).said != opinion.said:
             raise BadRating(_("This event id was sent before with something else. Make a new one for each event."))
     with transaction.atomic():
+        if len(new) > 1:
+            _one_batch_at_a_time(user)
         written = _write(user, list(new.values()), now)
         _all_known(user, [opinion for event_id, opinion in new.items() if event_id not in written])
         last = {opinion.message.pk: opinion for event_id, opinion in new.items() if event_id in written}
@@ -152,6 +154,12 @@ WITH RECURSIVE given AS (
 SELECT event.client_event_id, {prepared.columns(Rating, of="live")}
 FROM event LEFT JOIN live ON live.event_id = event.id
 """  # noqa: S608 - made of constants
+
+
+def _one_batch_at_a_time(user: User) -> None:
+    """Until the transaction ends: what one writes first and then deletes, another might in the other order."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.capture'), hashtext(%s))", [str(user.pk)])
 
 
 def _write(user: User, opinions: Sequence[Opinion], now: datetime) -> dict[uuid.UUID, Rating | None]:

@@ -1,5 +1,6 @@
 """Many opinions in one call: all of them or none, each once, in their order."""
 
+import random
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -131,3 +132,23 @@ def test_the_same_many_in_any_order_eight_times_at_once_are_each_once(person):
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(say, range(8))) == {20}
     assert FeedbackEvent.objects.count() == Rating.objects.count() == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_rates_and_takes_back_the_same_many_at_once_waits_and_loses_nothing(person):
+    rated = replies(person, 6)
+
+    def say(number):
+        draw = random.Random(number)
+        try:
+            for _time in range(20):
+                opinions = [
+                    capture.Opinion(reply, draw.choice([1, -1, 0]), uuid.uuid4()) for reply in draw.sample(rated, 4)
+                ]
+                capture.say(user=person, opinions=opinions, now=timezone.now())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(say, range(6)))
+    assert FeedbackEvent.objects.count() == 6 * 20 * 4
