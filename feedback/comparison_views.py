@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -82,7 +82,9 @@ def allow_use(request: HttpRequest, comparison_id: uuid.UUID) -> HttpResponse:
 def side(request: HttpRequest, comparison_id: uuid.UUID, name: str) -> HttpResponse:
     """One of the two replies, in the form it has on the page."""
     comparison = _own(request, comparison_id)
-    shown = comparison.left if name == "left" else comparison.right
+    shown = {"left": comparison.left, "right": comparison.right}.get(name)
+    if shown is None:
+        raise Http404
     return render(request, "feedback/side.html", {"comparison": comparison, "name": name, "side": shown})
 
 

@@ -1,4 +1,4 @@
-from django.urls import path, re_path
+from django.urls import path
 
 from feedback import (
     better_answer_views,
@@ -20,11 +20,7 @@ urlpatterns = [
     path("comparisons/<uuid:comparison_id>", comparison_views.answer, name="answer-comparison"),
     path("comparisons/<uuid:comparison_id>/withdraw", comparison_views.withdraw, name="take-choice-back"),
     path("comparisons/<uuid:comparison_id>/training-consent", comparison_views.allow_use, name="allow-use-of-choice"),
-    re_path(
-        r"^comparisons/(?P<comparison_id>[0-9a-f-]{36})/(?P<name>left|right)$",
-        comparison_views.side,
-        name="comparison-side",
-    ),
+    path("comparisons/<uuid:comparison_id>/<slug:name>", comparison_views.side, name="comparison-side"),
     path("dashboard/", dashboard_views.dashboard, name="dashboard"),
     path("dashboard/<slug:key>.csv", dashboard_views.table_as_csv, name="dashboard-csv"),
     path("review/", review_views.review_queue, name="review"),

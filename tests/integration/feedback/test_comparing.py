@@ -275,3 +275,10 @@ def test_somebody_else_finds_nothing(comparison, client):
     api = client.post(reverse("api-comparison", args=[comparison.pk]), body, content_type="application/json")
     assert api.status_code == 404
     assert Comparison.objects.get().choice == ""
+
+
+@pytest.mark.parametrize("guess", [f"{'-' * 36}/left", f"{'0' * 36}/left", "{own}/middle", "{own}/LEFT"])
+def test_a_guessed_side_is_not_there(comparison, client, guess):
+    client.force_login(comparison.user)
+    assert client.get(reverse("comparison-side", args=[comparison.pk, "left"])).status_code == 200
+    assert client.get(f"/feedback/comparisons/{guess.format(own=comparison.pk)}").status_code == 404
