@@ -6,12 +6,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ConsentEvent, User
 from accounts.signals import consent_withdrawn
+from accounts.turns import one_at_a_time
 
 Scope = ConsentEvent.Scope
 _NEWEST = ("-created_at", "-id")
@@ -69,7 +70,7 @@ def say(
     if (scope == Scope.ACCOUNT) != (subject_id is None):
         raise ValidationError(_("Consent for one conversation or rating must say which."))
     with transaction.atomic():
-        _one_at_a_time(user)
+        one_at_a_time(user, what="accounts.consent")
         mine = ConsentEvent.objects.filter(user=user)
         newest = mine.filter(scope=scope, subject_id=subject_id).order_by(*_NEWEST).first()
         if newest is not None and newest.is_granted == is_granted and not _was_ended(newest):
@@ -86,12 +87,6 @@ def say(
         )
         if not is_granted:
             consent_withdrawn.send(sender=User, user=user, now=now)
-
-
-def _one_at_a_time(user: User) -> None:
-    """Until the transaction ends nobody else says anything for the person: what is read here is the newest."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('accounts.consent'), hashtext(%s))", [str(user.pk)])
 
 
 def grant(user: User, *, now: datetime, scope: str = Scope.ACCOUNT, subject_id: UUID | None = None) -> None:

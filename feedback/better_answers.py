@@ -15,9 +15,10 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.turns import one_at_a_time
 from chat.models import WITH_WORDS_OF_OTHERS, Message
 from feedback.consent import COMPARISON_IN_FORCE
-from feedback.leasing import LEASE, TRIES, NotGiven, one_at_a_time
+from feedback.leasing import LEASE, TRIES, NotGiven
 from feedback.models import BetterAnswer, Comparison, WritingLease
 
 
@@ -54,7 +55,8 @@ def waiting_for(reviewer: User, *, now: datetime) -> int:
 def next_comparison(*, reviewer: User, now: datetime) -> WritingLease | None:
     """One that waits, leased to the reviewer: the one they hold, else the oldest that they have not put aside."""
     with transaction.atomic():
-        one_at_a_time(reviewer)
+        # Two pages that are opened together show the same, and nobody holds more than one.
+        one_at_a_time(reviewer, what="feedback.better_answers")
         held = WritingLease.objects.filter(reviewer=reviewer, until__gte=now).order_by("until").first()
         if held and open_to(reviewer, now=now).filter(pk=held.comparison_id).exists():
             WritingLease.objects.filter(pk=held.pk).update(until=now + LEASE)
@@ -102,8 +104,7 @@ def write(
         comparison = _locked(comparison_id, reviewer)
         if not open_to(reviewer, now=now).filter(pk=comparison.pk).exists():
             raise BadAnswer(_("These replies wait for no better answer any more, or another reviewer is writing it."))
-        # As the browser sends it, lines end in two characters.
-        text = text.replace("\r\n", "\n").strip()
+        text = text.strip()
         replies = {side.pk: side.content.strip() for side in comparison.sides}
         if not text:
             raise BadAnswer(_("Write an answer first, or skip."))

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts import prepared
 from accounts.models import User, new_id
+from accounts.turns import one_at_a_time
 from billing.entitlements import RECORDED_PLAN
 from chat import tree
 from chat.models import Message
@@ -96,7 +97,8 @@ def say(*, user: User, opinions: Sequence[Opinion], now: datetime) -> list[Ratin
             raise BadRating(_("This event id was sent before with something else. Make a new one for each event."))
     with transaction.atomic():
         if len(new) > 1:
-            _one_batch_at_a_time(user)
+            # What one writes first and then deletes, another might in the other order.
+            one_at_a_time(user, what="feedback.capture")
         written = _write(user, list(new.values()), now)
         _all_known(user, [opinion for event_id, opinion in new.items() if event_id not in written])
         last = {opinion.message.pk: opinion for event_id, opinion in new.items() if event_id in written}
@@ -154,12 +156,6 @@ WITH RECURSIVE given AS (
 SELECT event.client_event_id, {prepared.columns(Rating, of="live")}
 FROM event LEFT JOIN live ON live.event_id = event.id
 """  # noqa: S608 - made of constants
-
-
-def _one_batch_at_a_time(user: User) -> None:
-    """Until the transaction ends: what one writes first and then deletes, another might in the other order."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback.capture'), hashtext(%s))", [str(user.pk)])
 
 
 def _write(user: User, opinions: Sequence[Opinion], now: datetime) -> dict[uuid.UUID, Rating | None]:

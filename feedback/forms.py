@@ -20,7 +20,9 @@ NOTHING = _("There is nothing to export yet: no rating is approved by a reviewer
 
 
 class Words(forms.CharField):
-    """What was written in a box. A page sends two characters for the end of a line, where the box counted one."""
+    """What was written in a box. A page sends two characters for the end of a line; the box counted one, as replies
+    have it.
+    """
 
     def to_python(self, value: Any) -> Any:
         return (super().to_python(value) or "").replace("\r\n", "\n")
@@ -47,11 +49,11 @@ class DecisionForm(forms.Form):
     order = forms.SlugField(required=False)
     reason = forms.SlugField(required=False)
     verdict = forms.ChoiceField(choices=[*Rating.Verdict.choices, ("skip", _("Skip")), ("escalate", _("Escalate"))])
-    ideal_text = forms.CharField(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))
+    ideal_text = Words(required=False, max_length=100_000, widget=forms.Textarea, label=_("A better answer"))
     # The other reply, or the correction, that it was made from.
     ideal_from = forms.UUIDField(required=False)
     tags = forms.CharField(required=False, max_length=400)
-    note = forms.CharField(required=False, max_length=MAX_NOTE_CHARACTERS)
+    note = Words(required=False, max_length=MAX_NOTE_CHARACTERS)
     is_gold = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,7 +77,7 @@ class BetterAnswerForm(forms.Form):
     """Whether the text says anything, and anything new, is checked where it is stored."""
 
     action = forms.ChoiceField(choices=[("keep", "keep"), ("skip", "skip")])
-    text = forms.CharField(required=False, max_length=100_000, strip=False)
+    text = Words(required=False, max_length=100_000, strip=False)
     made_from = forms.UUIDField(required=False)
 
 

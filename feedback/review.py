@@ -21,8 +21,9 @@ from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.turns import one_at_a_time
 from feedback import gold, grading, ideals, repeats, sampling
-from feedback.leasing import LEASE, TRIES, NotGiven, one_at_a_time
+from feedback.leasing import LEASE, TRIES, NotGiven
 from feedback.models import Escalation, FeedbackEvent, GoldAnswer, Rating, RatingQuerySet, ReviewDecision, ReviewLease
 from feedback.models.ratings import ADJUDICATE
 from feedback.models.reviews import MAX_NOTE_CHARACTERS
@@ -62,7 +63,8 @@ def next_rating(*, reviewer: User, now: datetime, order: str = sampling.DEFAULT,
     `order` is one of `sampling.ORDERS`; `reason` leaves only ratings with that reason ticked.
     """
     with transaction.atomic():
-        one_at_a_time(reviewer)
+        # Two pages that are opened together show the same, and nobody holds more than one.
+        one_at_a_time(reviewer, what="feedback.review")
         held = _held(reviewer, now)
         if held is not None:
             return held
@@ -274,8 +276,7 @@ def _ideal(rating: Rating, verdict: str, text: str, named: uuid.UUID | None) -> 
     """What is kept of a better answer: nothing with another verdict than approval."""
     if verdict != Rating.Verdict.APPROVED:
         return Ideal()
-    # As the browser sends it, lines end in two characters; those of replies end in one.
-    text = text.replace("\r\n", "\n").strip()
+    text = text.strip()
     try:
         return Ideal(text, ideals.source_of(rating=rating, text=text, named=named))
     except LookupError as gone:

@@ -132,7 +132,7 @@ def _check_versions(step: Step) -> None:
     try:
         step.specification.check_versions()
     except BadSpecification as other:
-        raise MadeOtherwiseError(f"it was begun by another version of Parley: {other}; make it anew") from other
+        raise MadeOtherwiseError(f"It was begun by another version of Parley ({other}): make it anew.") from other
 
 
 def _beating(chunk: ReleaseChunk, clock: Callable[[], datetime]) -> Beat:
@@ -248,10 +248,6 @@ _STEPS: dict[ReleaseChunk.Stage, Callable[[Step], Commit]] = {
 }
 
 
-# Trying again does not help.
-_FINAL = (choice.NothingLeftError, MadeOtherwiseError)
-
-
 # Ending a step, a stage, a release -----------------------------------------------------------------------------------
 
 
@@ -301,7 +297,8 @@ def _fail(chunk: ReleaseChunk, error: Exception, *, now: datetime) -> None:
     mine = ReleaseChunk.objects.filter(pk=chunk.pk, attempts=chunk.attempts, done_at=None)
     if not mine.update(failures=failures, lease_until=now + pause):
         return
-    is_final = isinstance(error, _FINAL)
+    # Where trying again does not help, what it says is for people.
+    is_final = isinstance(error, choice.NothingLeftError | MadeOtherwiseError)
     if failures >= ReleaseChunk.MAX_FAILURES or is_final:
         # Of the gates that left nothing the counts are all that there is to see; they were rolled back with the rest.
         found = {"counts": chunk.release.counts} if isinstance(error, choice.NothingLeftError) else {}
